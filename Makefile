@@ -1,0 +1,107 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+CONFIG ?= pipelines/configs/flights.yaml
+PYTHON ?=
+UV ?= $(shell command -v uv)
+VENV_PYTHON := .venv/bin/python
+
+export PYTHONPATH := $(CURDIR)
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME
+
+PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps --no-compile
+
+# An environment whose interpreter is gone is made anew.
+$(shell [ -x $(VENV_PYTHON) ] || rm -f .venv/.python .venv/.stage .venv/.dev)
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@printf '\n  %s\n  %s\n' 'CONFIG=file.yaml     the use case (default: $(CONFIG))' \
+		'PYTHON=path          the Python 3.11 or 3.12 to set up with (default: the first found)'
+
+.PHONY: setup
+setup: .venv/.stage ## Make .venv with what a run needs (run, test, lint and the others do this themselves)
+
+.PHONY: run
+run: .venv/.stage ## From the source tables of CONFIG to an endpoint that answers, on this machine
+	@$(VENV_PYTHON) -m pipelines run "$(CONFIG)"
+
+.PHONY: stop
+stop: ## End the servers that make run left serving
+	@if [ -e .venv/.stage ]; then $(VENV_PYTHON) -m pipelines stop; else echo "Nothing is set up here, so nothing runs."; fi
+
+.PHONY: contract
+contract: .venv/.stage ## Write a data contract inferred from the tables of CONFIG, for you to edit
+	@$(VENV_PYTHON) -m pipelines contract "$(CONFIG)"
+
+.PHONY: compile
+compile: .venv/.stage ## Compile the pipeline of CONFIG to build/<name>.yaml, for Kubeflow Pipelines
+	@$(VENV_PYTHON) -m pipelines compile "$(CONFIG)"
+
+.PHONY: test
+test: .venv/.dev ## Run all tests with coverage, the flights from end to end included
+	@$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --cov
+
+.PHONY: lint
+lint: .venv/.dev ## Check format, code, types, import rules and requirements
+	@$(VENV_PYTHON) -m ruff format --check .
+	@$(VENV_PYTHON) -m ruff check .
+	@$(VENV_PYTHON) -m mypy
+	@$(VENV_PYTHON) .venv/bin/lint-imports --no-logo
+	@if grep -nE '^ *(-i|-f|--(extra-)?index-url|--find-links|--trusted-host|--default-index)\b|[a-z]+://' requirements/*; \
+		then echo "requirements/ must name no index and no address: where packages come from is the machine's affair" >&2; exit 1; fi
+
+.PHONY: format
+format: .venv/.dev ## Format the code and mend what ruff can mend
+	@$(VENV_PYTHON) -m ruff check --fix-only .
+	@$(VENV_PYTHON) -m ruff format .
+
+.PHONY: bench
+bench: .venv/.dev ## Measure speed and memory beside a bare script; writes build/bench/laptop.json
+	@$(VENV_PYTHON) -m tests.benchmarks.laptop
+
+.PHONY: requirements
+requirements: ## Resolve and hash requirements/*.txt from requirements/*.in (needs uv)
+	@if [ -z "$(UV)" ]; then echo "make requirements needs uv: install it (pip install uv) and put it on PATH" >&2; exit 1; fi
+	@for name in pip stage dev; do "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command "make requirements" "requirements/$$name.in" --output-file "requirements/$$name.txt" || exit 1; done
+
+.PHONY: clean
+clean: stop ## Stop what runs here, then remove build/, .venv and the caches
+	@rm -rf build .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
+	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# Set-up. Each stamp is written last, so that an interrupted set-up goes on where it stopped.
+
+.venv/.python:
+	@for candidate in "$(PYTHON)" python3.11 python3.12 python3 python; do \
+		base=$$("$$candidate" -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 12) and print(sys.executable)' 2>/dev/null) || continue; \
+		[ -n "$$base" ] || continue; \
+		if [ -n "$(UV)" ]; then "$(UV)" venv --quiet --clear --no-project --python "$$base" .venv; \
+		else "$$base" -m venv --clear .venv && $(PIP_INSTALL) -r requirements/pip.txt; fi || exit 1; \
+		touch $@; exit 0; \
+	done; \
+	echo "Python 3.11 or 3.12 is needed, and none was found on PATH. Install one, or name it: make PYTHON=/path/to/python3.11 …" >&2; exit 1
+
+.venv/.stage: requirements/stage.txt .venv/.python
+	$(call install,stage)
+	@touch $@
+
+# dev.txt holds all of stage.txt in the same versions.
+.venv/.dev: requirements/dev.txt .venv/.python
+	$(call install,dev)
+	@touch .venv/.stage $@
+
+# The first imports write the bytecode of what a run uses, a third of what is installed, and show now what this machine lacks.
+define install
+@echo "Setting up .venv from requirements/$(1).txt with $(if $(UV),uv,pip (uv would be quicker))"
+@if [ -n "$(UV)" ]; then "$(UV)" pip install --quiet --python $(VENV_PYTHON) --require-hashes --no-deps -r requirements/$(1).txt; \
+	else $(PIP_INSTALL) -r requirements/$(1).txt; fi
+@[ -e .venv/.stage ] || { \
+	$(VENV_PYTHON) -W ignore -c 'import evidently, kfp.kubernetes, kfp.local, rich.live' & \
+	$(VENV_PYTHON) -W ignore -c 'import kserve, lightgbm, minio, onnxmltools, optuna, pandera.ibis, shap, skl2onnx, skops.io' && wait $$!; }
+endef
