@@ -1,0 +1,45 @@
+"""The errors a person is meant to read.
+
+Each message says what was expected, what was found, where, and what to do. Everything else that escapes
+from a stage is a defect of the project and keeps its traceback.
+"""
+
+
+class FullcircleError(Exception):
+    """A problem the user can mend: shown as its message alone, without a traceback."""
+
+
+class ConfigError(FullcircleError):
+    """The configuration file cannot be used."""
+
+
+class SourceError(FullcircleError):
+    """A source table cannot be read, typed, joined or filtered."""
+
+
+class ContractError(FullcircleError):
+    """The table breaks its data contract."""
+
+
+class DataError(FullcircleError):
+    """The table is readable but cannot be learned from."""
+
+
+class ParityError(FullcircleError):
+    """The served ONNX graph and the scikit-learn pipeline disagree."""
+
+
+class PackageError(FullcircleError):
+    """A model package is incomplete, altered or of another format."""
+
+
+class StoreError(FullcircleError):
+    """The object store cannot be reached or refuses what was asked."""
+
+
+class InputError(FullcircleError):
+    """Rows sent for prediction do not fit the model's schema."""
+
+
+class DeployError(FullcircleError):
+    """The endpoint cannot be brought up or does not answer as it should."""

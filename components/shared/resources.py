@@ -1,0 +1,36 @@
+"""What this process may use: CPU cores and memory, by the container's quota where there is one."""
+
+import os
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+_GIBIBYTE = 1024**3
+
+
+def cpu_count() -> int:
+    """Cores this process may keep busy: the smaller of its affinity and its cgroup quota, at least 1."""
+    return max(
+        1, min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, _quota())
+    )
+
+
+def _quota(cgroup: Path = _CGROUP) -> int:
+    try:
+        quota, period = (cgroup / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return 1_000_000
+    return 1_000_000 if quota == "max" else max(1, int(quota) // int(period))
+
+
+def memory_budget(cgroup: Path = _CGROUP) -> int:
+    """Bytes the table engine may hold before it spills to disk.
+
+    `FULLCIRCLE_MEMORY_MB` says it outright; otherwise half of the container's limit, at most 1 GiB.
+    """
+    if stated := os.environ.get("FULLCIRCLE_MEMORY_MB"):
+        return int(stated) * 1024**2
+    try:
+        limit = int((cgroup / "memory.max").read_text())
+    except (OSError, ValueError):
+        limit = 2 * _GIBIBYTE
+    return min(limit // 2, _GIBIBYTE)

@@ -1,0 +1,148 @@
+"""The configuration model and the errors of a wrong file."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+import components.shared.config as config_module
+from components.shared.config import Config
+from components.shared.config_file import load_config
+from components.shared.errors import ConfigError
+
+CONFIGS = sorted(Path("pipelines/configs").glob("*.yaml"))
+MINIMAL = """
+name: churn
+source: {tables: {customers: {path: customers.csv}}}
+problem: {target: churned, task: binary}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def mistakes(folder: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(folder, text))
+    return str(caught.value)
+
+
+def test_three_keys_are_a_whole_configuration(tmp_path):
+    config = load_config(write(tmp_path, MINIMAL))
+
+    assert config.name == "churn"
+    assert config.prepare.split.method == "auto"
+    assert config.gate.mode == "block"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_configurations_are_valid_and_name_their_schema(path):
+    load_config(path)
+
+    assert path.read_text().startswith("# yaml-language-server: $schema=schema.json\n")
+    jsonschema.validate(yaml.safe_load(path.read_text()), Config.model_json_schema())
+
+
+def test_the_shipped_schema_is_the_models_own():
+    assert json.loads(Path("pipelines/configs/schema.json").read_text()) == Config.model_json_schema()
+
+
+def test_every_field_is_described():
+    sections = [value for value in vars(config_module).values() if isinstance(value, type) and issubclass(value, config_module.Section)]
+    undescribed = [
+        f"{section.__name__}.{name}"
+        for section in sections
+        for name, field in section.model_fields.items()
+        if not field.description
+    ]
+    assert undescribed == []
+
+
+def test_all_mistakes_are_listed_at_once_with_path_value_and_what_is_allowed(tmp_path):
+    text = MINIMAL + "search: {budget: {second: 3, trials: -1}, families: [dummi]}\ngate: {thresholds: {roc_acu: {minimum: 1}}}\n"
+
+    message = mistakes(tmp_path, text)
+
+    assert "4 mistakes" in message
+    assert "search.budget.second: unknown key. Did you mean `seconds`?" in message
+    assert "search.budget.trials: found -1; input should be greater than or equal to 1." in message
+    assert "search.families.0: found 'dummi'; allowed: 'linear', 'hist_gradient_boosting'" in message
+    assert "Did you mean 'dummy'?" in message
+    assert "gate.thresholds.roc_acu: found 'roc_acu'" in message
+
+
+def test_an_unknown_key_without_a_near_name_lists_the_allowed_ones(tmp_path):
+    assert "Allowed here: name, description, source" in mistakes(tmp_path, MINIMAL + "xyz: 1\n")
+
+
+def test_a_misspelt_key_inside_a_mapping_is_recognised(tmp_path):
+    message = mistakes(tmp_path, MINIMAL + "contract: {columns: {age: {nulable: true}}}\n")
+
+    assert "contract.columns.age.nulable: unknown key. Did you mean `nullable`?" in message
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ("search: {families: [dummy]}", "`dummy` is only the baseline"),
+        ("search: {families: [linear, linear]}", "each family may be named once"),
+        ("search: {metric: rmse}", "search.metric: 'rmse' is not a metric of a binary task"),
+        ("search: {space: {lightgbm: {num_leaves: {low: 5}}}}", "either `low` and `high`, or `choices`"),
+        ("search: {space: {lightgbm: {num_leaves: {low: 9, high: 5}}}}", "low (9.0) is above high (5.0)"),
+        ("search: {space: {lightgbm: {rate: {low: 0, high: 5, log: true}}}}", "needs low above 0"),
+        ("gate: {thresholds: {accuracy: {}}}", "give `minimum`, `maximum` or both"),
+        ("prepare: {split: {method: grouped}}", "`group` names a column exactly when method is `grouped`"),
+    ],
+)
+def test_sections_that_contradict_themselves_are_refused(tmp_path, extra, expected):
+    assert expected in mistakes(tmp_path, MINIMAL + extra + "\n")
+
+
+def test_a_leak_or_the_target_as_feature_is_refused(tmp_path):
+    text = MINIMAL.replace("task: binary", "task: binary, features: [age, left_on, churned], leaks: [left_on]")
+
+    message = mistakes(tmp_path, text)
+
+    assert "names 'left_on', which is also in problem.leaks" in message
+    assert "names 'churned', which is also in problem.target" in message
+
+
+def test_several_tables_need_a_query(tmp_path):
+    text = MINIMAL.replace("{customers: {path: customers.csv}}", "{a: {path: a.csv}, b: {path: b.csv}}")
+
+    assert "a query is needed to join 2 tables (a, b)" in mistakes(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "holds nothing; expected a mapping"),
+        ("- a\n- b\n", "expected a mapping with `name`"),
+        ("name: [a\n", "is not valid YAML"),
+        ("name: a\nname: b\n", "the key 'name' stands twice (line 2, column 1)"),
+        ("name: x\n", "problem: this key is required and was not found."),
+    ],
+)
+def test_files_that_are_no_configuration(tmp_path, text, expected):
+    assert expected in mistakes(tmp_path, text)
+
+
+def test_a_missing_file_suggests_the_nearest(tmp_path):
+    write(tmp_path, MINIMAL)
+
+    with pytest.raises(ConfigError, match=r"no such configuration file. Did you mean .*config.yaml\?"):
+        load_config(tmp_path / "confg.yaml")
+
+
+def test_a_folder_and_a_file_of_another_encoding(tmp_path):
+    with pytest.raises(ConfigError, match="is a folder"):
+        load_config(tmp_path)
+    path = tmp_path / "latin.yaml"
+    path.write_bytes("name: é".encode("latin-1"))
+    with pytest.raises(ConfigError, match="is not UTF-8 text: .* at byte 6"):
+        load_config(path)
