@@ -1,0 +1,40 @@
+"""Fixtures that tests of several folders share."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from components.shared.store import Store, StoreSettings
+from pipelines.local_store import LocalStore
+
+
+@pytest.fixture(scope="session")
+def s3_program() -> str:
+    """The S3 server the tests run against: `weed`, or what FULLCIRCLE_TEST_S3 says (`minio`, which must be on PATH)."""
+    return os.environ.get("FULLCIRCLE_TEST_S3") or "weed"
+
+
+@pytest.fixture(scope="session")
+def s3(s3_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSettings]:
+    """A real S3 server of this test process."""
+    server = LocalStore(tmp_path_factory.mktemp("s3"), programs=(s3_program,))
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture
+def store(s3: StoreSettings, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A new, empty bucket, which the environment names too."""
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    settings = replace(s3, bucket=f"test-{uuid.uuid4().hex[:12]}")
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    store = Store(settings)
+    store.ensure_bucket()
+    # weed makes room for a bucket at its first write, and takes a second over it when several come at once.
+    store.put_bytes("first", b"")
+    store.delete("first")
+    return store
