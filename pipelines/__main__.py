@@ -1,0 +1,55 @@
+"""Command line: run a use case here, stop what runs, compile it for a cluster, write a contract, print the schema."""
+
+import argparse
+import sys
+from pathlib import Path
+
+# Nothing heavy here: every task's process imports this module again.
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        The exit code: 0, 1 for an error the user can mend, 130 when interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    from components.shared.errors import FullcircleError
+    from pipelines import commands
+
+    try:
+        return int(getattr(commands, options.command)(options))
+    except FullcircleError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. Nothing of this run is left running; what was serving before still is.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipelines", description="From one YAML file to a served, monitored model.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run the pipeline on this machine, ending with an endpoint that answers")
+    _add_config(run)
+    run.add_argument("--window-start", default="", metavar="TIME", help="first moment of the data window, ISO 8601")
+    run.add_argument("--window-end", default="", metavar="TIME", help="moment after the data window, ISO 8601")
+    run.add_argument("--paths", default="", metavar="JSON", help='other places of source tables, as {"table": "path"}')
+    run.add_argument("--force", action="store_true", help="promote even when the gate blocks; the verdict records it")
+    commands.add_parser("stop", help="stop the endpoints and the object store that runs have started here")
+    compiled = commands.add_parser("compile", help="write the pipeline as YAML for a KFP cluster")
+    _add_config(compiled)
+    compiled.add_argument("--output", type=Path, metavar="FILE", help="where to write it (default: build/<name>.yaml)")
+    contract = commands.add_parser("contract", help="write a data contract inferred from the data, to be edited")
+    _add_config(contract)
+    contract.add_argument("--output", type=Path, metavar="FILE", help="where to write it (default: build/<name>-contract.yaml)")
+    commands.add_parser("schema", help="print the JSON Schema of the configuration")
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, help="the use case's YAML file, such as pipelines/configs/wine.yaml")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""`make run`: the compiled pipeline under `kfp.local`, with a real S3 server and a real endpoint, on this machine."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from components.shared.config import Config
+from components.shared.errors import FullcircleError
+from pipelines.display import Progress
+from pipelines.local_store import settings_or_start
+from pipelines.task_runner import TaskRecord, TaskRunner
+
+BUILD = Path("build")
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run left behind.
+
+    Attributes:
+        folder: The run's own folder: artifacts, logs, index page.
+        records: One a task, in the order in which they started.
+        seconds: Wall time from the first task to the last.
+    """
+
+    folder: Path
+    records: list[TaskRecord]
+    seconds: float
+
+    def artifact(self, stage: str, name: str) -> Path | None:
+        """Path of a stage's output artifact; None when the stage did not run or did not write it."""
+        paths = (record.artifacts.get(name) for record in self.records if record.label == stage)
+        return next((path for path in paths if path and path.exists()), None)
+
+    def json(self, stage: str, name: str, file: str = "") -> Any:
+        """Content of a JSON artifact, or of a file in a folder artifact; None when there is none."""
+        path = self.artifact(stage, name)
+        path = path / file if path and file else path
+        return json.loads(path.read_bytes()) if path and path.is_file() else None
+
+
+class RunError(FullcircleError):
+    """A stage failed; the message holds each cause and names the log."""
+
+    def __init__(self, failures: list[TaskRecord]) -> None:
+        self.failures = failures
+        super().__init__("\n".join(_failure(record) for record in failures))
+
+
+def _failure(record: TaskRecord) -> str:
+    cause = record.cause.strip().replace("\n", "\n  ")
+    return f"{record.label} failed:\n  {cause}\n  Details: {record.log}"
+
+
+def run_here(config: Config, console: Console, arguments: dict[str, Any] | None = None, *, build: Path = BUILD) -> RunResult:
+    """Run the training pipeline of a configuration on this machine.
+
+    Args:
+        config: The use case.
+        console: Where progress is shown.
+        arguments: Pipeline parameters other than the defaults.
+        build: Folder for runs, the local store and the local endpoint.
+
+    Returns:
+        What the run left behind.
+
+    Raises:
+        StoreError: The object store cannot be reached or started.
+        RunError: A stage failed.
+        KeyboardInterrupt: The run was interrupted; what it had started is ended.
+    """
+    folder = _new_folder(build.resolve() / "runs" / config.name)
+    with _environment(build.resolve()), Progress(console) as progress:
+        runner = TaskRunner(folder / "logs", progress, background=frozenset({"profile"}))
+        start = time.monotonic()
+        with runner.installed(), _stop_on_signal(runner):
+            _run_pipeline(config, arguments or {}, folder)
+    _write_timings(folder / "timings.json", runner.records)
+    if failures := runner.failures():
+        raise RunError(failures)
+    return RunResult(folder, runner.records, time.monotonic() - start)
+
+
+def _run_pipeline(config: Config, arguments: dict[str, Any], folder: Path) -> None:
+    from kfp import local
+
+    from pipelines.training import training_pipeline
+
+    with (folder / "kfp.log").open("w", encoding="utf-8") as log, contextlib.redirect_stdout(log), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # kfp's doubts about the image, which is not used here
+        local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "artifacts"), raise_on_error=False)
+        training_pipeline(config)(**arguments)
+
+
+def _write_timings(path: Path, records: list[TaskRecord]) -> None:
+    """When each task and its own work ran, on the machine's monotonic clock, and where its artifacts are."""
+    timings = [
+        {
+            "task": record.label,
+            "started": record.started,
+            "seconds": record.seconds,
+            "work": record.work,
+            "artifacts": {name: str(artifact) for name, artifact in record.artifacts.items()},
+        }
+        for record in records
+    ]
+    path.write_text(json.dumps(timings) + "\n", encoding="utf-8")
+
+
+def _new_folder(parent: Path) -> Path:
+    """A folder named by the time, and `latest` pointing at it."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    folder = parent / stamp
+    (folder / "logs").mkdir(parents=True)
+    pointer = parent / f".latest-{stamp}"
+    pointer.symlink_to(stamp)
+    pointer.replace(parent / "latest")
+    return folder
+
+
+@contextlib.contextmanager
+def _environment(build: Path) -> Iterator[None]:
+    """What the tasks find in their environment: the object store, where to serve, the code's version."""
+    settings = settings_or_start(build.parent)
+    before = dict(os.environ)
+    os.environ.update(settings.environment())
+    os.environ.setdefault("FULLCIRCLE_SERVING_FOLDER", str(build / "local" / "serving"))
+    os.environ.setdefault("FULLCIRCLE_GIT_COMMIT", git_commit())
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def git_commit() -> str:
+    """The commit of this checkout, with `-dirty` when it is changed; empty when there is no git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+@contextlib.contextmanager
+def _stop_on_signal(runner: TaskRunner) -> Iterator[None]:
+    """End the tasks at once on Ctrl-C and SIGTERM, from whatever kfp is waiting for."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        runner.stop()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,383 @@
+"""How a task of `kfp.local` runs here: in a process forked from a server that has the libraries loaded.
+
+`kfp.local` starts each task as a new interpreter, which imports kfp, pandas and scikit-learn anew: more than the work of
+most stages. `TaskRunner` takes the place of the one function of kfp that starts that process; what runs in it is KFP's own
+executor with the arguments KFP made, so that a task sees exactly what it would see on a cluster.
+"""
+
+import builtins
+import contextlib
+import errno
+import functools
+import inspect
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Protocol
+
+from components.shared.errors import FullcircleError
+from components.shared.progress import MARK
+
+PRELOAD = [
+    "kfp.dsl.executor_main",
+    "pandas",
+    "pyarrow.parquet",
+    "duckdb",
+    "ibis.backends.duckdb",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "pandera.ibis",
+    "onnxruntime",
+    "lightgbm",
+    "optuna",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.figure",
+    "jinja2",
+    "minio",
+]
+_GRACE = 10.0  # seconds between asking a task to stop and ending it
+
+
+@dataclass(slots=True)
+class TaskRecord:
+    """What became of a task.
+
+    Attributes:
+        label: Stage and loop item, such as `tune (lightgbm)`.
+        log: Everything the task printed, with the traceback when it failed.
+        artifacts: Paths of its output artifacts by name.
+        started: When the process was started, by `time.monotonic()`.
+        seconds: Wall time of the process.
+        work: Stretches of that clock in which the stage's own function ran, imports left out; empty until it ended.
+        message: The stage's one-line summary.
+        cause: Why it failed, for people; empty when it did not.
+    """
+
+    label: str
+    log: Path
+    artifacts: dict[str, Path]
+    started: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+    work: list[tuple[float, float]] = field(default_factory=list)
+    message: str = ""
+    cause: str = ""
+
+    @property
+    def work_seconds(self) -> float:
+        """Wall time of the stage's own function, imports left out."""
+        return sum(end - start for start, end in self.work)
+
+
+class Listener(Protocol):
+    """Told of each task as it starts and ends; called from several threads."""
+
+    def started(self, record: TaskRecord) -> None:
+        """The task's process is about to start."""
+
+    def ended(self, record: TaskRecord) -> None:
+        """The task's process ended; `record.cause` says whether it failed."""
+
+
+class TaskRunner:
+    """Runs the tasks of one `kfp.local` run.
+
+    Args:
+        logs: Folder for one log file a task.
+        listener: Told of starts and ends.
+        background: Stages whose outputs no other task needs: they run beside the others and are awaited at the end.
+    """
+
+    def __init__(self, logs: Path, listener: Listener, background: frozenset[str] = frozenset()) -> None:
+        self.logs = logs
+        self.listener = listener
+        self.background = background
+        self.records: list[TaskRecord] = []
+        self._processes: set[Any] = set()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._stopping = False
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Let `kfp.local` start its tasks through this runner; awaits background tasks on a normal exit."""
+        from kfp.local import graph_utils, subprocess_task_handler
+
+        original = subprocess_task_handler.run_local_subprocess
+        original_sort = graph_utils.topological_sort_tasks
+        subprocess_task_handler.run_local_subprocess = self.run
+        graph_utils.topological_sort_tasks = lambda tasks: self._background_first(original_sort(tasks), tasks)
+        try:
+            yield
+            for thread in self._threads:
+                thread.join()
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            subprocess_task_handler.run_local_subprocess = original
+            graph_utils.topological_sort_tasks = original_sort
+
+    def run(self, full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
+        """Run one task as kfp.local's `run_local_subprocess` would.
+
+        Args:
+            full_command: The shell command KFP compiled: program text, executor input and function name are in it.
+            env_vars: Environment of the task besides this process's own.
+
+        Returns:
+            0, or 1 when the task failed.
+        """
+        code, arguments = full_command[3], full_command[4:]
+        record = self._record(arguments)
+        environment = {**os.environ, **(env_vars or {}), "_KFP_RUNTIME": "true"}
+        if record.label in self.background:
+            thread = threading.Thread(target=self._run, args=(record, code, arguments, environment), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+            return 0
+        self._run(record, code, arguments, environment)
+        return 1 if record.cause else 0
+
+    def _background_first(self, stack: list[str], tasks: Any) -> list[str]:
+        """Let background tasks start as soon as what they need is there; kfp.local may leave them to the end.
+
+        Args:
+            stack: Task names in reverse order of execution.
+            tasks: What each task depends on, by name.
+        """
+        order = [name for name in reversed(stack) if name not in self.background]
+        for name in self.background & set(stack):
+            needed = [order.index(other) for other in tasks[name].dependent_tasks if other in order]
+            order.insert(max(needed, default=-1) + 1, name)
+        return order[::-1]
+
+    def failures(self) -> list[TaskRecord]:
+        """Tasks that failed, in the order in which they started."""
+        return [record for record in self.records if record.cause]
+
+    def stop(self) -> None:
+        """End every task that is running and start no more."""
+        with self._lock:
+            self._stopping = True
+            processes = list(self._processes)
+        for process in processes:
+            _signal_group(process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE
+        for process in processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.exitcode is None:
+                _signal_group(process.pid, signal.SIGKILL)
+
+    def _record(self, arguments: list[str]) -> TaskRecord:
+        executor_input = json.loads(arguments[arguments.index("--executor_input") + 1])
+        function = arguments[arguments.index("--function_to_execute") + 1]
+        item = executor_input["inputs"].get("parameterValues", {}).get("family")
+        outputs = executor_input["outputs"].get("artifacts", {})
+        record = TaskRecord(
+            label=f"{function} ({item})" if item else function,
+            log=self.logs / f"{function}{f'-{item}' if item else ''}.log",
+            artifacts={name: Path(value["artifacts"][0]["uri"]) for name, value in outputs.items()},
+        )
+        with self._lock:
+            self.records.append(record)
+        return record
+
+    def _run(self, record: TaskRecord, code: str, arguments: list[str], environment: dict[str, str]) -> None:
+        context = multiprocessing.get_context("forkserver")
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=execute_task, args=(code, arguments, environment, record.log, sender))
+        with self._lock:
+            if self._stopping:
+                record.cause = "stopped before it began"
+                return
+            self.listener.started(record)
+            record.started = time.monotonic()
+            process.start()
+            self._processes.add(process)
+        sender.close()
+        outcome = _receive(receiver)
+        process.join()
+        with self._lock:
+            self._processes.discard(process)
+        record.seconds = time.monotonic() - record.started
+        record.work = outcome.get("work", [])
+        record.message = _last_message(record.log)
+        if process.exitcode:
+            record.cause = outcome.get("cause") or _died(process.exitcode)
+        self.listener.ended(record)
+
+
+def warm_up() -> None:
+    """Start the server that tasks are forked from; it loads the libraries while this process goes on."""
+    # OpenMP reads this when it is loaded: tasks share the cores, so waiting threads must not burn them.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    forkserver.ensure_running()
+
+
+def execute_task(code: str, arguments: list[str], environment: dict[str, str], log: Path, sender: Connection) -> None:
+    """Body of a task's process: KFP's executor, with everything it prints in a log file.
+
+    Args:
+        code: Program text of the component, as compiled.
+        arguments: The executor's arguments.
+        environment: Environment variables of the task.
+        log: File for standard output and error.
+        sender: Takes one dictionary: `work` as in `TaskRecord`, and `cause` when the task failed.
+    """
+    os.setpgrp()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.environ.clear()
+    os.environ.update(environment)
+    _redirect_output(log)
+    clock = _WorkClock()
+    try:
+        with tempfile.TemporaryDirectory(prefix="fullcircle-task-") as folder, clock.installed():
+            program = Path(folder, "ephemeral_component.py")
+            program.write_text(code, encoding="utf-8")
+            sys.argv = ["executor_main", "--component_module_path", str(program), *arguments]
+            _executor_main()
+    except BaseException as error:
+        traceback.print_exc()
+        sys.stderr.flush()
+        sender.send({"work": clock.stretches, "cause": explain(error)})
+        sys.exit(1)
+    sys.stdout.flush()
+    sender.send({"work": clock.stretches})
+
+
+def _executor_main() -> None:
+    from kfp.dsl.executor_main import executor_main
+
+    executor_main()
+
+
+class _WorkClock:
+    """When the component's function ran, without imports made in it; on the monotonic clock, which processes share."""
+
+    def __init__(self) -> None:
+        self.stretches: list[tuple[float, float]] = []
+        self._since: float | None = None  # None outside the function and during an import
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Time the function KFP's executor is about to call."""
+        from kfp.dsl.executor import Executor
+
+        original_init, original_import = Executor.__init__, builtins.__import__
+
+        def timed_init(executor: Any, *args: Any, **kwargs: Any) -> None:
+            original_init(executor, *args, **kwargs)
+            executor.func = self._timed(executor.func)
+
+        def timed_import(*args: Any, **kwargs: Any) -> Any:
+            return self._time_import(original_import, *args, **kwargs)
+
+        Executor.__init__ = timed_init
+        builtins.__import__ = timed_import
+        try:
+            yield
+        finally:
+            Executor.__init__, builtins.__import__ = original_init, original_import
+
+    def _time_import(self, original: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._since is None or args[0] in sys.modules or threading.current_thread() is not threading.main_thread():
+            return original(*args, **kwargs)
+        self._pause()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            self._since = time.monotonic()
+
+    def _pause(self) -> None:
+        if self._since is not None:
+            self.stretches.append((self._since, time.monotonic()))
+        self._since = None
+
+    def _timed(self, function: Any) -> Any:
+        @functools.wraps(function)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            self._since = time.monotonic()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._pause()
+
+        timed.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]  # kfp looks at the arguments
+        return timed
+
+
+def explain(error: BaseException) -> str:
+    """Why a task failed, in a few lines for people."""
+    if isinstance(error, FullcircleError):
+        return str(error)
+    if _is_disk_full(error):
+        return f"The disk is full: {error}. Free some space (`make clean` removes earlier runs) and start again."
+    if isinstance(error, MemoryError):
+        return "Out of memory. Use a shorter data window, fewer columns, or a machine with more memory."
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return "stopped"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "components" in Path(frame.filename).parts]
+    where = f" (at {Path(*Path(frames[-1].filename).parts[-3:])}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {str(error).strip() or 'no message'}{where}"
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return "No space left on device" in str(error)
+
+
+def _redirect_output(log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    sys.stdout.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    warnings.simplefilter("default")
+
+
+def _receive(receiver: Connection) -> dict[str, Any]:
+    with receiver:
+        try:
+            outcome: dict[str, Any] = receiver.recv()
+        except EOFError:  # the process died before it could say why
+            return {}
+        return outcome
+
+
+def _last_message(log: Path) -> str:
+    if not log.is_file():
+        return ""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line.removeprefix(MARK) for line in reversed(lines) if line.startswith(MARK)), "")
+
+
+def _died(exitcode: int) -> str:
+    if exitcode == -signal.SIGKILL:
+        return "The process was killed, most likely because the machine ran out of memory."
+    if exitcode < 0:
+        return f"The process ended by signal {signal.Signals(-exitcode).name}."
+    return f"The process ended with exit code {exitcode}."
+
+
+def _signal_group(pid: int | None, number: signal.Signals) -> None:
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, number)

@@ -1,0 +1,96 @@
+"""The training pipeline: from a table to a monitored endpoint. Wiring only.
+
+The definition is built for one configuration: each stage receives its own section as a constant, so that a changed
+section re-runs only what depends on it. What changes from run to run is a pipeline parameter.
+"""
+
+from typing import Any
+
+from kfp import dsl
+from pydantic import BaseModel
+
+from components.deploy.component import deploy
+from components.evaluate.component import evaluate
+from components.gate.component import gate
+from components.ingest.component import ingest
+from components.monitor.component import monitor
+from components.prepare.component import prepare
+from components.profile.component import profile
+from components.publish.component import publish
+from components.shared.config import Config
+from components.train.component import train
+from components.tune.component import tune
+from components.validate.component import validate
+
+
+def _constant(section: BaseModel) -> str:
+    """A section as the text a task receives; JSON keeps whole numbers whole, which KFP's own structs do not."""
+    return section.model_dump_json()
+
+
+def training_pipeline(config: Config) -> Any:
+    """Build the training pipeline of a configuration.
+
+    Args:
+        config: The checked configuration.
+
+    Returns:
+        A KFP pipeline, to be compiled, submitted, or called under `kfp.local`.
+    """
+    source, problem, contract = map(_constant, (config.source, config.problem, config.contract))
+    search, training, evaluation = map(_constant, (config.search, config.train, config.evaluation))
+
+    @dsl.pipeline(name=config.name, description=config.description or f"Trains, judges and serves {config.name}.")
+    def pipeline(window_start: str = "", window_end: str = "", paths: str = "", force_promotion: bool = False) -> None:
+        """Train, judge and serve a model.
+
+        Args:
+            window_start: First moment of the data window, ISO 8601; empty for no limit.
+            window_end: Moment after the data window, ISO 8601; empty for no limit.
+            paths: Other places of source tables for this run, as JSON: {"table": "s3://bucket/key"}; empty for the configured ones.
+            force_promotion: Promote even when the gate blocks; the verdict records it.
+        """
+        ingested = ingest(
+            source=source, problem=problem, window_start=window_start, window_end=window_end, paths=paths
+        ).set_caching_options(False)  # the outside world may have changed behind the same path
+        validated = validate(contract=contract, problem=problem, table=ingested.outputs["table"])
+        prepared = prepare(settings=_constant(config.prepare), problem=problem, table=validated.outputs["valid"])
+        splits = prepared.outputs["splits"]
+        profile(settings=_constant(config.profile), splits=splits)
+        with dsl.ParallelFor(list(config.search.families), name="families") as family:
+            tuned = tune(family=family, search=search, training=training, splits=splits)
+        trained = train(
+            search=search,
+            training=training,
+            lineage=ingested.outputs["lineage"],
+            trials=dsl.Collected(tuned.outputs["trials"]),
+            splits=splits,
+        )
+        evaluated = evaluate(
+            name=config.name, evaluation=evaluation, splits=splits, model=trained.outputs["model"], validation=validated.outputs["report"]
+        )
+        judged = gate(
+            name=config.name,
+            settings=_constant(config.gate),
+            search=search,
+            evaluation=evaluation,
+            force=force_promotion,
+            splits=splits,
+            model=trained.outputs["model"],
+            evaluated=evaluated.outputs["report"],
+        ).set_caching_options(False)  # the champion may have changed
+        with dsl.If(judged.outputs["Output"] == True, name="promoted"):  # noqa: E712, a KFP expression
+            published = publish(
+                name=config.name, model=trained.outputs["model"], evaluated=evaluated.outputs["report"], verdict=judged.outputs["verdict"]
+            ).set_caching_options(False)
+            deployed = deploy(
+                name=config.name, serving=_constant(config.serving), version=published.outputs["Output"]
+            ).set_caching_options(False)
+            monitor(
+                name=config.name,
+                settings=_constant(config.monitoring),
+                version=deployed.outputs["Output"],
+                splits=splits,
+            ).set_caching_options(False)
+
+    return pipeline
