@@ -1,0 +1,277 @@
+"""The one query over the source tables: checked, limited to the data window, executed, and its result described."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from components.ingest.columns import check_names
+from components.ingest.fetch import nearest
+from components.shared.errors import SourceError
+from components.shared.tables import identifier, literal
+
+_INTEGERS = {
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "HUGEINT",
+    "UHUGEINT",
+}
+_MOMENTS = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"}
+_TEXTS = {"VARCHAR", "UUID", "TIME", "TIME WITH TIME ZONE", "INTERVAL", "BIT", '"NULL"', "NULL"}
+_LINE = re.compile(r"LINE (\d+): ")
+_COLUMN_SUGGESTION = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The data window: from `start`, up to but without `end`, in UTC without a zone; None for no limit."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @classmethod
+    def parse(cls, start: str, end: str) -> Self:
+        """Read the two moments of a run, ISO 8601, UTC where no zone is given; empty for no limit.
+
+        Raises:
+            SourceError: One is not a date, or the window is empty.
+        """
+        window = cls(_moment("window_start", start), _moment("window_end", end))
+        if window.start and window.end and window.start >= window.end:
+            raise SourceError(
+                f"The data window is empty: window_start ({start}) has to lie before window_end ({end}), which "
+                "is not part of it."
+            )
+        return window
+
+    def __bool__(self) -> bool:
+        return bool(self.start or self.end)
+
+    def __str__(self) -> str:
+        return f"[{_iso(self.start) or '…'}, {_iso(self.end) or '…'})"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a query returned: rows, columns, content hash, first and last moment of the time column as ISO 8601."""
+
+    rows: int
+    columns: int
+    content_hash: str
+    first: str
+    last: str
+
+
+def _moment(parameter: str, text: str) -> datetime | None:
+    if not text.strip():
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise SourceError(
+            f"{parameter}: expected a date or time in ISO 8601 such as 2024-01-31 or 2024-01-31T06:00:00Z, "
+            f"found {text!r}."
+        ) from error
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _iso(moment: datetime | None) -> str:
+    return moment.isoformat() if moment else ""
+
+
+def checked_select(connection: DuckDBPyConnection, query: str, tables: Sequence[str]) -> str:
+    """The query as one SELECT without a closing semicolon; all of the only table when there is none.
+
+    Raises:
+        SourceError: It is not SQL, or not exactly one SELECT.
+    """
+    if not query.strip():
+        return f"SELECT * FROM {identifier(tables[0])}"
+    try:
+        statements = connection.extract_statements(query)
+    except duckdb.Error as error:
+        raise _explained(error, query, added_lines=0) from error
+    found = [statement.type.name for statement in statements]
+    if found != ["SELECT"] or re.match(r"\s*(describe|summarize|show)\b", query, re.IGNORECASE):
+        what = (
+            f"{len(found)} statements"
+            if len(found) > 1
+            else "no statement"
+            if not found
+            else query.split(maxsplit=1)[0].upper()
+        )
+        raise SourceError(
+            f"`source.query` has to be one SELECT; found {what}. It may only read; join and filter by WITH, "
+            "JOIN and WHERE."
+        )
+    return _without_semicolon(query)
+
+
+def _without_semicolon(query: str) -> str:
+    """One statement up to its closing semicolon, without what comments say after it."""
+    tokens = [offset for offset, kind in duckdb.tokenize(query) if kind != duckdb.token_type.comment]
+    at = len(query.encode()[: tokens[-1]].decode())  # tokens are counted in bytes
+    return query[:at] if query[at] == ";" else query
+
+
+def result_columns(connection: DuckDBPyConnection, select: str) -> dict[str, str]:
+    """Names and DuckDB types of what a SELECT returns.
+
+    Raises:
+        SourceError: It does not fit the tables, or returns a name twice.
+    """
+    try:
+        described = connection.execute(f"DESCRIBE\n{select}").fetchall()
+    except duckdb.Error as error:
+        raise _explained(error, select, added_lines=1) from error
+    names = [str(row[0]) for row in described]
+    check_names(
+        names,
+        where="`source.query` returns columns of the same name",
+        remedy="Rename one by AS, or leave one out by SELECT * EXCLUDE (…) or JOIN … USING (…).",
+    )
+    return {name: str(row[1]) for name, row in zip(names, described, strict=True)}
+
+
+def final_select(select: str, columns: Mapping[str, str], *, time_column: str, window: Window) -> str:
+    """The SELECT of a query limited to the window, each column in one of the six types.
+
+    Raises:
+        SourceError: The time column is missing or is not one, or a column is nested.
+    """
+    if time_column:
+        _check_time_column(columns, time_column, window)
+    elif window:
+        raise SourceError(
+            f"The data window {window} needs `problem.time_column`: name the column it goes by, or leave "
+            "window_start and window_end empty."
+        )
+    selected = ", ".join(f"{_canonical(name, kind)} AS {identifier(name)}" for name, kind in columns.items())
+    limits = [
+        f"{identifier(time_column)} {sign} TIMESTAMP {literal(_iso(moment))}"
+        for sign, moment in ((">=", window.start), ("<", window.end))
+        if moment
+    ]
+    where = f"\nWHERE {' AND '.join(limits)}" if limits else ""
+    return f"SELECT {selected} FROM (\n{select}\n) AS result{where}"
+
+
+def _check_time_column(columns: Mapping[str, str], time_column: str, window: Window) -> None:
+    if time_column not in columns:
+        listed = ", ".join(list(columns)[:_COLUMN_SUGGESTION]) + (", …" if len(columns) > _COLUMN_SUGGESTION else "")
+        raise SourceError(
+            f"`problem.time_column` is {time_column!r}, which the table does not have; it has "
+            f"{listed}.{nearest(time_column, columns)}"
+        )
+    kind = columns[time_column]
+    if kind in _MOMENTS or kind == "DATE":
+        return
+    # Text may be made dates later, by `prepare.dates`; no window can be cut from it.
+    if kind == "VARCHAR" and not window:
+        return
+    raise SourceError(
+        f"The time column {time_column!r} has to be a date or timestamp, found {_friendly(kind)}. "
+        f"Declare it (`types: {{{time_column}: timestamp}}`, with `date_format` where it is not ISO 8601), or "
+        "convert it in the query by strptime."
+    )
+
+
+def _friendly(kind: str) -> str:
+    if kind in _INTEGERS:
+        return "whole numbers"
+    return {"VARCHAR": "text", "DOUBLE": "numbers", "BOOLEAN": "true and false"}.get(kind, kind)
+
+
+def _canonical(name: str, kind: str) -> str:
+    """A column in one of the types that every later stage knows."""
+    column = identifier(name)
+    if kind in ("VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP"):
+        return column
+    if kind in _INTEGERS:
+        return f"CAST({column} AS BIGINT)"
+    if kind == "FLOAT" or kind.startswith("DECIMAL"):
+        return f"CAST({column} AS DOUBLE)"
+    if kind in _MOMENTS:
+        return f"CAST({column} AS TIMESTAMP)"
+    if kind in _TEXTS or kind.startswith("ENUM"):
+        return f"CAST({column} AS VARCHAR)"
+    raise SourceError(
+        f"The column {name!r} is nested or binary ({kind[:60]}); a table holds one value a cell. Take what you "
+        f"need of it in the query, such as {name}.field."
+    )
+
+
+def restrict(connection: DuckDBPyConnection, *, readable: Sequence[Path], writable: Path) -> None:
+    """From here on the engine opens these files and this folder, and no others."""
+    paths = ", ".join(literal(str(path)) for path in readable)
+    connection.execute(f"SET allowed_paths = [{paths}]")
+    connection.execute(f"SET allowed_directories = [{literal(f'{writable}/')}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def failed(error: duckdb.Error, select: str) -> SourceError:
+    """The error of a query that failed while running, in the user's words."""
+    return _explained(error, select, added_lines=1)
+
+
+def describe_result(connection: DuckDBPyConnection, path: Path, time_column: str) -> Result:
+    """Count and hash a Parquet file.
+
+    The hash is over names, types and the sum of the rows' hashes: it depends neither on the order of the rows nor on
+    how the file is laid out, only on DuckDB's hash function.
+    """
+    relation = f"read_parquet({literal(str(path))})"
+    columns = {str(row[0]): str(row[1]) for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+    is_moment = columns.get(time_column, "") in (*_MOMENTS, "DATE")
+    bounds = f"min({identifier(time_column)}), max({identifier(time_column)})" if is_moment else "NULL, NULL"
+    names = ", ".join(identifier(name) for name in columns)
+    row = connection.execute(f"SELECT count(*), sum(hash({names})), {bounds} FROM {relation}").fetchone()
+    rows, total, first, last = row or (0, 0, None, None)
+    digest = hashlib.sha256(json.dumps([list(columns.items()), rows, int(total or 0)]).encode()).hexdigest()
+    return Result(rows, len(columns), digest, first.isoformat() if first else "", last.isoformat() if last else "")
+
+
+def covered(connection: DuckDBPyConnection, select: str, time_column: str) -> str:
+    """What the query's rows cover without a window, in words."""
+    row = connection.execute(
+        f"SELECT count(*), min({identifier(time_column)}), max({identifier(time_column)}) FROM (\n{select}\n)"
+    ).fetchone()
+    rows, first, last = row or (0, None, None)
+    if not first:
+        return f"of the {rows:,} rows of the query none has a time. Check the query"
+    return f"the {rows:,} rows of the query cover {first.isoformat()} to {last.isoformat()}. Choose a window within"
+
+
+def _explained(error: duckdb.Error, query: str, *, added_lines: int) -> SourceError:
+    """DuckDB's message without its drawing, with the line of the user's query."""
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return SourceError(
+            "The query needs more memory than the table engine may use. Give the stage more "
+            "(FULLCIRCLE_MEMORY_MB), or join and sort less at once."
+        )
+    if isinstance(error, duckdb.PermissionException):
+        return SourceError(
+            "`source.query` reads a file. It may read the tables of `source.tables` alone: add the file there "
+            "and use its name."
+        )
+    text = str(error)
+    message = " ".join(line for line in text.partition("\nLINE ")[0].splitlines() if line.strip())
+    lines = query.splitlines()
+    number = int(found.group(1)) - added_lines if (found := _LINE.search(text)) else 0
+    where = f" (line {number}: {lines[number - 1].strip()[:80]!r})" if 0 < number <= len(lines) else ""
+    end = "" if message.endswith(("?", "!", ".")) else "."
+    return SourceError(f"`source.query` failed{where}: {message}{end}")

@@ -1,0 +1,220 @@
+"""The source tables, registered by name in the engine."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from components.ingest.columns import Column, Guess, check_declared, check_names, typed
+from components.ingest.csv_files import difference, load_csv
+from components.ingest.fetch import Fetched, TableFile, fetch, locate_undecodable, nearest
+from components.shared.config import SourceConfig, TableConfig
+from components.shared.errors import FullcircleError, SourceError
+from components.shared.tables import identifier, literal
+
+_RAW = "raw"  # schema of the tables as they were read
+_PARQUET_MAGIC = b"PAR1"
+_JSON_FILE = re.compile(r'in file "([^"]+)"')
+
+
+def override_paths(source: SourceConfig, paths: Mapping[str, str]) -> SourceConfig:
+    """The source with other places for some of its tables.
+
+    Raises:
+        SourceError: A name is not one of a table.
+    """
+    for name in paths:
+        if name not in source.tables:
+            raise SourceError(
+                f"`paths` names the table {name!r}; the source has "
+                f"{', '.join(source.tables)}.{nearest(name, source.tables)}"
+            )
+    tables = {
+        name: table.model_copy(update={"path": paths.get(name, table.path)}) for name, table in source.tables.items()
+    }
+    return source.model_copy(update={"tables": tables})
+
+
+def register(
+    connection: DuckDBPyConnection, source: SourceConfig, scratch: Path
+) -> tuple[dict[str, str], list[TableFile]]:
+    """Make each table of the source a view of the engine, typed.
+
+    Args:
+        connection: The engine.
+        source: The tables.
+        scratch: An existing folder for downloads and unpacked files; the caller removes it after the query.
+
+    Returns:
+        The fingerprint of each table's files, and the files that the views still read.
+
+    Raises:
+        SourceError: A table cannot be fetched, read or typed; the message names it.
+    """
+    check_names(list(source.tables), where="`source.tables`", remedy="Give each table a name of its own.", what="table")
+    connection.execute(f"CREATE SCHEMA {_RAW}")
+    # This step of the planner takes the square of the number of columns: half a minute for 10,000.
+    connection.execute("SET disabled_optimizers = 'projection_placement'")
+    fingerprints: dict[str, str] = {}
+    still_read: list[TableFile] = []
+    for name, table in source.tables.items():
+        try:
+            fetched = fetch(table, scratch)
+            _register(connection, name, fetched, table=table)
+        except FullcircleError as error:
+            raise SourceError(f"Table {name!r}: {error}") from error
+        except (duckdb.Error, OSError) as error:
+            problem = str(error).splitlines()[0]
+            raise SourceError(f"Table {name!r}: {table.path} cannot be read: {problem}.") from error
+        fingerprints[name] = fetched.fingerprint
+        if fetched.format == "parquet":
+            still_read += fetched.files
+    return fingerprints, still_read
+
+
+def _register(connection: DuckDBPyConnection, name: str, fetched: Fetched, *, table: TableConfig) -> None:
+    raw = f"{_RAW}.{identifier(name)}"
+    _check_contents(fetched)
+    load = {"csv": load_csv, "parquet": _load_parquet, "jsonl": _load_jsonl}[fetched.format]
+    select = load(connection, raw, fetched.files, table=table)
+    if not connection.execute(f"SELECT 1 FROM ({select}) LIMIT 1").fetchone():
+        header = " below the line of column names" if fetched.format == "csv" and table.header else ""
+        raise SourceError(f"{_listed(fetched.files)} holds no rows{header}; expected at least one.")
+    connection.execute(f"CREATE VIEW {identifier(name)} AS {select}")
+
+
+def _listed(files: Sequence[TableFile]) -> str:
+    return files[0].name if len(files) == 1 else f"{files[0].name} and {len(files) - 1} more"
+
+
+def _check_contents(fetched: Fetched) -> None:
+    """Refuse files that are not what their format says, by their first and last bytes."""
+    for file in fetched.files:
+        size = file.path.stat().st_size
+        with file.path.open("rb") as content:
+            start = content.read(4)
+            content.seek(max(0, size - 4))
+            end = content.read(4)
+        is_parquet = start == _PARQUET_MAGIC
+        if not size:
+            raise SourceError(f"{file.name} is empty (0 bytes); expected a {fetched.format} file with rows.")
+        if fetched.format != "parquet" and is_parquet:
+            raise SourceError(
+                f"{file.name} is a Parquet file, read as {fetched.format}. Set `format: parquet`, or rename it."
+            )
+        if fetched.format == "parquet" and not is_parquet:
+            raise SourceError(
+                f"{file.name} is not a Parquet file: it begins with {start!r} instead of {_PARQUET_MAGIC!r}. "
+                "Check `format` and the file."
+            )
+        if is_parquet and end != _PARQUET_MAGIC:
+            raise SourceError(
+                f"{file.name} is a truncated Parquet file ({size:,} bytes, its end is missing). Fetch or write "
+                "it again."
+            )
+
+
+def damaged(connection: DuckDBPyConnection, files: Sequence[TableFile]) -> SourceError | None:
+    """The first Parquet file that cannot be read to its end, after a query over it failed; None when all can."""
+    for file in files:
+        try:
+            connection.execute(f"SELECT sum(hash(COLUMNS(*))) FROM read_parquet({literal(str(file.path))})").fetchall()
+        except duckdb.Error:
+            return SourceError(
+                f"{file.name} is a damaged Parquet file: some of its pages cannot be read. Fetch or write it again."
+            )
+    return None
+
+
+def _load_parquet(connection: DuckDBPyConnection, raw: str, files: Sequence[TableFile], *, table: TableConfig) -> str:
+    del raw  # Parquet is read where it is, each time
+    _same_parquet_columns(files)
+    paths = ", ".join(literal(str(file.path)) for file in files)
+    relation = f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
+    return typed(connection, relation, _native_columns(connection, relation, table), table=table)
+
+
+def _same_parquet_columns(files: Sequence[TableFile]) -> None:
+    import pyarrow.parquet as pq
+
+    first: list[str] = []
+    for file in files:
+        try:
+            names = list(pq.read_schema(file.path).names)
+        except (OSError, ValueError) as error:
+            raise SourceError(
+                f"{file.name} is a damaged Parquet file ({str(error).splitlines()[0]}). Fetch or write it again."
+            ) from error
+        check_names(names, where=file.name, remedy="Rename one where the file is written.")
+        if set(names) != set(first or names):
+            raise SourceError(
+                f"{file.name} has other columns than {files[0].name}: {difference(first, names)}. Give all "
+                "files of a table the same columns."
+            )
+        first = first or names
+
+
+def _load_jsonl(connection: DuckDBPyConnection, raw: str, files: Sequence[TableFile], *, table: TableConfig) -> str:
+    paths = ", ".join(literal(str(file.path)) for file in files)
+    # The whole file is looked at for its types; keys that lines lack are null.
+    scan = (
+        f"read_json([{paths}], format = 'newline_delimited', records = 'true', sample_size = -1, "
+        "union_by_name = true, compression = 'uncompressed')"
+    )
+    try:
+        connection.execute(f"CREATE TABLE {raw} AS SELECT * FROM {scan}")
+    except duckdb.Error as error:
+        raise _explained_json(error, files) from error
+    return typed(connection, raw, _native_columns(connection, raw, table), table=table)
+
+
+def _native_columns(connection: DuckDBPyConnection, relation: str, table: TableConfig) -> list[Column]:
+    """Columns of a format that says its types; JSON values of several types are text to be typed."""
+    described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    check_declared(table, [str(row[0]) for row in described])
+    kinds: dict[str, Guess] = {"JSON": "unknown"}
+    return [Column(name, stored, table.types.get(name), kinds.get(stored, "native")) for name, stored, *_ in described]
+
+
+def _explained_json(error: duckdb.Error, files: Sequence[TableFile]) -> SourceError:
+    message = str(error)
+    named = _JSON_FILE.search(message)
+    file = {str(file.path): file for file in files}.get(named.group(1) if named else "", files[0])
+    if undecodable := locate_undecodable(file, "utf-8"):
+        return undecodable
+    with file.path.open("rb") as content:
+        if content.read(64).lstrip().startswith(b"["):
+            return SourceError(
+                f"{file.name} is one JSON array; expected JSON Lines, one object a line. Convert it, for "
+                "instance by `jq -c '.[]'`."
+            )
+    return _broken_line(file) or SourceError(f"{file.name}: {message.splitlines()[0]}.")
+
+
+def _broken_line(file: TableFile) -> SourceError | None:
+    """The first line that is not a JSON object, as Python's reader says it."""
+    is_blank = True
+    with file.path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            is_blank = is_blank and not line.strip()
+            if problem := _line_problem(line):
+                return SourceError(
+                    f"{file.name}, line {number}: expected one JSON object a line, found {line.strip()[:60]!r}: "
+                    f"{problem}."
+                )
+    return SourceError(f"{file.name} holds no rows; expected one JSON object a line.") if is_blank else None
+
+
+def _line_problem(line: str) -> str:
+    if not line.strip():
+        return ""
+    try:
+        pairs = json.loads(line, object_pairs_hook=tuple)
+    except ValueError as error:
+        return str(error)
+    if not isinstance(pairs, tuple):
+        return "it is no object"
+    return "" if len({key for key, _ in pairs}) == len(pairs) else "it has a key twice"

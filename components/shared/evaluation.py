@@ -1,0 +1,224 @@
+"""How a candidate did on the test part: `metrics.json`, written by evaluate, read by gate, carried in the package.
+
+Numbers are rounded to ten significant digits, so that the order in which processors add does not change the file.
+"""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from components.shared.config import Metric, Task
+from components.shared.errors import PackageError
+from components.shared.model_package import METRICS
+from components.shared.reports import format_number, format_share
+
+LABELS: dict[Metric, str] = {
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+    "pr_auc": "PR AUC",
+    "log_loss": "Log loss",
+    "brier": "Brier score",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "r2": "R²",
+    "mape": "MAPE",
+}
+_PERCENTAGES: frozenset[Metric] = frozenset({"accuracy", "precision", "recall", "f1", "mape"})
+
+
+def finite(value: float | None) -> float | None:
+    """The value rounded to ten significant digits; None for what JSON cannot hold."""
+    # Adding 0 turns -0 into 0.
+    return None if value is None or not math.isfinite(value) else float(f"{value:.10g}") + 0.0
+
+
+def _rounded_ends(ends: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if ends is None else (float(f"{ends[0]:.10g}"), float(f"{ends[1]:.10g}"))
+
+
+Number = Annotated[float | None, AfterValidator(finite)]
+Interval = Annotated[tuple[float, float] | None, AfterValidator(_rounded_ends)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Scores(_Record):
+    """Metrics of some rows, each with its confidence interval; None where the rows cannot tell."""
+
+    values: dict[Metric, Number]
+    intervals: dict[Metric, Interval] = {}
+
+
+class Slice(_Record):
+    """The test rows that share a value."""
+
+    column: str
+    value: str | None = Field(
+        description="The value, or the interval of numbers or dates; None for the rows without one."
+    )
+    rows: int
+    scores: Scores | None = Field(default=None, description="None for slices of too few rows to be judged.")
+
+
+class Gap(_Record):
+    """The difference between the best and the worst slice of a column."""
+
+    column: str
+    metric: Metric
+    best: str | None
+    worst: str | None
+    gap: Number
+    interval: Interval = None
+
+
+class Importance(_Record):
+    """How much worse the metric gets when a feature's values are shuffled among the rows."""
+
+    feature: str
+    drop: Number = Field(description="In the metric's unit; positive when the model needs the feature.")
+    deviation: Number = Field(description="Standard deviation over the shuffles.")
+
+
+class Contribution(_Record):
+    """What a feature adds to the predictions (SHAP values)."""
+
+    feature: str
+    mean_absolute: Number = Field(description="Mean distance from 0, in units of the prediction.")
+    direction: Number = Field(
+        default=None, description="Correlation of the feature's value with its contribution, for numbers and dates."
+    )
+    raises: str | None = Field(default=None, description="Categories only: the value that adds most on average.")
+    lowers: str | None = Field(default=None, description="Categories only: the value that takes most on average.")
+
+
+class Shap(_Record):
+    """SHAP values in brief: of the positive class's probability, the mean over all classes, or the value."""
+
+    base: list[float] = Field(description="Mean prediction on the background rows, per class.")
+    rows: int
+    background: int
+    contributions: list[Contribution]
+
+
+class CurvePoints(_Record):
+    """A curve to draw; `name` is the class it belongs to."""
+
+    name: str
+    x: list[float]
+    y: list[float]
+
+
+class ThresholdCurve(_Record):
+    """A ROC curve with the probability that each point belongs to; all finite, at most 200 points."""
+
+    x: list[float]
+    y: list[float]
+    thresholds: list[float]
+
+
+class Calibration(_Record):
+    """Mean probability and observed share of one class, by bins of about equally many rows."""
+
+    name: str
+    error: Number
+    predicted: list[float]
+    observed: list[float]
+    rows: list[int]
+
+
+class Confusion(_Record):
+    """Counts of rows: row is the true class, column the answered one."""
+
+    classes: list[str]
+    counts: list[list[int]]
+
+
+class Residuals(_Record):
+    """Regression only: histogram of prediction minus truth, and of truth against prediction by bins of predictions."""
+
+    counts: list[int]
+    edges: list[float]
+    predicted: list[float] = Field(description="Mean prediction of bins of about equally many rows.")
+    observed: list[float] = Field(description="Mean truth of the same bins.")
+
+
+class Evaluation(_Record):
+    """Everything that was found out about a candidate on the test part."""
+
+    name: str
+    task: Task
+    target: str
+    metric: Metric = Field(description="What the search optimised.")
+    rows: int
+    threshold: float
+    confidence: float
+    resamples: int
+    scores: Scores
+    baseline: Scores = Field(
+        description="Without looking at a feature: the training part's class shares, mean or median."
+    )
+    mape_rows_left_out: int = Field(default=0, description="Test rows with target 0, which MAPE leaves out.")
+    confusion: Confusion | None = None
+    roc: list[CurvePoints] = []
+    overall_roc: ThresholdCurve | None = Field(
+        default=None, description="Of the positive class, or of all classes together, each versus the rest."
+    )
+    pr: list[CurvePoints] = []
+    calibration: list[Calibration] = []
+    residuals: Residuals | None = None
+    slices: list[Slice] = []
+    gaps: list[Gap] = []
+    importance_rows: int = 0
+    importance: list[Importance] = []
+    shap: Shap | None = None
+    notes: list[str] = Field(default=[], description="What was left out or could not be told, in sentences.")
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read `metrics.json` of a folder.
+
+        Raises:
+            PackageError: There is none, or it is of another format.
+        """
+        path = folder / METRICS
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise PackageError(f"{folder} has no {METRICS}. Run the evaluate stage again.") from error
+        except ValidationError as error:
+            raise PackageError(
+                f"{path} is not what the evaluate stage writes ({error.error_count()} mistakes). Run that stage again."
+            ) from error
+
+    def write(self, folder: Path) -> None:
+        """Write `metrics.json` into a folder; it appears only when complete."""
+        partial = folder / f".{METRICS}.partial"
+        partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        partial.replace(folder / METRICS)
+
+
+def scores_of(values: dict[Metric, float], intervals: dict[Metric, Any] | None = None) -> Scores:
+    """Metrics as a record: what is NaN becomes None."""
+    return Scores(values=dict(values), intervals=dict(intervals or {}))
+
+
+def metric_text(metric: Metric, value: float | None) -> str:
+    """A metric for people: shares of 1 in percent, everything else as a number, `–` for what cannot be told."""
+    return format_share(value) if metric in _PERCENTAGES else format_number(value)
+
+
+def interval_text(metric: Metric, interval: Interval) -> str:
+    """A confidence interval for people."""
+    return "–" if interval is None else f"{metric_text(metric, interval[0])} to {metric_text(metric, interval[1])}"
+
+
+def value_text(value: str | None) -> str:
+    """A slice's value for people."""
+    return "(missing)" if value is None else value or "(empty)"

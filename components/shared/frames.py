@@ -1,0 +1,154 @@
+"""From Parquet to what scikit-learn and ONNX take: the only way features and labels leave a table.
+
+A frame has the schema's columns in the order of the model's inputs: numbers as float32 (missing: NaN),
+categories as `object` strings (missing: the empty string), timestamps as int64 seconds since 1970 (missing:
+`MISSING_TIME`). The same columns, cut by kind, are the three tensors of the ONNX graph.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from components.shared.errors import DataError
+from components.shared.schema import FeatureKind, Schema
+from components.shared.scoring import MISSING_TIME, Inputs
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the split.
+
+    Attributes:
+        frame: Features, shape (rows, features), in the order of `Schema.columns`.
+        target: Class indices (int64) or values (float64), shape (rows,).
+    """
+
+    frame: pd.DataFrame
+    target: NDArray[Any]
+
+
+def part_path(splits: Path, part: str) -> Path:
+    """The Parquet file of a part within the folder that prepare writes."""
+    return splits / f"{part}.parquet"
+
+
+def load_part(splits: Path, part: str, schema: Schema) -> Part:
+    """Read one part of the split, `train`, `validation` or `test`, in the order of its rows."""
+    table = pq.read_table(part_path(splits, part), columns=[*schema.columns, schema.target])
+    return Part(frame=features(table, schema), target=labels(table, schema))
+
+
+def features(table: pa.Table, schema: Schema) -> pd.DataFrame:
+    """The model's input columns of a table, converted as the module says.
+
+    Raises:
+        DataError: A column is missing or cannot be converted.
+    """
+    present = set(table.column_names)
+    missing = [name for name in schema.columns if name not in present]
+    if missing:
+        raise DataError(
+            f"The table has no column {', '.join(map(repr, missing))}; it has {', '.join(table.column_names)}."
+        )
+    kinds = {feature.name: feature.kind for feature in schema.features}
+    return pd.DataFrame(
+        {name: _converted(table.column(name), name, kind=kinds[name]) for name in schema.columns}, copy=False
+    )
+
+
+def labels(table: pa.Table, schema: Schema) -> NDArray[Any]:
+    """The target as class indices (int64, in the order of `Schema.classes`) or values (float64).
+
+    Raises:
+        DataError: A label is none of the classes.
+    """
+    column = table.column(schema.target)
+    if schema.task == "regression":
+        return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    codes = pc.index_in(
+        column.cast(pa.string()), pa.array([label_text(label) for label in schema.classes], pa.string())
+    )
+    if codes.null_count:
+        unknown = column.filter(pc.is_null(codes)).unique().to_pylist()[:5]
+        raise DataError(f"The target {schema.target!r} holds {unknown}, none of the classes {schema.classes}.")
+    return np.asarray(codes.to_numpy(), dtype=np.int64)
+
+
+def label_text(label: bool | int | str) -> str:
+    """A class label as Arrow spells it when cast to text."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def check_learnable(part: Part, schema: Schema) -> None:
+    """Refuse rows that no model can learn from.
+
+    Raises:
+        DataError: A class has no row, or all targets are the same.
+    """
+    if schema.task == "regression":
+        if np.ptp(part.target) == 0:
+            raise DataError(
+                f"The target {schema.target!r} is {part.target[0]} in every row: there is nothing to learn."
+            )
+        return
+    counts = np.bincount(part.target, minlength=len(schema.classes))
+    absent = [label for label, count in zip(schema.classes, counts, strict=True) if not count]
+    if absent:
+        raise DataError(
+            f"No training row of {schema.target!r} is of class {', '.join(map(repr, absent))}: a model cannot "
+            "learn it. Use more rows, a stratified split, or leave the class out in the query."
+        )
+
+
+def inputs(frame: pd.DataFrame, schema: Schema) -> Inputs:
+    """The three tensors of a frame made by `features`."""
+    split = len(schema.numbers)
+    times = split + len(schema.categories)
+    return Inputs(
+        numbers=frame.iloc[:, :split].to_numpy(dtype=np.float32),
+        categories=frame.iloc[:, split:times].to_numpy(dtype=object),
+        times=frame.iloc[:, times:].to_numpy(dtype=np.int64),
+    )
+
+
+def _converted(column: pa.ChunkedArray, name: str, *, kind: FeatureKind) -> NDArray[Any]:
+    try:
+        match kind:
+            case "category":
+                return _strings(column)
+            case "timestamp":
+                return _seconds(column)
+            case _:
+                return _numbers(column)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(
+            f"Column {name!r} is to be a {kind}; it is {column.type} and cannot be converted: {error}."
+        ) from error
+
+
+def _numbers(column: pa.ChunkedArray) -> NDArray[np.float32]:
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.uint8())
+    with np.errstate(over="ignore"):  # beyond the range of float32 it is infinite, as everywhere
+        return np.asarray(column.cast(pa.float64()).fill_null(float("nan")).to_numpy(), dtype=np.float32)
+
+
+def _strings(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    return np.asarray(column.cast(pa.string()).fill_null("").to_numpy(), dtype=object)
+
+
+def _seconds(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    if pa.types.is_timestamp(column.type):
+        # A cast alone would round towards 1970; without a zone no database of zones is needed.
+        column = pc.floor_temporal(column.cast(pa.timestamp(column.type.unit)), unit="second")
+    seconds = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
+    return np.asarray(seconds.fill_null(MISSING_TIME).to_numpy(), dtype=np.int64)

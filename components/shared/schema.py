@@ -1,0 +1,76 @@
+"""What a model expects and answers: `schema.json`, written by prepare and carried in every model package."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.shared.config import Task
+
+FILE = "schema.json"
+FeatureKind = Literal["number", "integer", "boolean", "category", "timestamp"]
+
+
+class Feature(BaseModel):
+    """One input column, as seen in the training part."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    kind: FeatureKind
+    nullable: bool = Field(description="Whether values may be missing.")
+    minimum: float | None = Field(default=None, description="Smallest value (seconds since 1970 for timestamps).")
+    maximum: float | None = Field(default=None, description="Largest value (seconds since 1970 for timestamps).")
+    cardinality: int = Field(default=0, description="Category only: number of distinct values.")
+    categories: list[str] = Field(
+        default=[], description="Category only: its values, most frequent first, at most 1,000."
+    )
+
+
+class Schema(BaseModel):
+    """The columns of a prepared table and the classes of its target."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: Task
+    target: str
+    classes: list[bool | int | str] = Field(
+        default=[], description="Class labels in the order of the probabilities; the positive one is last when binary."
+    )
+    features: list[Feature]
+    time_column: str = ""
+    keys: list[str] = []
+
+    @property
+    def numbers(self) -> list[Feature]:
+        """Features in the float32 input: numbers, integers and booleans (0 and 1)."""
+        return [feature for feature in self.features if feature.kind in ("number", "integer", "boolean")]
+
+    @property
+    def categories(self) -> list[Feature]:
+        """Features in the string input."""
+        return [feature for feature in self.features if feature.kind == "category"]
+
+    @property
+    def timestamps(self) -> list[Feature]:
+        """Features in the int64 input: seconds since 1970, UTC."""
+        return [feature for feature in self.features if feature.kind == "timestamp"]
+
+    @property
+    def columns(self) -> list[str]:
+        """Names in the order of the model's inputs: numbers, categories, timestamps."""
+        return [feature.name for feature in (*self.numbers, *self.categories, *self.timestamps)]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read `schema.json` of a folder.
+
+        Raises:
+            OSError: There is none.
+            pydantic.ValidationError: It is of another format.
+        """
+        return cls.model_validate_json((folder / FILE).read_bytes())
+
+    def write(self, folder: Path) -> None:
+        """Write `schema.json` into a folder."""
+        (folder / FILE).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
