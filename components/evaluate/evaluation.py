@@ -1,0 +1,142 @@
+"""How good the candidate is on rows it has never seen: the test part, scored with the served ONNX graph."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from components.evaluate import importance
+from components.evaluate.importance import explain, permutation_importance, sample_rows, screen
+from components.evaluate.judging import gaps, judge
+from components.evaluate.pictures import pictures
+from components.evaluate.slices import find_slices, large_enough
+from components.shared import frames, metrics
+from components.shared.config import DEFAULT_METRIC, EvaluationConfig, Metric
+from components.shared.errors import PackageError
+from components.shared.evaluation import Evaluation, Importance, Shap, scores_of
+from components.shared.model_package import TRAINING
+from components.shared.schema import Schema
+from components.shared.scored import Scored, load_scorer, score_test
+
+_IMPORTANCE_CELLS = 100_000_000  # rows × columns × features shuffled for permutation importance
+
+
+def evaluate(name: str, settings: EvaluationConfig, *, splits: Path, model: Path) -> Evaluation:
+    """Judge a candidate on the test part.
+
+    Args:
+        name: Name of the model.
+        settings: Resamples, slices and samples.
+        splits: The folder that prepare writes.
+        model: The folder that train writes.
+
+    Raises:
+        ConfigError: A slice column is not in the table.
+        DataError: The test part is empty, or the model answers NaN.
+        PackageError: The training record cannot be read.
+    """
+    scored = score_test(splits, load_scorer(model))
+    schema, metric = scored.schema, optimised_metric(model, scored.schema)
+    found, notes = find_slices(splits, schema, settings)
+    slices, small, small_notes = large_enough(found, settings.slice_rows)
+    values = metrics.compute(schema.task, scored.target, scored.scores, threshold=settings.threshold)
+    whole, parts = judge(scored, slices, settings)
+    rows, measured, importance_notes = _measure_importance(scored, settings, metric)
+    return Evaluation(
+        name=name,
+        task=schema.task,
+        target=schema.target,
+        metric=metric,
+        rows=len(scored.target),
+        threshold=settings.threshold,
+        confidence=settings.confidence,
+        resamples=settings.resamples,
+        scores=scores_of(values, whole.intervals(settings.confidence)),
+        baseline=scores_of(_baseline(splits, scored, settings)),
+        mape_rows_left_out=metrics.zero_targets(scored.target) if schema.task == "regression" else 0,
+        **pictures(scored, threshold=settings.threshold),
+        slices=[*(part.as_slice(settings.confidence) for part in parts), *small],
+        gaps=gaps(parts, settings.confidence),
+        importance_rows=rows,
+        importance=measured,
+        shap=_explain(scored, settings, measured),
+        notes=[*_undefined(values, scored), *notes, *small_notes, *importance_notes],
+    )
+
+
+def optimised_metric(model: Path, schema: Schema) -> Metric:
+    """The metric by which the search chose the model."""
+    try:
+        record = json.loads((model / TRAINING).read_bytes())
+    except (OSError, ValueError) as error:
+        raise PackageError(f"{model / TRAINING} cannot be read: {error}. Run the train stage again.") from error
+    found: Metric = record.get("metric") or DEFAULT_METRIC[schema.task]
+    return found
+
+
+def _undefined(values: dict[Metric, float], scored: Scored) -> list[str]:
+    unknown = [metric for metric, value in values.items() if not np.isfinite(value)]
+    if not unknown:
+        return []
+    why = "its target is 0 or constant" if scored.schema.task == "regression" else "its rows are of too few classes"
+    return [f"The test part cannot tell {', '.join(unknown)}: {why}."]
+
+
+# Without looking at a feature
+
+
+def _baseline(splits: Path, scored: Scored, settings: EvaluationConfig) -> dict[Metric, float]:
+    """The metrics of always answering the training part's class shares, its mean (RMSE, R²) or median (MAE, MAPE)."""
+    schema, rows = scored.schema, len(scored.target)
+    seen = frames.labels(pq.read_table(frames.part_path(splits, "train"), columns=[schema.target]), schema)
+    if schema.task != "regression":
+        shares = np.bincount(seen, minlength=len(schema.classes)) / len(seen)
+        return metrics.compute(schema.task, scored.target, np.tile(shares, (rows, 1)), threshold=settings.threshold)
+    constants = {"rmse": np.mean(seen), "r2": np.mean(seen), "mae": np.median(seen), "mape": np.median(seen)}
+    return {
+        metric: metrics.score(metric, schema.task, scored.target, np.full(rows, constants[metric]))
+        for metric in metrics.REGRESSION
+    }
+
+
+# What matters
+
+
+def _measure_importance(
+    scored: Scored, settings: EvaluationConfig, metric: Metric
+) -> tuple[int, list[Importance], list[str]]:
+    """Permutation importance on a sample: its rows, the features, and notes on what was left out."""
+    columns = len(scored.schema.features)
+    features = screen(scored.scorer, scored.inputs)
+    limit = min(settings.importance_rows, max(200, _IMPORTANCE_CELLS // (columns * len(features))))
+    rows = sample_rows(len(scored.target), limit)
+    measured = permutation_importance(
+        scored.scorer,
+        scored.inputs.rows(rows),
+        target=scored.target[rows],
+        metric=metric,
+        threshold=settings.threshold,
+        features=features,
+    )
+    notes = [] if measured else [f"The sampled rows cannot tell {metric}, so no permutation importance was measured."]
+    if len(features) < columns:
+        notes.append(
+            f"Importance was measured for the {len(features)} of {columns:,} features on which the predictions depend "
+            "most, found by shuffling groups of features."
+        )
+    return len(rows), measured, notes
+
+
+def _explain(scored: Scored, settings: EvaluationConfig, measured: list[Importance]) -> Shap:
+    """SHAP values of a sample, for the most important features when there are many."""
+    columns = scored.schema.columns
+    if len(columns) <= importance.MOST_EXPLAINED:
+        features = np.arange(len(columns))
+    else:
+        place = {name: index for index, name in enumerate(columns)}
+        leading = [place[item.feature] for item in measured] or list(range(len(columns)))
+        features = np.sort(np.array(leading[: importance.MOST_EXPLAINED], dtype=np.int64))
+    affordable = importance.explained_rows(len(columns), len(features))
+    rows = sample_rows(len(scored.target), min(settings.shap_rows, affordable))
+    return explain(scored.scorer, scored.inputs.rows(rows), features=features)

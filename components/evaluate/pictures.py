@@ -1,0 +1,82 @@
+"""What the model card draws of the test part: curves, calibration, confusion, residuals."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.shared import metrics
+from components.shared.evaluation import Calibration, Confusion, CurvePoints, Residuals, ThresholdCurve
+from components.shared.metrics import Curve
+from components.shared.scored import Scored
+from components.shared.scoring import choose_classes, label_name
+
+_MOST_CLASSES = 6  # whose curves are drawn
+_RESIDUAL_BINS = 40
+
+
+def pictures(scored: Scored, *, threshold: float) -> dict[str, Any]:
+    """Curves, calibration and confusion of classes, or residuals of numbers: fields of `Evaluation` by name."""
+    schema = scored.schema
+    if schema.task == "regression":
+        return {"residuals": _residuals(scored)}
+    names = [label_name(label) for label in schema.classes]
+    chosen = choose_classes(scored.scores, threshold=threshold)
+    counts = metrics.confusion(scored.target, chosen, classes=len(names))
+    drawn = [1] if schema.task == "binary" else list(range(len(names)))[:_MOST_CLASSES]
+    return {
+        "confusion": Confusion(classes=names, counts=counts.tolist()),
+        "roc": _curves(scored, drawn, metrics.roc_curve),
+        "overall_roc": _overall_roc(scored),
+        "pr": _curves(scored, drawn, metrics.pr_curve),
+        "calibration": [_calibration(names[index], scored.target == index, scored.scores[:, index]) for index in drawn],
+    }
+
+
+def _curves(scored: Scored, classes: list[int], function: Callable[..., Curve | None]) -> list[CurvePoints]:
+    found = []
+    for index in classes:
+        curve = function(scored.target == index, scored.scores[:, index])
+        if curve is not None:
+            name = label_name(scored.schema.classes[index])
+            found.append(CurvePoints(name=name, x=_rounded(curve.x), y=_rounded(curve.y)))
+    return found
+
+
+def _overall_roc(scored: Scored) -> ThresholdCurve | None:
+    """The positive class's curve; of several classes, that of all pairs of a row and a class (micro average)."""
+    classes = np.arange(scored.scores.shape[1])
+    hits = scored.target[:, None] == classes
+    kept = slice(1, None) if len(classes) == 2 else slice(None)
+    curve = metrics.roc_curve(hits[:, kept].reshape(-1), scored.scores[:, kept].reshape(-1))
+    return None if curve is None else ThresholdCurve(x=curve.x, y=curve.y, thresholds=curve.thresholds)
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    return [float(f"{value:.6g}") for value in values]
+
+
+def _calibration(name: str, positive: NDArray[np.bool_], probabilities: NDArray[Any]) -> Calibration:
+    bins = metrics.calibration(positive, probabilities)
+    return Calibration(
+        name=name,
+        error=metrics.calibration_error(bins),
+        predicted=_rounded(item.predicted for item in bins),
+        observed=_rounded(item.observed for item in bins),
+        rows=[item.rows for item in bins],
+    )
+
+
+def _residuals(scored: Scored) -> Residuals:
+    error = scored.scores.astype(np.float64) - scored.target
+    # Errors beyond these quantiles stand in the outermost bars: a few would squeeze all others into one.
+    clipped = np.clip(error, *np.quantile(error, [0.005, 0.995]))
+    counts, edges = np.histogram(clipped, bins=_RESIDUAL_BINS)
+    bins = metrics.calibration(scored.target, scored.scores, bins=20)
+    return Residuals(
+        counts=counts.tolist(),
+        edges=edges.tolist(),
+        predicted=_rounded(item.predicted for item in bins),
+        observed=_rounded(item.observed for item in bins),
+    )

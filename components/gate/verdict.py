@@ -1,0 +1,57 @@
+"""What the gate decided and why: the verdict artifact that publish reads and people do."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from components.shared.evaluation import finite
+
+Number = Annotated[float | None, AfterValidator(finite)]
+
+
+class Check(BaseModel):
+    """One condition of promotion and what came of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="Such as `threshold:roc_auc`, `baseline`, `champion`, `slice_floor`, `latency`.")
+    value: Number = Field(description="What was found; None when it cannot be told.")
+    limit: Number = Field(description="What it was held against; None when there is no number.")
+    holds: bool
+    detail: str = Field(description="The outcome in a sentence, with what to do when it does not hold.")
+
+
+class Verdict(BaseModel):
+    """The decision about a candidate."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    promoted: bool = Field(description="Whether the candidate goes on to be published and served.")
+    forced: bool = Field(description="Whether it does so only because promotion was forced.")
+    warned: bool = Field(description="Whether it does so only because the gate is set to warn instead of block.")
+    reasons: list[str] = Field(description="Why it should not be promoted; empty when every check holds.")
+    checks: list[Check]
+    champion: str | None = Field(description="The version it was compared with; None for the first model.")
+    candidate: str = Field(description="The version the candidate would be published as.")
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON; the file appears only when complete."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        partial.replace(path)
+
+
+def decide(checks: list[Check], *, champion: str | None, candidate: str, force: bool, warn: bool) -> Verdict:
+    """Promote when every check holds, when promotion is forced, or when the gate only warns."""
+    reasons = [check.detail for check in checks if not check.holds]
+    return Verdict(
+        promoted=not reasons or force or warn,
+        forced=bool(reasons) and force,
+        warned=bool(reasons) and warn and not force,
+        reasons=reasons,
+        checks=checks,
+        champion=champion,
+        candidate=candidate,
+    )

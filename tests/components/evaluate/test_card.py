@@ -1,0 +1,110 @@
+"""The model card in the cases that a plain run does not show."""
+
+from typing import Any
+
+import pytest
+
+from components.evaluate.card import Background, card
+from components.shared.evaluation import Contribution, Evaluation, Gap, Importance, Scores, Shap, Slice
+from components.shared.schema import Feature, Schema
+
+SCHEMA = Schema(
+    task="binary",
+    target="late",
+    classes=[False, True],
+    features=[
+        Feature(name="<b>x</b>", kind="number", nullable=False),
+        Feature(name="colour", kind="category", nullable=True, cardinality=20, categories=[f"c{i}" for i in range(20)]),
+    ],
+)
+
+
+def make(**changes: Any) -> Evaluation:
+    settings: dict[str, Any] = {
+        "name": "demo",
+        "task": "binary",
+        "target": "late",
+        "metric": "roc_auc",
+        "rows": 10,
+        "threshold": 0.5,
+        "confidence": 0.9,
+        "resamples": 100,
+        "scores": Scores(values={"roc_auc": 0.7, "accuracy": 0.6, "f1": None, "log_loss": 0.5}),
+        "baseline": Scores(values={"roc_auc": 0.5, "accuracy": 0.6, "f1": None, "log_loss": 0.4}),
+    }
+    return Evaluation(**settings | changes)
+
+
+def render(evaluation: Evaluation, **background: Any) -> str:
+    settings: dict[str, Any] = {"schema": SCHEMA, "training": {}, "validation": {}, "split": {}}
+    return card(evaluation, Background(**settings | background)).render()
+
+
+def test_a_bare_evaluation_has_a_card() -> None:
+    page = render(make())
+    assert "&lt;b&gt;x&lt;/b&gt;" in page
+    assert "the same" in page
+    assert "worse" in page
+    assert "(20 values)" in page
+
+
+def test_slices_gaps_and_small_slices_are_told() -> None:
+    scores = Scores(values={"roc_auc": 0.7, "accuracy": 0.6, "f1": None, "log_loss": 0.5})
+    small = [Slice(column="colour", value=f"s{index}", rows=2) for index in range(25)]
+    found = make(
+        slices=[Slice(column="colour", value=None, rows=9, scores=scores), *small],
+        gaps=[Gap(column="colour", metric="roc_auc", best=None, worst="", gap=0.2, interval=(0.1, 0.3))],
+    )
+    page = render(found)
+    assert "Gap in ROC AUC: 0.2 (interval 0.1 to 0.3), best (missing), worst (empty)." in page
+    assert "and 5 more" in page
+    assert "By colour it does worst on (empty): ROC AUC is 0.2 below that of (missing)." in page
+    assert "too few rows to be judged" in page
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        (Contribution(feature="x", mean_absolute=0.1, direction=0.9), "raised by larger values (rank correlation 0.9)"),
+        (Contribution(feature="x", mean_absolute=0.1, direction=-0.9), "lowered by larger values"),
+        (Contribution(feature="x", mean_absolute=0.1, direction=0.1), "no single direction"),
+        (
+            Contribution(feature="x", mean_absolute=0.1, raises="", lowers="b"),
+            "raised most by (missing), lowered most by b",
+        ),
+    ],
+)
+def test_directions_are_in_words(item: Contribution, text: str) -> None:
+    shap = Shap(base=[0.1], rows=5, background=4, contributions=[item])
+    page = render(make(shap=shap, importance=[Importance(feature="x", drop=0.1, deviation=0.0)]))
+    assert text in page
+
+
+def test_features_without_effect_have_no_direction() -> None:
+    items = [Contribution(feature="x", mean_absolute=0.0, direction=1.0), Contribution(feature="y", mean_absolute=0.1)]
+    page = render(make(shap=Shap(base=[0.1], rows=5, background=4, contributions=items)))
+    assert "What moves the prediction" not in page
+
+
+def test_training_and_data_are_told() -> None:
+    page = render(
+        make(mape_rows_left_out=1),
+        training={
+            "family": "random_forest",
+            "parameters": {"depth": 3, "odd": [1, 2]},
+            "scores": {"random_forest": 0.7},
+            "seed": 5,
+            "lineage": {"rows": 12, "sources": {"flights": "s3://bucket/key"}},
+        },
+        validation={"checks": [{"name": "a", "holds": True}, {"name": "odd_rule", "holds": False, "failed_rows": 3}]},
+        split={"method": "chronological", "parts": {"test": {"rows": 10, "first": "2024-01-01", "last": "2024-02-01"}}},
+    )
+    for expected in (
+        "random forest",
+        "[1, 2]",
+        "s3://bucket/key",
+        "chronological split",
+        "from 2024-01-01 to 2024-02-01",
+    ):
+        assert expected in page
+    assert "MAPE leaves out 1 row whose" in page

@@ -1,0 +1,270 @@
+"""The candidate against a champion in a real object store."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from components.gate.gate import Candidate, judge
+from components.gate.verdict import Check, Verdict
+from components.shared.model_package import version_prefix
+from components.shared.schema import Schema
+from components.shared.store import Store
+from tests import helpers
+from tests.components.gate.conftest import rules
+
+Make = Callable[..., Candidate]
+Crown = Callable[[Candidate], str]
+
+
+def champion_check(verdict: Verdict) -> Check:
+    return next(check for check in verdict.checks if check.name == "champion")
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_clearly_worse_candidate_is_blocked(candidate: Make, crown: Crown, store: Store, task: str) -> None:
+    version = crown(candidate(task))
+    verdict = judge(candidate(task, noise=0.9), rules(), store)
+    check = champion_check(verdict)
+    assert not verdict.promoted
+    assert verdict.champion == version
+    assert (check.value or 0) > 0
+    assert "significantly worse (95% interval of the loss" in check.detail
+    assert f"of the champion {version} on the same 400 rows" in check.detail
+    assert "may have learned" not in check.detail
+    assert verdict.reasons == [check.detail]
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_better_candidate_passes(candidate: Make, crown: Crown, store: Store, task: str) -> None:
+    crown(candidate(task, noise=0.9))
+    check = champion_check(judge(candidate(task), rules(), store))
+    assert check.holds
+    assert (check.value or 0) < 0
+    assert "better; no significant loss" in check.detail
+
+
+def test_the_same_version_is_not_compared(candidate: Make, crown: Crown, store: Store) -> None:
+    version = crown(candidate())
+    store.delete(version_prefix("demo", version) + "model.onnx")
+    check = champion_check(judge(candidate(), rules(), store))
+    assert check.holds
+    assert f"The candidate is the champion, version {version}" in check.detail
+
+
+def test_an_equal_model_of_another_version_passes(candidate: Make, crown: Crown, store: Store) -> None:
+    made = candidate()
+    crown(made)
+    (made.evaluated / "card.html").write_text("<html>another</html>", encoding="utf-8")
+    check = champion_check(judge(made, rules(), store))
+    assert check.holds
+    assert check.value == 0
+    assert "the same; no significant loss" in check.detail
+
+
+def test_a_loss_within_the_noise_passes(candidate: Make, crown: Crown, store: Store) -> None:
+    crown(candidate())
+    verdict = judge(candidate(noise=0.02), rules(), store)
+    assert champion_check(verdict).value != 0
+    assert verdict.promoted
+
+
+def test_a_loss_within_what_is_allowed_passes(candidate: Make, crown: Crown, store: Store) -> None:
+    crown(candidate())
+    verdict = judge(candidate(noise=0.9), rules(champion={"allowed_loss": 0.9}), store)
+    assert champion_check(verdict).holds
+
+
+def test_another_metric_can_be_compared(candidate: Make, crown: Crown, store: Store) -> None:
+    crown(candidate())
+    verdict = judge(candidate(noise=0.9), rules(champion={"metric": "brier"}), store)
+    assert champion_check(verdict).detail.startswith("Brier score")
+    assert not verdict.promoted
+
+
+def test_a_champion_of_another_task_needs_force(candidate: Make, crown: Crown, store: Store) -> None:
+    crown(candidate("regression"))
+    check = champion_check(judge(candidate(), rules(), store))
+    assert not check.holds
+    assert check.value is None
+    assert "it predicts 'target' (regression), the candidate 'target' (binary)" in check.detail
+    assert "force_promotion=true" in check.detail
+    assert judge(candidate(), rules(), store, force=True).forced
+
+
+def rewrite(made: Candidate, folder: Path, change: Callable[[pa.Table], pa.Table], **schema: Any) -> Candidate:
+    """The same candidate on changed parts."""
+    splits, model = folder / "splits", folder / "model"
+    shutil.copytree(made.splits, splits)
+    shutil.copytree(made.model, model)
+    pq.write_table(change(pq.read_table(splits / "test.parquet")), splits / "test.parquet")
+    Schema.read(model).model_copy(update=schema).write(model)
+    return Candidate(made.name, model, made.evaluated, splits)
+
+
+def test_a_champion_that_needs_more_columns_needs_force(
+    candidate: Make, crown: Crown, store: Store, tmp_path: Path
+) -> None:
+    made = candidate()
+    crown(made)
+    fewer = rewrite(made, tmp_path / "fewer", lambda rows: rows)
+    champion = store.get_bytes("models/demo/champion.json")
+    version = json.loads(champion)["version"]
+    schema = json.loads(store.get_bytes(version_prefix("demo", version) + "schema.json"))
+    assert "visits" in {feature["name"] for feature in schema["features"]}
+    # The candidate learned without the column, so its parts have none.
+    _without_visits(fewer)
+    check = champion_check(judge(fewer, rules(), store))
+    assert not check.holds
+    assert "it needs 'visits', which the test part does not have" in check.detail
+
+
+def _without_visits(made: Candidate) -> None:
+    """Give the candidate a model of `amount` and `member` alone."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    schema = Schema.read(made.model)
+    kept = [feature for feature in schema.features if feature.name in ("amount", "member")]
+    schema.model_copy(update={"features": kept}).write(made.model)
+    path = made.splits / "test.parquet"
+    table = pq.read_table(path).drop_columns(["visits"])
+    pq.write_table(table.set_column(1, "amount", pa.array(np.nan_to_num(table["amount"].to_numpy()))), path)
+    weights = numpy_helper.from_array(np.array([[-1, 1], [-1, 1]], dtype=np.float32), "weights")
+    nodes = [
+        helper.make_node("MatMul", ["numbers", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("numbers", TensorProto.FLOAT, [None, 2])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 2])],
+        [weights],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), made.model / "model.onnx"
+    )
+
+
+def test_a_champion_whose_column_changed_its_type_needs_force(
+    candidate: Make, crown: Crown, store: Store, tmp_path: Path
+) -> None:
+    made = candidate()
+    crown(made)
+    other = rewrite(made, tmp_path / "other", lambda rows: rows)
+    _without_visits(other)
+    path = other.splits / "test.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("visits", pa.array(["many"] * table.num_rows)), path)
+    check = champion_check(judge(other, rules(), store))
+    assert not check.holds
+    assert "it cannot read the test part" in check.detail
+
+
+def test_a_champion_of_other_classes_needs_force(candidate: Make, crown: Crown, store: Store, tmp_path: Path) -> None:
+    made = candidate("multiclass")
+    crown(made)
+
+    def renamed(rows: pa.Table) -> pa.Table:
+        labels = [{"ja": "yes"}.get(label, label) for label in rows["target"].to_pylist()]
+        return rows.set_column(rows.column_names.index("target"), "target", pa.array(labels))
+
+    other = rewrite(made, tmp_path / "other", renamed, classes=["yes", "näh", "我"])
+    check = champion_check(judge(other, rules(), store))
+    assert not check.holds
+    assert "its classes are ja, näh, 我; the candidate's are näh, yes, 我" in check.detail
+
+
+def test_classes_in_another_order_are_compared(candidate: Make, crown: Crown, store: Store, tmp_path: Path) -> None:
+    made = candidate("multiclass")
+    crown(made)
+    other = rewrite(made, tmp_path / "other", lambda rows: rows, classes=["我", "näh", "ja"])
+    check = champion_check(judge(other, rules(), store))
+    # The candidate's labels are mixed up, the champion's are not: put in the same order, it is far better.
+    assert not check.holds
+    assert "significantly worse" in check.detail
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("model.onnx", b"nonsense", "its SHA-256 differs"),
+        ("manifest.json", b"{}", "package of format None"),
+        ("extra.bin", b"x", "extra.bin, which its manifest does not list"),
+    ],
+)
+def test_a_corrupt_champion_needs_force(
+    candidate: Make, crown: Crown, store: Store, file: str, content: bytes, reason: str
+) -> None:
+    prefix = version_prefix("demo", crown(candidate()))
+    store.put_bytes(prefix + file, content)
+    check = champion_check(judge(candidate(noise=0.02), rules(), store))
+    assert not check.holds
+    assert reason in check.detail
+    assert store.uri(prefix).rstrip("/") in check.detail
+    assert "fullcircle-champion-" not in check.detail
+
+
+def test_a_champion_whose_package_is_gone_needs_force(candidate: Make, crown: Crown, store: Store) -> None:
+    prefix = version_prefix("demo", crown(candidate()))
+    store.delete(prefix + "manifest.json")
+    check = champion_check(judge(candidate(noise=0.02), rules(), store))
+    assert not check.holds
+    assert "has no manifest.json" in check.detail
+
+
+def test_a_pointer_to_another_version_is_refused(candidate: Make, crown: Crown, store: Store, tmp_path: Path) -> None:
+    version = crown(candidate())
+    store.get_folder(version_prefix("demo", version), tmp_path / "package")
+    store.put_folder(version_prefix("demo", "0" * 12), tmp_path / "package")
+    store.put_bytes("models/demo/champion.json", json.dumps({"version": "0" * 12, "moved": "2024"}).encode())
+    check = champion_check(judge(candidate(noise=0.02), rules(), store))
+    assert f"holds version {version}" in check.detail
+
+
+def test_a_test_part_of_one_class_tells_no_difference(
+    candidate: Make, crown: Crown, store: Store, tmp_path: Path
+) -> None:
+    made = candidate()
+    crown(made)
+    other = rewrite(made, tmp_path / "other", lambda rows: rows.filter(rows["target"]))
+    (other.evaluated / "card.html").write_text("<html>another</html>", encoding="utf-8")
+    check = champion_check(judge(other, rules(), store))
+    assert not check.holds
+    assert "cannot tell ROC AUC" in check.detail
+
+
+@pytest.mark.parametrize(
+    ("time_column", "window_end", "cautioned"),
+    [
+        ("opened at", "2024-01-02T00:00:00", False),
+        ("opened at", "2024-01-02T00:00:00+01:00", False),
+        ("opened at", "2030-01-01T00:00:00", True),
+        ("", "2024-01-02T00:00:00", True),
+    ],
+)
+def test_a_champion_that_may_know_the_test_rows_is_pointed_out(
+    candidate: Make,
+    crown: Crown,
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    time_column: str,
+    window_end: str,
+    cautioned: bool,
+) -> None:
+    made = candidate(noise=0.02)
+    lineage = helpers.LINEAGE.model_copy(update={"content_hash": "f" * 64, "window_end": window_end})
+    with monkeypatch.context() as patch:
+        patch.setattr(helpers, "LINEAGE", lineage)
+        crown(candidate())
+    other = rewrite(made, tmp_path / "other", lambda rows: rows, time_column=time_column)
+    check = champion_check(judge(other, rules(), store))
+    assert ("may have learned from some of these rows" in check.detail) is cautioned

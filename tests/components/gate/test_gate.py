@@ -1,0 +1,160 @@
+"""Every check of the gate, and the verdict."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.gate.gate import Candidate, check_baseline, check_slices, check_thresholds, judge
+from components.shared.config import SliceRule, Threshold
+from components.shared.errors import PackageError, StoreError
+from components.shared.evaluation import Scores
+from components.shared.store import Store, StoreSettings
+from tests.components.gate.conftest import evaluation, rules, slices
+
+Make = Callable[..., Candidate]
+
+
+def test_a_first_good_model_is_promoted(candidate: Make, store: Store) -> None:
+    verdict = judge(candidate(), rules(), store)
+    assert verdict.promoted
+    assert not verdict.forced
+    assert verdict.reasons == []
+    assert verdict.champion is None
+    assert [check.name for check in verdict.checks] == ["baseline", "champion", "package_size", "latency"]
+    assert "first model" in verdict.checks[1].detail
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_other_tasks_pass_too(candidate: Make, store: Store, task: str) -> None:
+    assert judge(candidate(task), rules(), store).promoted
+
+
+@pytest.mark.parametrize(
+    ("threshold", "holds"),
+    [
+        ({"minimum": 0.9}, [True]),
+        ({"minimum": 0.91}, [False]),
+        ({"maximum": 0.9}, [True]),
+        ({"minimum": 0.1, "maximum": 0.5}, [True, False]),
+    ],
+)
+def test_thresholds(threshold: dict[str, float], holds: list[bool]) -> None:
+    found = list(check_thresholds(evaluation(), {"roc_auc": Threshold.model_validate(threshold)}))
+    assert [check.holds for check in found] == holds
+    assert found[0].name == "threshold:roc_auc"
+    assert "it is 0.9" in found[0].detail
+
+
+def test_a_metric_that_cannot_be_told_reaches_no_threshold() -> None:
+    found = evaluation(scores=Scores(values={"roc_auc": None}))
+    (check,) = check_thresholds(found, {"roc_auc": Threshold(minimum=0.1)})
+    assert not check.holds
+    assert "cannot tell" in check.detail
+    assert not check_baseline(found, "roc_auc").holds
+
+
+@pytest.mark.parametrize(("value", "holds"), [(0.51, True), (0.5, False), (0.4, False)])
+def test_the_baseline_has_to_be_beaten(value: float, holds: bool) -> None:
+    found = evaluation(scores=Scores(values={"roc_auc": value}))
+    assert check_baseline(found, "roc_auc").holds is holds
+
+
+def test_the_baseline_of_errors_is_beaten_by_less(candidate: Make, store: Store) -> None:
+    worse = evaluation("regression", scores=Scores(values={"rmse": 1.1}))
+    verdict = judge(candidate("regression", found=worse), rules(), store)
+    assert [check.name for check in verdict.checks if not check.holds] == ["baseline"]
+    assert judge(candidate("regression", found=worse), rules(beat_baseline=False), store).promoted
+
+
+def test_the_worst_slice_is_held_against_the_floor() -> None:
+    found = evaluation(**slices({"a": 0.9, "b": 0.6, "c": None}))
+    rule = SliceRule(floor=0.65)
+    (check,) = check_slices(found, rule, "roc_auc")
+    assert not check.holds
+    assert check.value == 0.6
+    assert "colour = b has 0.6 (2 slices judged, 1 too small to judge)" in check.detail
+    (check,) = check_slices(found, SliceRule(floor=0.6), "roc_auc")
+    assert check.holds
+    assert "the worst is colour = b" in check.detail
+
+
+def test_small_slices_and_untold_metrics_are_ignored() -> None:
+    (check,) = check_slices(evaluation(**slices({"a": None})), SliceRule(floor=0.65), "roc_auc")
+    assert check.holds
+    (check,) = check_slices(evaluation(**slices({"a": 0.9})), SliceRule(metric="accuracy", floor=0.65), "roc_auc")
+    assert check.holds
+    assert "1 that cannot tell it" in check.detail
+
+
+def test_the_floor_of_an_error_is_a_ceiling() -> None:
+    found = evaluation(**slices({"a": 0.9, "b": 0.2}))
+    for item in found.slices:
+        assert item.scores is not None
+        item.scores.values["log_loss"] = item.scores.values["roc_auc"]
+    (check,) = check_slices(found, SliceRule(metric="log_loss", floor=0.5), "roc_auc")
+    assert not check.holds
+    assert check.value == 0.9
+    assert "in no slice above 0.5" in check.detail
+
+
+@pytest.mark.parametrize(("gap", "holds"), [(0.1, True), (0.3, False), (None, True)])
+def test_the_largest_gap_is_limited(gap: float | None, holds: bool) -> None:
+    (check,) = check_slices(evaluation(**slices({}, gap=gap)), SliceRule(largest_gap=0.2), "roc_auc")
+    assert check.holds is holds
+    assert check.value == gap
+
+
+def test_no_slice_rule_checks_nothing() -> None:
+    assert list(check_slices(evaluation(**slices({"a": 0.1})), SliceRule(), "roc_auc")) == []
+
+
+def test_size_and_latency_have_budgets(candidate: Make, store: Store) -> None:
+    verdict = judge(candidate(), rules(package_megabytes=1e-6, row_milliseconds=1e-6), store)
+    assert not verdict.promoted
+    assert [check.name for check in verdict.checks if not check.holds] == ["package_size", "latency"]
+    size = next(check.value for check in verdict.checks if check.name == "package_size")
+    assert size == pytest.approx(sum(path.stat().st_size for path in candidate().files().values()) / 1e6)
+    assert "raise gate.row_milliseconds" in verdict.reasons[1]
+
+
+@pytest.mark.parametrize(("force", "mode"), [(True, "block"), (False, "warn"), (True, "warn")])
+def test_a_failing_candidate_can_be_let_through_and_it_is_recorded(
+    candidate: Make, store: Store, force: bool, mode: str
+) -> None:
+    verdict = judge(candidate(), rules(package_megabytes=1e-6, mode=mode), store, force=force)
+    assert verdict.promoted
+    assert (verdict.forced, verdict.warned) == (force, not force)
+    assert "MB allowed" in verdict.reasons[0]
+
+
+def test_force_is_not_recorded_when_it_was_not_needed(candidate: Make, store: Store) -> None:
+    verdict = judge(candidate(), rules(), store, force=True)
+    assert verdict.promoted
+    assert not verdict.forced
+
+
+def test_an_unreachable_store_is_an_error_not_a_first_model(candidate: Make) -> None:
+    nowhere = Store(StoreSettings(endpoint="http://127.0.0.1:9", access_key="key", secret_key="secret"), retries=0)
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1:9"):
+        judge(candidate(), rules(), nowhere, force=True)
+
+
+def test_a_missing_file_of_the_package_is_an_error(candidate: Make, store: Store) -> None:
+    made = candidate()
+    (made.evaluated / "card.html").unlink()
+    with pytest.raises(PackageError, match=r"needs .*card\.html"):
+        judge(made, rules(), store)
+
+
+def test_a_broken_pointer_is_an_error(candidate: Make, store: Store) -> None:
+    store.put_bytes("models/demo/champion.json", b"nonsense")
+    with pytest.raises(PackageError, match="no champion pointer"):
+        judge(candidate(), rules(), store)
+
+
+def test_the_verdict_is_written_whole(candidate: Make, store: Store, tmp_path: Path) -> None:
+    verdict: Any = judge(candidate(), rules(), store)
+    verdict.write(tmp_path / "new" / "verdict.json")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["verdict.json"]
