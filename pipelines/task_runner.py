@@ -239,6 +239,7 @@ def execute_task(code: str, arguments: list[str], environment: dict[str, str], l
         sender: Takes one dictionary: `work` as in `TaskRecord`, and `cause` when the task failed.
     """
     os.setpgrp()
+    _keep_descriptors_to_this_process()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.clear()
     os.environ.update(environment)
@@ -339,6 +340,17 @@ def _is_disk_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return "No space left on device" in str(error)
+
+
+def _keep_descriptors_to_this_process() -> None:
+    """Let no program started by a task inherit the pipes that tell the fork server that the run goes on.
+
+    They came through a socket, which leaves them inheritable: the model server would keep the fork server alive for ever.
+    """
+    first, last = 3, 256
+    for descriptor in range(first, last):
+        with contextlib.suppress(OSError):
+            os.set_inheritable(descriptor, False)
 
 
 def _redirect_output(log: Path) -> None:

@@ -54,6 +54,7 @@ _CSS = {_INK: "currentColor", _MUTED: "var(--muted, #78828d)", _RULE: "var(--rul
 _CSS |= {token: f"var(--series-{number}, #5b8fc7)" for number, token in enumerate(_SERIES, 1)}
 _DASHES: tuple[tuple[Any, str], ...] = (("solid", ""), ((0, (2.5, 1.2)), "6 3"), ((0, (0.9, 1.1)), "2 3"))
 _LETTER = 0.58  # Mean width of a letter, in units of its size.
+_CAPITAL = 0.3  # How much wider capital letters are.
 _LONGEST_LABEL = 26
 _LONGEST_CELL_NAME = 22
 _LARGEST, _SMALLEST = 1e300, 1e-280  # Beyond them, the arithmetic of drawing overflows or divides by zero.
@@ -562,7 +563,7 @@ def _columns(text: str) -> int:
 
 def _text_width(text: str, letters: int) -> float:
     """Return the width of a text in pixels, roughly."""
-    return _columns(text) * letters * _LETTER
+    return (_columns(text) + _CAPITAL * sum(letter.isupper() for letter in text)) * letters * _LETTER
 
 
 def _shorten(text: str, limit: int) -> str:
@@ -591,10 +592,12 @@ class _BarShape:
     lengths: Floats
     spread: Floats
     horizontal: bool
+    room: int = _LONGEST_LABEL
 
     def drawing(self, size: Size, *, x_label: str, y_label: str) -> AbstractContextManager[_Plot]:
         """Return a drawing sized for the bars."""
         width, height, letters = _SIZES[size]
+        self.room = min(_LONGEST_LABEL, int(width * 0.5 / letters / _LETTER / (1 + _CAPITAL)))
         names = max(_text_width(_shorten(name, self._limit()), letters) for name in self.names)
         values = max(_text_width(format_number(value), letters) for value in self.lengths)
         top, bottom = (letters * 1.9 if y_label else 4.0), (letters * 1.9 if x_label else 4.0)
@@ -638,7 +641,7 @@ class _BarShape:
         self._draw_texts(plot, middles, ends=np.fmax(np.fmax(ends, np.where(np.isfinite(high), high, zero)), zero))
 
     def _limit(self) -> int:
-        return _LONGEST_LABEL if self.horizontal else 14
+        return self.room if self.horizontal else 14
 
     def _scale(self) -> _Scale:
         return _Scale.over([_drawable(self.lengths), *self._bounds()], reach=(0.0,))

@@ -1,0 +1,33 @@
+"""The prepare stage: rows repaired and divided into train, validation and test."""
+
+from kfp import dsl
+
+from components.shared.component import stage
+
+
+@stage
+def prepare(settings: str, problem: str, table: dsl.Input[dsl.Dataset], splits: dsl.Output[dsl.Dataset]) -> None:
+    """Repair the table and divide it into train, validation and test.
+
+    Args:
+        settings: The `prepare` section of the configuration, as JSON.
+        problem: The `problem` section of the configuration, as JSON.
+        table: The checked table, one Parquet file.
+        splits: Folder with train.parquet, validation.parquet, test.parquet, schema.json (features and classes,
+            as seen in the training part) and summary.json (what was removed and why, the
+            split, warnings such as suspected leaks).
+    """
+    from pathlib import Path
+
+    from components.prepare import prepare as logic
+    from components.shared.config import PrepareConfig, ProblemConfig
+    from components.shared.progress import announce
+
+    summary = logic.prepare(
+        Path(table.path),
+        Path(splits.path),
+        problem=ProblemConfig.model_validate_json(problem),
+        settings=PrepareConfig.model_validate_json(settings),
+    )
+    splits.metadata.update({part: found.rows for part, found in summary.parts.items()}, features=summary.features)
+    announce(logic.headline(summary))

@@ -1,0 +1,171 @@
+"""The target: whether it fits the task, its classes, and whether each part can be learned from or judged."""
+
+import math
+from typing import Any
+
+from ibis.backends.duckdb import Backend
+
+from components.prepare.columns import Column
+from components.prepare.repair import MARKS
+from components.prepare.split import PLACED
+from components.shared.config import ProblemConfig
+from components.shared.errors import DataError
+from components.shared.frames import PARTS, label_text
+from components.shared.tables import fetch, fetch_row
+
+MOST_CLASSES = 1_000
+_FLOAT32_MAX = 3.4028234663852886e38
+_SHOWN = 5
+
+Label = bool | int | str
+
+
+def check_type(column: Column, task: str) -> None:
+    """Refuse a target whose type does not fit the task.
+
+    Raises:
+        DataError: Names the type found and what the task takes.
+    """
+    if task == "regression" and column.kind not in ("integer", "number"):
+        raise DataError(
+            f"The target {column.name!r} is {column.type}; a regression needs numbers. Convert it in the query, or "
+            "choose another task."
+        )
+    if task != "regression" and column.kind not in ("integer", "boolean", "text"):
+        raise DataError(
+            f"The target {column.name!r} is {column.type}; classes are texts, whole numbers or true and false. "
+            "Cast it in the query, or choose the task `regression`."
+        )
+
+
+def check_values(backend: Backend, problem: ProblemConfig) -> list[Label]:
+    """The classes of the labelled rows, the positive one last when binary; none for a regression.
+
+    Raises:
+        DataError: The target is constant, infinite, or has too few or too many classes.
+    """
+    if problem.task == "regression":
+        _check_numbers(backend, problem.target)
+        return []
+    counted = fetch(
+        backend,
+        f"SELECT label, count(*) AS n FROM {MARKS} GROUP BY label ORDER BY n DESC, label LIMIT {MOST_CLASSES + 1}",
+    )
+    if len(counted) == 1:
+        raise _constant(problem.target, counted[0][0])
+    if problem.task == "binary" and len(counted) > 2:
+        raise DataError(
+            f"The target {problem.target!r} has {_number(counted)} classes ({_examples(counted)}); a binary task has "
+            "two. Use `multiclass`, or make it two in the query."
+        )
+    if len(counted) > MOST_CLASSES:
+        raise DataError(
+            f"The target {problem.target!r} has more than {MOST_CLASSES:,} classes ({_examples(counted)}). Group them "
+            "in the query."
+        )
+    classes: list[Label] = sorted(label for label, _ in counted)
+    return _positive_last(classes, problem) if problem.task == "binary" else classes
+
+
+def _check_numbers(backend: Backend, target: str) -> None:
+    low, high = fetch_row(backend, f"SELECT min(label)::DOUBLE, max(label)::DOUBLE FROM {MARKS}")
+    if low == high:
+        raise _constant(target, low)
+    if worst := [value for value in (low, high) if not abs(value) <= _FLOAT32_MAX]:
+        found = "an infinite value" if math.isinf(worst[0]) else f"{worst[0]:g}, beyond the range of float32"
+        raise DataError(
+            f"The target {target!r} holds {found}. Let the contract quarantine such rows (contract.non_finite), or "
+            "mend them."
+        )
+
+
+def _positive_last(classes: list[Label], problem: ProblemConfig) -> list[Label]:
+    if problem.positive is None:
+        return classes
+    if problem.positive not in classes:
+        raise DataError(
+            f"problem.positive is {problem.positive!r}; the target {problem.target!r} holds {classes[0]!r} and "
+            f"{classes[1]!r}."
+        )
+    return sorted(classes, key=lambda label: label == problem.positive)
+
+
+def _constant(target: str, value: Any) -> DataError:
+    return DataError(
+        f"The target {target!r} is constant: every labelled row holds {value!r}. There is nothing to learn; check the "
+        "query and the data window."
+    )
+
+
+def _number(counted: list[Any]) -> str:
+    return f"more than {MOST_CLASSES:,}" if len(counted) > MOST_CLASSES else f"{len(counted):,}"
+
+
+def _examples(counted: list[tuple[Any, int]]) -> str:
+    shown = ", ".join(f"{label!r}: {count:,} rows" for label, count in counted[:_SHOWN])
+    return shown + (", …" if len(counted) > _SHOWN else "")
+
+
+def check_parts(
+    backend: Backend, problem: ProblemConfig, classes: list[Label]
+) -> tuple[dict[str, dict[str, int]], list[str]]:
+    """Check the target within each part.
+
+    Returns:
+        Rows by class by part (empty for a regression), and warnings.
+
+    Raises:
+        DataError: A part holds a single class, or the training part lacks a class that another one has.
+    """
+    if problem.task == "regression":
+        _check_training_numbers(backend, problem.target)
+        return {}, []
+    rows = fetch(backend, f"SELECT part, label, count(*) FROM {PLACED} GROUP BY ALL")
+    counts = {part: {label: n for number, label, n in rows if number == place} for place, part in enumerate(PARTS)}
+    unseen = [label for label in classes if label not in counts["train"]]
+    for part in PARTS:
+        if len(counts[part]) == 1:
+            raise _single_class(problem, part, next(iter(counts[part])))
+    if unseen:
+        raise _unseen(problem, unseen, counts)
+    ordered = {part: {label_text(label): counts[part].get(label, 0) for label in classes} for part in PARTS}
+    missing = {part: [label for label in classes if label not in counts[part]] for part in PARTS[1:]}
+    warnings = [f"The {part} part has no row of {_list(labels)}." for part, labels in missing.items() if labels]
+    return ordered, warnings
+
+
+def _check_training_numbers(backend: Backend, target: str) -> None:
+    low, high = fetch_row(backend, f"SELECT min(label), max(label) FROM {PLACED} WHERE part = 0")
+    if low == high:
+        raise DataError(
+            f"The target {target!r} is constant in the training part: every row holds {low!r}. Use more data or "
+            "another split."
+        )
+
+
+def _single_class(problem: ProblemConfig, part: str, label: Label) -> DataError:
+    consequence = "there is nothing to learn" if part == "train" else "nothing can be judged on it"
+    return DataError(
+        f"The {part} part holds one class only, {label!r} of {problem.target!r}: {consequence}. "
+        "Use more data, larger shares in prepare.split, or the method `stratified`."
+    )
+
+
+def _unseen(problem: ProblemConfig, labels: list[Label], counts: dict[str, dict[Label, int]]) -> DataError:
+    found = "; ".join(
+        f"{part} has {sum(counts[part].get(label, 0) for label in labels):,} such rows" for part in PARTS[1:]
+    )
+    return DataError(
+        f"The training part has no row of {_list(labels)} of {problem.target!r}, but {found}: a model cannot answer "
+        "what it never saw. "
+        "Use more data, the method `stratified`, or leave these rows out in the query."
+    )
+
+
+def _list(labels: list[Label]) -> str:
+    shown = ", ".join(map(repr, labels[:_SHOWN]))
+    return (
+        f"class {shown}"
+        if len(labels) == 1
+        else f"{len(labels):,} classes ({shown}{', …' if len(labels) > _SHOWN else ''})"
+    )

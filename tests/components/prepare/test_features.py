@@ -1,0 +1,191 @@
+"""Which columns are learned from, and what is said about them."""
+
+import datetime as dt
+import math
+import time
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from components.shared.errors import DataError
+
+N = 60
+X = list(range(N))
+Y = [i // 3 % 2 for i in X]
+UTC = dt.UTC
+
+
+def test_kinds_follow_types(prepared):
+    moments = [dt.datetime(2024, 1, 1, tzinfo=UTC) + dt.timedelta(hours=i) for i in X]
+    data = {
+        "whole": X,
+        "real": [i / 7 for i in X],
+        "money": [Decimal(i) / 4 for i in X],
+        "text": [f"t{i % 5}" for i in X],
+        "flag": [i % 7 == 0 for i in X],
+        "day": [moment.date() for moment in moments],
+        "moment": moments,
+        "code": [i % 4 for i in X],
+        "y": Y,
+    }
+    found = prepared(data, {"categorical": ["code"]})
+    assert {feature.name: feature.kind for feature in found.schema.features} == {
+        "whole": "integer",
+        "real": "number",
+        "money": "number",
+        "text": "category",
+        "flag": "boolean",
+        "day": "timestamp",
+        "moment": "timestamp",
+        "code": "category",
+    }
+    types = {field.name: str(field.type) for field in found.parts["train"].schema}
+    assert types["money"] == "double"
+    assert types["day"] == types["moment"] == "timestamp[us]"
+
+
+def test_the_schema_describes_the_training_part_alone(prepared):
+    times = [dt.datetime(2024, 1, 1) + dt.timedelta(days=i) for i in X]
+    data = {
+        "t": times,
+        "n": [None if i == 59 else float(i) for i in X],
+        "c": ["new" if i > 55 else "ab"[i % 3 == 0] for i in X],
+        "y": Y,
+    }
+    found = prepared(data, {"time_column": "t", "features": ["n", "c", "t"]})
+    number, category, moment = found.schema.features
+    assert (number.minimum, number.maximum, number.nullable) == (0, 41, True)  # the null stands in the test part
+    assert (category.categories, category.cardinality, category.nullable) == (["a", "b"], 2, False)
+    assert moment.minimum == times[0].replace(tzinfo=UTC).timestamp()
+
+
+def test_columns_with_other_roles_are_no_features(prepared):
+    data = {
+        "id": X,
+        "t": [dt.datetime(2024, 1, 1) + dt.timedelta(days=i) for i in X],
+        "x": X,
+        "z": X,
+        "after": X,
+        "y": Y,
+    }
+    found = prepared(data, {"keys": ["id"], "time_column": "t", "ignore": ["z"], "leaks": ["after"]})
+    assert found.schema.columns == ["x"]
+    assert found.parts["train"].column_names == ["id", "t", "x", "z", "y"]
+    assert (found.schema.keys, found.schema.time_column) == (["id"], "t")
+
+
+def test_constant_and_empty_features_are_dropped(prepared):
+    data = {
+        "x": X,
+        "one": [1.0] * N,
+        "word": ["a"] * N,
+        "none": pa.nulls(N, pa.string()),
+        "some": [1.0, None] * 30,
+        "y": Y,
+    }
+    found = prepared(data)
+    assert found.schema.columns == ["x", "some"]
+    assert found.summary.dropped_features == {"one": "constant", "word": "constant", "none": "all null"}
+    assert "The feature 'none' is all null in the training part and was dropped." in found.summary.warnings
+
+
+def test_a_table_of_constants_is_refused(prepared):
+    with pytest.raises(DataError, match="No feature can be learned from: 'one' is constant in the training part"):
+        prepared({"id": X, "one": [1] * N, "y": Y}, {"keys": ["id"]})
+
+
+def test_a_table_without_features_is_refused(prepared):
+    with pytest.raises(DataError, match="No column is left to learn from"):
+        prepared({"id": X, "y": Y}, {"keys": ["id"]})
+
+
+def test_lists_and_structs_are_refused_as_features(prepared):
+    data = {"x": X, "list": [[1, 2]] * N, "struct": [{"a": 1}] * N, "clock": [dt.time(12)] * N, "y": Y}
+    with pytest.raises(DataError, match=r"'list' \(BIGINT\[\]\), 'struct' \(STRUCT.*\), 'clock' \(TIME\)"):
+        prepared(data)
+
+
+def test_real_numbers_are_no_codes(prepared):
+    with pytest.raises(DataError, match=r"problem\.categorical names 'x' \(DOUBLE\)"):
+        prepared({"x": [i / 2 for i in X], "y": Y}, {"categorical": ["x"]})
+
+
+@pytest.mark.parametrize(
+    ("value", "found"), [(math.inf, "an infinite value"), (-math.inf, "an infinite"), (1e39, r"1e\+39, beyond")]
+)
+def test_numbers_a_model_cannot_hold_are_refused(prepared, value, found):
+    with pytest.raises(DataError, match=f"The feature 'x' holds {found}"):
+        prepared({"x": [*(float(i) for i in X[1:]), value], "y": Y})
+
+
+def test_unknown_names_are_listed_with_the_nearest(prepared):
+    problem = {"target": "Y", "features": ["temprature"], "keys": ["idd"], "leaks": ["after"], "time_column": "when"}
+    with pytest.raises(DataError) as refused:
+        prepared({"id": X, "temperature": X, "y": Y}, problem, bounds={"temperatur": {"minimum": 0}})
+    assert str(refused.value).splitlines() == [
+        "The configuration names columns the table does not have:",
+        "  problem.target: 'Y', did you mean 'y'?",
+        "  problem.keys: 'idd', did you mean 'id'?",
+        "  problem.features: 'temprature', did you mean 'temperature'?",
+        "  problem.leaks: 'after'",
+        "  prepare.bounds: 'temperatur', did you mean 'temperature'?",
+        "  problem.time_column: 'when'",
+        "The table has id, temperature, y.",
+    ]
+
+
+def test_a_missing_group_column_is_named(prepared):
+    with pytest.raises(DataError, match=r"prepare\.split\.group: 'patient'"):
+        prepared({"x": X, "y": Y}, split={"method": "grouped", "group": "patient"})
+
+
+def test_a_time_column_of_text_is_refused(prepared):
+    with pytest.raises(DataError, match=r"'t' is VARCHAR, no date or timestamp.*prepare\.dates\.t"):
+        prepared({"t": ["2024-01-01"] * N, "x": X, "y": Y}, {"time_column": "t"})
+
+
+def test_the_engines_own_column_name_is_refused(prepared):
+    with pytest.raises(DataError, match="a column named 'file_row_number'"):
+        prepared({"file_row_number": X, "y": Y})
+
+
+def test_a_category_of_100_000_values(prepared):
+    rows = 150_000
+    values = np.char.add("v", (np.arange(rows) % 100_000).astype(str))
+    found = prepared({"c": values, "x": np.arange(rows), "y": np.arange(rows) % 3 == 0})
+    assert 80_000 < found.schema.categories[0].cardinality < 100_000
+    assert len(found.schema.categories[0].categories) == 1_000
+
+
+@pytest.mark.slow
+def test_ten_thousand_columns(prepared):
+    random = np.random.default_rng(0)
+    columns = {f"n{i}": random.normal(size=60) for i in range(5_000)}
+    columns |= {f"c{i}": pa.array(np.char.add("v", random.integers(0, 3, 60).astype(str))) for i in range(5_000)}
+    started = time.process_time()
+    found = prepared({**columns, "y": Y})
+    assert len(found.schema.features) == 10_000
+    assert time.process_time() - started < 60
+
+
+def test_names_may_hold_anything(prepared):
+    names = [
+        'with "quotes"',
+        "with spaces ",
+        "größe",
+        "名前",
+        "it's",
+        "SELECT",
+        "rank",
+        "part",
+        "arrival",
+        "a\nb",
+        "100%",
+    ]
+    random = np.random.default_rng(1)
+    data = {name: random.normal(size=N) for name in names} | {"label; --": ["ja", "nein"] * 30}
+    problem = {"target": "label; --", "keys": ["rank"]}
+    found = prepared(data, problem, bounds={"größe": {"minimum": -10}}, split={"method": "grouped", "group": "it's"})
+    assert set(found.schema.columns) == set(names) - {"rank"}
