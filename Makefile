@@ -25,6 +25,7 @@ help: ## List the targets
 
 .PHONY: setup
 setup: .venv/.stage ## Make .venv with what a run needs (run, test, lint and the others do this themselves)
+	@echo "Ready: .venv"
 
 .PHONY: run
 run: .venv/.stage ## From the source tables of CONFIG to an endpoint that answers, on this machine
@@ -75,7 +76,7 @@ clean: stop ## Stop what runs here, then remove build/, .venv and the caches
 	@rm -rf build .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
 	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
-# Set-up. Each stamp is written last, so that an interrupted set-up goes on where it stopped.
+# Set-up. Each stamp is written last. An interrupted installation leaves packages that look whole: it starts anew.
 
 .venv/.python:
 	@for candidate in "$(PYTHON)" python3.11 python3.12 python3 python; do \
@@ -99,9 +100,11 @@ clean: stop ## Stop what runs here, then remove build/, .venv and the caches
 # The first imports write the bytecode of what a run uses, a third of what is installed, and show now what this machine lacks.
 define install
 @echo "Setting up .venv from requirements/$(1).txt with $(if $(UV),uv,pip (uv would be quicker))"
+@if [ -e .venv/.installing ]; then rm -f .venv/.python; $(MAKE) --no-print-directory .venv/.python; fi; touch .venv/.installing
 @if [ -n "$(UV)" ]; then "$(UV)" pip install --quiet --python $(VENV_PYTHON) --require-hashes --no-deps -r requirements/$(1).txt; \
 	else $(PIP_INSTALL) -r requirements/$(1).txt; fi
-@[ -e .venv/.stage ] || { \
-	$(VENV_PYTHON) -W ignore -c 'import evidently, kfp.kubernetes, kfp.local, rich.live' & \
-	$(VENV_PYTHON) -W ignore -c 'import kserve, lightgbm, minio, onnxmltools, optuna, pandera.ibis, shap, skl2onnx, skops.io' && wait $$!; }
+@[ -e .venv/.stage ] || printf '%s\n' 'import evidently, kfp.kubernetes, kfp.local, rich.live' \
+	'import kserve, lightgbm, minio, onnxmltools, optuna, pandera.ibis, shap, skl2onnx, skops.io' \
+	| xargs -P 2 -I '{}' $(VENV_PYTHON) -W ignore -c '{}'
+@rm .venv/.installing
 endef

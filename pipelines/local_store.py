@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from components.shared.errors import StoreError
+from components.shared.processes import ProcessId, end, is_running, log_tail, port_is_free, spawn, write_private
 from components.shared.store import DEFAULT_BUCKET, Store, StoreSettings
 
 HOST = "127.0.0.1"
@@ -29,8 +30,6 @@ _START_SECONDS = 30.0
 _REUSE_SECONDS = 5.0
 # weed, asked to end, may wait for idle connections of its own; what it acknowledged is written by then.
 _STOP_SECONDS = 3.0
-_LOG_LINES = 8
-_LOG_BYTES = 5_000_000
 # The parts of weed that only talk to one another; the defaults of these ports are often taken.
 _WEED_PORTS = (
     "s3.port.grpc",
@@ -77,12 +76,7 @@ class _State:
 
     def process(self) -> psutil.Process | None:
         """The server's process, or None when it is gone or its number now belongs to another program."""
-        with suppress(psutil.Error):
-            process = psutil.Process(self.pid) if self.pid else None
-            # Linux derives the time from a clock that may be corrected by a second.
-            if process and abs(process.create_time() - self.created) < 2 and _runs(process):
-                return process
-        return None
+        return ProcessId(self.pid, self.created).find()
 
 
 class LocalStore:
@@ -161,22 +155,23 @@ class LocalStore:
                 break
         raise StoreError(
             f"The local object store ({path}) did not come up at {state.endpoint}: {trouble}\n"
-            f"The last lines of its log, {self.log}:\n{self._log_tail()}"
+            f"The last lines of its log, {self.log}:\n{log_tail(self.log)}"
         )
 
     @staticmethod
     def _ports(last: _State | None) -> list[int]:
         """The two ports to try, the last one first: a port may be taken in the moment before it is used."""
-        previous = [last.port] if last and _is_free(last.port) else []
+        previous = [last.port] if last and port_is_free(last.port, HOST) else []
         return [*previous, *_free_ports(2)][:2]
 
     def _launch(self, state: _State, program: Path, *, seconds: float) -> str | None:
         """Start the program and wait until it serves; otherwise leave nothing running and return the reason."""
         arguments, extra = _weed(state, self.folder) if state.program == "weed" else _minio(state, self.folder)
-        process = psutil.Process(self._spawn([str(program), *arguments], extra))
+        spawned = self._spawn([str(program), *arguments], extra)
+        process = psutil.Process(spawned.pid)
         trouble: str | None = "interrupted"
         try:
-            self._write_state(replace(state, pid=process.pid, created=process.create_time()))
+            self._write_state(replace(state, pid=spawned.pid, created=spawned.created))
             trouble = _trouble(state, process, seconds=seconds)
         finally:
             if trouble:
@@ -184,31 +179,14 @@ class LocalStore:
                 self._forget_process(state)
         return trouble
 
-    def _spawn(self, command: list[str], extra: dict[str, str]) -> int:
+    def _spawn(self, command: list[str], extra: dict[str, str]) -> ProcessId:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN_SETTINGS)}
         # A home of its own keeps configuration files of other installations away.
         environment |= {"HOME": str(self.folder / "store"), "GOMEMLIMIT": _MEMORY_TARGET, **extra}
-        fresh = os.O_TRUNC if self.log.exists() and self.log.stat().st_size > _LOG_BYTES else 0
-        log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | fresh, 0o600)
-        nothing = os.open(os.devnull, os.O_RDONLY)
         try:
-            # Its own session: Ctrl-C in the terminal ends the run, not the store.
-            return os.posix_spawn(
-                command[0],
-                command,
-                environment,
-                setsid=True,
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, nothing, 0),
-                    (os.POSIX_SPAWN_DUP2, log, 1),
-                    (os.POSIX_SPAWN_DUP2, log, 2),
-                ],
-            )
+            return spawn(command, self.log, environment=environment)
         except OSError as error:
             raise StoreError(f"Could not run {command[0]}: {error.strerror}. Reinstall it.") from error
-        finally:
-            os.close(log)
-            os.close(nothing)
 
     def _program(self, last: _State | None) -> tuple[str, Path]:
         """The program to run; the one whose data is there goes first, because neither can read the other's."""
@@ -231,15 +209,11 @@ class LocalStore:
             return None
 
     def _write_state(self, state: _State) -> None:
-        _write_private(self.state_file, json.dumps(asdict(state), indent=2))
+        write_private(self.state_file, asdict(state))
 
     def _forget_process(self, state: _State) -> None:
         self._write_state(replace(state, pid=0, created=0.0))
         _remove_sockets(state)
-
-    def _log_tail(self) -> str:
-        lines = self.log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
-        return "\n".join(f"  {line[:300]}" for line in lines)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -285,7 +259,7 @@ def _weed(state: _State, folder: Path) -> tuple[list[str], dict[str, str]]:
         "actions": ["Admin", "Read", "List", "Tagging", "Write"],
     }
     identities = folder / "store" / "identities.json"
-    _write_private(identities, json.dumps({"identities": [identity]}))
+    write_private(identities, {"identities": [identity]})
     ports = dict(zip(_WEED_PORTS, state.internal_ports, strict=True))
     flags = {
         "dir": data,
@@ -337,7 +311,7 @@ def _trouble(state: _State, process: psutil.Process, *, seconds: float) -> str |
     """None once the server does what it is for, within this many seconds: takes keys, a bucket and an object."""
     store = Store(state.settings, read_timeout=5.0, retries=0)
     deadline = time.monotonic() + seconds
-    while _runs(process):
+    while is_running(process):
         try:
             store.ensure_bucket()
             store.put_bytes(_PROBE, b"")
@@ -352,27 +326,8 @@ def _trouble(state: _State, process: psutil.Process, *, seconds: float) -> str |
 
 
 def _end(process: psutil.Process) -> None:
-    """Ask the process to end, insist after a while, and wait until it has."""
-    for ask in (process.terminate, process.kill):
-        with suppress(psutil.NoSuchProcess):
-            ask()
-        deadline = time.monotonic() + _STOP_SECONDS
-        while _runs(process) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if not _runs(process):
-            return
-    raise StoreError(f"The local object store, process {process.pid}, does not end. End it with `kill -9`.")
-
-
-def _runs(process: psutil.Process) -> bool:
-    with suppress(ChildProcessError):
-        # Our own child stays a zombie until somebody asks for its exit code.
-        os.waitpid(process.pid, os.WNOHANG)
-    with suppress(psutil.NoSuchProcess):
-        # The first thread of a killed program can be gone while others still hold its ports and files.
-        ended = process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
-        return bool(process.is_running() and not ended)
-    return False
+    if not end(process, seconds=_STOP_SECONDS):
+        raise StoreError(f"The local object store, process {process.pid}, does not end. End it with `kill -9`.")
 
 
 def _free_ports(count: int) -> list[int]:
@@ -381,24 +336,9 @@ def _free_ports(count: int) -> list[int]:
         return [int(server.getsockname()[1]) for server in servers]
 
 
-def _is_free(port: int) -> bool:
-    with suppress(OSError), socket.create_server((HOST, port)):
-        return True
-    return False
-
-
 def _remove_sockets(state: _State) -> None:
     """Remove the socket files that weed leaves in /tmp, always there, when it ends."""
     for port in (state.port, *state.internal_ports):
         for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
             with suppress(PermissionError):
                 path.unlink(missing_ok=True)
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, at once or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.unlink(missing_ok=True)
-    partial.touch(mode=0o600)
-    partial.write_text(text)
-    partial.replace(path)

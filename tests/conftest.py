@@ -2,13 +2,31 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from components.shared.config import Task
 from components.shared.store import Store, StoreSettings
 from pipelines.local_store import LocalStore
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Task], Path]:
+    """Complete model packages by task, with a small real model; copy one before changing it."""
+    from tests.helpers import make_manifest, make_package
+
+    made: dict[Task, Path] = {}
+
+    def package(task: Task = "binary") -> Path:
+        if task not in made:
+            made[task] = make_package(tmp_path_factory.mktemp("packages") / task, task=task)
+            make_manifest(made[task])
+        return made[task]
+
+    return package
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ One YAML file, one `Config`. Unknown keys are refused, every field has its unit 
 description, and each stage receives only its own section. `load_config` lists every mistake at once.
 """
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -443,6 +443,21 @@ class MonitoringConfig(Section):
     minimum_rows: int = Field(
         default=100, ge=10, description="Fewest logged rows that make a window; with fewer, the test part is used."
     )
+
+    NUMERIC: ClassVar[tuple[DriftMethod, ...]] = ("wasserstein", "ks", "psi", "jensenshannon")
+    CATEGORICAL: ClassVar[tuple[DriftMethod, ...]] = ("jensenshannon", "psi", "chisquare")
+
+    @model_validator(mode="after")
+    def _methods_fit(self) -> Self:
+        for kind, chosen, methods in (
+            ("numeric", self.numeric, self.NUMERIC),
+            ("categorical", self.categorical, self.CATEGORICAL),
+        ):
+            if chosen.method not in methods:
+                raise ValueError(
+                    f"{kind}.method: {chosen.method!r} is not for {kind} columns, use {', '.join(methods)}"
+                )
+        return self
 
 
 class Config(Section):

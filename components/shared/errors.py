@@ -4,6 +4,10 @@ Each message says what was expected, what was found, where, and what to do. Ever
 from a stage is a defect of the project and keeps its traceback.
 """
 
+from pydantic import ValidationError
+
+_MISTAKES = 3
+
 
 class FullcircleError(Exception):
     """A problem the user can mend: shown as its message alone, without a traceback."""
@@ -43,3 +47,12 @@ class InputError(FullcircleError):
 
 class DeployError(FullcircleError):
     """The endpoint cannot be brought up or does not answer as it should."""
+
+
+def in_short(error: Exception) -> str:
+    """A cause in one line, to end the message of an error of ours with: of a model's mistakes the first ones."""
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split())
+    mistakes = error.errors(include_url=False, include_input=False)
+    texts = [f"{'.'.join(map(str, mistake['loc'])) or 'content'}: {mistake['msg']}" for mistake in mistakes[:_MISTAKES]]
+    return "; ".join([*texts, *(["…"] if len(mistakes) > _MISTAKES else [])])

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from components.shared import processes
 from components.shared.errors import StoreError
 from components.shared.store import Store
 from pipelines import local_store
@@ -242,7 +243,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_a_log_does_not_grow_for_ever(tmp_path, programs, monkeypatch):
-    monkeypatch.setattr(local_store, "_LOG_BYTES", 1000)
+    monkeypatch.setattr(processes, "_LOG_BYTES", 1000)
     programs("weed", "#!/bin/sh\necho started\n")
     server = LocalStore(tmp_path)
     server.folder.mkdir(parents=True)

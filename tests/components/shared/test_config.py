@@ -53,7 +53,11 @@ def test_the_shipped_schema_is_the_models_own():
 
 
 def test_every_field_is_described():
-    sections = [value for value in vars(config_module).values() if isinstance(value, type) and issubclass(value, config_module.Section)]
+    sections = [
+        value
+        for value in vars(config_module).values()
+        if isinstance(value, type) and issubclass(value, config_module.Section)
+    ]
     undescribed = [
         f"{section.__name__}.{name}"
         for section in sections
@@ -64,7 +68,10 @@ def test_every_field_is_described():
 
 
 def test_all_mistakes_are_listed_at_once_with_path_value_and_what_is_allowed(tmp_path):
-    text = MINIMAL + "search: {budget: {second: 3, trials: -1}, families: [dummi]}\ngate: {thresholds: {roc_acu: {minimum: 1}}}\n"
+    text = (
+        MINIMAL
+        + "search: {budget: {second: 3, trials: -1}, families: [dummi]}\ngate: {thresholds: {roc_acu: {minimum: 1}}}\n"
+    )
 
     message = mistakes(tmp_path, text)
 

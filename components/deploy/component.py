@@ -1,0 +1,30 @@
+"""Adapter of the deploy stage."""
+
+from kfp import dsl
+
+from components.shared.component import stage
+
+
+@stage
+def deploy(name: str, serving: str, version: str, endpoint: dsl.Output[dsl.Artifact]) -> str:
+    """Bring up the endpoint with a version and prove it; a failing version leaves the one before serving.
+
+    Args:
+        name: Name of the model and of the endpoint.
+        serving: The configuration's `serving` section, JSON.
+        version: The version to serve.
+        endpoint: Where it answers: JSON with `url`, `version`, `replaced` and `golden_requests`.
+
+    Returns:
+        The version that serves.
+    """
+    from pathlib import Path
+
+    from components.deploy.deploy import deploy_version
+    from components.shared.config import ServingConfig
+    from components.shared.progress import announce
+
+    deployed = deploy_version(name, version, ServingConfig.model_validate_json(serving))
+    Path(endpoint.path).write_text(deployed.model_dump_json(indent=2), encoding="utf-8")
+    announce(deployed.message)
+    return deployed.version

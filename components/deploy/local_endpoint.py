@@ -1,0 +1,316 @@
+"""The endpoint of a laptop: the model server as its own process, remembered in a state file."""
+
+import fcntl
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+from components.deploy.replay import replay_golden, wait_until_ready
+from components.shared.config import ServingConfig
+from components.shared.errors import DeployError, FullcircleError
+from components.shared.model_package import read_golden
+from components.shared.processes import ProcessId, end, free_port, log_tail, port_is_free, spawn, write_private
+
+HOST = "127.0.0.1"
+
+_PROJECT = Path(__file__).resolve().parents[2]
+# The server needs no keys of the object store, and is no KFP task.
+_NOT_FOR_THE_SERVER = ("AWS_", "_KFP_")
+
+
+class Deployed(BaseModel):
+    """Where a version answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    version: str
+    url: str
+    replaced: str = ""
+    restarted: bool = True
+    golden_requests: int
+    seconds: float = 0.0
+
+    @property
+    def message(self) -> str:
+        """One line for people."""
+        how = "answers" if self.restarted else "answers already"
+        instead = f" instead of {self.replaced}" if self.replaced else ""
+        return f"{self.version}{instead} {how} at {self.url} ({self.golden_requests} golden requests replayed)"
+
+
+class ServerState(BaseModel):
+    """A state file: which process serves what, where."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    version: str
+    port: int
+    wanted_port: int
+    pid: int
+    created: float
+
+    def process(self) -> psutil.Process | None:
+        """The server, when it runs."""
+        return ProcessId(self.pid, self.created).find()
+
+    @property
+    def url(self) -> str:
+        """Where its predictions are asked for."""
+        return prediction_url(self.port, self.name)
+
+
+def prediction_url(port: int, name: str) -> str:
+    """The V1 prediction URL of a model on this machine."""
+    return f"http://{HOST}:{port}/v1/models/{name}:predict"
+
+
+class LocalEndpoint:
+    """One model's endpoint on this machine.
+
+    Args:
+        folder: Folder of all endpoints; this one's state, log and packages are below `folder/name`.
+        name: Name of the model.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder / name
+        self.name = name
+
+    @property
+    def log(self) -> Path:
+        """What the serving server prints."""
+        return self.folder / "server.log"
+
+    @property
+    def candidate_log(self) -> Path:
+        """What the server that is being proven prints."""
+        return self.folder / "candidate.log"
+
+    @property
+    def state_file(self) -> Path:
+        """Which process serves."""
+        return self.folder / "server.json"
+
+    @property
+    def candidate_file(self) -> Path:
+        """Which process is being proven; left behind only by a deployment that was killed."""
+        return self.folder / "candidate.json"
+
+    @property
+    def versions(self) -> Path:
+        """The packages that were brought here, one folder a version."""
+        return self.folder / "versions"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let one process at a time change the endpoint.
+
+        Raises:
+            DeployError: The folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / "server.lock").open("w")
+        except OSError as error:
+            raise DeployError(
+                f"The endpoint's files cannot be written in {self.folder}: {error}. Make it writable."
+            ) from error
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def deploy(self, version: str, package: Path, serving: ServingConfig) -> Deployed:
+        """Serve a package at a stable port, proven by its golden requests; to be called within `locked`.
+
+        A first version is started where it will serve. A later one is proven beside the one that serves, on another
+        port, and only then takes its place; should it fail there after all, the one before is started again.
+
+        Args:
+            version: The version's id.
+            package: Its folder, below `versions`.
+            serving: Port and time-out.
+
+        Raises:
+            DeployError: The version did not come up or answered wrongly; what served before still does.
+        """
+        start = time.monotonic()
+        golden = len(read_golden(package))
+        self._end_left_over()
+        before = self._serving()
+        if before and self._is_served(before, version, package, serving):
+            return Deployed(name=self.name, version=version, url=before.url, restarted=False, golden_requests=golden)
+        state = self._replace(before, version, package, serving) if before else self._first(version, package, serving)
+        self._forget_packages({version, before.version} if before else {version})
+        return Deployed(
+            name=self.name,
+            version=version,
+            url=state.url,
+            replaced=before.version if before and before.version != version else "",
+            golden_requests=golden,
+            seconds=round(time.monotonic() - start, 3),
+        )
+
+    def stop(self) -> bool:
+        """End the server; False when none was running."""
+        if not self.folder.exists():
+            return False
+        with self.locked():
+            self._end_left_over()
+            state = self._serving()
+            if state is None:
+                return False
+            self._end(state)
+            return True
+
+    def running(self) -> ServerState | None:
+        """The server that runs, or None."""
+        return self._serving()
+
+    @staticmethod
+    def _is_served(state: ServerState, version: str, package: Path, serving: ServingConfig) -> bool:
+        wanted = (version, serving.port)
+        return (state.version, state.wanted_port) == wanted and not replay_golden(state.url, package, version=version)
+
+    def _first(self, version: str, package: Path, serving: ServingConfig) -> ServerState:
+        state = self._start(version, package, self._port(serving), serving=serving, log=self.log)
+        self._prove(state, package, serving, log=self.log)
+        self._write(state)
+        return state
+
+    def _replace(self, before: ServerState, version: str, package: Path, serving: ServingConfig) -> ServerState:
+        if before.wanted_port != serving.port:  # the one before is not in the way
+            state = self._first(version, package, serving)
+            self._end(before)
+            return state
+        candidate = self._start(version, package, self._spare_port(before), serving=serving, log=self.candidate_log)
+        self._prove(candidate, package, serving, log=self.candidate_log)
+        self._end(candidate)
+        self._end(before)
+        try:
+            return self._first(version, package, serving)
+        except BaseException as error:  # an interrupted deployment leaves the one before serving, too
+            self._restore(before, serving, cause=error)
+            raise
+
+    def _restore(self, before: ServerState, serving: ServingConfig, *, cause: BaseException) -> None:
+        try:
+            earlier = serving.model_copy(update={"port": before.wanted_port})
+            self._first(before.version, self.versions / before.version, earlier)
+        except FullcircleError as error:
+            raise DeployError(
+                f"{cause}\nAnd version {before.version}, which served before, does not come up again: {error}"
+            ) from error
+
+    def _start(self, version: str, package: Path, port: int, *, serving: ServingConfig, log: Path) -> ServerState:
+        # -P: what lies in the working folder is no part of the server.
+        command = [sys.executable, "-P", "-m", "images.predictor"]
+        arguments = {"model_name": self.name, "model_dir": package, "http_host": HOST, "http_port": port}
+        command += [f"--{key}={value}" for key, value in arguments.items()]
+        try:
+            process = spawn(command, log, environment=_environment())
+        except OSError as error:
+            raise DeployError(f"The model server cannot be started: {error}.") from error
+        state = ServerState(
+            name=self.name,
+            version=version,
+            port=port,
+            wanted_port=serving.port,
+            pid=process.pid,
+            created=process.created,
+        )
+        try:
+            write_private(self.candidate_file, state.model_dump())
+        except BaseException:
+            self._end(state)
+            raise
+        return state
+
+    def _prove(self, state: ServerState, package: Path, serving: ServingConfig, *, log: Path) -> None:
+        """Wait until a server is ready and answers its golden requests, or end it.
+
+        Raises:
+            DeployError: It did not become ready in time, died, or answered wrongly.
+        """
+        try:
+            if not wait_until_ready(
+                state.url, seconds=serving.start_seconds, alive=lambda: state.process() is not None
+            ):
+                why = f"was not ready within {serving.start_seconds:g} s" if state.process() else "ended while starting"
+                raise DeployError(f"Version {state.version} of {self.name!r} {why}. The end of {log}:\n{log_tail(log)}")
+            if wrong := replay_golden(state.url, package, version=state.version):
+                raise DeployError(
+                    f"Version {state.version} of {self.name!r} answers {len(wrong)} golden requests wrongly; "
+                    f"it does not serve. {wrong[0]}"
+                )
+        except BaseException:  # an interrupted deployment leaves nothing running either
+            self._end(state)
+            self.candidate_file.unlink(missing_ok=True)
+            raise
+
+    def _port(self, serving: ServingConfig) -> int:
+        """The port of last time, unless another one is asked for since then or it is taken."""
+        last = self._read(self.state_file)
+        if last and last.wanted_port == serving.port and port_is_free(last.port):
+            return last.port
+        try:
+            return free_port(serving.port)
+        except OSError as error:
+            raise DeployError(f"The endpoint needs a port: {error}. Free one, or set serving.port.") from error
+
+    @staticmethod
+    def _spare_port(before: ServerState) -> int:
+        try:
+            return free_port(before.port + 1 if before.port < 65535 else 1024)
+        except OSError as error:
+            raise DeployError(f"The new version needs a second port to be proven: {error}. Free one.") from error
+
+    def _end(self, state: ServerState) -> None:
+        process = state.process()
+        if process and not end(process):
+            raise DeployError(f"The model server at port {state.port} does not end. End it with `kill -9 {state.pid}`.")
+
+    def _end_left_over(self) -> None:
+        """End what a deployment that was killed has left running."""
+        state = self._read(self.candidate_file)
+        if state:
+            self._end(state)
+        self.candidate_file.unlink(missing_ok=True)
+
+    def _serving(self) -> ServerState | None:
+        state = self._read(self.state_file)
+        return state if state and state.process() else None
+
+    @staticmethod
+    def _read(path: Path) -> ServerState | None:
+        try:
+            return ServerState.model_validate_json(path.read_bytes())
+        except (OSError, ValueError):  # none, or of another version: nothing in it can be trusted
+            return None
+
+    def _write(self, state: ServerState) -> None:
+        write_private(self.state_file, state.model_dump())
+        self.candidate_file.unlink(missing_ok=True)
+
+    def _forget_packages(self, kept: set[str]) -> None:
+        """Remove the packages of versions that neither serve nor served last."""
+        for package in self.versions.glob("*"):
+            if package.name not in kept:
+                shutil.rmtree(package, ignore_errors=True)
+
+
+def _environment() -> dict[str, str]:
+    """The server's environment: this one's, without what is not for it, and with the project's code."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_FOR_THE_SERVER)}
+    return {
+        **environment,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(_PROJECT), environment.get("PYTHONPATH", "")])),
+    }

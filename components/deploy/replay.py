@@ -1,0 +1,90 @@
+"""Asking a running endpoint: is it ready, and does it answer its golden requests?"""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from components.shared.errors import DeployError
+from components.shared.golden import differences
+from components.shared.model_package import read_golden
+
+_REQUEST_SECONDS = 10.0
+_POLL_SECONDS = 0.05
+
+
+def wait_until_ready(url: str, *, seconds: float, alive: Callable[[], bool]) -> bool:
+    """Wait until the model of a prediction URL says it is ready.
+
+    Args:
+        url: V1 prediction URL.
+        seconds: How long to wait.
+        alive: Whether the server still runs; the wait ends when it does not.
+
+    Returns:
+        Whether it is ready.
+    """
+    model = url.removesuffix(":predict")
+    deadline = time.monotonic() + seconds
+    while alive() and (left := deadline - time.monotonic()) > 0:
+        try:
+            if _is_ready(_open(model, seconds=min(left, _REQUEST_SECONDS))):
+                return alive()  # or another program answers at its port
+        except (OSError, ValueError):
+            pass
+        time.sleep(_POLL_SECONDS)
+    return False
+
+
+def _is_ready(answer: Any) -> bool:
+    return isinstance(answer, dict) and answer.get("ready") in (True, "True")
+
+
+def replay_golden(url: str, package: Path, *, version: str) -> list[str]:
+    """Send a package's golden requests to an endpoint.
+
+    Args:
+        url: V1 prediction URL.
+        package: Folder of the package.
+        version: The version that has to answer.
+
+    Returns:
+        What is wrong with the answers; empty when nothing is.
+    """
+    golden = read_golden(package)
+    try:
+        answer = ask(url, [request.row for request in golden])
+    except DeployError as error:
+        return [str(error)]
+    if (found := answer.get("model_version")) != version:
+        return [f"{url} is served by version {found}"]
+    predictions = answer.get("predictions")
+    return differences(golden, predictions if isinstance(predictions, list) else [])
+
+
+def ask(url: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Ask for predictions.
+
+    Raises:
+        DeployError: The endpoint cannot be reached or refuses.
+    """
+    try:
+        answer = _open(url, body=json.dumps({"instances": rows}).encode(), seconds=_REQUEST_SECONDS)
+    except urllib.error.HTTPError as error:
+        raise DeployError(f"{url} answered {error.code}: {error.read().decode(errors='replace')[:300]}") from error
+    except (OSError, ValueError) as error:
+        raise DeployError(f"{url} does not answer: {error}") from error
+    if not isinstance(answer, dict):
+        raise DeployError(f"{url} answered {str(answer)[:300]}, which is no prediction.")
+    return answer
+
+
+def _open(url: str, *, seconds: float, body: bytes | None = None) -> Any:
+    """The JSON at an address of this machine, which no proxy has to know."""
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=seconds) as response:
+        return json.load(response)

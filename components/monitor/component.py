@@ -1,0 +1,46 @@
+"""Adapter of the monitor stage."""
+
+from kfp import dsl
+
+from components.shared.component import stage
+
+
+@stage
+def monitor(
+    name: str,
+    settings: str,
+    version: str,
+    splits: dsl.Input[dsl.Dataset],
+    drift: dsl.Output[dsl.Artifact],
+    page: dsl.Output[dsl.HTML],
+    evidently: dsl.Output[dsl.HTML],
+) -> None:
+    """Compare the newest window with the version's reference window and report drift.
+
+    Args:
+        name: Name of the model.
+        settings: The configuration's `monitoring` section, JSON.
+        version: The version whose reference window is compared with.
+        splits: Folder that prepare wrote; its test part is the newest window until the endpoint has logged enough.
+        drift: What was found, JSON: drifted columns and share, null shares, both windows.
+        page: The same for people: columns, distances, null shares.
+        evidently: Evidently's own report with the distributions.
+    """
+    from pathlib import Path
+
+    from components.monitor.monitor import report_drift
+    from components.shared.config import MonitoringConfig
+    from components.shared.progress import announce
+    from components.shared.store import Store
+
+    found = report_drift(
+        Store.connect(),
+        name,
+        version,
+        MonitoringConfig.model_validate_json(settings),
+        splits=Path(splits.path),
+        drift=Path(drift.path),
+        page=Path(page.path),
+        evidently=Path(evidently.path),
+    )
+    announce(found.message)

@@ -1,0 +1,346 @@
+"""In the order in which a machine lives: each test begins with what the one before left serving."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from kfp import dsl
+
+from components.deploy.component import deploy
+from components.deploy.deploy import FOLDER_VARIABLE, deploy_version, fetch, restore_champion
+from components.deploy.local_endpoint import LocalEndpoint, ServerState
+from components.deploy.replay import ask, replay_golden
+from components.shared.champion import Champion, move_champion, read_champion
+from components.shared.config import ServingConfig
+from components.shared.errors import DeployError, PackageError, StoreError
+from components.shared.model_package import GOLDEN, MANIFEST, read_golden, version_prefix
+from components.shared.processes import free_port
+from tests.components.deploy.conftest import NAME, Site
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def servers(site: Site) -> list[int]:
+    """Every model server of this machine's folder, whether remembered or not."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        arguments = process.info["cmdline"] or []
+        if "images.predictor" in arguments and any(str(site.folder) in argument for argument in arguments):
+            found.append(process.pid)
+    return found
+
+
+def assert_serves(site: Site, version: str) -> None:
+    """A version answers at the stable port, alone, and is the champion."""
+    state = site.endpoint.running()
+    assert state is not None
+    assert (state.version, state.port) == (version, site.port)
+    assert replay_golden(state.url, site.endpoint.versions / version, version=version) == []
+    assert servers(site) == [state.pid]
+    assert site.champion() == version
+    assert not site.endpoint.candidate_file.exists()
+
+
+def test_a_first_version_that_fails_leaves_nothing(site):
+    broken = site.add(0, broken=GOLDEN)
+    with pytest.raises(DeployError) as caught:
+        site.deploy(broken)
+    message = str(caught.value)
+    assert f"Version {broken} of '{NAME}' ended while starting. The end of {site.endpoint.log}:" in message
+    assert "answers 1 of 5 golden requests wrongly: request 0: expected" in message
+    assert "Traceback" not in message
+    assert site.champion() is None
+    assert servers(site) == []
+    assert site.endpoint.running() is None
+
+
+def test_a_server_that_is_not_ready_in_time_is_ended(site):
+    version = site.add(1)
+    with pytest.raises(DeployError, match=r"was not ready within 0\.2 s"):
+        site.deploy(version, ServingConfig(port=site.port, start_seconds=0.2))
+    assert servers(site) == []
+    assert site.champion() is None
+
+
+def test_a_first_version_serves_where_another_program_does_not(site):
+    """A state file of a server that has ended, whose number and port others have now."""
+    version = site.add(1)
+    stale = ServerState(name=NAME, version=version, port=site.port, wanted_port=site.port, pid=os.getpid(), created=1.0)
+    site.endpoint.state_file.write_text(stale.model_dump_json())
+    with socket.create_server(("127.0.0.1", site.port)):
+        deployed = site.deploy(version)
+    assert deployed.url == f"http://127.0.0.1:{free_port(site.port) + 1}/v1/models/{NAME}:predict"
+    assert deployed.message == f"{version} answers at {deployed.url} (5 golden requests replayed)"
+    assert deployed.restarted
+    assert not deployed.replaced
+    row = read_golden(site.package)[0]
+    assert ask(deployed.url, [row.row]) == {"predictions": [row.answer], "model_version": version}
+    assert site.endpoint.stop()
+    assert not site.endpoint.stop()
+    assert servers(site) == []
+    with pytest.raises(DeployError, match="does not answer"):
+        ask(deployed.url, [row.row])
+
+
+def test_a_damaged_state_is_no_hindrance_and_the_same_version_again_changes_nothing(site):
+    version = site.add(1)
+    site.endpoint.state_file.write_text('{"version": 1')
+    start = time.monotonic()
+    deployed = site.deploy(version)
+    print(f"first version deployed after {time.monotonic() - start:.2f} s")
+    assert_serves(site, version)
+    pid = site.pid()
+    again = site.deploy(version)
+    assert again.model_dump() == {**deployed.model_dump(), "restarted": False, "seconds": 0.0}
+    assert f"{version} answers already at {deployed.url}" in again.message
+    assert site.pid() == pid
+
+
+def test_the_server_knows_no_keys_and_answers_this_machine_only(site):
+    process = psutil.Process(site.pid())
+    assert not [name for name in process.environ() if name.startswith(("AWS_", "_KFP"))]
+    listening = [one for one in process.connections("inet") if one.status == psutil.CONN_LISTEN]
+    assert {one.laddr for one in listening} == {("127.0.0.1", site.port)}
+    assert os.getsid(process.pid) == process.pid
+    assert {path.name: path.stat().st_mode & 0o777 for path in (site.endpoint.state_file, site.endpoint.log)} == {
+        "server.json": 0o600,
+        "server.log": 0o600,
+    }
+
+
+@pytest.mark.parametrize("broken", [GOLDEN, "model.onnx"])
+def test_a_broken_version_leaves_the_one_before_serving(site, broken):
+    before, pid = site.add(1), site.pid()
+    with pytest.raises(
+        DeployError, match=r"ended while starting(.|\n)*(golden requests wrongly|cannot be loaded as an ONNX)"
+    ):
+        site.deploy(site.add(2, broken=broken))
+    assert_serves(site, before)
+    assert site.pid() == pid
+
+
+def test_a_package_altered_in_the_store_is_refused(site):
+    before, version = site.add(1), site.add(3)
+    site.store.put_bytes(version_prefix(NAME, version) + "model.onnx", b"other")
+    with pytest.raises(PackageError, match="model.onnx is not the file the manifest lists"):
+        site.deploy(version)
+    site.store.put_bytes(version_prefix(NAME, version) + "model.pkl", b"other")
+    with pytest.raises(PackageError, match=r"holds model\.pkl, which its manifest does not list"):
+        site.deploy(version)
+    site.store.delete(version_prefix(NAME, version) + MANIFEST)
+    with pytest.raises(PackageError, match=r"incomplete|has no manifest\.json"):
+        site.deploy(version)
+    assert_serves(site, before)
+    assert version not in {path.name for path in site.endpoint.versions.iterdir()}
+
+
+def test_a_version_that_is_not_there(site):
+    before = site.add(1)
+    with pytest.raises(StoreError, match="found none"):
+        site.deploy("0123456789ab")
+    assert_serves(site, before)
+
+
+def test_a_stopped_deployment_leaves_the_one_before_serving(site):
+    before, version = site.add(1), site.add(4)
+    site.crown(version)
+    with deploying(site, version) as program:
+        wait_until(site.endpoint.candidate_file.exists)
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(20) == 128 + signal.SIGTERM
+    assert_serves(site, before)
+
+
+def test_what_a_killed_deployment_left_running_is_ended(site):
+    before, version = site.add(1), site.add(4)
+    site.crown(version)
+    with deploying(site, version) as program:
+        wait_until(site.endpoint.candidate_file.exists)
+        program.kill()
+    assert len(servers(site)) == 2
+    assert not site.deploy(before).restarted
+    assert_serves(site, before)
+
+
+def deploying(site: Site, version: str) -> subprocess.Popen[bytes]:
+    """The stage as a process of its own."""
+    code = (
+        "from components.deploy.deploy import deploy_version; from components.shared.config import ServingConfig; "
+        f"deploy_version({NAME!r}, {version!r}, ServingConfig(port={site.port}))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment)
+
+
+def test_a_second_version_takes_the_place_of_the_first(site, tmp_path, capsys):
+    before, version = site.add(1), site.add(5)
+    site.crown(version)
+    answer = tmp_path / "endpoint.json"
+    serving = site.serving.model_dump_json()
+    served = deploy.python_func(name=NAME, serving=serving, version=version, endpoint=dsl.Artifact(uri=str(answer)))
+    assert served == version
+    assert_serves(site, version)
+    found = json.loads(answer.read_bytes())
+    assert (found["version"], found["replaced"], found["golden_requests"]) == (version, before, 5)
+    assert found["url"] == f"http://127.0.0.1:{site.port}/v1/models/{NAME}:predict"
+    assert capsys.readouterr().out.startswith(f"▸ {version} instead of {before} answers at {found['url']}")
+    # The one before can be put back without the store; older ones are gone.
+    assert {path.name for path in site.endpoint.versions.iterdir()} == {before, version}
+
+
+def test_a_version_that_fails_at_the_last_moment_is_replaced_by_the_one_before(site, monkeypatch):
+    before, version = site.add(5), site.add(6)
+    end = LocalEndpoint._end
+
+    def end_and_damage(endpoint: LocalEndpoint, state: ServerState) -> None:
+        """The disk fails between the two servers of the new version."""
+        end(endpoint, state)
+        if state.version == version:
+            (endpoint.versions / version / "model.onnx").write_bytes(b"")
+
+    monkeypatch.setattr(LocalEndpoint, "_end", end_and_damage)
+    with pytest.raises(DeployError, match=f"Version {version} of '{NAME}' ended while starting"):
+        site.deploy(version)
+    assert_serves(site, before)
+
+
+def test_a_killed_server_is_started_again_at_its_port(site):
+    version = site.add(5)
+    os.kill(site.pid(), signal.SIGKILL)
+    wait_until(lambda: site.endpoint.running() is None)
+    deployed = site.deploy(version)
+    assert deployed.restarted
+    assert not deployed.replaced
+    assert_serves(site, version)
+
+
+def test_another_port_that_is_asked_for_is_taken(site):
+    version = site.add(5)
+    site.port = free_port(site.port + 50)
+    deployed = site.deploy(version)
+    assert f":{site.port}/" in deployed.url
+    assert_serves(site, version)
+    assert site.endpoint.stop()
+
+
+# What ends before a server is started
+
+
+def test_a_machine_without_a_folder_is_told(monkeypatch):
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    with pytest.raises(DeployError, match=f"{FOLDER_VARIABLE} is not set: it names the folder"):
+        deploy_version(NAME, "0123456789ab", ServingConfig())
+
+
+def test_a_folder_that_cannot_be_written_is_named(site, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "file"))
+    with pytest.raises(DeployError, match=r"The endpoint's files cannot be written in .*Make it writable"):
+        site.deploy(site.add(1))
+    assert site.champion() is None or site.champion() != site.add(1)
+
+
+def test_no_free_port_is_told(site, tmp_path):
+    endpoint = LocalEndpoint(tmp_path, NAME)
+    package = fetch(site.store, NAME, site.add(1), endpoint.versions)
+    with (
+        socket.create_server(("127.0.0.1", 65535)),
+        endpoint.locked(),
+        pytest.raises(DeployError, match=r"needs a port: none of the ports 65535 to 65535 is free\. Free one, or set"),
+    ):
+        endpoint.deploy(package.name, package, ServingConfig(port=65535))
+    before = ServerState(name=NAME, version="a", port=65534, wanted_port=1, pid=1, created=0)
+    with (
+        socket.create_server(("127.0.0.1", 65535)),
+        pytest.raises(DeployError, match="needs a second port to be proven"),
+    ):
+        endpoint._spare_port(before)
+
+
+def test_a_server_that_cannot_be_started_is_told(site, tmp_path, monkeypatch):
+    endpoint = LocalEndpoint(tmp_path, NAME)
+    assert not endpoint.stop()
+    package = fetch(site.store, NAME, site.add(1), endpoint.versions)
+    with monkeypatch.context() as patched, endpoint.locked():
+        patched.setattr(sys, "executable", str(tmp_path / "python"))
+        with pytest.raises(DeployError, match=r"The model server cannot be started: .*No such file"):
+            endpoint.deploy(package.name, package, site.serving)
+    endpoint.candidate_file.mkdir()  # in the way of the note of what was started
+    with endpoint.locked(), pytest.raises(OSError, match="directory"):
+        endpoint._start(package.name, package, free_port(site.port), serving=site.serving, log=endpoint.log)
+    assert not [pid for pid in psutil.pids() if str(tmp_path) in " ".join(command_line(pid))]
+
+
+def command_line(pid: int) -> list[str]:
+    try:
+        return list(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return []
+
+
+def test_a_version_before_that_does_not_come_up_again_is_told(site, tmp_path):
+    endpoint = LocalEndpoint(tmp_path, NAME)
+    before = ServerState(name=NAME, version="gone", port=site.port, wanted_port=site.port, pid=1, created=0)
+    with endpoint.locked(), pytest.raises(DeployError) as caught:
+        endpoint._restore(before, site.serving, cause=DeployError("The new one failed."))
+    first, second = str(caught.value).splitlines()[:2]
+    assert first == "The new one failed."
+    assert second.startswith("And version gone, which served before, does not come up again: Version gone of")
+    assert "has no manifest.json" in str(caught.value)
+
+
+def test_a_package_that_is_here_is_not_fetched_again_unless_it_was_altered(site, tmp_path):
+    version = site.add(1)
+    package = fetch(site.store, NAME, version, tmp_path)
+    made = package.stat().st_ino
+    assert fetch(site.store, NAME, version, tmp_path).stat().st_ino == made
+    (package / "model.onnx").write_bytes(b"")
+    (tmp_path / f".{version}.partial").mkdir()
+    assert (fetch(site.store, NAME, version, tmp_path) / "model.onnx").read_bytes() != b""
+    assert [path.name for path in tmp_path.iterdir()] == [version]
+
+
+# The pointer
+
+
+def test_the_champion_is_put_back_only_when_it_is_the_failed_one(store):
+    def pointer(version: str, previous: str | None) -> Champion:
+        return Champion(version=version, previous=previous, moved="2024-02-01T00:00:00+00:00")
+
+    restore_champion(store, NAME, "b")
+    assert read_champion(store, NAME) is None
+    assert move_champion(store, NAME, pointer("b", "a"), expected=None)
+    restore_champion(store, NAME, "c")
+    found = read_champion(store, NAME)
+    assert found is not None
+    assert (found.version, found.previous) == ("b", "a")
+    restore_champion(store, NAME, "b")
+    found = read_champion(store, NAME)
+    assert found is not None
+    assert (found.version, found.previous) == ("a", None)
+    restore_champion(store, NAME, "a")
+    assert read_champion(store, NAME) is None
+
+
+def test_a_champion_that_cannot_be_put_back_is_told(store, monkeypatch, tmp_path):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    store.put_bytes(f"models/{NAME}/champion.json", b"{}")
+    with pytest.raises(DeployError) as caught:
+        deploy_version(NAME, "0123456789ab", ServingConfig())
+    first, second = str(caught.value).splitlines()
+    assert "found none" in first
+    assert second.startswith("And version 0123456789ab is still the champion, though it does not serve: s3://")
+    assert Path(tmp_path, NAME).exists()

@@ -1,0 +1,24 @@
+import json
+
+from kfp import dsl
+
+from components.publish.component import publish
+from components.shared.champion import read_champion
+from components.shared.model_package import TRAINED_FILES
+from tests.components.publish.test_publish import make_inputs
+
+
+def test_the_adapter_returns_the_version(store, packages, tmp_path, capsys):
+    inputs = make_inputs(packages(), tmp_path)
+    assert set(TRAINED_FILES) == {path.name for path in inputs.model.iterdir()}
+    version = publish.python_func(
+        name="demo",
+        model=dsl.Model(uri=str(inputs.model)),
+        evaluated=dsl.Artifact(uri=str(inputs.evaluated)),
+        verdict=dsl.Artifact(uri=str(inputs.verdict)),
+    )
+    champion = read_champion(store, "demo")
+    assert champion is not None
+    assert champion.version == version
+    assert capsys.readouterr().out == f"▸ version {version} stored, now the champion\n"
+    assert json.loads(inputs.verdict.read_text())["promoted"]
