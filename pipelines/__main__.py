@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pipelines", description="From one YAML file to a served, monitored model.")
+    parser = argparse.ArgumentParser(prog="python -m pipelines", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run the pipeline on this machine, ending with an endpoint that answers")
     _add_config(run)
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     compiled.add_argument("--output", type=Path, metavar="FILE", help="where to write it (default: build/<name>.yaml)")
     contract = commands.add_parser("contract", help="write a data contract inferred from the data, to be edited")
     _add_config(contract)
-    contract.add_argument("--output", type=Path, metavar="FILE", help="where to write it (default: build/<name>-contract.yaml)")
+    contract.add_argument("--output", type=Path, metavar="FILE", help="where (default: build/<name>-contract.yaml)")
     commands.add_parser("schema", help="print the JSON Schema of the configuration")
     return parser
 

@@ -53,7 +53,7 @@ def stop(options: argparse.Namespace) -> int:
     return 0
 
 
-def compile(options: argparse.Namespace) -> int:  # noqa: A001, the command's name
+def compile(options: argparse.Namespace) -> int:
     """Write the pipeline for a KFP cluster."""
     config = load_config(options.config)
     from kfp import compiler

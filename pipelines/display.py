@@ -34,7 +34,9 @@ class Progress:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Stop drawing; what has ended stays on the screen."""
         if self.console.is_terminal:
             self._live.stop()
@@ -50,7 +52,9 @@ class Progress:
             if record in self._running:
                 self._running.remove(record)
         mark, style = ("✗", "red") if record.cause else ("✓", "green")
-        line = Text.assemble((f" {mark} ", style), f"{record.label:<{_LABEL_WIDTH}}", (f"{record.seconds:5.1f} s  ", "cyan"))
+        line = Text.assemble(
+            (f" {mark} ", style), f"{record.label:<{_LABEL_WIDTH}}", (f"{record.seconds:5.1f} s  ", "cyan")
+        )
         line.append("failed" if record.cause else record.message, "red" if record.cause else "")
         self.console.print(line, soft_wrap=True)
 
@@ -61,7 +65,11 @@ class Progress:
         return Group(
             *(
                 Text.assemble(
-                    " ", self._spinner.render(now), " ", f"{record.label:<{_LABEL_WIDTH}}", (f"{now - record.started:5.1f} s", "dim")
+                    " ",
+                    str(self._spinner.render(now)),
+                    " ",
+                    f"{record.label:<{_LABEL_WIDTH}}",
+                    (f"{now - record.started:5.1f} s", "dim"),
                 )
                 for record in running
             )

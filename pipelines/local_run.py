@@ -64,7 +64,9 @@ def _failure(record: TaskRecord) -> str:
     return f"{record.label} failed:\n  {cause}\n  Details: {record.log}"
 
 
-def run_here(config: Config, console: Console, arguments: dict[str, Any] | None = None, *, build: Path = BUILD) -> RunResult:
+def run_here(
+    config: Config, console: Console, arguments: dict[str, Any] | None = None, *, build: Path = BUILD
+) -> RunResult:
     """Run the training pipeline of a configuration on this machine.
 
     Args:
@@ -98,9 +100,15 @@ def _run_pipeline(config: Config, arguments: dict[str, Any], folder: Path) -> No
 
     from pipelines.training import training_pipeline
 
-    with (folder / "kfp.log").open("w", encoding="utf-8") as log, contextlib.redirect_stdout(log), warnings.catch_warnings():
+    with (
+        (folder / "kfp.log").open("w", encoding="utf-8") as log,
+        contextlib.redirect_stdout(log),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore", RuntimeWarning)  # kfp's doubts about the image, which is not used here
-        local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "artifacts"), raise_on_error=False)
+        local.init(
+            runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "artifacts"), raise_on_error=False
+        )
         training_pipeline(config)(**arguments)
 
 
@@ -149,7 +157,9 @@ def git_commit() -> str:
     """The commit of this checkout, with `-dirty` when it is changed; empty when there is no git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 

@@ -47,7 +47,8 @@ def print_summary(result: RunResult, index: Path, console: Console) -> None:
         console.print(Text(f"            · {reason}"), soft_wrap=True)
     if endpoint:
         console.print(Text("\n Ask it:\n"), Text(curl_line(endpoint["url"], result)), sep="", soft_wrap=True)
-    console.print(Text(f"\n Done in {format_duration(result.seconds)}. `make stop` ends the endpoint and the object store.", "dim"), soft_wrap=True)
+    done = f"\n Done in {format_duration(result.seconds)}. `make stop` ends the endpoint and the object store."
+    console.print(Text(done, "dim"), soft_wrap=True)
 
 
 def metrics_line(result: RunResult) -> str:
@@ -94,7 +95,12 @@ def write_index(config: Config, result: RunResult) -> Path:
     verdict: dict[str, Any] = result.json("gate", "verdict") or {}
     endpoint = result.json("deploy", "endpoint")
     status: Status = "passed" if verdict.get("promoted") and not verdict.get("forced") else "warning"
-    page = Page(config.name, config.description, status=status, status_label="promoted" if verdict.get("promoted") else "not promoted")
+    page = Page(
+        config.name,
+        config.description,
+        status=status,
+        status_label="promoted" if verdict.get("promoted") else "not promoted",
+    )
     section = page.section("This run")
     section.facts(
         {
@@ -114,7 +120,10 @@ def write_index(config: Config, result: RunResult) -> Path:
     stages = page.section("Stages")
     stages.table(
         ["stage", "seconds", "outcome", "log"],
-        [[record.label, round(record.seconds, 1), record.message, os.path.relpath(record.log, result.folder)] for record in result.records],
+        [
+            [record.label, round(record.seconds, 1), record.message, os.path.relpath(record.log, result.folder)]
+            for record in result.records
+        ],
     )
     if endpoint:
         page.section("Ask the endpoint", curl_line(endpoint["url"], result))

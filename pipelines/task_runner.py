@@ -1,8 +1,8 @@
 """How a task of `kfp.local` runs here: in a process forked from a server that has the libraries loaded.
 
-`kfp.local` starts each task as a new interpreter, which imports kfp, pandas and scikit-learn anew: more than the work of
-most stages. `TaskRunner` takes the place of the one function of kfp that starts that process; what runs in it is KFP's own
-executor with the arguments KFP made, so that a task sees exactly what it would see on a cluster.
+`kfp.local` starts each task as a new interpreter, which imports kfp, pandas and scikit-learn anew: more than the work
+of most stages. `TaskRunner` takes the place of the one function of kfp that starts that process; what runs in it is
+KFP's own executor with the arguments KFP made, so that a task sees exactly what it would see on a cluster.
 """
 
 import builtins
@@ -47,6 +47,7 @@ PRELOAD = [
     "jinja2",
     "minio",
 ]
+_BRIEF = 1e-4  # seconds of a pause not worth noting: thousands of imports of what is there already
 _GRACE = 10.0  # seconds between asking a task to stop and ending it
 
 
@@ -251,7 +252,7 @@ def execute_task(code: str, arguments: list[str], environment: dict[str, str], l
             program.write_text(code, encoding="utf-8")
             sys.argv = ["executor_main", "--component_module_path", str(program), *arguments]
             _executor_main()
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001, whatever it is, the person is told
         traceback.print_exc()
         sys.stderr.flush()
         sender.send({"work": clock.stretches, "cause": explain(error)})
@@ -301,7 +302,12 @@ class _WorkClock:
         try:
             return original(*args, **kwargs)
         finally:
-            self._since = time.monotonic()
+            self._resume()
+
+    def _resume(self) -> None:
+        now = time.monotonic()
+        is_brief = bool(self.stretches) and now - self.stretches[-1][1] < _BRIEF
+        self._since = self.stretches.pop()[0] if is_brief else now
 
     def _pause(self) -> None:
         if self._since is not None:
@@ -331,7 +337,9 @@ def explain(error: BaseException) -> str:
         return "Out of memory. Use a shorter data window, fewer columns, or a machine with more memory."
     if isinstance(error, KeyboardInterrupt | SystemExit):
         return "stopped"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "components" in Path(frame.filename).parts]
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if "components" in Path(frame.filename).parts
+    ]
     where = f" (at {Path(*Path(frames[-1].filename).parts[-3:])}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {str(error).strip() or 'no message'}{where}"
 
@@ -345,7 +353,7 @@ def _is_disk_full(error: BaseException) -> bool:
 def _keep_descriptors_to_this_process() -> None:
     """Let no program started by a task inherit the pipes that tell the fork server that the run goes on.
 
-    They came through a socket, which leaves them inheritable: the model server would keep the fork server alive for ever.
+    They came through a socket, which leaves them inheritable: the model server would keep the fork server alive.
     """
     first, last = 3, 256
     for descriptor in range(first, last):

@@ -47,7 +47,7 @@ def training_pipeline(config: Config) -> Any:
         Args:
             window_start: First moment of the data window, ISO 8601; empty for no limit.
             window_end: Moment after the data window, ISO 8601; empty for no limit.
-            paths: Other places of source tables for this run, as JSON: {"table": "s3://bucket/key"}; empty for the configured ones.
+            paths: Other places of source tables, as JSON: {"table": "s3://bucket/key"}; empty for the configured ones.
             force_promotion: Promote even when the gate blocks; the verdict records it.
         """
         ingested = ingest(
@@ -67,7 +67,11 @@ def training_pipeline(config: Config) -> Any:
             splits=splits,
         )
         evaluated = evaluate(
-            name=config.name, evaluation=evaluation, splits=splits, model=trained.outputs["model"], validation=validated.outputs["report"]
+            name=config.name,
+            evaluation=evaluation,
+            splits=splits,
+            model=trained.outputs["model"],
+            validation=validated.outputs["report"],
         )
         judged = gate(
             name=config.name,
@@ -79,9 +83,12 @@ def training_pipeline(config: Config) -> Any:
             model=trained.outputs["model"],
             evaluated=evaluated.outputs["report"],
         ).set_caching_options(False)  # the champion may have changed
-        with dsl.If(judged.outputs["Output"] == True, name="promoted"):  # noqa: E712, a KFP expression
+        with dsl.If(judged.outputs["Output"] == True, name="promoted"):  # a KFP expression
             published = publish(
-                name=config.name, model=trained.outputs["model"], evaluated=evaluated.outputs["report"], verdict=judged.outputs["verdict"]
+                name=config.name,
+                model=trained.outputs["model"],
+                evaluated=evaluated.outputs["report"],
+                verdict=judged.outputs["verdict"],
             ).set_caching_options(False)
             deployed = deploy(
                 name=config.name, serving=_constant(config.serving), version=published.outputs["Output"]

@@ -40,7 +40,7 @@ def evaluate(name: str, settings: EvaluationConfig, *, splits: Path, model: Path
     schema, metric = scored.schema, optimised_metric(model, scored.schema)
     found, notes = find_slices(splits, schema, settings)
     slices, small, small_notes = large_enough(found, settings.slice_rows)
-    values = metrics.compute(schema.task, scored.target, scored.scores, threshold=settings.threshold)
+    values = metrics.compute(schema.task, scored.target, scored.scores, threshold=schema.threshold)
     whole, parts = judge(scored, slices, settings)
     rows, measured, importance_notes = _measure_importance(scored, settings, metric)
     return Evaluation(
@@ -49,13 +49,13 @@ def evaluate(name: str, settings: EvaluationConfig, *, splits: Path, model: Path
         target=schema.target,
         metric=metric,
         rows=len(scored.target),
-        threshold=settings.threshold,
+        threshold=schema.threshold,
         confidence=settings.confidence,
         resamples=settings.resamples,
         scores=scores_of(values, whole.intervals(settings.confidence)),
-        baseline=scores_of(_baseline(splits, scored, settings)),
+        baseline=scores_of(_baseline(splits, scored)),
         mape_rows_left_out=metrics.zero_targets(scored.target) if schema.task == "regression" else 0,
-        **pictures(scored, threshold=settings.threshold),
+        **pictures(scored, threshold=schema.threshold),
         slices=[*(part.as_slice(settings.confidence) for part in parts), *small],
         gaps=gaps(parts, settings.confidence),
         importance_rows=rows,
@@ -86,13 +86,13 @@ def _undefined(values: dict[Metric, float], scored: Scored) -> list[str]:
 # Without looking at a feature
 
 
-def _baseline(splits: Path, scored: Scored, settings: EvaluationConfig) -> dict[Metric, float]:
+def _baseline(splits: Path, scored: Scored) -> dict[Metric, float]:
     """The metrics of always answering the training part's class shares, its mean (RMSE, R²) or median (MAE, MAPE)."""
     schema, rows = scored.schema, len(scored.target)
     seen = frames.labels(pq.read_table(frames.part_path(splits, "train"), columns=[schema.target]), schema)
     if schema.task != "regression":
         shares = np.bincount(seen, minlength=len(schema.classes)) / len(seen)
-        return metrics.compute(schema.task, scored.target, np.tile(shares, (rows, 1)), threshold=settings.threshold)
+        return metrics.compute(schema.task, scored.target, np.tile(shares, (rows, 1)), threshold=schema.threshold)
     constants = {"rmse": np.mean(seen), "r2": np.mean(seen), "mae": np.median(seen), "mape": np.median(seen)}
     return {
         metric: metrics.score(metric, schema.task, scored.target, np.full(rows, constants[metric]))
@@ -116,7 +116,7 @@ def _measure_importance(
         scored.inputs.rows(rows),
         target=scored.target[rows],
         metric=metric,
-        threshold=settings.threshold,
+        threshold=scored.schema.threshold,
         features=features,
     )
     notes = [] if measured else [f"The sampled rows cannot tell {metric}, so no permutation importance was measured."]

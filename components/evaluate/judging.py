@@ -41,14 +41,14 @@ def judge(scored: Scored, slices: list[SliceRows], settings: EvaluationConfig) -
     Args:
         scored: The scored test part.
         slices: The slices, each large enough to be judged.
-        settings: Resamples and threshold.
+        settings: Resamples.
 
     Returns:
         The whole part, then the slices in their order.
     """
     rows = len(scored.target)
     wanted = [SliceRows("", None, np.arange(rows)), *slices]
-    samples = [_sample(scored, item, settings) for item in wanted]
+    samples = [_sample(scored, item) for item in wanted]
     resampled = bootstrap.resample(samples, rows, settings.resamples)
     whole, *parts = (
         Judged(item, bootstrap.observed(sample, rows), found)
@@ -57,8 +57,8 @@ def judge(scored: Scored, slices: list[SliceRows], settings: EvaluationConfig) -
     return whole, parts
 
 
-def _sample(scored: Scored, item: SliceRows, settings: EvaluationConfig) -> Sample:
-    task, threshold = scored.schema.task, settings.threshold
+def _sample(scored: Scored, item: SliceRows) -> Sample:
+    task, threshold = scored.schema.task, scored.schema.threshold
     return Sample(task, scored.target, scores=scored.scores, threshold=threshold, rows=item.rows)
 
 

@@ -147,7 +147,7 @@ def _losses(ours: Scored, theirs: NDArray[np.float32], question: Question) -> tu
     """Both values, how much worse the candidate is, and that on each resample; positive is worse."""
     metric, rows, settings = question.metric, len(ours.target), question.evaluation
     samples = [
-        Sample(ours.schema.task, ours.target, scores=scores, threshold=settings.threshold, only=[metric])
+        Sample(ours.schema.task, ours.target, scores=scores, threshold=ours.schema.threshold, only=[metric])
         for scores in (ours.scores, theirs)
     ]
     candidate, champion = (bootstrap.observed(sample, rows)[metric] for sample in samples)

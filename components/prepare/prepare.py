@@ -106,6 +106,7 @@ def _prepare(table: Path, folder: Path, problem: ProblemConfig, settings: Prepar
             target=problem.target,
             classes=classes,
             features=features,
+            threshold=problem.threshold,
             time_column=problem.time_column,
             keys=problem.keys,
         )

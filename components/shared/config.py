@@ -39,7 +39,7 @@ class TableConfig(Section):
     )
     format: Literal["auto", "csv", "parquet", "jsonl"] = Field(
         default="auto",
-        description="File format; `auto` goes by the ending (.csv, .tsv, .parquet, .jsonl, .ndjson, also .gz and .zip).",
+        description="File format; `auto` goes by the ending: .csv, .tsv, .parquet, .jsonl, .ndjson, also .gz and .zip.",
     )
     delimiter: str = Field(
         default=",", min_length=1, max_length=1, description="CSV only: the character between two fields."
@@ -86,6 +86,9 @@ class ProblemConfig(Section):
     positive: bool | int | str | None = Field(
         default=None,
         description="Binary only: the class whose probability is asked for; by default the larger one (true, 1).",
+    )
+    threshold: float = Field(
+        default=0.5, gt=0, lt=1, description="Binary only: probability from which the positive class is answered."
     )
     time_column: str = Field(
         default="",
@@ -308,7 +311,8 @@ class TrainConfig(Section):
     ordinal_limit: int = Field(
         default=100,
         ge=0,
-        description="Categories up to this many become one code for tree models; above it, and always for linear ones, the target's mean.",
+        description="Categories up to this many become one code for tree models; "
+        "above it, and always for linear ones, the target's mean.",
     )
     date_parts: list[DatePart] = Field(
         default=["month", "day", "weekday", "hour"],
@@ -318,7 +322,8 @@ class TrainConfig(Section):
     parity_tolerance: float = Field(
         default=1e-5,
         gt=0,
-        description="Largest difference between ONNX and scikit-learn: of probabilities, or in standard deviations of the target.",
+        description="Largest difference between ONNX and scikit-learn: of probabilities, "
+        "or in standard deviations of the target.",
     )
     parity_share: Share = Field(
         default=0.9999, description="Share of test rows that have to agree within the tolerance."
@@ -341,9 +346,6 @@ class EvaluationConfig(Section):
     slice_rows: int = Field(default=100, ge=2, description="Fewest test rows a slice needs to be judged.")
     importance_rows: int = Field(default=5_000, ge=50, description="Test rows sampled for permutation importance.")
     shap_rows: int = Field(default=500, ge=10, description="Test rows sampled for SHAP values.")
-    threshold: float = Field(
-        default=0.5, gt=0, lt=1, description="Binary only: probability from which the positive class is answered."
-    )
 
 
 class Threshold(Section):
@@ -366,7 +368,8 @@ class ChampionRule(Section):
     allowed_loss: float = Field(
         default=0.0,
         ge=0,
-        description="How much worse, in the metric's unit, the candidate may be: it is blocked when its paired confidence interval lies wholly beyond.",
+        description="How much worse, in the metric's unit, the candidate may be: "
+        "it is blocked when its paired confidence interval lies wholly beyond.",
     )
 
 
@@ -465,7 +468,7 @@ class Config(Section):
 
     name: str = Field(
         pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$",
-        description="Name of the pipeline, the model and the endpoint: lower-case letters, digits and hyphens, at most 40.",
+        description="Name of the pipeline, the model and the endpoint: lower-case letters, digits and - (at most 40).",
     )
     description: str = Field(default="", description="What is predicted and why, in a sentence.")
     source: SourceConfig = Field(description="The source tables and the query that joins them.")

@@ -38,6 +38,9 @@ class Schema(BaseModel):
         default=[], description="Class labels in the order of the probabilities; the positive one is last when binary."
     )
     features: list[Feature]
+    threshold: float = Field(
+        default=0.5, description="Binary only: probability from which the positive class is answered."
+    )
     time_column: str = ""
     keys: list[str] = []
 

@@ -96,11 +96,11 @@ class Scorer:
         """Name of the graph's output."""
         return "values" if self.schema.task == "regression" else "probabilities"
 
-    def answers(self, scores: NDArray[np.float32], *, threshold: float = 0.5) -> list[dict[str, Any]]:
+    def answers(self, scores: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Scores as the endpoint answers them: label and probability per class, or the value."""
         if self.schema.task == "regression":
             return [{"value": float(value)} for value in scores]
-        chosen = choose_classes(scores, threshold=threshold)
+        chosen = choose_classes(scores, threshold=self.schema.threshold)
         names = [label_name(label) for label in self.schema.classes]
         return [
             {"label": self.schema.classes[index], "probabilities": dict(zip(names, map(float, row), strict=True))}

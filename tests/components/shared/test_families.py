@@ -1,7 +1,7 @@
 """Tests of the model families and their search spaces."""
 
 import re
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -28,8 +28,12 @@ def test_defaults_are_within_the_space_and_make_an_estimator(family, task):
     space = search_space(family, task, {})
     defaults = default_parameters(family, task, space)
     for name, allowed in space.items():
-        ends = extremes(allowed)
-        assert defaults[name] in ends if allowed.choices else ends[0] <= defaults[name] <= ends[-1]
+        if allowed.choices:
+            assert defaults[name] in allowed.choices
+        else:
+            assert extremes(allowed) == [allowed.low, allowed.high]
+            start: Any = defaults[name]
+            assert allowed.low <= start <= allowed.high
     estimator = make_estimator(family, task, defaults, seed=3, threads=2, balanced=True)
     parameters = estimator.get_params()
     assert {name: parameters[name] for name in defaults} == defaults

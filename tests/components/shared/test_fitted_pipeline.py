@@ -16,7 +16,7 @@ from tests.components.modelling import Fitted, make_splits
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize("family", ["linear", "hist_gradient_boosting", "lightgbm", "random_forest"])
-def test_a_pipeline_read_back_answers_the_same_and_its_bytes_repeat(tmp_path: Path, family: str, task):
+def test_a_pipeline_read_back_answers_the_same_and_its_bytes_repeat(tmp_path: Path, family, task):
     splits = make_splits(tmp_path / "splits", task, rows=300)
     paths = [tmp_path / "first.skops", tmp_path / "second.skops"]
     for path in paths:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from components.shared.config import TrainConfig
+from components.shared.config import DatePart, TrainConfig
 from components.shared.errors import DataError
 from components.shared.frames import load_part
 from components.shared.preprocessing import (
@@ -24,7 +24,7 @@ from components.shared.schema import Feature, Schema
 from components.shared.scoring import MISSING_TIME
 from tests.components.modelling import TRAINING, make_splits
 
-PARTS = ("year", "month", "day", "weekday", "hour", "minute")
+PARTS: tuple[DatePart, ...] = ("year", "month", "day", "weekday", "hour", "minute")
 MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 12, 31)).map(lambda moment: moment.replace(tzinfo=UTC))
 NUMBERS = st.floats(width=32, allow_nan=True, allow_infinity=False)
 

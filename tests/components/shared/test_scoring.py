@@ -240,7 +240,8 @@ def test_answers_name_every_class(packages):
 def test_a_threshold_decides_between_two_classes(scorer):
     scores = np.array([[0.7, 0.3], [0.5, 0.5]], dtype=np.float32)
     assert [answer["label"] for answer in scorer.answers(scores)] == [False, True]
-    assert [answer["label"] for answer in scorer.answers(scores, threshold=0.3)] == [True, True]
+    lower = Scorer(scorer.session, scorer.schema.model_copy(update={"threshold": 0.3}))
+    assert [answer["label"] for answer in lower.answers(scores)] == [True, True]
     assert choose_classes(np.array([[0.2, 0.5, 0.3]]), threshold=0.9).tolist() == [1]
 
 

@@ -1,0 +1,250 @@
+"""The trained files of a model package: written beside the folder they go to, then moved there at once."""
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from components.shared.config import TrainConfig
+from components.shared.errors import PackageError
+from components.shared.fitted_pipeline import dump_pipeline, load_pipeline
+from components.shared.frames import Part, features, inputs, load_part, part_path
+from components.shared.model_package import GOLDEN, REFERENCE, REFERENCE_STATISTICS, SKOPS, TRAINING, GoldenRequest
+from components.shared.schema import Feature, Schema
+from components.shared.scoring import MISSING_TIME, MODEL_FILE, Scorer, choose_classes, parse_rows
+from components.train.parity import predict
+from components.train.record import TrainingRecord
+
+_QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+_CATEGORIES = 100  # listed with their shares
+_PROOF_ROWS = 200  # on which the written pipeline has to answer as the one in memory
+
+
+def write_package(
+    package: Path,
+    pipeline: Pipeline,
+    model: onnx.ModelProto,
+    *,
+    splits: Path,
+    settings: TrainConfig,
+    record: TrainingRecord,
+) -> None:
+    """Write the trained files of a package; the folder appears only when they are complete.
+
+    Args:
+        package: The folder to make; what is there is replaced.
+        pipeline: Fitted.
+        model: The same as ONNX.
+        splits: The folder that prepare writes.
+        settings: Rows of the reference and golden requests.
+        record: What made the model.
+
+    Raises:
+        PackageError: The written pipeline does not answer as the one in memory.
+    """
+    partial = package.with_name(f".{package.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        _write_files(partial, pipeline, model, splits=splits, settings=settings, record=record)
+        shutil.rmtree(package, ignore_errors=True)
+        partial.rename(package)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_files(
+    folder: Path,
+    pipeline: Pipeline,
+    model: onnx.ModelProto,
+    *,
+    splits: Path,
+    settings: TrainConfig,
+    record: TrainingRecord,
+) -> None:
+    schema = Schema.read(splits)
+    test = load_part(splits, "test", schema)
+    (folder / MODEL_FILE).write_bytes(model.SerializeToString(deterministic=True))
+    schema.write(folder)
+    dump_pipeline(pipeline, folder / SKOPS)
+    _prove(folder / SKOPS, pipeline, test.frame.head(_PROOF_ROWS), schema)
+    scorer = Scorer.load(folder)
+    reference = sample_reference(splits, scorer, rows=settings.reference_rows, seed=record.seed)
+    pq.write_table(reference, folder / REFERENCE, compression="zstd")
+    _write_json(folder / REFERENCE_STATISTICS, {"rows": reference.num_rows, "columns": statistics(reference, schema)})
+    _write_json(folder / TRAINING, record.model_dump(mode="json"))
+    golden = golden_requests(test, scorer, count=settings.golden_requests)
+    _write_json(folder / GOLDEN, [request.model_dump(mode="json") for request in golden])
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _prove(path: Path, pipeline: Pipeline, frame: pd.DataFrame, schema: Schema) -> None:
+    """Read the pipeline back, trusting only the known types, and let it answer."""
+    found, expected = (predict(one, frame, schema) for one in (load_pipeline(path), pipeline))
+    if not np.allclose(found, expected, rtol=1e-9, atol=1e-12):  # forests add up in the order their threads end
+        raise PackageError(f"{path.name} does not answer as the pipeline it was written from: it cannot be kept.")
+
+
+# The reference window
+
+
+def sample_reference(splits: Path, scorer: Scorer, *, rows: int, seed: int) -> pa.Table:
+    """A seeded sample of the training part in its order: the features as they were, the target, and the prediction.
+
+    The prediction is the positive class's probability when there are two classes, the class when there are more, and
+    the value for regression; its column is called by `prediction_column`.
+    """
+    schema = scorer.schema
+    table = pq.read_table(part_path(splits, "train"), columns=[*schema.columns, schema.target])
+    if table.num_rows > rows:
+        chosen = np.random.default_rng(seed).choice(table.num_rows, size=rows, replace=False)
+        table = table.take(np.sort(chosen))
+    scores = scorer.score(inputs(features(table, schema), schema))
+    return table.append_column(prediction_column(schema), pa.array(_prediction(scores, schema)))
+
+
+def prediction_column(schema: Schema) -> str:
+    """`prediction`, or with as many underscores before it as keep it apart from the table's own columns."""
+    name = "prediction"
+    while name in (*schema.columns, schema.target):
+        name = f"_{name}"
+    return name
+
+
+def _prediction(scores: NDArray[np.float32], schema: Schema) -> Any:
+    if schema.task == "regression":
+        return scores
+    if schema.task == "binary":
+        return scores[:, 1]
+    return [schema.classes[index] for index in choose_classes(scores).tolist()]
+
+
+def statistics(table: pa.Table, schema: Schema) -> dict[str, dict[str, Any]]:
+    """By column: its share of nulls, and quantiles of numbers and moments or shares of categories."""
+    kinds = {feature.name: feature.kind for feature in schema.features}
+    frame = features(table, schema)
+    result: dict[str, dict[str, Any]] = {}
+    for name in table.column_names:
+        column = table.column(name)
+        facts = {"null_share": column.null_count / max(1, len(column))}
+        kind = kinds.get(
+            name, "number" if pa.types.is_floating(column.type) or schema.task == "regression" else "category"
+        )
+        if kind in ("category", "boolean"):
+            facts |= _shares(column)
+        else:
+            facts |= _quantiles(
+                frame[name].to_numpy() if name in kinds else column.to_numpy(), times=kind == "timestamp"
+            )
+        result[name] = {"kind": kind, **facts}
+    return result
+
+
+def _shares(column: pa.ChunkedArray) -> dict[str, Any]:
+    counts = column.drop_null().value_counts().to_pylist()
+    counts.sort(key=lambda entry: (-entry["counts"], str(entry["values"])))
+    total = sum(entry["counts"] for entry in counts) or 1
+    return {
+        "distinct": len(counts),
+        "shares": {_label(entry["values"]): entry["counts"] / total for entry in counts[:_CATEGORIES]},
+    }
+
+
+def _label(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _quantiles(values: NDArray[Any], *, times: bool) -> dict[str, Any]:
+    known = values[values != MISSING_TIME] if times else values[~np.isnan(values.astype(np.float64))]
+    if not known.size:
+        return {"quantiles": {}}
+    found = np.quantile(known.astype(np.float64), _QUANTILES, method="lower").tolist()
+    return {
+        "quantiles": {
+            f"{share:g}": _moment(value) if times else value for share, value in zip(_QUANTILES, found, strict=True)
+        }
+    }
+
+
+# Golden requests
+
+
+def golden_requests(part: Part, scorer: Scorer, *, count: int) -> list[GoldenRequest]:
+    """Varied rows with the answers of the served model: from the lowest to the highest prediction, and rows with nulls.
+
+    Raises:
+        PackageError: A row does not read back as the tensors it was made from.
+    """
+    schema = scorer.schema
+    tensors = inputs(part.frame, schema)
+    chosen = _varied(scorer.score(tensors), _nulls(part.frame, schema), count=count)
+    expected = tensors.rows(chosen)
+    rows = [_row(values, schema) for values in part.frame.iloc[chosen].itertuples(index=False, name=None)]
+    found = parse_rows(rows, schema)
+    same = (
+        np.array_equal(found.numbers, expected.numbers, equal_nan=True)
+        and np.array_equal(found.categories, expected.categories)
+        and np.array_equal(found.times, expected.times)
+    )
+    if not same:
+        raise PackageError("The golden rows do not read back as the rows they were made from: the package is not kept.")
+    answers = scorer.answers(scorer.score(found))
+    return [GoldenRequest(row=row, answer=answer) for row, answer in zip(rows, answers, strict=True)]
+
+
+def _varied(scores: NDArray[np.float32], nulls: NDArray[np.int64], *, count: int) -> NDArray[np.int64]:
+    """Positions of rows, ascending: spread over the predictions, a quarter of them those with the most nulls."""
+    ranked = np.argsort(scores if scores.ndim == 1 else scores[:, -1], kind="stable")
+    if len(ranked) <= count:
+        return np.arange(len(ranked))
+    incomplete = np.argsort(-nulls, kind="stable")[: count // 4]
+    incomplete = incomplete[nulls[incomplete] > 0]
+    others = ranked[~np.isin(ranked, incomplete)]
+    spread = others[np.linspace(0, len(others) - 1, count - len(incomplete)).astype(int)]
+    return np.sort(np.concatenate([incomplete, spread]))
+
+
+def _nulls(frame: pd.DataFrame, schema: Schema) -> NDArray[np.int64]:
+    """Missing values of each row."""
+    tensors = inputs(frame, schema)
+    missing = np.isnan(tensors.numbers).sum(axis=1) + (tensors.categories == "").sum(axis=1)
+    return np.asarray(missing + (tensors.times == MISSING_TIME).sum(axis=1), dtype=np.int64)
+
+
+def _row(values: tuple[Any, ...], schema: Schema) -> dict[str, Any]:
+    """A row as a client would send it; numbers are the shortest that float32 reads back exactly."""
+    ordered = (*schema.numbers, *schema.categories, *schema.timestamps)
+    return {feature.name: _json(value, feature) for value, feature in zip(values, ordered, strict=True)}
+
+
+def _json(value: Any, feature: Feature) -> bool | int | float | str | None:
+    match feature.kind:
+        case "category":
+            return None if value == "" and feature.nullable else str(value)
+        case "timestamp":
+            return None if value == MISSING_TIME else _moment(value)
+        case _ if np.isnan(value):
+            return None
+        case "boolean":
+            return bool(value)
+        case "integer":
+            return int(value)
+        case _:
+            return float(str(np.float32(value)))  # the shortest decimal that float32 reads as the same number
+
+
+def _moment(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601, without an offset: UTC."""
+    return datetime.fromtimestamp(int(seconds), UTC).replace(tzinfo=None).isoformat()

@@ -1,0 +1,77 @@
+"""The record of a training run, `training.json`: all that made the model, nothing of when and how fast."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.shared.config import Family, Metric, SearchConfig, TrainConfig
+from components.shared.model_package import Lineage
+from components.shared.trials import FamilyTrials, Value
+
+_LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "pandas", "scikit-learn", "skl2onnx", "skops")
+
+
+class TrainingRecord(BaseModel):
+    """What made a model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    family: Family
+    parameters: dict[str, Value]
+    metric: Metric = Field(description="What was optimised.")
+    scores: dict[Family, float] = Field(
+        description="Best score on the validation part by family, the baseline included."
+    )
+    seed: int
+    rows: int = Field(description="Rows the model was fitted on: training and validation part.")
+    preprocessing: dict[str, Any] = Field(description="The configuration of the training stage.")
+    lineage: Lineage
+    libraries: dict[str, str]
+    git_commit: str = Field(description="Commit of the project's code; empty when unknown.")
+
+
+def make_record(
+    best: FamilyTrials,
+    found: list[FamilyTrials],
+    *,
+    search: SearchConfig,
+    training: TrainConfig,
+    lineage: Lineage,
+    rows: int,
+) -> TrainingRecord:
+    """Put the record together."""
+    return TrainingRecord(
+        family=best.family,
+        parameters=dict(sorted(best.best.parameters.items())),
+        metric=best.metric,
+        scores={trials.family: trials.best.score for trials in found},
+        seed=search.seed,
+        rows=rows,
+        preprocessing=training.model_dump(mode="json"),
+        lineage=lineage,
+        libraries={"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+        git_commit=git_commit(),
+    )
+
+
+def git_commit() -> str:
+    """The commit this code is of: `FULLCIRCLE_GIT_COMMIT`, which images carry, or what git says; empty when unknown."""
+    if stated := os.environ.get("FULLCIRCLE_GIT_COMMIT"):
+        return stated
+    try:
+        result = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return result.stdout.strip()

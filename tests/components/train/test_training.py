@@ -1,0 +1,124 @@
+"""Tests of training the final model."""
+
+import json
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from components.shared.config import DEFAULT_METRIC, SearchConfig
+from components.shared.errors import DataError
+from components.shared.fitted_pipeline import load_pipeline
+from components.shared.frames import inputs, load_part
+from components.shared.metrics import score
+from components.shared.model_package import file_hash
+from components.shared.schema import Schema
+from components.shared.scoring import Scorer
+from components.shared.trials import Best, FamilyTrials
+from components.train.component import train
+from components.train.record import TrainingRecord, git_commit
+from components.train.training import choose, train_model
+from tests.components.modelling import LINEAGE, QUICK, TRAINING, make_splits
+
+
+def found(metric="roc_auc", **scores: float) -> list[FamilyTrials]:
+    """What tuning says of each family."""
+    return [
+        FamilyTrials(
+            family=family, metric=metric, rows=1, best=Best(parameters=QUICK[family], score=scores[family]), trials=[]
+        )
+        for family in QUICK
+        if family in scores
+    ]
+
+
+SEARCH = SearchConfig(families=["linear", "lightgbm", "dummy"])
+
+
+@pytest.mark.parametrize(("metric", "family"), [("roc_auc", "lightgbm"), ("log_loss", "linear")])
+def test_the_best_family_wins_but_never_the_baseline(metric, family):
+    tried = found(metric, linear=0.4, lightgbm=0.6, dummy=0.99 if metric == "roc_auc" else 0.01)
+    assert choose(tried).family == family
+
+
+def test_the_first_of_equals_wins():
+    assert choose(found(linear=0.6, lightgbm=0.6)).family == "linear"
+
+
+def test_the_baseline_alone_is_no_model():
+    with pytest.raises(DataError, match=r"No model family was tuned but the baseline"):
+        choose(found(dummy=0.5))
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_trained_package_predicts_and_records_what_made_it(tmp_path: Path, task):
+    splits = make_splits(tmp_path / "splits", task)
+    metric = DEFAULT_METRIC[task]
+    tried = found(metric, dummy=0.5, lightgbm=0.7, linear=0.7)
+    trained = train_model(tried, splits, tmp_path / "model", search=SEARCH, training=TRAINING, lineage=LINEAGE)
+    assert trained.message == f"linear ({metric} 0.7000) fitted on 510 rows; ONNX agrees on 100.00% of 90 test rows"
+    record = TrainingRecord.model_validate_json((tmp_path / "model" / "training.json").read_bytes())
+    assert record == trained.record
+    assert record.family == "linear"
+    assert list(record.scores) == ["linear", "lightgbm", "dummy"]
+    assert record.lineage == LINEAGE
+    assert record.libraries["scikit-learn"]
+    scorer = Scorer.load(tmp_path / "model")
+    test = load_part(splits, "test", scorer.schema)
+    reached = score(metric, task, test.target, scorer.score(inputs(test.frame, scorer.schema)))
+    assert reached > 0.8 if task == "binary" else reached < (1.0 if task == "multiclass" else test.target.std() * 0.8)
+    assert load_pipeline(tmp_path / "model" / "model.skops").predict(test.frame).shape == (90,)
+
+
+@pytest.mark.parametrize("family", ["linear", "lightgbm"])
+def test_the_same_inputs_give_the_same_files(tmp_path: Path, family):
+    splits = make_splits(tmp_path / "splits")
+    hashes = []
+    for name in ("first", "second"):
+        train_model(found(**{family: 0.7}), splits, tmp_path / name, search=SEARCH, training=TRAINING, lineage=LINEAGE)
+        hashes.append({path.name: file_hash(path) for path in sorted((tmp_path / name).iterdir())})
+    assert hashes[0] == hashes[1]
+
+
+def test_a_class_without_rows_cannot_be_learned(tmp_path: Path):
+    splits = make_splits(tmp_path / "splits", "multiclass")
+    for part in ("train", "validation"):
+        table = pq.read_table(splits / f"{part}.parquet")
+        pq.write_table(table.filter(pc.not_equal(table.column("y"), "lost")), splits / f"{part}.parquet")
+    with pytest.raises(DataError, match=r"No training row of 'y' is of class 'lost'"):
+        train_model(found(linear=0.7), splits, tmp_path / "model", search=SEARCH, training=TRAINING, lineage=LINEAGE)
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_adapter_reads_what_tuning_wrote(tmp_path: Path, capsys):
+    splits = make_splits(tmp_path / "splits")
+    artifacts = []
+    for trials in found(dummy=0.5, linear=0.8):
+        path = tmp_path / f"{trials.family}.json"
+        path.write_text(trials.model_dump_json())
+        artifacts.append(SimpleNamespace(path=str(path)))
+    (tmp_path / "model").mkdir()  # as the runner on the cluster does
+    train.python_func(
+        search=SEARCH.model_dump_json(),
+        training=TRAINING.model_dump_json(),
+        lineage=LINEAGE.model_dump_json(),
+        trials=artifacts,
+        splits=SimpleNamespace(path=str(splits)),
+        model=SimpleNamespace(path=str(tmp_path / "model")),
+    )
+    assert "linear (roc_auc 0.8000) fitted on 510 rows" in capsys.readouterr().out
+    assert Schema.read(tmp_path / "model") == Schema.read(splits)
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["seed"] == 0
+
+
+def test_the_commit_is_the_stated_one_or_what_git_says(monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("FULLCIRCLE_GIT_COMMIT", "abc123")
+    assert git_commit() == "abc123"
+    monkeypatch.delenv("FULLCIRCLE_GIT_COMMIT")
+    said = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    assert git_commit() == (said.stdout.strip() if said.returncode == 0 else "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git_commit() == ""
