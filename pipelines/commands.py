@@ -23,12 +23,13 @@ def run(options: argparse.Namespace) -> int:
     warm_up()  # the libraries load while kfp is imported and the store starts
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings of retries are not for the terminal
     from rich.console import Console
+    from rich.text import Text
 
     from pipelines.local_run import run_here
     from pipelines.summary import print_summary, write_index
 
     console = Console(file=sys.stdout, highlight=False)  # kept: kfp's own output is turned elsewhere
-    console.print(f"\n[bold]{config.name}[/] · {config.description}\n", soft_wrap=True)
+    console.print(Text.assemble("\n", (config.name, "bold"), f" · {config.description}\n"), soft_wrap=True)
     result = run_here(config, console, _pipeline_arguments(options))
     print_summary(result, write_index(config, result), console)
     return 0

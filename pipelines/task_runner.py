@@ -29,6 +29,7 @@ from typing import Any, Protocol
 
 from components.shared.errors import FullcircleError
 from components.shared.progress import MARK
+from components.shared.resources import cpu_count
 
 PRELOAD = [
     "kfp.dsl.executor_main",
@@ -46,7 +47,13 @@ PRELOAD = [
     "matplotlib.figure",
     "jinja2",
     "minio",
+    "skl2onnx",
+    "onnxmltools",
+    "skops.io",
+    "evidently",
 ]
+_ITERATIONS = 2  # of a loop, at most so many run at once under kfp.local
+_warm = threading.Event()
 _BRIEF = 1e-4  # seconds of a pause not worth noting: thousands of imports of what is there already
 _GRACE = 10.0  # seconds between asking a task to stop and ending it
 
@@ -59,6 +66,7 @@ class TaskRecord:
         label: Stage and loop item, such as `tune (lightgbm)`.
         log: Everything the task printed, with the traceback when it failed.
         artifacts: Paths of its output artifacts by name.
+        item: The loop item; empty outside a loop.
         started: When the process was started, by `time.monotonic()`.
         seconds: Wall time of the process.
         work: Stretches of that clock in which the stage's own function ran, imports left out; empty until it ended.
@@ -69,6 +77,7 @@ class TaskRecord:
     label: str
     log: Path
     artifacts: dict[str, Path]
+    item: str = ""
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     work: list[tuple[float, float]] = field(default_factory=list)
@@ -143,6 +152,8 @@ class TaskRunner:
         code, arguments = full_command[3], full_command[4:]
         record = self._record(arguments)
         environment = {**os.environ, **(env_vars or {}), "_KFP_RUNTIME": "true"}
+        if record.item:
+            environment["FULLCIRCLE_CPUS"] = str(max(1, cpu_count() // _ITERATIONS))
         if record.label in self.background:
             thread = threading.Thread(target=self._run, args=(record, code, arguments, environment), daemon=True)
             self._threads.append(thread)
@@ -190,13 +201,16 @@ class TaskRunner:
             label=f"{function} ({item})" if item else function,
             log=self.logs / f"{function}{f'-{item}' if item else ''}.log",
             artifacts={name: Path(value["artifacts"][0]["uri"]) for name, value in outputs.items()},
+            item=item or "",
         )
         with self._lock:
             self.records.append(record)
         return record
 
     def _run(self, record: TaskRecord, code: str, arguments: list[str], environment: dict[str, str]) -> None:
-        context = multiprocessing.get_context("forkserver")
+        # The first task starts sooner on its own, beside the server that is still loading; the next ones await it.
+        first = record is self.records[0] and not _warm.is_set()
+        context: Any = multiprocessing.get_context("spawn" if first else "forkserver")
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(target=execute_task, args=(code, arguments, environment, record.log, sender))
         with self._lock:
@@ -226,7 +240,38 @@ def warm_up() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    forkserver.ensure_running()
+    with _no_output():
+        forkserver.ensure_running()
+    threading.Thread(target=_await_server, daemon=True).start()
+
+
+def _await_server() -> None:
+    process = multiprocessing.get_context("forkserver").Process(target=_nothing)
+    process.start()  # returns when the libraries are loaded
+    process.join()
+    _warm.set()
+
+
+def _nothing() -> None:
+    """What a process does that only shows that there can be one."""
+
+
+@contextlib.contextmanager
+def _no_output() -> Iterator[None]:
+    """Give processes started meanwhile no hold on standard output and error: `… | tail` waits for each that has one."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = {number: os.dup(number) for number in (1, 2)}
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for number in kept:
+            os.dup2(nothing, number)
+        yield
+    finally:
+        for number, copy in kept.items():
+            os.dup2(copy, number)
+            os.close(copy)
+        os.close(nothing)
 
 
 def execute_task(code: str, arguments: list[str], environment: dict[str, str], log: Path, sender: Connection) -> None:

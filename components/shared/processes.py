@@ -55,7 +55,7 @@ def is_running(process: psutil.Process) -> bool:
 
 
 def spawn(command: Sequence[str], log: Path, *, environment: Mapping[str, str]) -> ProcessId:
-    """Start a program in a session of its own: Ctrl-C in the terminal does not reach it.
+    """Start a program in a session of its own: Ctrl-C in the terminal does not reach it, and it holds no open files.
 
     Args:
         command: Program, by its path, and arguments.
@@ -73,11 +73,22 @@ def spawn(command: Sequence[str], log: Path, *, environment: Mapping[str, str]) 
             (os.POSIX_SPAWN_DUP2, nothing, 0),
             (os.POSIX_SPAWN_DUP2, output, 1),
             (os.POSIX_SPAWN_DUP2, output, 2),
+            *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inheritable()),
         ]
         return ProcessId.of(os.posix_spawn(command[0], list(command), environment, setsid=True, file_actions=actions))
     finally:
         os.close(output)
         os.close(nothing)
+
+
+def _inheritable() -> list[int]:
+    """Descriptors this process was given by make, a CI runner or a shell, who wait for all their holders to end."""
+    found = []
+    for descriptor in map(int, os.listdir("/dev/fd")):  # noqa: PTH208, names alone are wanted
+        with suppress(OSError):  # the one that listed the folder
+            if descriptor > 2 and os.get_inheritable(descriptor):
+                found.append(descriptor)
+    return found
 
 
 def end(process: psutil.Process, *, seconds: float = 5.0) -> bool:

@@ -8,10 +8,13 @@ _GIBIBYTE = 1024**3
 
 
 def cpu_count() -> int:
-    """Cores this process may keep busy: the smaller of its affinity and its cgroup quota, at least 1."""
-    return max(
-        1, min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, _quota())
-    )
+    """Cores this process may keep busy: the smaller of its affinity and its cgroup quota, at least 1.
+
+    `FULLCIRCLE_CPUS` lowers it, such as where several tasks share the cores.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    stated = int(os.environ.get("FULLCIRCLE_CPUS") or cores)
+    return max(1, min(cores, stated, _quota()))
 
 
 def _quota(cgroup: Path = _CGROUP) -> int:

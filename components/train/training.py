@@ -104,7 +104,8 @@ def fit(pipeline: Pipeline, splits: Path, schema: Schema) -> int:
     """
     part = _joined([load_part(splits, "train", schema), load_part(splits, "validation", schema)])
     check_learnable(part, schema)
-    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):  # narrow matrices: its threads only wait
+    # OpenMP does not know of the quota; and on narrow matrices BLAS threads only wait for one another
+    with warnings.catch_warnings(), threadpool_limits({"openmp": cpu_count(), "blas": 1}):
         warnings.simplefilter("ignore", ConvergenceWarning)  # the search judged this limit of iterations
         pipeline.fit(part.frame, part.target)
     return len(part.target)

@@ -91,7 +91,8 @@ def tune_family(family: Family, splits: Path, *, search: SearchConfig, training:
     schema = Schema.read(splits)
     space = search_space(family, schema.task, search.space.get(family, {}))
     problem = load_problem(family, splits, schema, search=search, training=training)
-    with threadpool_limits(1, user_api="blas"):  # narrow matrices: BLAS threads only wait for one another
+    # OpenMP does not know of the quota; and on narrow matrices BLAS threads only wait for one another
+    with threadpool_limits({"openmp": cpu_count(), "blas": 1}):
         trials = run_trials(problem, space, deadline=started + search.budget.seconds)
     return FamilyTrials(
         family=family,

@@ -29,11 +29,13 @@ class OurRun:
     Attributes:
         measured: The whole command.
         timings: One entry a task, as `pipelines.local_run` writes them.
+        trials: Parameters tried, by family; of a pruned trial, with the rounds it got to.
         metrics: Of the model on the test part.
     """
 
     measured: Measured
     timings: list[dict[str, Any]]
+    trials: dict[str, list[dict[str, Any]]]
     metrics: dict[str, float]
 
     @property
@@ -103,7 +105,7 @@ def _run_ours(checkout: Path, folder: Path) -> OurRun:
     trials = {family: _trials(timings, family) for family in _families(timings)}
     (folder / "trials.json").write_text(json.dumps(trials), encoding="utf-8")
     report = json.loads(_artifact(timings, "evaluate", "report").joinpath("metrics.json").read_bytes())
-    return OurRun(measured, timings, report["scores"]["values"])
+    return OurRun(measured, timings, trials, report["scores"]["values"])
 
 
 def _families(timings: list[dict[str, Any]]) -> list[str]:
@@ -111,7 +113,6 @@ def _families(timings: list[dict[str, Any]]) -> list[str]:
 
 
 def _trials(timings: list[dict[str, Any]], family: str) -> list[dict[str, Any]]:
-    """The parameters that were tried; of a pruned trial, with the rounds it got to."""
     found = json.loads(_artifact(timings, f"tune ({family})", "trials").read_bytes())
     return [trial["parameters"] for trial in found["trials"] if trial["state"] != "failed"]
 
@@ -134,7 +135,7 @@ def _run_bare(folder: Path) -> BareRun:
 def _check_same(ours: list[OurRun], bare: list[BareRun]) -> None:
     """Both sides have to have done the same work, or their times say nothing."""
     for our, other in zip(ours, bare, strict=True):
-        tried = {family: len(_trials(our.timings, family)) for family in _families(our.timings)}
+        tried = {family: len(trials) for family, trials in our.trials.items()}
         if tried != other.result["trials"]:
             raise RuntimeError(f"The sides differ in their trials: {tried} and {other.result['trials']}.")
         gap = abs(our.metrics["roc_auc"] - other.result["metrics"]["roc_auc"])

@@ -52,3 +52,11 @@ def test_memory_is_half_of_the_containers_at_most_a_gibibyte(tmp_path, monkeypat
 def test_memory_can_be_stated(monkeypatch):
     monkeypatch.setenv("FULLCIRCLE_MEMORY_MB", "300")
     assert memory_budget() == 300 * 1024**2
+
+
+def test_a_stated_number_of_cores_lowers_it_and_never_raises_it(monkeypatch):
+    found = cpu_count()
+    monkeypatch.setenv("FULLCIRCLE_CPUS", "1")
+    assert cpu_count() == 1
+    monkeypatch.setenv("FULLCIRCLE_CPUS", "4096")
+    assert cpu_count() == found

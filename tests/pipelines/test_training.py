@@ -1,0 +1,130 @@
+"""The compiled pipeline: what a cluster would be given."""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines import commands, training
+from tests.pipelines.command_line import ROOT, WINE, call, environment, write_config
+
+CONFIGS = sorted(path.stem for path in WINE.parent.glob("*.yaml"))
+STAGES = {
+    "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy", "monitor",
+}  # fmt: skip
+# The outside world, the champion and what serves can have changed though no input has.
+NOT_CACHED = {"ingest", "gate", "publish", "deploy", "monitor"}
+# What `compile` may import besides the standard library: kfp, pydantic, and what those bring.
+HEAVY = {
+    "duckdb", "evidently", "ibis", "joblib", "kserve", "lightgbm", "matplotlib", "minio", "numpy", "onnx",
+    "onnxruntime", "optuna", "pandas", "pandera", "psutil", "pyarrow", "rich", "scipy", "shap", "skl2onnx", "sklearn",
+    "skops",
+}  # fmt: skip
+
+
+def compiled(config: Path, folder: Path) -> Any:
+    output = folder / "pipeline.yaml"
+    code, text = call("compile", config, "--output", output, folder=folder)
+    assert (code, text) == (0, f"wrote {output}\n")
+    return yaml.safe_load(output.read_text(encoding="utf-8"))
+
+
+def tasks(definition: Any) -> dict[str, Any]:
+    """Every stage's task, from the pipeline itself, its loop and its branch."""
+    dags = [definition["root"]["dag"], *(part["dag"] for part in definition["components"].values() if "dag" in part)]
+    return {name: task for dag in dags for name, task in dag["tasks"].items() if name in STAGES}
+
+
+@pytest.fixture(scope="module")
+def wine(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return compiled(WINE, tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_shipped_configs_compile_with_every_stage(name, tmp_path):
+    definition = compiled(WINE.with_name(f"{name}.yaml"), tmp_path)
+
+    assert definition["pipelineInfo"]["name"] == name.replace("_", "-")
+    assert set(tasks(definition)) == STAGES
+
+
+def test_three_use_cases_are_shipped():
+    assert CONFIGS == ["flights", "flights_minutes", "wine"]
+
+
+def test_all_stages_run_in_one_pinned_image_and_install_nothing(wine):
+    containers = [executor["container"] for executor in wine["deploymentSpec"]["executors"].values()]
+
+    assert len(containers) == len(STAGES)
+    images = {container["image"] for container in containers}
+    assert len(images) == 1
+    name, _, tag = images.pop().rpartition(":")
+    assert name
+    assert tag not in ("", "latest")
+    for container in containers:
+        assert "pip" not in " ".join(container["command"][:3])
+
+
+def test_caching_is_off_exactly_where_the_outside_world_matters(wine):
+    assert {name for name, task in tasks(wine).items() if not task["cachingOptions"].get("enableCache")} == NOT_CACHED
+
+
+def test_every_stage_and_every_input_is_described(wine):
+    assert wine["pipelineInfo"]["description"]
+    for stage in STAGES:
+        assert getattr(training, stage).description.strip(), stage
+    sections = [*wine["components"].values(), wine["root"]]
+    for section in sections:
+        inputs = section.get("inputDefinitions", {})
+        for name, definition in {**inputs.get("parameters", {}), **inputs.get("artifacts", {})}.items():
+            assert name.startswith("pipelinechannel--") or definition.get("description", "").strip(), name
+
+
+def test_parameters_of_a_run_have_defaults_that_change_nothing(wine):
+    defaults = {name: one["defaultValue"] for name, one in wine["root"]["inputDefinitions"]["parameters"].items()}
+
+    assert defaults == {"window_start": "", "window_end": "", "paths": "", "force_promotion": False}
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ({"gate": {"thresholds": {"accuracy": {"minimum": 0.5}}}}, {"gate"}),
+        ({"prepare": {"split": {"method": "random", "validation": 0.2, "test": 0.25}}}, {"prepare"}),
+        ({"contract": {"minimum_rows": 7}}, {"validate"}),
+        ({"serving": {"port": 9999}}, {"deploy"}),
+        ({"monitoring": {"null_share_change": 0.2}}, {"monitor"}),
+        ({"evaluation": {"shap_rows": 30}}, {"evaluate", "gate"}),
+        ({"search": {"seed": 5}}, {"tune", "train", "gate"}),
+    ],
+    ids=lambda value: "-".join(sorted(value)),
+)
+def test_a_changed_section_changes_only_the_stages_that_use_it(wine, change, stages, tmp_path):
+    output = tmp_path / "changed.yaml"
+    config = write_config(tmp_path / "config.yaml", **change)
+    commands.compile(argparse.Namespace(config=config, output=output))
+
+    before, after = tasks(wine), tasks(yaml.safe_load(output.read_text(encoding="utf-8")))
+    assert {name for name in STAGES if before[name] != after[name]} == stages
+
+
+def test_compiling_imports_kfp_and_pydantic_and_nothing_heavy(tmp_path):
+    program = (
+        "import json, sys\n"
+        "from pipelines.__main__ import main\n"
+        f"code = main(['compile', {str(WINE)!r}, '--output', {str(tmp_path / 'pipeline.yaml')!r}])\n"
+        "print(json.dumps([code, sorted({name.split('.')[0] for name in sys.modules})]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(), cwd=ROOT, check=True
+    )
+
+    code, modules = json.loads(done.stdout.splitlines()[-1])
+    assert code == 0
+    assert {"kfp", "pydantic"} <= set(modules)
+    assert not HEAVY & set(modules)
