@@ -22,6 +22,13 @@ def main(arguments: list[str] | None = None) -> int:
     except FullcircleError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        from pipelines.task_runner import explain, is_disk_full
+
+        if not is_disk_full(error):
+            raise
+        print(f"\n{explain(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nInterrupted. Nothing of this run is left running; what was serving before still is.", file=sys.stderr)
         return 130

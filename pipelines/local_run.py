@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -89,9 +90,9 @@ def run_here(
         start = time.monotonic()
         with runner.installed(), _stop_on_signal(runner):
             _run_pipeline(config, arguments or {}, folder)
-    _write_timings(folder / "timings.json", runner.records)
     if failures := runner.failures():
         raise RunError(failures)
+    _write_timings(folder / "timings.json", runner.records)
     return RunResult(folder, runner.records, time.monotonic() - start)
 
 
@@ -100,16 +101,29 @@ def _run_pipeline(config: Config, arguments: dict[str, Any], folder: Path) -> No
 
     from pipelines.training import training_pipeline
 
-    with (
-        (folder / "kfp.log").open("w", encoding="utf-8") as log,
-        contextlib.redirect_stdout(log),
-        warnings.catch_warnings(),
-    ):
+    with _output_of_kfp(folder / "kfp.log"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # kfp's doubts about the image, which is not used here
         local.init(
             runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "artifacts"), raise_on_error=False
         )
         training_pipeline(config)(**arguments)
+
+
+@contextlib.contextmanager
+def _output_of_kfp(log: Path) -> Iterator[None]:
+    """Write to a file what kfp prints and logs, and put back the root logger, which its threads leave in disorder."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    with (
+        log.open("w", encoding="utf-8") as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
+        try:
+            yield
+        finally:
+            root.handlers[:] = handlers
+            root.setLevel(level)
 
 
 def _write_timings(path: Path, records: list[TaskRecord]) -> None:

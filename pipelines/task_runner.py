@@ -376,7 +376,7 @@ def explain(error: BaseException) -> str:
     """Why a task failed, in a few lines for people."""
     if isinstance(error, FullcircleError):
         return str(error)
-    if _is_disk_full(error):
+    if is_disk_full(error):
         return f"The disk is full: {error}. Free some space (`make clean` removes earlier runs) and start again."
     if isinstance(error, MemoryError):
         return "Out of memory. Use a shorter data window, fewer columns, or a machine with more memory."
@@ -389,7 +389,8 @@ def explain(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip() or 'no message'}{where}"
 
 
-def _is_disk_full(error: BaseException) -> bool:
+def is_disk_full(error: BaseException) -> bool:
+    """Whether there was no space left, or none this user may have."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return "No space left on device" in str(error)

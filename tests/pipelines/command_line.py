@@ -63,7 +63,7 @@ def write_config(path: Path, *, base: Path = WINE, **sections: Any) -> Path:
     config = yaml.safe_load(base.read_text(encoding="utf-8"))
     for name, value in sections.items():
         config[name] = {**config.get(name, {}), **value} if isinstance(value, dict) else value
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    path.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return path
 
 

@@ -25,8 +25,8 @@ from pipelines.local_store import LocalStore
 from tests.pipelines.command_line import call, environment, processes_of, read_until, settled, start, write_config
 
 STAGES = [
-    "ingest", "validate", "prepare", "profile", "tune (linear)", "tune (hist_gradient_boosting)", "tune (dummy)", "train",
-    "evaluate", "gate", "publish", "deploy", "monitor",
+    "ingest", "validate", "prepare", "profile", "tune (linear)", "tune (hist_gradient_boosting)", "tune (dummy)",
+    "train", "evaluate", "gate", "publish", "deploy", "monitor",
 ]  # fmt: skip
 UNREACHABLE = {"thresholds": {"accuracy": {"minimum": 1.01}}}
 
@@ -60,7 +60,7 @@ class Place(NamedTuple):
 
     def versions(self) -> set[str]:
         """Complete and incomplete ones."""
-        return {item.key.split("/")[2] for item in self.store.list("models/wine/versions/")}
+        return {item.key.split("/")[3] for item in self.store.list("models/wine/versions/")}
 
 
 class Run(NamedTuple):
@@ -124,6 +124,7 @@ def place(tmp_path_factory):
 
 def run(place: Place, *options: str, config: Path | None = None) -> Run:
     code, output = call("run", config or place.config, *options, folder=place.folder)
+    assert code == 0, output
     return Run(code, output, place.serving)
 
 
@@ -290,7 +291,8 @@ def test_a_store_that_denies_ends_the_run_before_it_begins(forced, place):
 def test_a_full_disk_says_so_and_publishes_nothing(forced, place, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk]).returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
         pytest.skip("only root can mount a small disk")
     before = place.versions()
     try:

@@ -224,7 +224,14 @@ def test_a_program_that_does_not_serve_is_ended(tmp_path, programs, monkeypatch)
 def test_an_interrupted_start_leaves_nothing_running(tmp_path, programs):
     programs("weed", "#!/bin/sh\nexec /bin/sleep 60\n")
     server = LocalStore(tmp_path)
-    code = f"from pathlib import Path; from pipelines.local_store import *; LocalStore(Path({str(tmp_path)!r})).start()"
+    # Where the tests run in the background, SIGINT is ignored from the start.
+    code = f"""
+import signal
+from pathlib import Path
+from pipelines.local_store import LocalStore
+signal.signal(signal.SIGINT, signal.default_int_handler)
+LocalStore(Path({str(tmp_path)!r})).start()
+"""
     python = os.path.realpath("/proc/self/exe")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen([python, "-c", code], env=environment, stderr=subprocess.PIPE) as starter:

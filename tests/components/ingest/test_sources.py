@@ -19,7 +19,7 @@ def parquet(tmp_path):
 
 
 def test_parquet_keeps_its_types(parquet, run):
-    moment = dt.datetime(2024, 1, 31, 6, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+    moments = pa.array([dt.datetime(2024, 1, 31, 4), None], pa.timestamp("ms"))
     table = pa.table(
         {
             "i": pa.array([1, None], pa.int16()),
@@ -28,7 +28,7 @@ def test_parquet_keeps_its_types(parquet, run):
             "d": pa.array([None, 2], pa.decimal128(10, 2)),
             "s": pa.array(["x", "NA"]),
             "c": pa.array(["x", "y"]).dictionary_encode(),
-            "z": pa.array([moment, None], pa.timestamp("ms", "Europe/Paris")),
+            "z": moments.cast(pa.timestamp("ms", "UTC")).cast(pa.timestamp("ms", "Europe/Paris")),
             "n": pa.array([dt.datetime(2024, 1, 1), None], pa.timestamp("ns")),
         }
     )
