@@ -1,5 +1,6 @@
 """`make run`: the compiled pipeline under `kfp.local`, with a real S3 server and a real endpoint, on this machine."""
 
+import builtins
 import contextlib
 import json
 import logging
@@ -111,8 +112,8 @@ def _run_pipeline(config: Config, arguments: dict[str, Any], folder: Path) -> No
 
 @contextlib.contextmanager
 def _output_of_kfp(log: Path) -> Iterator[None]:
-    """Write to a file what kfp prints and logs, and put back the root logger, which its threads leave in disorder."""
-    root = logging.getLogger()
+    """Write to a file what kfp prints and logs, and put back what it replaces, which its threads leave in disorder."""
+    root, original_print = logging.getLogger(), builtins.print
     handlers, level = root.handlers[:], root.level
     with (
         log.open("w", encoding="utf-8") as file,
@@ -122,6 +123,7 @@ def _output_of_kfp(log: Path) -> Iterator[None]:
         try:
             yield
         finally:
+            builtins.print = original_print
             root.handlers[:] = handlers
             root.setLevel(level)
 

@@ -297,12 +297,13 @@ def execute_task(code: str, arguments: list[str], environment: dict[str, str], l
             program.write_text(code, encoding="utf-8")
             sys.argv = ["executor_main", "--component_module_path", str(program), *arguments]
             _executor_main()
+        sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001, whatever it is, the person is told
-        traceback.print_exc()
-        sys.stderr.flush()
         sender.send({"work": clock.stretches, "cause": explain(error)})
+        with contextlib.suppress(OSError):  # a full disk takes no log either
+            traceback.print_exc()
+            sys.stderr.flush()
         sys.exit(1)
-    sys.stdout.flush()
     sender.send({"work": clock.stretches})
 
 

@@ -36,7 +36,7 @@ def start(*arguments: object, folder: Path, **extra: str) -> "subprocess.Popen[s
     )
 
 
-def call(*arguments: object, folder: Path, seconds: float = 180, **extra: str) -> tuple[int, str]:
+def call(*arguments: object, folder: Path, seconds: float = 180.0, **extra: str) -> tuple[int, str]:
     """Exit code and output of a command; fails when anything holds its output open for longer."""
     with start(*arguments, folder=folder, **extra) as process:
         try:

@@ -7,10 +7,12 @@ look at it.
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import urllib.request
 from html.parser import HTMLParser
 from pathlib import Path
@@ -171,6 +173,13 @@ def forced(place, blocked, worse):
     return run(place, "--force", config=worse)
 
 
+@pytest.fixture(scope="module")
+def missing(place):
+    """A config whose table is not there."""
+    tables = {"wine": {"path": "nowhere/wine.csv"}}
+    return write_config(place.folder / "missing.yaml", base=place.config, source={"tables": tables})
+
+
 def test_an_interrupted_run_says_so_and_leaves_only_the_store(interrupted, place):
     code, output = interrupted
 
@@ -260,11 +269,8 @@ def test_force_promotes_the_blocked_model_and_says_so(forced, first, place):
     assert predict(forced.url, golden[0]["row"])["model_version"] == forced.serving["version"]
 
 
-def test_a_failing_stage_shows_its_cause_and_names_its_log(forced, place):
-    tables = {"wine": {"path": "nowhere/wine.csv"}}
-    config = write_config(place.folder / "missing.yaml", base=place.config, source={"tables": tables})
-
-    code, output = call("run", config, folder=place.folder)
+def test_a_failing_stage_shows_its_cause_and_names_its_log(forced, place, missing):
+    code, output = call("run", missing, folder=place.folder)
 
     assert code == 1
     assert " ✗ ingest" in output
@@ -275,6 +281,28 @@ def test_a_failing_stage_shows_its_cause_and_names_its_log(forced, place):
     assert "Traceback" in Path(log[1]).read_text(encoding="utf-8")
     assert len(output.splitlines()) < 12
     assert place.serving == forced.serving
+
+
+@pytest.mark.skipif(not shutil.which("script"), reason="script, which makes a terminal, is not installed")
+def test_on_a_terminal_the_running_stage_is_drawn_and_cleared(forced, place, missing):
+    command = f"{shlex.quote(sys.executable)} -m pipelines run {shlex.quote(str(missing))}"
+
+    done = subprocess.run(
+        ["script", "-qec", command, "/dev/null"],
+        cwd=place.folder,
+        env=environment(TERM="xterm"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    running, _, ended = done.stdout.partition("✗")
+    assert re.search(r"ingest .*\d\.\d s", running)
+    assert "\x1b[2K" in running
+    assert "\x1b[?25h" in ended  # the cursor is back
+    assert "ingest failed:" in ended
 
 
 def test_a_store_that_denies_ends_the_run_before_it_begins(forced, place):

@@ -103,6 +103,15 @@ def test_a_process_that_is_killed_says_so(runner, tmp_path):
     assert "killed, most likely because the machine ran out of memory" in runner.failures()[0].cause
 
 
+def test_a_log_that_takes_nothing_does_not_hide_the_cause(runner, tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "work.log").symlink_to("/dev/full")
+
+    assert runner.run(command("print('x' * 100_000)", tmp_path)) == 1
+
+    assert runner.failures()[0].cause.startswith("The disk is full")
+
+
 def test_stopping_ends_what_runs_and_starts_nothing_more(runner, tmp_path):
     pid_file = tmp_path / "pid"
     body = f"import os, time\nopen({str(pid_file)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)"

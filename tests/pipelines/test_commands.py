@@ -1,0 +1,70 @@
+"""Each command as a function."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.shared.config import Config
+from pipelines import commands
+from pipelines.__main__ import main
+from tests.pipelines.command_line import WINE, write_config
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_compile_writes_beside_the_runs_unless_told_otherwise(folder, capsys):
+    assert main(["compile", str(WINE)]) == 0
+
+    assert capsys.readouterr().out == "wrote build/wine.yaml\n"
+    definition = yaml.safe_load((folder / "build/wine.yaml").read_text(encoding="utf-8"))
+    assert definition["pipelineInfo"]["name"] == "wine"
+
+
+def test_compile_makes_the_folder_it_is_told(folder):
+    assert main(["compile", str(WINE), "--output", "deep/er/p.yaml"]) == 0
+
+    assert (folder / "deep/er/p.yaml").stat().st_size > 1000
+
+
+def test_a_written_contract_is_one_the_config_accepts(folder, capsys):
+    assert main(["contract", str(WINE)]) == 0
+
+    assert "wrote build/wine-contract.yaml" in capsys.readouterr().out
+    written = yaml.safe_load((folder / "build/wine-contract.yaml").read_text(encoding="utf-8"))
+    merged = {**yaml.safe_load(WINE.read_text(encoding="utf-8")), "contract": written["contract"]}
+    contract = Config.model_validate(merged).contract
+    assert len(contract.columns) == 14
+
+
+def test_a_contract_of_a_table_that_is_missing_writes_nothing(folder, capsys):
+    config = write_config(folder / "c.yaml", source={"tables": {"wine": {"path": "nowhere.csv"}}})
+
+    assert main(["contract", str(config)]) == 1
+
+    assert "nowhere.csv" in capsys.readouterr().err
+    assert not (folder / "build").exists()
+
+
+def test_stop_where_nothing_ever_ran(folder, capsys):
+    assert main(["stop"]) == 0
+
+    assert capsys.readouterr().out == "nothing was running\n"
+    assert list(folder.iterdir()) == []
+
+
+def test_options_of_a_run_become_parameters_of_the_pipeline():
+    options = argparse.Namespace(window_start="2024-01-01", window_end="2024-02-01", paths="{}", force=True)
+
+    assert commands._pipeline_arguments(options) == {
+        "window_start": "2024-01-01",
+        "window_end": "2024-02-01",
+        "paths": "{}",
+        "force_promotion": True,
+    }

@@ -1,0 +1,34 @@
+"""The flights, all 336,776 of them, from CSV files to an endpoint that answers."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from components.shared.processes import free_port
+from tests.pipelines.command_line import WINE, call, environment, settled, write_config
+
+FLIGHTS = WINE.with_name("flights.yaml")
+
+
+@pytest.mark.slow
+def test_flights_end_to_end(tmp_path):
+    config = write_config(tmp_path / "flights.yaml", base=FLIGHTS, serving={"port": free_port(21_000)})
+    try:
+        code, output = call("run", config, folder=tmp_path, seconds=500)
+
+        assert code == 0, output
+        assert re.search(r"^ ✓ ingest .* 336,776 rows", output, re.MULTILINE), output
+        assert "Gate      promoted (" in output
+        curl = next(line for line in output.splitlines() if line.startswith("curl "))
+        done = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True, env=environment())
+        prediction = json.loads(done.stdout)["predictions"][0]
+        assert prediction["label"] in (True, False)
+        assert sum(prediction["probabilities"].values()) == pytest.approx(1)
+        folder = (tmp_path / "build/runs/flights/latest").resolve()
+        metrics = json.loads(next(folder.glob("artifacts/*/evaluate/report/metrics.json")).read_bytes())
+        assert "roc_auc" in json.dumps(metrics)
+    finally:
+        call("stop", folder=tmp_path)
+    assert settled(tmp_path, servers=0) == {}

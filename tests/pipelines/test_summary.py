@@ -1,0 +1,105 @@
+"""What a run ends with, from what it left behind."""
+
+import io
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pipelines import summary
+from pipelines.local_run import RunError, RunResult
+from pipelines.task_runner import TaskRecord
+
+URL = "http://127.0.0.1:8080/v1/models/wine:predict"
+ROW = {"name": 'it\'s $HOME; `ls` "quoted"', "größe 高": 1.5, "none": None}
+
+
+@pytest.fixture
+def result(tmp_path) -> RunResult:
+    """A run whose gate passed one check of two, and whose candidate was not deployed."""
+    checks = [{"name": "accuracy", "holds": True}, {"name": "champion", "holds": False}]
+    verdict = {"promoted": False, "forced": False, "reasons": ["worse than [1] by 3%"], "checks": checks}
+    (tmp_path / "verdict").write_text(json.dumps(verdict), encoding="utf-8")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "golden.json").write_text(json.dumps([{"row": ROW}]), encoding="utf-8")
+    records = [record(tmp_path, "gate", "verdict"), record(tmp_path, "train", "model")]
+    return RunResult(tmp_path, records, 12.3)
+
+
+def record(folder: Path, stage: str, *artifacts: str) -> TaskRecord:
+    return TaskRecord(label=stage, log=folder / f"{stage}.log", artifacts={name: folder / name for name in artifacts})
+
+
+def deployed(result: RunResult) -> RunResult:
+    (result.folder / "endpoint").write_text(json.dumps({"url": URL, "version": "v"}), encoding="utf-8")
+    result.records.append(record(result.folder, "deploy", "endpoint"))
+    return result
+
+
+def printed(result: RunResult) -> str:
+    console = Console(file=io.StringIO(), width=60, highlight=False)
+    summary.print_summary(result, result.folder / "index.html", console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_run_that_was_not_promoted_says_why(result):
+    shown = printed(result)
+
+    assert " Gate      not promoted (1 of 2 checks hold)\n" in shown
+    assert "· worse than [1] by 3%\n" in shown
+    assert "unchanged: the candidate was not deployed" in shown
+    assert "curl" not in shown
+    assert " Metrics   none\n" in shown
+
+
+def test_a_deployed_run_shows_its_address_and_one_unbroken_request(result):
+    shown = printed(deployed(result))
+
+    assert f" Endpoint  {URL}\n" in shown
+    assert summary.curl_line(URL, result) in shown.splitlines()
+
+
+def test_the_request_survives_the_shell_whatever_the_row_holds(result):
+    words = shlex.split(summary.curl_line(URL, result))
+
+    assert words[:3] == ["curl", "-s", URL]
+    assert json.loads(words[-1]) == {"instances": [ROW]}
+
+
+@pytest.mark.parametrize(
+    ("promoted", "forced", "words"),
+    [(True, False, "promoted (1"), (True, True, "promoted by force (1"), (False, False, "not promoted (1")],
+)
+def test_the_verdict_in_words(result, promoted, forced, words):
+    path = result.folder / "verdict"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "promoted": promoted, "forced": forced}))
+
+    assert summary.verdict_line(result).startswith(words)
+
+
+def test_paths_are_shown_as_short_as_they_can_be_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert summary.shown_path(tmp_path / "build" / "index.html") == "build/index.html"
+    assert summary.shown_path(Path("/x")) == "/x"
+
+
+def test_artifacts_that_are_not_there_are_none(result):
+    assert result.artifact("gate", "page") is None
+    assert result.artifact("nothing", "page") is None
+    assert result.json("train", "model", "absent.json") is None
+
+
+def test_failures_are_told_one_after_the_other(tmp_path):
+    failed = [record(tmp_path, "tune"), record(tmp_path, "profile")]
+    for one in failed:
+        one.cause = "Line one.\nLine two."
+
+    text = str(RunError(failed))
+
+    assert text == "\n".join(
+        f"{name} failed:\n  Line one.\n  Line two.\n  Details: {tmp_path / name}.log" for name in ("tune", "profile")
+    )
