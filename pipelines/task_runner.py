@@ -9,6 +9,7 @@ import builtins
 import contextlib
 import errno
 import functools
+import importlib
 import inspect
 import json
 import multiprocessing
@@ -20,7 +21,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -47,13 +48,13 @@ PRELOAD = [
     "matplotlib.figure",
     "jinja2",
     "minio",
-    "skl2onnx",
-    "onnxmltools",
-    "skops.io",
-    "evidently",
 ]
+# Libraries of one stage alone, which take long: a process loads them ahead and waits for its task.
+STANDBY = {
+    "train": ["skl2onnx", "onnxmltools", "onnxmltools.convert.lightgbm.operator_converters.LightGbm", "skops.io"],
+    "monitor": ["evidently"],
+}
 _ITERATIONS = 2  # of a loop, at most so many run at once under kfp.local
-_warm = threading.Event()
 _BRIEF = 1e-4  # seconds of a pause not worth noting: thousands of imports of what is there already
 _GRACE = 10.0  # seconds between asking a task to stop and ending it
 
@@ -116,7 +117,7 @@ class TaskRunner:
         self.records: list[TaskRecord] = []
         self._processes: set[Any] = set()
         self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may come while this thread holds it
         self._stopping = False
 
     @contextlib.contextmanager
@@ -207,22 +208,26 @@ class TaskRunner:
             self.records.append(record)
         return record
 
-    def _run(self, record: TaskRecord, code: str, arguments: list[str], environment: dict[str, str]) -> None:
+    def _worker(self, record: TaskRecord) -> "_Worker":
+        """A process for the task: one that waits for it, a new interpreter, or a fork of the warm server."""
         # The first task starts sooner on its own, beside the server that is still loading; the next ones await it.
-        first = record is self.records[0] and not _warm.is_set()
-        context: Any = multiprocessing.get_context("spawn" if first else "forkserver")
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=execute_task, args=(code, arguments, environment, record.log, sender))
+        if record is self.records[0] and not _is_warm():
+            return _Worker(context="spawn")
+        for thread in _warming:
+            thread.join()
+        return _standby.pop(record.label, None) or _Worker()
+
+    def _run(self, record: TaskRecord, code: str, arguments: list[str], environment: dict[str, str]) -> None:
+        worker = self._worker(record)
         with self._lock:
             if self._stopping:
                 record.cause = "stopped before it began"
                 return
             self.listener.started(record)
             record.started = time.monotonic()
-            process.start()
+            process = worker.begin(code, arguments, environment, record.log)
             self._processes.add(process)
-        sender.close()
-        outcome = _receive(receiver)
+        outcome = _receive(worker.outcome)
         process.join()
         with self._lock:
             self._processes.discard(process)
@@ -234,6 +239,53 @@ class TaskRunner:
         self.listener.ended(record)
 
 
+class _Worker:
+    """A process for one task, told by a pipe what to do.
+
+    Args:
+        modules: What it imports before it listens.
+        context: `spawn` for a new interpreter, `forkserver` for a fork of the warm server.
+    """
+
+    def __init__(self, modules: Sequence[str] = (), *, context: str = "forkserver") -> None:
+        kind: Any = multiprocessing.get_context(context)
+        told, self._task = kind.Pipe(duplex=False)
+        self.outcome, answer = kind.Pipe(duplex=False)
+        # A daemon: one that is never needed ends with this process.
+        self.process = kind.Process(target=_execute_when_told, args=(list(modules), told, answer), daemon=True)
+        self._theirs = (told, answer)
+
+    def start(self) -> None:
+        """Start the process, so that it can import ahead."""
+        self.process.start()
+        for connection in self._theirs:
+            connection.close()
+
+    def begin(self, code: str, arguments: list[str], environment: dict[str, str], log: Path) -> Any:
+        """Hand it its task, starting it if need be."""
+        if self.process.pid is None:
+            self.start()
+        self._task.send((code, arguments, environment, log))
+        return self.process
+
+
+def _execute_when_told(modules: list[str], told: Connection, sender: Connection) -> None:
+    """Body of a worker: import ahead, then wait for a task; without one it ends quietly with its parent."""
+    os.setpgrp()
+    for module in modules:
+        with contextlib.suppress(ImportError):  # the task itself will say what is missing
+            importlib.import_module(module)
+    try:
+        code, arguments, environment, log = told.recv()
+    except EOFError:
+        return
+    execute_task(code, arguments, environment, log, sender)
+
+
+_standby: dict[str, _Worker] = {}
+_warming: list[threading.Thread] = []
+
+
 def warm_up() -> None:
     """Start the server that tasks are forked from; it loads the libraries while this process goes on."""
     # OpenMP reads this when it is loaded: tasks share the cores, so waiting threads must not burn them.
@@ -242,18 +294,20 @@ def warm_up() -> None:
     context.set_forkserver_preload(PRELOAD)
     with _no_output():
         forkserver.ensure_running()
-    threading.Thread(target=_await_server, daemon=True).start()
+    _warming.append(threading.Thread(target=_start_standby, daemon=True))
+    _warming[-1].start()
 
 
-def _await_server() -> None:
-    process = multiprocessing.get_context("forkserver").Process(target=_nothing)
-    process.start()  # returns when the libraries are loaded
-    process.join()
-    _warm.set()
+def _start_standby() -> None:
+    """Start the workers that import ahead; the first start returns when the server has loaded its libraries."""
+    for stage, modules in STANDBY.items():
+        worker = _Worker(modules)
+        worker.start()
+        _standby[stage] = worker
 
 
-def _nothing() -> None:
-    """What a process does that only shows that there can be one."""
+def _is_warm() -> bool:
+    return not any(thread.is_alive() for thread in _warming)
 
 
 @contextlib.contextmanager
@@ -284,7 +338,6 @@ def execute_task(code: str, arguments: list[str], environment: dict[str, str], l
         log: File for standard output and error.
         sender: Takes one dictionary: `work` as in `TaskRecord`, and `cause` when the task failed.
     """
-    os.setpgrp()
     _keep_descriptors_to_this_process()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.clear()
