@@ -115,17 +115,15 @@ def _output_of_kfp(log: Path) -> Iterator[None]:
     """Write to a file what kfp prints and logs, and put back what it replaces, which its threads leave in disorder."""
     root, original_print = logging.getLogger(), builtins.print
     handlers, level = root.handlers[:], root.level
-    with (
-        log.open("w", encoding="utf-8") as file,
-        contextlib.redirect_stdout(file),
-        contextlib.redirect_stderr(file),
-    ):
+    file = log.open("w", encoding="utf-8", buffering=1)
+    with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         try:
             yield
         finally:
             builtins.print = original_print
             root.handlers[:] = handlers
             root.setLevel(level)
+    file.close()  # after an error it stays open: threads of kfp that are still ending may write to it
 
 
 def _write_timings(path: Path, records: list[TaskRecord]) -> None:

@@ -5,6 +5,7 @@ of most stages. `TaskRunner` takes the place of the one function of kfp that sta
 KFP's own executor with the arguments KFP made, so that a task sees exactly what it would see on a cluster.
 """
 
+import atexit
 import builtins
 import contextlib
 import errno
@@ -225,9 +226,10 @@ class TaskRunner:
                 return
             self.listener.started(record)
             record.started = time.monotonic()
-            process = worker.begin(code, arguments, environment, record.log)
-            self._processes.add(process)
-        outcome = _receive(worker.outcome)
+            worker.start()
+            self._processes.add(worker.process)
+        outcome = worker.run(code, arguments, environment, record.log)
+        process = worker.process
         process.join()
         with self._lock:
             self._processes.discard(process)
@@ -256,17 +258,21 @@ class _Worker:
         self._theirs = (told, answer)
 
     def start(self) -> None:
-        """Start the process, so that it can import ahead."""
+        """Start the process, unless it runs and imports ahead already."""
+        if self.process.pid is not None:
+            return
         self.process.start()
         for connection in self._theirs:
             connection.close()
 
-    def begin(self, code: str, arguments: list[str], environment: dict[str, str], log: Path) -> Any:
-        """Hand it its task, starting it if need be."""
-        if self.process.pid is None:
-            self.start()
-        self._task.send((code, arguments, environment, log))
-        return self.process
+    def run(self, code: str, arguments: list[str], environment: dict[str, str], log: Path) -> dict[str, Any]:
+        """Hand it its task and wait for what came of it; nothing when it died meanwhile."""
+        try:
+            self._task.send((code, arguments, environment, log))
+            outcome: dict[str, Any] = self.outcome.recv()
+        except (EOFError, OSError):
+            return {}
+        return outcome
 
 
 def _execute_when_told(modules: list[str], told: Connection, sender: Connection) -> None:
@@ -294,16 +300,26 @@ def warm_up() -> None:
     context.set_forkserver_preload(PRELOAD)
     with _no_output():
         forkserver.ensure_running()
+    atexit.register(_end_server)
     _warming.append(threading.Thread(target=_start_standby, daemon=True))
     _warming[-1].start()
 
 
 def _start_standby() -> None:
     """Start the workers that import ahead; the first start returns when the server has loaded its libraries."""
-    for stage, modules in STANDBY.items():
-        worker = _Worker(modules)
-        worker.start()
-        _standby[stage] = worker
+    with contextlib.suppress(EOFError, OSError):  # the command ended meanwhile, and the server with it
+        for stage, modules in STANDBY.items():
+            worker = _Worker(modules)
+            worker.start()
+            _standby[stage] = worker
+
+
+def _end_server() -> None:
+    """End the server at once: left to itself it would first load what it has begun to."""
+    pid: int | None = getattr(forkserver._forkserver, "_forkserver_pid", None)
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _is_warm() -> bool:
@@ -471,15 +487,6 @@ def _redirect_output(log: Path) -> None:
     sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
     warnings.simplefilter("default")
-
-
-def _receive(receiver: Connection) -> dict[str, Any]:
-    with receiver:
-        try:
-            outcome: dict[str, Any] = receiver.recv()
-        except EOFError:  # the process died before it could say why
-            return {}
-        return outcome
 
 
 def _last_message(log: Path) -> str:
