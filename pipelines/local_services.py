@@ -16,7 +16,8 @@ def stop_all(root: Path) -> list[str]:
         What was stopped, in words.
     """
     serving = root / "build" / "local" / "serving"
-    names = sorted(path.parent.name for path in serving.glob("*/server.json"))
+    # A first deployment that was killed left a candidate but no server.
+    names = sorted(folder.name for folder in serving.glob("*/"))
     stopped = [f"the endpoint of {name}" for name in names if LocalEndpoint(serving, name).stop()]
     if LocalStore(root).stop():
         stopped.append("the object store")

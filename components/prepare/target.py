@@ -10,7 +10,8 @@ from components.prepare.repair import MARKS
 from components.prepare.split import PLACED
 from components.shared.config import ProblemConfig
 from components.shared.errors import DataError
-from components.shared.frames import PARTS, label_text
+from components.shared.frames import PARTS
+from components.shared.scoring import label_name
 from components.shared.tables import fetch, fetch_row
 
 MOST_CLASSES = 1_000
@@ -128,7 +129,7 @@ def check_parts(
             raise _single_class(problem, part, next(iter(counts[part])))
     if unseen:
         raise _unseen(problem, unseen, counts)
-    ordered = {part: {label_text(label): counts[part].get(label, 0) for label in classes} for part in PARTS}
+    ordered = {part: {label_name(label): counts[part].get(label, 0) for label in classes} for part in PARTS}
     missing = {part: [label for label in classes if label not in counts[part]] for part in PARTS[1:]}
     warnings = [f"The {part} part has no row of {_list(labels)}." for part, labels in missing.items() if labels]
     return ordered, warnings

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from components.shared.errors import DataError
 from components.shared.schema import FeatureKind, Schema
-from components.shared.scoring import MISSING_TIME, Inputs
+from components.shared.scoring import MISSING_TIME, Inputs, label_name
 
 PARTS = ("train", "validation", "test")
 
@@ -75,17 +75,12 @@ def labels(table: pa.Table, schema: Schema) -> NDArray[Any]:
     if schema.task == "regression":
         return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
     codes = pc.index_in(
-        column.cast(pa.string()), pa.array([label_text(label) for label in schema.classes], pa.string())
+        column.cast(pa.string()), pa.array([label_name(label) for label in schema.classes], pa.string())
     )
     if codes.null_count:
         unknown = column.filter(pc.is_null(codes)).unique().to_pylist()[:5]
         raise DataError(f"The target {schema.target!r} holds {unknown}, none of the classes {schema.classes}.")
     return np.asarray(codes.to_numpy(), dtype=np.int64)
-
-
-def label_text(label: bool | int | str) -> str:
-    """A class label as Arrow spells it when cast to text."""
-    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def check_learnable(part: Part, schema: Schema) -> None:

@@ -116,7 +116,7 @@ def choose_classes(probabilities: NDArray[Any], *, threshold: float = 0.5) -> ND
 
 
 def label_name(label: bool | int | str) -> str:
-    """A class label as a JSON key."""
+    """A class label as a JSON key, which is how Arrow spells it when cast to text, too."""
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
