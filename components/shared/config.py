@@ -405,6 +405,30 @@ class GateConfig(Section):
     )
 
 
+class InferenceLogConfig(Section):
+    """What the endpoint keeps of its requests and answers, in the object store."""
+
+    enabled: bool = Field(default=True, description="Whether requests are logged at all.")
+    sample: Share = Field(default=1.0, description="Share of requests that are logged; all rows of one or none.")
+    leave_out: list[str] = Field(
+        default=[],
+        description="Columns that are never logged, such as personal data: features, keys or the time column.",
+    )
+    flush_seconds: float = Field(
+        default=5,
+        ge=0.1,
+        le=3600,
+        description="Longest time, in seconds, before a row is in the store; a crash loses it.",
+    )
+    flush_rows: int = Field(default=50_000, ge=1, description="Rows after which a file is written earlier.")
+    memory_megabytes: float = Field(
+        default=64,
+        gt=0,
+        description="Most memory, in MB (10^6 bytes), for rows that wait for the store; "
+        "what comes beyond is dropped and counted.",
+    )
+
+
 class ServingConfig(Section):
     """The endpoint."""
 
@@ -417,6 +441,21 @@ class ServingConfig(Section):
     start_seconds: float = Field(
         default=60, gt=0, description="How long a new version may take to become ready, in seconds."
     )
+    extra_columns: Literal["ignore", "refuse"] = Field(
+        default="ignore",
+        description="What to do with columns the model does not know; keys and the time column are always accepted.",
+    )
+    body_megabytes: float = Field(
+        default=16, gt=0, description="Largest body of a request, in MB (10^6 bytes), after decompression too."
+    )
+    rows: int = Field(default=10_000, ge=1, description="Most rows of a request.")
+    queue: int = Field(
+        default=64, ge=1, description="Large requests that may wait or be worked on; more are told to come back (503)."
+    )
+    request_seconds: float = Field(
+        default=30, gt=0, description="Longest time, in seconds, for a request to arrive, and to be answered."
+    )
+    log: InferenceLogConfig = Field(default=InferenceLogConfig(), description="The inference log.")
 
 
 class ColumnDrift(Section):
