@@ -22,11 +22,13 @@ class DriftReport:
     Attributes:
         findings: What the comparison found.
         current: The newest window, in words.
+        unwatched: Columns that the inference log does not tell.
         prefix: Where page and JSON are kept in the object store.
     """
 
     findings: DriftFindings
     current: str
+    unwatched: tuple[str, ...]
     prefix: str
 
     @property
@@ -35,8 +37,9 @@ class DriftReport:
         found = self.findings
         names = found.drifted_columns
         drifted = f": {', '.join(names[:4])}{', …' if len(names) > 4 else ''}" if names else ""
+        without = f", {len(self.unwatched)} columns not logged" if self.unwatched else ""
         verdict = "drift" if found.drifted else "no drift"
-        return f"{verdict}, {len(names)} of {found.measured} columns drifted{drifted}; {self.current}"
+        return f"{verdict}, {len(names)} of {found.measured} columns drifted{drifted}; {self.current}{without}"
 
 
 def report_drift(
@@ -75,11 +78,19 @@ def report_drift(
         reference = reference_window(package, settings, scorer=scorer)
     current = newest_window(store, name, settings, splits=splits, scorer=scorer)
     numeric = numeric_columns(scorer.schema)
-    findings = compare(reference.frame, current.frame, settings, numeric=numeric, page=evidently)
+    watched = reference.frame[list(current.frame)]
+    findings = compare(watched, current.frame, _of(settings, current), numeric=numeric, page=evidently)
     _write_json(drift, findings, name=name, version=version, reference=reference, current=current)
     subtitle = f"Version {version} · {_now():%Y-%m-%d %H:%M} UTC"
     drift_page(findings, title=f"Drift of {name}", subtitle=subtitle, reference=reference, current=current).write(page)
-    return DriftReport(findings, current.origin, _keep(store, name, drift=drift, page=page, evidently=evidently))
+    prefix = _keep(store, name, drift=drift, page=page, evidently=evidently)
+    return DriftReport(findings, current.origin, current.unwatched, prefix)
+
+
+def _of(settings: MonitoringConfig, window: Window) -> MonitoringConfig:
+    """The settings without those for columns that the window cannot tell."""
+    columns = {name: drift for name, drift in settings.columns.items() if name not in window.unwatched}
+    return settings.model_copy(update={"columns": columns})
 
 
 def _write_json(
@@ -89,7 +100,12 @@ def _write_json(
         "name": name,
         "version": version,
         "reference": {"origin": reference.origin, "rows": len(reference.frame)},
-        "current": {"origin": current.origin, "rows": len(current.frame), "skipped_files": current.skipped},
+        "current": {
+            "origin": current.origin,
+            "rows": len(current.frame),
+            "skipped_files": current.skipped,
+            "unwatched": current.unwatched,
+        },
         **findings.model_dump(),
     }
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

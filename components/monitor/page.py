@@ -68,6 +68,8 @@ def _facts(findings: DriftFindings, reference: Window, current: Window) -> dict[
     }
     if current.skipped:
         facts["Log files left out"] = f"{current.skipped}, with other columns or damaged"
+    if current.unwatched:
+        facts["Not watched"] = f"{', '.join(current.unwatched)}: the inference log does not tell them"
     return facts
 
 

@@ -1,7 +1,7 @@
 """The two windows of a drift report: what the model learned from, and the newest rows there are."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,18 @@ from numpy.typing import NDArray
 from components.shared.config import MonitoringConfig
 from components.shared.errors import DataError
 from components.shared.frames import features, inputs, part_path
+from components.shared.inference_rows import (
+    MODEL_VERSION,
+    PREDICTION,
+    left_out,
+    log_prefix,
+    logged_name,
+    probability_names,
+)
 from components.shared.model_package import REFERENCE
 from components.shared.schema import Schema
 from components.shared.scoring import Scorer, choose_classes, label_name
 from components.shared.store import ObjectInfo, Store
-
-PREDICTION = "prediction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +38,22 @@ class Window:
         frame: One column a watched feature (numbers float32, categories text; missing: NaN or None), and one for the
             prediction.
         skipped: Files of the inference log that were left out: of a version with other columns, or damaged.
+        unwatched: Columns that the inference log does not tell, so that the frame lacks them.
     """
 
     origin: str
     frame: pd.DataFrame
     skipped: int = 0
+    unwatched: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Logged:
+    """Rows of a file of the inference log: the model's input columns it has, and the prediction if it tells it."""
+
+    rows: int
+    inputs: pd.DataFrame
+    prediction: NDArray[Any] | None
 
 
 def newest_window(store: Store, name: str, settings: MonitoringConfig, *, splits: Path, scorer: Scorer) -> Window:
@@ -46,9 +63,13 @@ def newest_window(store: Store, name: str, settings: MonitoringConfig, *, splits
         DataError: The test part is empty or lacks a column.
         StoreError: The object store cannot be reached.
     """
-    logged, skipped = _logged(store, name, scorer.schema, rows=settings.rows)
-    if len(logged) >= settings.minimum_rows:
-        return Window(f"the last {len(logged):,} rows the endpoint was asked", watched(logged, scorer), skipped)
+    logged, skipped = _logged(store, name, scorer, rows=settings.rows)
+    count = sum(part.rows for part in logged)
+    if count >= settings.minimum_rows:
+        frame = _watched_of_log(logged, scorer)
+        unwatched = tuple(column for column in _watched_columns(scorer.schema) if column not in frame)
+        if len(frame.columns):
+            return Window(f"the last {count:,} rows the endpoint was asked", frame, skipped, unwatched)
     table = pq.read_table(part_path(splits, "test"), columns=scorer.schema.columns)
     newest = table.slice(max(0, table.num_rows - settings.rows))
     if not newest.num_rows:
@@ -82,15 +103,8 @@ def watched(frame: pd.DataFrame, scorer: Scorer) -> pd.DataFrame:
         scorer: The model.
     """
     schema = scorer.schema
-    columns: dict[str, NDArray[Any]] = {}
-    for feature in schema.numbers:
-        numbers = frame[feature.name].to_numpy()
-        columns[feature.name] = np.where(np.isfinite(numbers), numbers, np.float32(np.nan))
-    for feature in schema.categories:
-        texts = frame[feature.name].to_numpy()
-        columns[feature.name] = np.where(texts == "", np.array(None, dtype=object), texts)
-    columns[prediction_column(schema)] = _prediction(scorer.score(inputs(frame, schema)), schema)
-    return pd.DataFrame(columns, copy=False)
+    prediction = _prediction(scorer.score(inputs(frame, schema)), schema)
+    return pd.DataFrame(_watched_features(frame, schema) | {prediction_column(schema): prediction}, copy=False)
 
 
 def numeric_columns(schema: Schema) -> frozenset[str]:
@@ -107,6 +121,51 @@ def prediction_column(schema: Schema) -> str:
     return name
 
 
+def _watched_columns(schema: Schema) -> list[str]:
+    return [feature.name for feature in (*schema.numbers, *schema.categories)] + [prediction_column(schema)]
+
+
+def _watched_features(frame: pd.DataFrame, schema: Schema) -> dict[str, NDArray[Any]]:
+    columns: dict[str, NDArray[Any]] = {}
+    for feature in schema.numbers:
+        numbers = frame[feature.name].to_numpy()
+        columns[feature.name] = np.where(np.isfinite(numbers), numbers, np.float32(np.nan))
+    for feature in schema.categories:
+        texts = frame[feature.name].to_numpy()
+        columns[feature.name] = np.where(texts == "", np.array(None, dtype=object), texts)
+    return columns
+
+
+def _watched_of_log(logged: list[_Logged], scorer: Scorer) -> pd.DataFrame:
+    """What is compared of logged rows: features that all files have; unless these are all, the logged prediction."""
+    frame = pd.concat([part.inputs for part in logged], ignore_index=True, join="inner")
+    if list(frame) == scorer.schema.columns:
+        return watched(frame, scorer)
+    columns = _watched_features(frame, _with_features(scorer.schema, frame.columns))
+    predictions = [part.prediction for part in logged if part.prediction is not None]
+    if len(predictions) == len(logged):
+        columns[prediction_column(scorer.schema)] = np.concatenate(predictions)
+    return pd.DataFrame(columns, copy=False)
+
+
+def _logged_prediction(table: pa.Table, scorer: Scorer) -> NDArray[Any] | None:
+    """What the log says that this version predicted; None when it does not, or also tells of another version."""
+    name, version = _answer_columns(scorer.schema)
+    if not {name, version} <= set(table.column_names) or table[version].unique().to_pylist() != [scorer.version]:
+        return None
+    return np.asarray(table[name].to_numpy(), dtype=object if scorer.schema.task == "multiclass" else np.float32)
+
+
+def _answer_columns(schema: Schema) -> tuple[str, str]:
+    """The logged columns of what is watched of a prediction, and of the version that made it."""
+    answer = probability_names(schema)[1] if schema.task == "binary" else logged_name(PREDICTION, schema)
+    return answer, logged_name(MODEL_VERSION, schema)
+
+
+def _with_features(schema: Schema, names: Collection[str]) -> Schema:
+    return schema.model_copy(update={"features": [feature for feature in schema.features if feature.name in names]})
+
+
 def _prediction(scores: NDArray[np.float32], schema: Schema) -> NDArray[Any]:
     if schema.task == "regression":
         return scores
@@ -116,28 +175,45 @@ def _prediction(scores: NDArray[np.float32], schema: Schema) -> NDArray[Any]:
     return names[choose_classes(scores)]
 
 
-def _logged(store: Store, name: str, schema: Schema, *, rows: int) -> tuple[pd.DataFrame, int]:
-    """The newest rows of the inference log that have all the model's columns, and how many files had not."""
-    frames: list[pd.DataFrame] = []
+def _logged(store: Store, name: str, scorer: Scorer, *, rows: int) -> tuple[list[_Logged], int]:
+    """The newest rows of the inference log, oldest first, and how many files lack columns of the model or are damaged.
+
+    What the configuration left out of a file does not count as lacking.
+    """
+    found: list[_Logged] = []
     missing, skipped = rows, 0
     with tempfile.TemporaryDirectory(prefix="fullcircle-log-") as folder:
         for item in _newest_first(store, name):
             path = Path(folder, "rows.parquet")
             store.get_file(item.key, path)
             try:
-                # ParquetFile: its folder's name would be taken for a column's value otherwise.
-                frame = features(pq.ParquetFile(path).read(columns=schema.columns), schema)
-            except (DataError, pa.ArrowException, OSError):
+                found.append(_read(path, scorer, newest=missing))
+            except (DataError, pa.ArrowException, OSError, ValueError):
                 skipped += 1
                 continue
-            frames.append(frame.tail(missing))
-            missing -= len(frames[-1])
+            missing -= found[-1].rows
             if missing <= 0:
                 break
-    return pd.concat(frames[::-1], ignore_index=True) if frames else pd.DataFrame(), skipped
+    return found[::-1], skipped
+
+
+def _read(path: Path, scorer: Scorer, *, newest: int) -> _Logged:
+    """The newest rows of a file.
+
+    Raises:
+        DataError: A column is missing that was not left out on purpose, or cannot be converted.
+    """
+    # ParquetFile: its folder's name would be taken for a column's value otherwise.
+    with pq.ParquetFile(path) as file:
+        present = set(file.schema_arrow.names)
+        missing = left_out(file.schema_arrow) - present
+        known = _with_features(scorer.schema, set(scorer.schema.columns) - missing)
+        table = file.read(columns=[*known.columns, *present.intersection(_answer_columns(scorer.schema))])
+    table = table.slice(max(0, table.num_rows - newest))
+    return _Logged(table.num_rows, features(table, known), _logged_prediction(table, scorer))
 
 
 def _newest_first(store: Store, name: str) -> Iterator[ObjectInfo]:
     """Files of the inference log; their keys sort by date and hour."""
-    files = [item for item in store.list(f"inference/{name}/") if item.key.endswith(".parquet")]
+    files = [item for item in store.list(log_prefix(name)) if item.key.endswith(".parquet")]
     return iter(sorted(files, key=lambda item: item.key, reverse=True))

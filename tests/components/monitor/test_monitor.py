@@ -16,10 +16,11 @@ from components.monitor.monitor import DriftReport, report_drift
 from components.shared.config import MonitoringConfig, Task
 from components.shared.errors import DataError, PackageError, StoreError
 from components.shared.frames import PARTS, part_path
+from components.shared.inference_rows import log_schema
 from components.shared.model_package import MANIFEST, verify, version_prefix
 from components.shared.schema import Schema
 from components.shared.store import Store
-from tests.helpers import make_manifest, make_package, make_splits, make_table
+from tests.helpers import make_manifest, make_package, make_schema, make_splits, make_table
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,12 @@ def test_a_report_of_each_task(store, publish, packages, splits, tmp_path, task)
     content = json.loads((tmp_path / "drift.json").read_bytes())
     assert (content["name"], content["version"]) == ("demo", version)
     assert content["reference"] == {"origin": "100 rows the model learned from", "rows": 100}
-    assert content["current"] == {"origin": "the newest 200 rows of the test part", "rows": 200, "skipped_files": 0}
+    assert content["current"] == {
+        "origin": "the newest 200 rows of the test part",
+        "rows": 200,
+        "skipped_files": 0,
+        "unwatched": [],
+    }
     assert {column["column"] for column in content["columns"]} == {"amount", "visits", "member", "colour", "prediction"}
     assert not content["drifted"]
     assert done.message.startswith(f"no drift, {len(done.findings.drifted_columns)} of 5 columns drifted")
@@ -98,6 +104,26 @@ def test_what_the_endpoint_was_asked_is_compared_once_there_is_enough(store, pub
     page = (tmp_path / "drift.html").read_text(encoding="utf-8")
     assert "drifted, nulls changed" in page
     assert "1, with other columns or damaged" in page
+
+
+def test_a_column_that_is_never_logged_is_not_watched(store, publish, packages, splits, tmp_path):
+    version = publish(packages())
+    asked = make_table(rows=150, seed=3).drop_columns(["target", "colour"])
+    left_out = log_schema(make_schema(), ["colour"])
+    buffer = io.BytesIO()
+    pq.write_table(asked.replace_schema_metadata(left_out.metadata), buffer)
+    store.put_bytes("inference/demo/date=2024-03-01/hour=05/a.parquet", buffer.getvalue())
+    own = {"colour": {"method": "psi", "threshold": 0.1}, "amount": {"method": "ks", "threshold": 1e-9}}
+    done = report(store, version, splits("binary"), tmp_path, columns=own)
+    assert done.message.endswith("the last 150 rows the endpoint was asked, 2 columns not logged")
+    content = json.loads((tmp_path / "drift.json").read_bytes())
+    assert content["current"]["unwatched"] == ["colour", "prediction"]
+    assert {column["column"]: column["method"] for column in content["columns"]} == {
+        "amount": "ks",
+        "visits": "wasserstein",
+        "member": "wasserstein",
+    }
+    assert "colour, prediction: the inference log does not tell them" in (tmp_path / "drift.html").read_text("utf-8")
 
 
 def test_a_column_without_values_is_on_the_page(store, publish, packages, splits, tmp_path):

@@ -1,6 +1,7 @@
 import io
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.monitor.windows import newest_window, numeric_columns, prediction_column, reference_window
-from components.shared.config import MonitoringConfig, Task
+from components.shared.config import InferenceLogConfig, MonitoringConfig, Task
 from components.shared.errors import DataError
+from components.shared.inference_rows import log_schema
 from components.shared.model_package import REFERENCE
 from components.shared.schema import Feature, Schema
 from components.shared.scoring import Scorer
 from components.shared.store import Store
+from images.predictor.inference_log import InferenceLog
 from tests.helpers import make_schema, make_splits, make_table
 
 SETTINGS = MonitoringConfig(rows=150, minimum_rows=100)
@@ -120,6 +123,113 @@ def test_an_empty_test_part_is_told(store, splits, scorer, tmp_path):
     pq.write_table(pq.read_table(folder / "test.parquet").slice(0, 0), folder / "test.parquet")
     with pytest.raises(DataError, match=r"test\.parquet has no rows: there is nothing to compare"):
         newest_window(store, "demo", SETTINGS, splits=folder, scorer=scorer)
+
+
+# Columns that the log leaves out
+
+
+def answered(scorer: Scorer, table: pa.Table, *leave_out: str, version: str = "v1") -> pa.Table:
+    """Rows as the endpoint logs them; version 0 answers something else."""
+    schema = scorer.schema
+    table = table.slice(0).append_column("id", pa.array(["a"] * len(table)))
+    count = len(table)
+    columns: dict[str, Any] = {
+        "request_id": ["r"] * count,
+        "request_row": range(count),
+        "received": [datetime(2024, 3, 1, tzinfo=UTC)] * count,
+        "model_version": [version] * count,
+        "prediction": [{"binary": "true", "multiclass": "näh", "regression": 7.5}[schema.task]] * count,
+        "probability_false": [0.125] * count,
+        "probability_true": [0.875] * count,
+    }
+    arrow = log_schema(schema, leave_out)
+    arrays = []
+    for field in arrow:
+        values = columns.get(field.name)
+        if values is None:
+            values = [0.5] * count if field.name.startswith("probability_") else table[field.name].to_pylist()
+        arrays.append(pa.array(values, field.type))
+    return pa.Table.from_arrays(arrays, schema=arrow)
+
+
+@pytest.mark.parametrize(
+    ("task", "prediction"),
+    [("binary", 0.875), ("multiclass", "näh"), ("regression", 7.5)],
+    ids=str,
+)
+def test_without_a_left_out_column_the_logged_prediction_is_watched(store, splits, packages, task: Task, prediction):
+    scorer = Scorer.load(packages(task), version="v1")
+    rows = asked(100, amount=1.0).drop_columns(["request_id"])
+    log(store, answered(scorer, rows, "colour", "amount", "id"))
+    window = newest_window(store, "demo", SETTINGS, splits=splits, scorer=scorer)
+    assert window.origin == "the last 100 rows the endpoint was asked"
+    assert list(window.frame) == ["visits", "member", "prediction"]
+    assert window.frame["prediction"].tolist() == [prediction] * 100
+    assert window.frame["visits"].tolist() == rows["visits"].to_pylist()
+    assert (window.unwatched, window.skipped) == (("amount", "colour"), 0)
+    reference = reference_window(packages(task), SETTINGS, scorer=scorer).frame
+    assert window.frame.dtypes.equals(reference[list(window.frame)].dtypes)
+
+
+def test_a_complete_log_is_scored_again(store, splits, scorer):
+    rows = asked(100, amount=1.0).drop_columns(["request_id"])
+    log(store, answered(scorer, rows, "id", version="other"))
+    window = newest_window(store, "demo", SETTINGS, splits=splits, scorer=scorer)
+    assert list(window.frame) == COLUMNS
+    assert window.frame["prediction"].nunique() > 10
+    assert window.unwatched == ()
+
+
+def test_files_that_leave_out_different_columns_are_watched_in_what_they_share(store, splits, scorer):
+    rows = asked(60, amount=1.0).drop_columns(["request_id"])
+    log(store, answered(scorer, rows), hour=1)
+    log(store, answered(scorer, rows, "opened at", "colour"), hour=2)
+    log(store, answered(scorer, rows, "amount"), hour=3)
+    window = newest_window(store, "demo", SETTINGS, splits=splits, scorer=scorer)
+    assert list(window.frame) == ["visits", "member", "prediction"]
+    assert len(window.frame) == 150
+    assert window.unwatched == ("amount", "colour")
+
+
+@pytest.mark.parametrize("change", ["another version", "no prediction"])
+def test_a_prediction_that_the_log_does_not_tell_is_not_watched(store, splits, scorer, change):
+    rows = asked(60, amount=1.0).drop_columns(["request_id"])
+    log(store, answered(scorer, rows, "colour"), hour=1)
+    other = answered(scorer, rows, "colour", version="v0" if change == "another version" else "v1")
+    log(store, other.drop_columns(["probability_true"]) if change == "no prediction" else other, hour=2)
+    window = newest_window(store, "demo", SETTINGS, splits=splits, scorer=scorer)
+    assert list(window.frame) == ["amount", "visits", "member"]
+    assert window.unwatched == ("colour", "prediction")
+
+
+def test_a_log_without_any_feature_still_tells_predictions(store, splits, scorer):
+    rows = asked(100).drop_columns(["request_id"])
+    names = scorer.schema.columns
+    log(store, answered(scorer, rows, *names), hour=2)
+    window = newest_window(store, "demo", SETTINGS, splits=splits, scorer=scorer)
+    assert window.frame.to_dict("list") == {"prediction": [0.875] * 100}
+    log(store, answered(scorer, rows, *names, version="v0"), hour=2)
+    window = newest_window(store, "demo", SETTINGS, splits=splits, scorer=scorer)
+    assert "test part" in window.origin
+    assert list(window.frame) == COLUMNS
+
+
+@pytest.mark.parametrize("leave_out", [[], ["colour", "id"]])
+def test_what_the_endpoint_writes_is_read(store, splits, scorer, leave_out):
+    table = answered(scorer, asked(120, amount=3.0).drop_columns(["request_id"]), *leave_out)
+    counted: dict[str, int] = {}
+    writer = InferenceLog(
+        "demo", InferenceLogConfig(leave_out=leave_out), connect=lambda: store, count=counted.__setitem__
+    )
+    writer.start()
+    writer.add(table.to_batches()[0], datetime.now(UTC))
+    writer.close(10)
+    assert counted == {"written": 120}
+    window = newest_window(store, "demo", SETTINGS, splits=splits, scorer=scorer)
+    assert window.origin == "the last 120 rows the endpoint was asked"
+    assert window.skipped == 0
+    assert window.unwatched == (("colour",) if leave_out else ())
+    assert window.frame["amount"].tolist() == [3.0] * 120
 
 
 # The reference window
