@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -14,15 +15,15 @@ from pydantic import BaseModel, ConfigDict
 
 from components.deploy.replay import replay_golden, wait_until_ready
 from components.shared.config import ServingConfig
-from components.shared.errors import DeployError, FullcircleError
+from components.shared.errors import DeployError
 from components.shared.model_package import read_golden
 from components.shared.processes import ProcessId, end, free_port, log_tail, port_is_free, spawn, write_private
 
 HOST = "127.0.0.1"
 
 _PROJECT = Path(__file__).resolve().parents[2]
-# The server needs no keys of the object store, and is no KFP task.
-_NOT_FOR_THE_SERVER = ("AWS_", "_KFP_")
+_NOT_FOR_THE_SERVER = ("_KFP_",)  # it is no KFP task
+_POLL_SECONDS = 0.02
 
 
 class Deployed(BaseModel):
@@ -47,14 +48,27 @@ class Deployed(BaseModel):
 
 
 class ServerState(BaseModel):
-    """A state file: which process serves what, where."""
+    """A state file: which process serves what, where.
+
+    Attributes:
+        name: Name of the model.
+        version: The version it serves.
+        port: Where it answers, or is going to once it is proven.
+        standby: Where it answers until then; 0 when it answers at `port` from the start.
+        wanted_port: The port that was asked for.
+        settings: What it was told besides; a server that was told otherwise is replaced.
+        pid: The process.
+        created: When it was created, in seconds since 1970.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     version: str
     port: int
+    standby: int = 0
     wanted_port: int
+    settings: str = ""
     pid: int
     created: float
 
@@ -65,7 +79,7 @@ class ServerState(BaseModel):
     @property
     def url(self) -> str:
         """Where its predictions are asked for."""
-        return prediction_url(self.port, self.name)
+        return prediction_url(self.standby or self.port, self.name)
 
 
 def prediction_url(port: int, name: str) -> str:
@@ -132,7 +146,7 @@ class LocalEndpoint:
         """Serve a package at a stable port, proven by its golden requests; to be called within `locked`.
 
         A first version is started where it will serve. A later one is proven beside the one that serves, on another
-        port, and only then takes its place; should it fail there after all, the one before is started again.
+        port, and only then takes over the port; the one before finishes what it was asked and ends.
 
         Args:
             version: The version's id.
@@ -177,8 +191,9 @@ class LocalEndpoint:
 
     @staticmethod
     def _is_served(state: ServerState, version: str, package: Path, serving: ServingConfig) -> bool:
-        wanted = (version, serving.port)
-        return (state.version, state.wanted_port) == wanted and not replay_golden(state.url, package, version=version)
+        wanted = (version, serving.port, _settings(serving))
+        found = (state.version, state.wanted_port, state.settings)
+        return found == wanted and not replay_golden(state.url, package, version=version)
 
     def _first(self, version: str, package: Path, serving: ServingConfig) -> ServerState:
         state = self._start(version, package, self._port(serving), serving=serving, log=self.log)
@@ -191,29 +206,61 @@ class LocalEndpoint:
             state = self._first(version, package, serving)
             self._end(before)
             return state
-        candidate = self._start(version, package, self._spare_port(before), serving=serving, log=self.candidate_log)
+        candidate = self._start(
+            version, package, before.port, serving=serving, log=self.candidate_log, standby=self._spare_port(before)
+        )
         self._prove(candidate, package, serving, log=self.candidate_log)
-        self._end(candidate)
-        self._end(before)
+        state = candidate.model_copy(update={"standby": 0})
         try:
-            return self._first(version, package, serving)
-        except BaseException as error:  # an interrupted deployment leaves the one before serving, too
-            self._restore(before, serving, cause=error)
+            self._take_over(candidate, serving)
+            self._write(state)
+        except BaseException:  # an interrupted deployment leaves the one before serving
+            self._end(candidate)
+            self.candidate_file.unlink(missing_ok=True)
             raise
+        self._end(before)
+        self.candidate_log.replace(self.log)
+        return state
 
-    def _restore(self, before: ServerState, serving: ServingConfig, *, cause: BaseException) -> None:
+    @staticmethod
+    def _take_over(candidate: ServerState, serving: ServingConfig) -> None:
+        """Let a proven server answer at the port of the one before, beside it until that one ends: nobody is refused.
+
+        Raises:
+            DeployError: It does not.
+        """
+        process = candidate.process()
+        deadline = time.monotonic() + serving.start_seconds
         try:
-            earlier = serving.model_copy(update={"port": before.wanted_port})
-            self._first(before.version, self.versions / before.version, earlier)
-        except FullcircleError as error:
-            raise DeployError(
-                f"{cause}\nAnd version {before.version}, which served before, does not come up again: {error}"
-            ) from error
+            if process:
+                process.send_signal(signal.SIGUSR1)
+            while process and time.monotonic() < deadline:
+                if any(
+                    c.status == psutil.CONN_LISTEN and c.laddr.port == candidate.port
+                    for c in process.connections("tcp")
+                ):
+                    return
+                time.sleep(_POLL_SECONDS)
+        except psutil.NoSuchProcess:
+            pass
+        raise DeployError(
+            f"Version {candidate.version} of {candidate.name!r} was proven, but does not take over port "
+            f"{candidate.port}. Run again; the version before serves on."
+        )
 
-    def _start(self, version: str, package: Path, port: int, *, serving: ServingConfig, log: Path) -> ServerState:
+    def _start(
+        self, version: str, package: Path, port: int, *, serving: ServingConfig, log: Path, standby: int = 0
+    ) -> ServerState:
         # -P: what lies in the working folder is no part of the server.
         command = [sys.executable, "-P", "-m", "images.predictor"]
-        arguments = {"model_name": self.name, "model_dir": package, "http_host": HOST, "http_port": port}
+        arguments = {
+            "model_name": self.name,
+            "model_dir": package,
+            "http_host": HOST,
+            "http_port": port,
+            "standby_port": standby,
+            "settings": serving.model_dump_json(),
+        }
         command += [f"--{key}={value}" for key, value in arguments.items()]
         try:
             process = spawn(command, log, environment=_environment())
@@ -223,7 +270,9 @@ class LocalEndpoint:
             name=self.name,
             version=version,
             port=port,
+            standby=standby,
             wanted_port=serving.port,
+            settings=_settings(serving),
             pid=process.pid,
             created=process.created,
         )
@@ -307,8 +356,12 @@ class LocalEndpoint:
                 shutil.rmtree(package, ignore_errors=True)
 
 
+def _settings(serving: ServingConfig) -> str:
+    return f"{serving.model_dump_json()} {os.environ.get('AWS_ENDPOINT_URL', '')}"
+
+
 def _environment() -> dict[str, str]:
-    """The server's environment: this one's, without what is not for it, and with the project's code."""
+    """The server's environment: this one's, the store's keys included, and the project's code."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_FOR_THE_SERVER)}
     return {
         **environment,

@@ -1,32 +1,21 @@
 """Which features matter: permutation importance (Breiman, 2001) and SHAP values (Lundberg and Lee, 2017).
 
-Both ask the served ONNX graph, so that they speak of what is served, in the same unit for every family: probabilities
-or the target's own unit, not the log-odds inside a booster. The SHAP values are estimated as the `shap` library's
-permutation explainer does it, by permutations each walked forwards and backwards (Štrumbelj and Kononenko, 2014;
-Mitchell et al., 2022): along a walk one feature after another changes from a background row's value to the row's own,
-and the change of the prediction is that feature's. The changes of a walk add up to the difference of its two ends, so
-base and contributions add up to the prediction exactly, however few walks are made. Unlike there, each background row
-has permutations of its own, all rows walk at once through the graph, steps that change nothing are not scored, and
-nothing has to be compiled first, which costs the library more seconds than the estimate itself.
+Both ask the served ONNX graph; `components.shared.shapley` says how the SHAP values are estimated.
 """
 
 import heapq
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.shared import metrics
+from components.shared import metrics, shapley
 from components.shared.bootstrap import Sample, observed
 from components.shared.config import Metric
 from components.shared.evaluation import Contribution, Importance, Shap
 from components.shared.schema import Schema
-from components.shared.scored import CELLS, score_rows
-from components.shared.scoring import MISSING_TIME, Inputs, Scorer
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
+from components.shared.scoring import MISSING_TIME, Inputs, Scorer, score_rows
+from components.shared.shapley import Floats, Indices, ShapValues, background_rows, column, differ
 
 MOST_FEATURES = 50  # whose permutation importance is measured
 MOST_EXPLAINED = 30  # whose SHAP values are estimated
@@ -93,12 +82,12 @@ def _score_shuffled(
     scorer: Scorer, inputs: Inputs, feature: int, *, order: Indices, reference: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Predictions with one feature's values in another order; only rows whose value changes are scored again."""
-    values = _column(inputs, feature)
-    changed = np.flatnonzero(_differ(values, values[order]))
+    values = column(inputs, feature)
+    changed = np.flatnonzero(differ(values, values[order]))
     scores = reference.copy()
     if len(changed):
         some = inputs.rows(changed)
-        _column(some, feature)[:] = values[order][changed]
+        column(some, feature)[:] = values[order][changed]
         scores[changed] = score_rows(scorer, some)
     return scores
 
@@ -121,10 +110,10 @@ def screen(scorer: Scorer, inputs: Inputs, *, limit: int = MOST_FEATURES, seed: 
 
     def effect(group: Indices) -> float:
         for feature in group:
-            _column(shuffled, feature)[:] = _column(inputs, feature)[order]
+            column(shuffled, feature)[:] = column(inputs, feature)[order]
         moved = float(np.abs(scorer.score(shuffled) - reference).mean())
         for feature in group:
-            _column(shuffled, feature)[:] = _column(inputs, feature)
+            column(shuffled, feature)[:] = column(inputs, feature)
         return moved
 
     waiting = [(-effect(group), int(group[0]), group) for group in np.array_split(np.arange(count), limit)]
@@ -144,65 +133,21 @@ def _copy(inputs: Inputs) -> Inputs:
     return Inputs(inputs.numbers.copy(), inputs.categories.copy(), inputs.times.copy())
 
 
-def _column(inputs: Inputs, feature: int) -> NDArray[Any]:
-    """A view of one feature's column."""
-    for tensor in (inputs.numbers, inputs.categories, inputs.times):
-        if feature < tensor.shape[1]:
-            return tensor[:, feature]
-        feature -= tensor.shape[1]
-    raise IndexError(feature)
-
-
 # SHAP
 
 
-@dataclass(frozen=True, slots=True)
-class ShapValues:
-    """Contributions of features to predictions.
-
-    Attributes:
-        values: Shape (rows, features, outputs); outputs is 1 for binary and regression, else the number of classes.
-        base: Mean prediction with the background's values, shape (rows, outputs).
-        predictions: Shape (rows, outputs); base plus the sum of the values.
-        background: Number of background rows.
-    """
-
-    values: Floats
-    base: Floats
-    predictions: Floats
-    background: int
-
-
 def shap_values(scorer: Scorer, inputs: Inputs, *, features: Indices, seed: int = 0) -> ShapValues:
-    """Estimate SHAP values of rows.
+    """SHAP values of rows, which are the background's source too.
 
     Args:
         scorer: The served model.
-        inputs: The rows to explain, which are the background's source too.
-        features: Indices, in the order of `Schema.columns`, of the features to explain; the others
-            keep the row's own value.
+        inputs: The rows to explain.
+        features: Indices, in the order of `Schema.columns`, of the features to explain.
         seed: Seed of the permutations.
     """
-    predictions = _outputs(scorer, inputs)
-    background = _background_rows(predictions, _affordable(len(inputs), len(features), len(scorer.schema.features)))
-    generator = np.random.default_rng(seed)
-    values = np.zeros((len(inputs), len(features), predictions.shape[1]))
-    base = np.zeros_like(predictions)
-    for row in background:
-        permutations = generator.permuted(np.tile(np.arange(len(features)), (len(inputs), 1)), axis=1)
-        for order in (permutations, permutations[:, ::-1]):
-            steps = _walk(scorer, inputs, row, features=features, order=order)
-            base += steps[:, 0]
-            np.put_along_axis(added := np.empty_like(values), order[:, :, None], np.diff(steps, axis=1), axis=1)
-            values += added
-    walks = 2 * len(background)
-    return ShapValues(values / walks, base / walks, predictions, len(background))
-
-
-def _outputs(scorer: Scorer, inputs: Inputs) -> Floats:
-    """Predictions of shape (rows, outputs): the positive class's probability, all classes', or the value."""
-    scores = score_rows(scorer, inputs).astype(np.float64).reshape(len(inputs), -1)
-    return scores[:, 1:] if scores.shape[1] == 2 else scores
+    count = _affordable(len(inputs), len(features), len(scorer.schema.features))
+    background = inputs.rows(background_rows(shapley.outputs(scorer, inputs), count))
+    return shapley.shap_values(scorer, inputs, background=background, features=features, seed=seed)
 
 
 def explained_rows(columns: int, features: int) -> int:
@@ -218,59 +163,6 @@ def _affordable(rows: int, features: int, columns: int) -> int:
     """Background rows for which no more rows are scored than is affordable."""
     fewest, most = _BACKGROUND
     return int(np.clip(_scored_rows(columns) // max(1, rows * 2 * features), fewest, min(most, max(rows, fewest))))
-
-
-def _background_rows(predictions: Floats, count: int) -> Indices:
-    """Rows at evenly spaced ranks of the prediction, so that few of them have about the mean prediction of all."""
-    order = np.argsort(predictions[:, 0], kind="stable")
-    ranks = (np.arange(count) + 0.5) / count * len(order)
-    return np.asarray(order[ranks.astype(np.int64)], dtype=np.int64)
-
-
-def _walk(scorer: Scorer, inputs: Inputs, background: int, *, features: Indices, order: Indices) -> Floats:
-    """Predictions while features change, in each row's order, from the background row's values to the row's own.
-
-    Returns:
-        Shape (rows, features + 1, outputs): before the first change to after the last.
-    """
-    count = len(features)
-    rank = np.argsort(order, axis=1)
-    changes = _changes(inputs, background, features)
-    # A step is scored when it changes something; otherwise the prediction stays as it was.
-    scored = np.concatenate([np.ones((len(order), 1), dtype=bool), np.take_along_axis(changes, order, axis=1)], axis=1)
-    rows, steps = np.nonzero(scored)
-    block = max(1, CELLS // (10 * max(len(scorer.schema.features), 1)))
-    parts = []
-    for start in range(0, len(rows), block):
-        some = slice(start, start + block)
-        from_background = rank[rows[some]] >= steps[some, None]
-        parts.append(_outputs(scorer, _mixed(inputs, rows[some], background, columns=features, masks=from_background)))
-    found = np.concatenate(parts)
-    latest = np.cumsum(scored.reshape(-1)) - 1
-    return np.asarray(found[latest].reshape(len(order), count + 1, -1))
-
-
-def _changes(inputs: Inputs, background: int, features: Indices) -> NDArray[np.bool_]:
-    """Whether each row differs from the background row in each of the features."""
-    columns = [_column(inputs, feature) for feature in features]
-    return np.array([_differ(column, column[background]) for column in columns], dtype=bool).T
-
-
-def _differ(values: NDArray[Any], others: Any) -> NDArray[np.bool_]:
-    """Where values differ; two missing numbers are the same."""
-    different = values != others
-    if values.dtype == np.float32:
-        different &= ~(np.isnan(values) & np.isnan(others))
-    return np.asarray(different, dtype=bool)
-
-
-def _mixed(inputs: Inputs, rows: Indices, background: int, *, columns: Indices, masks: NDArray[np.bool_]) -> Inputs:
-    """Copies of rows in which the masked ones of the columns hold the background row's values."""
-    mixed = inputs.rows(rows)
-    for place, feature in enumerate(columns):
-        column = _column(mixed, feature)
-        column[masks[:, place]] = _column(inputs, feature)[background]
-    return mixed
 
 
 def explain(scorer: Scorer, inputs: Inputs, *, features: Indices, seed: int = 0) -> Shap:
@@ -292,11 +184,11 @@ def _contribution(schema: Schema, inputs: Inputs, feature: int, values: Floats) 
     size = float(np.abs(values).mean())
     if values.shape[1] > 1:
         return Contribution(feature=name, mean_absolute=size)
-    column = _column(inputs, feature)
-    if column.dtype == object:
-        raises, lowers = _extremes(column, values[:, 0])
+    found = column(inputs, feature)
+    if found.dtype == object:
+        raises, lowers = _extremes(found, values[:, 0])
         return Contribution(feature=name, mean_absolute=size, raises=raises, lowers=lowers)
-    return Contribution(feature=name, mean_absolute=size, direction=_correlation(column, values[:, 0]))
+    return Contribution(feature=name, mean_absolute=size, direction=_correlation(found, values[:, 0]))
 
 
 def _extremes(column: NDArray[Any], values: Floats) -> tuple[str | None, str | None]:

@@ -8,6 +8,7 @@ There is no pickle in it, and reading it executes nothing.
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ SKOPS = "model.skops"
 TRAINED_FILES = ("model.onnx", SKOPS, "schema.json", REFERENCE, REFERENCE_STATISTICS, TRAINING, GOLDEN)
 FILES = frozenset({*TRAINED_FILES, METRICS, CARD})
 
+_ARRAY_HEADER_BYTES = 1024
 _REPUBLISH = "Remove the version and publish the model again."
 
 
@@ -136,6 +138,32 @@ def verify(folder: Path, *, version: str = "") -> Manifest:
     if version and version != manifest.version:
         raise PackageError(f"{folder} holds version {manifest.version}, expected version {version}. {_REPUBLISH}")
     return manifest
+
+
+def refuse_pickles(folder: Path) -> None:
+    """Make sure that the one file that could hide a pickle, the skops archive, holds none.
+
+    Raises:
+        PackageError: It is no archive, or something in it is neither JSON nor an array of plain values.
+    """
+    path = folder / SKOPS
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                with archive.open(name) as file:
+                    if not _is_plain(name, file.read(_ARRAY_HEADER_BYTES)):
+                        raise PackageError(
+                            f"{path} holds {name!r}, which might be a pickle; it is refused. {_REPUBLISH}"
+                        )
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+        raise PackageError(f"{path} is no skops archive: {in_short(error)}. {_REPUBLISH}") from error
+
+
+def _is_plain(name: str, start: bytes) -> bool:
+    """Whether a member of an archive is JSON, or an array whose header names no Python objects."""
+    if name.endswith(".json"):
+        return start[:1] == b"{"
+    return name.endswith(".npy") and start[:6] == b"\x93NUMPY" and b"|O" not in start
 
 
 def _read_manifest(folder: Path) -> Manifest:

@@ -11,9 +11,7 @@ from components.shared import frames, metrics
 from components.shared.errors import DataError
 from components.shared.resources import cpu_count
 from components.shared.schema import Schema
-from components.shared.scoring import Inputs, Scorer
-
-CELLS = 5_000_000  # values of the input tensors held at once
+from components.shared.scoring import Inputs, Scorer, score_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +60,3 @@ def score_test(splits: Path, scorer: Scorer) -> Scored:
 def load_scorer(folder: Path) -> Scorer:
     """Load a model's folder for scoring many rows, on all cores this process may use."""
     return Scorer.load(folder, threads=cpu_count())
-
-
-def score_rows(scorer: Scorer, inputs: Inputs) -> NDArray[np.float32]:
-    """Predictions of all rows, in blocks that fit in memory: shape (rows, classes) or (rows,)."""
-    block = max(1, CELLS // max(1, len(scorer.schema.features)))
-    parts = [scorer.score(inputs.rows(slice(start, start + block))) for start in range(0, len(inputs), block)]
-    return np.concatenate(parts)

@@ -6,7 +6,7 @@ It answers `probabilities` float32 of shape (rows, classes), or `values` float32
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,19 +18,24 @@ from numpy.typing import NDArray
 
 from components.shared.errors import InputError, PackageError, in_short
 from components.shared.schema import FILE as SCHEMA_FILE
-from components.shared.schema import Feature, Schema
+from components.shared.schema import Feature, FeatureKind, Schema
 
 MODEL_FILE = "model.onnx"
+CELLS = 5_000_000  # values of the input tensors held at once
 MISSING_TIME = int(np.iinfo(np.int64).min)
+Values = Sequence[Any] | NDArray[Any]
 _LONGEST_CODE = 10**30
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The tensors of a request: missing numbers are NaN, missing categories "", missing times `MISSING_TIME`."""
+    """The tensors of a request: missing numbers are NaN, missing categories "", missing times `MISSING_TIME`.
 
-    numbers: NDArray[np.float32]
+    Numbers are float32, as the graph takes them, or float64, as they were received.
+    """
+
+    numbers: NDArray[np.floating[Any]]
     categories: NDArray[np.object_]
     times: NDArray[np.int64]
 
@@ -43,13 +48,33 @@ class Inputs:
         return Inputs(self.numbers[chosen], self.categories[chosen], self.times[chosen])
 
 
+def joined(parts: Sequence[Inputs]) -> Inputs:
+    """The rows of several inputs, one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    return Inputs(
+        np.concatenate([part.numbers for part in parts]),
+        np.concatenate([part.categories for part in parts]),
+        np.concatenate([part.times for part in parts]),
+    )
+
+
 class Scorer:
-    """A loaded model: schema in, predictions out. Safe to share between threads."""
+    """A loaded model: schema in, predictions out. Safe to share between threads.
+
+    Attributes:
+        session: The loaded graph.
+        schema: Its inputs and classes.
+        version: The model's version.
+        output: Name of the graph's output.
+    """
 
     def __init__(self, session: ort.InferenceSession, schema: Schema, *, version: str = "") -> None:
         self.session = session
         self.schema = schema
         self.version = version
+        self.output = "values" if schema.task == "regression" else "probabilities"
+        self._outputs = [self.output]
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 1, version: str = "") -> "Scorer":
@@ -79,22 +104,15 @@ class Scorer:
 
     def score(self, inputs: Inputs) -> NDArray[np.float32]:
         """Probabilities of shape (rows, classes), or values of shape (rows,) for regression."""
-        feeds = {
-            name: tensor
-            for name, tensor in (
-                ("numbers", inputs.numbers),
-                ("categories", inputs.categories),
-                ("times", inputs.times),
-            )
-            if tensor.shape[1]
-        }
-        output: NDArray[np.float32] = self.session.run([self.output], feeds)[0]
+        feeds: dict[str, NDArray[Any]] = {}
+        if inputs.numbers.shape[1]:
+            feeds["numbers"] = inputs.numbers.astype(np.float32, copy=False)
+        if inputs.categories.shape[1]:
+            feeds["categories"] = inputs.categories
+        if inputs.times.shape[1]:
+            feeds["times"] = inputs.times
+        output: NDArray[np.float32] = self.session.run(self._outputs, feeds)[0]
         return output.reshape(-1) if self.schema.task == "regression" else output
-
-    @property
-    def output(self) -> str:
-        """Name of the graph's output."""
-        return "values" if self.schema.task == "regression" else "probabilities"
 
     def answers(self, scores: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Scores as the endpoint answers them: label and probability per class, or the value."""
@@ -106,6 +124,13 @@ class Scorer:
             {"label": self.schema.classes[index], "probabilities": dict(zip(names, map(float, row), strict=True))}
             for index, row in zip(chosen.tolist(), scores, strict=True)
         ]
+
+
+def score_rows(scorer: Scorer, inputs: Inputs) -> NDArray[np.float32]:
+    """Predictions of all rows, in blocks that fit in memory: shape (rows, classes) or (rows,)."""
+    block = max(1, CELLS // max(1, len(scorer.schema.features)))
+    parts = [scorer.score(inputs.rows(slice(start, start + block))) for start in range(0, len(inputs), block)]
+    return np.concatenate(parts)
 
 
 def choose_classes(probabilities: NDArray[Any], *, threshold: float = 0.5) -> NDArray[np.int64]:
@@ -136,10 +161,92 @@ def parse_rows(rows: Sequence[Mapping[str, Any]], schema: Schema) -> Inputs:
         if not isinstance(row, Mapping):
             raise InputError(f"Row {number}: found {_shown(row)}; expected an object with a value for each column.")
     return Inputs(
-        numbers=_fill(rows, schema.numbers, np.float32),
+        numbers=_fill(rows, schema.numbers, np.float64),
         categories=_fill(rows, schema.categories, object),
         times=_fill(rows, schema.timestamps, np.int64),
     )
+
+
+def parse_columns(columns: Mapping[str, Values], schema: Schema) -> Inputs:
+    """Turn columns of values, by the same rules as `parse_rows`, into tensors.
+
+    Args:
+        columns: The values of each column, all of the same length; columns the schema does not have are ignored.
+        schema: What the model expects.
+
+    Raises:
+        InputError: A column is missing or holds a value of another type; the message names row and column.
+    """
+    rows = max((len(values) for values in columns.values()), default=0)
+    tensors = []
+    for features, dtype in ((schema.numbers, np.float64), (schema.categories, object), (schema.timestamps, np.int64)):
+        tensor = np.empty((rows, len(features)), dtype=dtype)
+        for place, feature in enumerate(features):
+            if feature.name not in columns:
+                raise InputError(f"Column {feature.name!r} is missing; expected {_expected(feature)} in each row.")
+            tensor[:, place] = _parse_column(columns[feature.name], feature)
+        tensors.append(tensor)
+    return Inputs(*tensors)
+
+
+def _parse_column(values: Values, feature: Feature) -> Any:
+    quick = _QUICK.get(feature.kind)
+    if quick and (converted := quick(values, feature)) is not None:
+        return converted
+    parse = _PARSERS[feature.kind]
+    one_by_one = values.tolist() if isinstance(values, np.ndarray) else values
+    return [parse(value, feature, row) for row, value in enumerate(one_by_one)]
+
+
+def _quick_numbers(values: Values, feature: Feature) -> NDArray[np.float64] | None:
+    """Numbers in one go, or None when any of them needs a closer look."""
+    if isinstance(values, np.ndarray):
+        numbers = values.astype(np.float64) if values.dtype.kind in "fiu" else None
+    else:
+        numbers = _as_floats(values, types=_NUMBERS)
+    if numbers is None:
+        return None
+    missing = np.isnan(numbers)
+    known = numbers[~missing] if missing.any() else numbers
+    if (len(known) < len(numbers) and not feature.nullable) or np.abs(known).max(initial=0) > _FLOAT32_MAX:
+        return None
+    return None if feature.kind == "integer" and (known != np.floor(known)).any() else numbers
+
+
+def _quick_booleans(values: Values, feature: Feature) -> NDArray[np.float64] | None:
+    """Booleans as 0 and 1 in one go, or None when any of them needs a closer look."""
+    if isinstance(values, np.ndarray):
+        return values.astype(np.float64) if values.dtype.kind == "b" else None
+    booleans = _as_floats(values, types=_BOOLEANS)
+    return None if booleans is None or (not feature.nullable and np.isnan(booleans).any()) else booleans
+
+
+def _as_floats(values: Sequence[Any], *, types: frozenset[type]) -> NDArray[np.float64] | None:
+    """A list as floats, None as NaN; None when it holds other types, or whole numbers beyond float64."""
+    if not types.issuperset(map(type, values)):
+        return None
+    try:
+        return np.array(values, dtype=np.float64)
+    except OverflowError:
+        return None
+
+
+def _quick_texts(values: Values, feature: Feature) -> list[str] | None:
+    """Texts as they are, or None when any of them is something else or might be no Unicode."""
+    del feature
+    if not isinstance(values, list) or not {str}.issuperset(map(type, values)):
+        return None
+    return values if _is_unicode("".join(values)) else None
+
+
+_NUMBERS: frozenset[type] = frozenset({int, float, type(None)})
+_BOOLEANS: frozenset[type] = frozenset({bool, type(None)})
+_QUICK: dict[FeatureKind, Callable[[Values, Feature], Any]] = {
+    "number": _quick_numbers,
+    "integer": _quick_numbers,
+    "boolean": _quick_booleans,
+    "category": _quick_texts,
+}
 
 
 def _fill(rows: Sequence[Mapping[str, Any]], features: list[Feature], dtype: Any) -> NDArray[Any]:

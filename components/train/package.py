@@ -194,7 +194,7 @@ def golden_requests(part: Part, scorer: Scorer, *, count: int) -> list[GoldenReq
     rows = [_row(values, schema) for values in part.frame.iloc[chosen].itertuples(index=False, name=None)]
     found = parse_rows(rows, schema)
     same = (
-        np.array_equal(found.numbers, expected.numbers, equal_nan=True)
+        np.array_equal(found.numbers.astype(np.float32), expected.numbers, equal_nan=True)
         and np.array_equal(found.categories, expected.categories)
         and np.array_equal(found.times, expected.times)
     )

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from components.evaluate import importance
 from components.evaluate.importance import explain, permutation_importance, sample_rows, screen, shap_values
+from components.shared import shapley
 from components.shared import frames
 from components.shared.config import Task
 from components.shared.schema import Feature, Schema
@@ -70,7 +71,7 @@ def test_shap_values_of_a_linear_model_are_its_terms() -> None:
     weights = [2.0, -1.0, 0.0, 0.5]
     scorer, values = linear_scorer(weights), np.random.default_rng(0).normal(size=(40, 4))
     found = shap_values(scorer, numbers(values), features=np.arange(4))
-    background = importance._background_rows(found.predictions, found.background)
+    background = shapley.background_rows(found.predictions, found.background)
     expected = (values - values[background].mean(axis=0)) * weights
     assert found.values[:, :, 0] == pytest.approx(expected, abs=1e-4)
 
@@ -85,7 +86,13 @@ def exact_shapley(scorer: Scorer, inputs: Inputs, row: int, background: NDArray[
             steps = [
                 float(
                     scorer.score(
-                        importance._mixed(inputs, np.array([row]), other, columns=np.arange(count), masks=mask)
+                        shapley._mixed(
+                            inputs,
+                            np.array([row]),
+                            inputs.rows(slice(other, other + 1)),
+                            columns=np.arange(count),
+                            masks=mask,
+                        )
                     )[0, 1]
                 )
                 for mask in masks
@@ -98,7 +105,7 @@ def test_shap_values_are_near_the_exact_ones(made: Callable[[Task], Made]) -> No
     scorer, inputs, _ = load(made("binary"))
     inputs = inputs.rows(slice(0, 12))
     found = shap_values(scorer, inputs, features=np.arange(5))
-    background = importance._background_rows(found.predictions, found.background)
+    background = shapley.background_rows(found.predictions, found.background)
     for row in (0, 5):
         assert found.values[row, :, 0] == pytest.approx(exact_shapley(scorer, inputs, row, background), abs=0.02)
 
@@ -179,4 +186,4 @@ def test_samples_are_without_repetition_and_in_order() -> None:
 
 def test_there_is_no_feature_beyond_the_last(tmp_path: Path) -> None:
     with pytest.raises(IndexError):
-        importance._column(numbers(np.zeros((2, 3))), 3)
+        shapley.column(numbers(np.zeros((2, 3))), 3)

@@ -1,0 +1,88 @@
+"""Explanations of single predictions: what each feature adds to what the model answers on average."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.shared.model_package import REFERENCE
+from components.shared.scoring import Inputs, Scorer, label_name, parse_columns
+from components.shared.shapley import background_rows, outputs, shap_values
+
+MOST_ROWS = 100  # of a request that asks for explanations
+_BACKGROUND_ROWS = 16
+_SAMPLED_ROWS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """SHAP values of the rows of a request: base and contributions add up to the prediction.
+
+    Attributes:
+        features: Names of the features.
+        outputs: What is explained: the positive class, each class, or `value`.
+        base: The mean prediction of the background, shape (rows, outputs).
+        values: Contributions, shape (rows, features, outputs).
+    """
+
+    features: list[str]
+    outputs: list[str]
+    base: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+    def of_row(self, row: int) -> dict[str, Any]:
+        """One row's explanation as JSON: for each output its base and the contribution of each feature."""
+        found = {
+            name: {
+                "base": float(self.base[row, place]),
+                "contributions": dict(zip(self.features, self.values[row, :, place].tolist(), strict=True)),
+            }
+            for place, name in enumerate(self.outputs)
+        }
+        return {"of": self.outputs[0], **found[self.outputs[0]]} if len(found) == 1 else {"of": found}
+
+
+class Explainer:
+    """Explains predictions with rows of the package's reference window as background; loaded when first asked.
+
+    Args:
+        scorer: The model.
+        package: The folder of its package.
+    """
+
+    def __init__(self, scorer: Scorer, package: Path) -> None:
+        self.scorer = scorer
+        self.package = package
+        self._background: Inputs | None = None
+
+    def explain(self, inputs: Inputs) -> Explanation:
+        """Estimate SHAP values of rows; seeded, so that the same row gets the same answer."""
+        schema = self.scorer.schema
+        found = shap_values(
+            self.scorer, inputs, background=self._rows(), features=np.arange(len(schema.features)), seed=0
+        )
+        return Explanation(schema.columns, self._outputs(), found.base, found.values)
+
+    def _rows(self) -> Inputs:
+        if self._background is None:
+            sampled = self._sample()
+            chosen = background_rows(outputs(self.scorer, sampled), _BACKGROUND_ROWS)
+            self._background = sampled.rows(chosen)
+        return self._background
+
+    def _sample(self) -> Inputs:
+        import pyarrow.parquet as pq
+
+        schema = self.scorer.schema
+        table = pq.read_table(self.package / REFERENCE, columns=schema.columns)
+        some = np.linspace(0, table.num_rows - 1, min(table.num_rows, _SAMPLED_ROWS)).round().astype(np.int64)
+        return parse_columns(table.take(some).to_pydict(), schema)
+
+    def _outputs(self) -> list[str]:
+        schema = self.scorer.schema
+        if schema.task == "regression":
+            return ["value"]
+        names = [label_name(label) for label in schema.classes]
+        return names[-1:] if len(names) == 2 else names

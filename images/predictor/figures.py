@@ -1,0 +1,85 @@
+"""What the endpoint counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from components.shared.model_package import FORMAT
+from components.shared.schema import Schema
+from components.shared.scoring import label_name
+from images.predictor.metrics import SECONDS, Family
+
+PROTOCOLS = ("v1", "v2", "other")
+STATUSES = (200, 400, 404, 405, 408, 413, 415, 431, 500, 503, 504)
+
+REQUESTS = "fullcircle_requests"
+REQUEST_SECONDS = "fullcircle_request_seconds"
+ROWS = "fullcircle_rows"
+QUEUED = "fullcircle_queued_requests"
+UNSEEN = "fullcircle_unseen_categories"
+OUT_OF_RANGE = "fullcircle_out_of_range_values"
+MISSING = "fullcircle_missing_values"
+PREDICTIONS = "fullcircle_predictions"
+PREDICTED_VALUES = "fullcircle_predicted_value"
+LOG_ROWS = "fullcircle_log_rows"
+LOG_FAILED_WRITES = "fullcircle_log_failed_writes"
+LOG_WAITING_BYTES = "fullcircle_log_waiting_bytes"
+STEPS = ("preprocess", "predict", "postprocess", "explain")  # KServe's names
+
+
+@dataclass(frozen=True)
+class Described:
+    """What the figures are about."""
+
+    name: str
+    version: str
+    schema: Schema
+    value_bounds: tuple[float, ...] = ()
+
+
+def step_seconds(step: str) -> str:
+    """KServe's name for the time that one step of a request takes."""
+    return f"request_{step}_seconds"
+
+
+def families(model: Described) -> list[Family]:
+    """All metrics of an endpoint."""
+    schema = model.schema
+    known = [f.name for f in schema.categories if is_complete(f.categories, f.cardinality)]
+    statuses = [str(status) for status in STATUSES]
+    named: dict[str, Sequence[str]] = {"model_name": (model.name,)}
+    found = [
+        Family(REQUESTS, "Requests by protocol and status.", "counter", {"protocol": PROTOCOLS, "status": statuses}),
+        Family(
+            REQUEST_SECONDS, "Seconds from a prediction request's arrival to its answer.", "histogram",
+            {"protocol": PROTOCOLS[:2]}, SECONDS,
+        ),
+        *(Family(step_seconds(step), f"Seconds of the {step} step.", "histogram", named, SECONDS) for step in STEPS),
+        Family(ROWS, "Rows predicted.", "counter", named),
+        Family(QUEUED, "Large requests that wait or are worked on.", "gauge", named),
+        Family(
+            UNSEEN, "Categories that the training part did not have.", "counter", {"column": known},
+        ),
+        Family(
+            OUT_OF_RANGE, "Values below or above those of the training part.", "counter",
+            {"column": [f.name for f in (*schema.numbers, *schema.timestamps) if f.minimum is not None]},
+        ),
+        Family(MISSING, "Missing values.", "counter", {"column": [f.name for f in schema.features if f.nullable]}),
+        Family(LOG_ROWS, "Rows to be logged, by what became of them.", "counter", {"outcome": ("written", "dropped")}),
+        Family(LOG_FAILED_WRITES, "Failed attempts to write to the inference log.", "counter", {}),
+        Family(LOG_WAITING_BYTES, "Memory of the rows that wait for the inference log.", "gauge", {}),
+        Family(
+            "fullcircle_model_info", "The version that serves.", "info",
+            {**named, "model_version": (model.version,), "task": (schema.task,), "format": (FORMAT,)},
+        ),
+    ]  # fmt: skip
+    if schema.task == "regression":
+        found.append(Family(PREDICTED_VALUES, "Predicted values.", "histogram", {}, model.value_bounds))
+    else:
+        labels = [label_name(label) for label in schema.classes]
+        found.append(Family(PREDICTIONS, "Predictions by label.", "counter", {"label": labels}))
+    return found
+
+
+def is_complete(categories: Sequence[str], cardinality: int) -> bool:
+    """Whether the schema lists all categories there were, so that another one is known to be new."""
+    return len(categories) == cardinality > 0

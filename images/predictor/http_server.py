@@ -1,0 +1,423 @@
+"""HTTP/1.1 on `httptools` (llhttp) and `uvloop`, for a server whose answer is usually ready at once.
+
+An ASGI server starts a task, makes an event and writes twice for each request, which costs more than a prediction.
+Here a request that has arrived is handed to a plain function; what it returns is written in one piece. A handler that
+needs longer returns nothing and replies later. Clients that are slow, too large, too many or do not speak HTTP are
+refused with the same JSON as every other error.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import count
+from typing import Any
+
+import httptools
+
+LOG = logging.getLogger("fullcircle.predictor")
+
+Headers = list[tuple[bytes, bytes]]
+
+_HEADER_BYTES = 32 * 1024
+_HEADER_FIELDS = 100
+_IDLE_SECONDS = 75.0
+_LINGER_SECONDS = 3.0
+_SWEEP_SECONDS = 0.5
+_NEVER = float("inf")
+_WRITE_BUFFER_BYTES = 1024 * 1024
+_PIPELINED_REQUESTS = 32
+_STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus if status >= 200
+}
+_ID_BYTES = frozenset(range(0x21, 0x7F))
+_JSON = b"application/json"
+
+
+class HttpError(Exception):
+    """A request that is refused: status, message for the client, and headers such as Retry-After."""
+
+    def __init__(self, status: int, message: str, headers: Headers | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers or []
+
+
+class Request:
+    """A request that has arrived as a whole."""
+
+    __slots__ = ("arrived", "body", "headers", "keep_alive", "method", "path", "request_id")
+
+    def __init__(self) -> None:
+        self.method = ""
+        self.path = b""
+        self.headers: Headers = []
+        self.body = b""
+        self.keep_alive = True
+        self.request_id = b""
+        self.arrived = 0.0
+
+    def header(self, name: bytes) -> bytes:
+        """The last value of a header, by its lower-case name; empty when it is not there."""
+        for key, value in reversed(self.headers):
+            if key == name:
+                return value
+        return b""
+
+
+@dataclass(slots=True)
+class Response:
+    """What is answered."""
+
+    status: int
+    body: bytes
+    content_type: bytes = _JSON
+    headers: Headers | None = None
+
+
+Reply = Callable[[Request, Response], None]
+Handler = Callable[[Request, Reply], Response | None]
+Refused = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a client may ask of the server.
+
+    Attributes:
+        body_bytes: Largest body.
+        waiting_bytes: Most bytes of all bodies that are being received or worked on.
+        connections: Most connections at a time.
+        request_seconds: Longest time for a request to arrive, and for an answer to be taken.
+    """
+
+    body_bytes: int
+    waiting_bytes: int
+    connections: int = 2000
+    request_seconds: float = 30.0
+
+
+def error_response(error: HttpError) -> Response:
+    """An error in its one shape: `{"error": "…"}`."""
+    return Response(error.status, json.dumps({"error": str(error)}).encode(), headers=error.headers)
+
+
+class HttpServer:
+    """Accepts connections and hands their requests to a handler.
+
+    Args:
+        handler: Answers a request, or returns None and calls the reply it was given, once and later; must not raise.
+        limits: What clients may ask.
+        refused: Told the status of each request that was refused before it reached the handler.
+    """
+
+    def __init__(self, handler: Handler, limits: Limits, *, refused: Refused) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.refused = refused
+        self.connections: set[Connection] = set()
+        self.waiting_bytes = 0
+        self.now = time.monotonic()
+        self.closing = False
+        self._listeners: list[asyncio.Server] = []
+        self._ids = count()
+        self._id_prefix = os.urandom(8).hex()
+
+    async def listen(self, socket: Any) -> None:
+        """Accept connections at a bound socket, too."""
+        loop = asyncio.get_running_loop()
+        self._listeners.append(await loop.create_server(lambda: Connection(self), sock=socket, backlog=2048))
+
+    def stop_listening(self, number: int = 0) -> None:
+        """Accept nothing more at the first socket, or at the one of another number."""
+        self._listeners[number].close()
+
+    async def sweep(self) -> None:
+        """Close connections whose client lets the server wait; runs until it is cancelled."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            self.now = time.monotonic()
+            for connection in [item for item in self.connections if item.deadline < self.now]:
+                connection.expire()
+
+    async def close(self, seconds: float) -> None:
+        """Accept nothing more, let what has arrived be answered, then close all connections.
+
+        Args:
+            seconds: How long answers may take.
+        """
+        self.closing = True
+        for listener in self._listeners:
+            listener.close()
+        for connection in list(self.connections):
+            connection.close_when_idle()
+        deadline = time.monotonic() + seconds
+        while self.connections and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in list(self.connections):
+            connection.abort()
+
+    def make_id(self) -> bytes:
+        """A request id no other server makes."""
+        return f"{self._id_prefix}-{next(self._ids):x}".encode()
+
+
+class Connection(asyncio.Protocol):
+    """One client; requests are answered in the order they came."""
+
+    __slots__ = (
+        "_body_bytes", "_busy", "_chunks", "_dead", "_head_bytes", "_paused", "_receiving", "_waiting", "deadline",
+        "parser", "request", "server", "transport",
+    )  # fmt: skip
+
+    def __init__(self, server: HttpServer) -> None:
+        self.server = server
+        self.transport: asyncio.Transport
+        self.parser = httptools.HttpRequestParser(self)
+        self.request = Request()
+        self.deadline = 0.0
+        self._waiting: deque[Request] = deque()
+        self._receiving = False  # a request has begun to arrive
+        self._busy = False  # a request of this connection is being worked on
+        self._dead = False  # nothing that still comes from the client counts
+        self._paused = False  # the client does not take its answers
+        self._head_bytes = 0
+        self._chunks: list[bytes] = []
+        self._body_bytes = 0
+
+    # The transport's calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, unless there are too many connections."""
+        self.transport = transport  # type: ignore[assignment]  # it is a TCP transport
+        self.transport.set_write_buffer_limits(_WRITE_BUFFER_BYTES)
+        server = self.server
+        server.connections.add(self)
+        self.deadline = server.now + server.limits.request_seconds
+        if len(server.connections) > server.limits.connections:
+            self._refuse(HttpError(503, "Too many connections; try again in a moment.", [(b"retry-after", b"1")]))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what has not been answered."""
+        del exc
+        self._dead = True
+        self._release()
+        for request in self._waiting:
+            self.server.waiting_bytes -= len(request.body)
+        self._waiting.clear()
+        self.server.connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived."""
+        if self._dead:
+            return
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._refuse(HttpError(400, "Only plain HTTP/1.1 is spoken here: leave out the Upgrade header."))
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            if not isinstance(cause, HttpError):
+                LOG.exception("a request could not be taken in", exc_info=cause)
+                cause = HttpError(500, "The server failed to take in the request.")
+            self._refuse(cause)
+        except httptools.HttpParserError as error:
+            self._refuse(HttpError(400, f"This is not an HTTP/1.1 request: {error}."))
+
+    def eof_received(self) -> bool:
+        """Whether the connection stays open for what is still to be answered."""
+        return self._busy or bool(self._waiting)  # who has only stopped sending still gets the answer
+
+    def pause_writing(self) -> None:
+        """Take nothing more from a client that does not take its answers."""
+        self._paused = True
+        self.transport.pause_reading()
+        self.deadline = self.server.now + self.server.limits.request_seconds
+
+    def resume_writing(self) -> None:
+        """Go on with a client that takes its answers again."""
+        self._paused = False
+        self.deadline = self.server.now + _IDLE_SECONDS
+        self._next()
+
+    # The parser's calls
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self.request = Request()
+        self._receiving = True
+        self._head_bytes = 0
+        self.deadline = self.server.now + self.server.limits.request_seconds
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the path."""
+        self.request.path += url
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self.request.headers.append((name.lower(), value))
+        self._count_head(len(name) + len(value))
+
+    def on_headers_complete(self) -> None:
+        """Look at the headers the server itself heeds."""
+        request = self.request
+        request.method = self.parser.get_method().decode()
+        request.keep_alive = self.parser.should_keep_alive()
+        expects = False
+        for name, value in request.headers:
+            if name == b"x-request-id" and 0 < len(value) <= 128 and _ID_BYTES.issuperset(value):
+                request.request_id = value
+            elif name == b"content-length":
+                self._check_size(int(value))
+            elif name == b"expect" and value.lower() == b"100-continue":
+                expects = True
+        if expects:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._body_bytes += len(body)
+        self.server.waiting_bytes += len(body)
+        self._chunks.append(body)
+        self._check_size(self._body_bytes)
+        if self.server.waiting_bytes > self.server.limits.waiting_bytes:
+            raise HttpError(
+                503, "The server is busy with other requests; try again in a moment.", [(b"retry-after", b"1")]
+            )
+
+    def on_message_complete(self) -> None:
+        """Handle a request, or keep it until those before it are answered."""
+        request = self.request
+        if not request.request_id:
+            request.request_id = self.server.make_id()
+        request.arrived = time.time()
+        chunks = self._chunks
+        if chunks:
+            request.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            self._chunks = []
+            self._body_bytes = 0
+        self._receiving = False
+        if self._busy or self._paused or self._dead:
+            self._waiting.append(request)
+            self.transport.pause_reading()
+            if len(self._waiting) > _PIPELINED_REQUESTS:
+                raise HttpError(400, f"More than {_PIPELINED_REQUESTS} requests were sent ahead of their answers.")
+        else:
+            self._handle(request)
+
+    # What becomes of a request
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > _HEADER_BYTES or len(self.request.headers) > _HEADER_FIELDS:
+            raise HttpError(
+                431,
+                f"The head of a request may have {_HEADER_FIELDS} headers and {_HEADER_BYTES} bytes; this has more.",
+            )
+
+    def _check_size(self, size: int) -> None:
+        limit = self.server.limits.body_bytes
+        if size > limit:
+            raise HttpError(
+                413, f"The body is larger than the {limit:,} bytes that are allowed: send fewer rows at a time."
+            )
+
+    def _handle(self, request: Request) -> None:
+        self._busy = True
+        answer = self.server.handler(request, self._reply)
+        if answer is None:
+            self.deadline = _NEVER  # the handler has a time-out of its own
+        else:
+            self._busy = False
+            self._answer(request, answer)
+
+    def _reply(self, request: Request, response: Response) -> None:
+        self._busy = False
+        self._answer(request, response)
+        if self._waiting:
+            self._next()
+
+    def _next(self) -> None:
+        while self._waiting and not (self._busy or self._paused or self._dead):
+            self._handle(self._waiting.popleft())
+        if not (self._busy or self._paused or self._dead):
+            self.transport.resume_reading()
+
+    def _answer(self, request: Request, response: Response) -> None:
+        server = self.server
+        server.waiting_bytes -= len(request.body)
+        if self.transport.is_closing():
+            return
+        keep_alive = request.keep_alive and not server.closing
+        body = response.body
+        head = [
+            _STATUS_LINES[response.status], b"content-type: ", response.content_type,
+            b"\r\ncontent-length: ", b"%d" % len(body), b"\r\nx-request-id: ", request.request_id,
+        ]  # fmt: skip
+        for name, value in response.headers or ():
+            head += (b"\r\n", name, b": ", value)
+        head.append(b"\r\n\r\n" if keep_alive else b"\r\nconnection: close\r\n\r\n")
+        if request.method != "HEAD":
+            head.append(body)
+        self.deadline = server.now + _IDLE_SECONDS
+        self.transport.write(b"".join(head))
+        if not keep_alive:
+            self._end()
+
+    def _refuse(self, error: HttpError) -> None:
+        """Answer what could not be received as a whole, and close: nothing after it can be told apart."""
+        self.server.refused(error.status)
+        self._release()
+        if self._busy:  # an earlier request is still to be answered
+            self._dead = True
+            self.transport.pause_reading()
+            return
+        refused = Request()
+        refused.keep_alive = False
+        refused.request_id = self.server.make_id()
+        self._dead = True
+        self._answer(refused, error_response(error))
+
+    def _release(self) -> None:
+        self.server.waiting_bytes -= self._body_bytes
+        self._body_bytes = 0
+        self._chunks = []
+
+    def _end(self) -> None:
+        """Close so that the client can still read the answer: closing while it sends would reset the connection."""
+        sending = self._dead
+        self._dead = True
+        self.deadline = self.server.now + _LINGER_SECONDS
+        if sending and not self.transport.is_closing():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    # The server's calls
+
+    def expire(self) -> None:
+        """Close a connection whose client has let the server wait for too long."""
+        self.deadline = _NEVER
+        if self._dead or self._paused:
+            self.abort()
+        elif self._receiving:
+            seconds = self.server.limits.request_seconds
+            self._refuse(HttpError(408, f"The request did not arrive within {seconds:g} s."))
+        else:
+            self._end()
+
+    def close_when_idle(self) -> None:
+        """Close now, or once the request that is being received or answered has been answered."""
+        if not self._busy and not self._waiting and not self._receiving:
+            self._end()
+
+    def abort(self) -> None:
+        """Close without another word."""
+        self._dead = True
+        self.transport.abort()

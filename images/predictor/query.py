@@ -1,0 +1,97 @@
+"""What a request asks, whichever protocol it came by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from components.shared.errors import InputError
+from components.shared.schema import Schema
+from components.shared.scoring import Inputs
+from images.predictor.http_server import HttpError
+
+ExtraColumns = Literal["ignore", "refuse"]
+
+
+@dataclass(slots=True)
+class Query:
+    """Rows to be scored.
+
+    Attributes:
+        inputs: The rows; numbers as they were received. None as long as they are records.
+        records: The rows as the V1 protocol read them, to be made tensors together with those of other requests.
+        explain: Whether each feature's contribution is asked for.
+        extras: For each of the schema's keys and time column that are no features, its values as text, when they came
+            along; they are logged, not scored.
+        options: What else the protocol needs for its answer.
+    """
+
+    inputs: Inputs | None = None
+    records: list[tuple[Any, ...]] = field(default_factory=list)
+    explain: bool = False
+    extras: dict[str, list[str | None]] = field(default_factory=dict)
+    options: Any = None
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.records) if self.inputs is None else len(self.inputs)
+
+
+def extra_columns(schema: Schema) -> list[str]:
+    """Columns that a row may carry besides its features, so that its outcome can be found later: keys and time."""
+    features = set(schema.columns)
+    names = [*schema.keys, *([schema.time_column] if schema.time_column else [])]
+    return [name for name in dict.fromkeys(names) if name not in features]
+
+
+def as_text(value: Any) -> str | None:
+    """A value of a key as it is logged."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else str(value)
+    # Halves of surrogate pairs, which JSON can spell, cannot be written as UTF-8.
+    return text.encode(errors="replace").decode()[:1000]
+
+
+def check_rows(rows: int, limit: int) -> None:
+    """Refuse a request without rows, or with too many.
+
+    Raises:
+        HttpError: 400 or 413.
+    """
+    if rows == 0:
+        raise HttpError(400, "The request holds no rows; expected at least one.")
+    if rows > limit:
+        raise HttpError(413, f"The request holds {rows:,} rows; at most {limit:,} are allowed: send them in parts.")
+
+
+def check_names(names: Sequence[str], schema: Schema, rule: ExtraColumns) -> None:
+    """Refuse columns the model does not know when the configuration says so.
+
+    Raises:
+        InputError: There are some.
+    """
+    if rule == "ignore":
+        return
+    known = {*schema.columns, *extra_columns(schema)}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(
+            f"Column {', '.join(map(repr, unknown[:10]))}: not known to the model; expected "
+            f"{', '.join(map(repr, schema.columns[:50]))}. Leave it out (serving.extra_columns is `refuse`)."
+        )
+
+
+def wants_explanation(parameters: Any) -> bool:
+    """Read `parameters.explain`.
+
+    Raises:
+        HttpError: 400, the parameters are something else.
+    """
+    if parameters is None:
+        return False
+    if not isinstance(parameters, dict):
+        raise HttpError(400, f"parameters: found {type(parameters).__name__}; expected an object.")
+    explain = parameters.get("explain", False)
+    if not isinstance(explain, bool):
+        raise HttpError(400, f"parameters.explain: found {explain!r}; expected true or false."[:300])
+    return explain

@@ -1,0 +1,286 @@
+"""Off the request path: counting what was asked and answered, and handing it to the inference log.
+
+The event loop only appends to a queue. A thread takes from it many requests at a time, so that its work is done on
+whole columns: a fraction of a microsecond a row.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.shared import inference_rows
+from components.shared.config import InferenceLogConfig
+from components.shared.schema import Feature, Schema
+from components.shared.scoring import MISSING_TIME, Inputs, Scorer, choose_classes, joined, label_name
+from images.predictor import figures
+from images.predictor.figures import is_complete
+from images.predictor.inference_log import InferenceLog
+from images.predictor.metrics import Histogram, Meters
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LOG = logging.getLogger("fullcircle.predictor")
+
+_ROWS_AT_ONCE = 2_048
+_MOST_WAITING_ROWS = 200_000
+_LONGEST_PAUSE = 0.5  # seconds; figures of rows are this much behind at most
+
+
+Extras = dict[str, list[str | None]]
+
+
+@dataclass(slots=True)
+class Answered:
+    """Requests that were answered together.
+
+    Attributes:
+        inputs: Their rows.
+        scores: The answers.
+        requests: Each one's id, when it arrived (in seconds since 1970), its number of rows, and the values of keys and
+            time column that came along.
+    """
+
+    inputs: Inputs
+    scores: NDArray[np.float32]
+    requests: Sequence[tuple[bytes, float, int, Extras]]
+
+    def sampled(self, share: float) -> "Answered":
+        """Some of the requests, each chosen or not."""
+        chosen = np.random.default_rng().random(len(self.requests)) < share
+        rows = np.repeat(chosen, [rows for _, _, rows, _ in self.requests])
+        return Answered(
+            self.inputs.rows(rows),
+            self.scores[rows],
+            [item for item, keep in zip(self.requests, chosen, strict=True) if keep],
+        )
+
+
+class Recorder:
+    """Counts answered rows and logs them.
+
+    Args:
+        scorer: The model that answers.
+        settings: What is logged.
+        meters: Where rows are counted.
+        log: Where logged rows go; None when nothing is logged.
+    """
+
+    def __init__(self, scorer: Scorer, settings: InferenceLogConfig, meters: Meters, log: InferenceLog | None) -> None:
+        self.scorer = scorer
+        self.schema = scorer.schema
+        self._sample = settings.sample if log else 0.0
+        self._leave_out = frozenset(settings.leave_out)
+        self._log = log
+        self._tally = _Tally(self.schema, meters)
+        self._meters = meters
+        self._queue: deque[Answered] = deque()
+        self._put = 0  # rows, counted by the event loop
+        self._taken = 0  # rows, counted by the thread
+        self._wake = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._log_schema: pa.Schema | None = None
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+        if self._log:
+            self._log.start()
+
+    def record(self, answered: Answered) -> None:
+        """Take note of answered requests; to be called from one thread only, and never waits."""
+        rows = len(answered.inputs.numbers)
+        waiting = self._put - self._taken
+        if waiting + rows > _MOST_WAITING_ROWS and waiting:
+            if self._log:
+                self._meters.add(rows, figures.LOG_ROWS, "dropped")
+            return
+        self._put += rows
+        self._queue.append(answered)
+        if waiting >= _ROWS_AT_ONCE and not self._wake.is_set():
+            self._wake.set()
+
+    def close(self, seconds: float) -> None:
+        """Count and log what is left, within the given time."""
+        deadline = time.monotonic() + seconds
+        self._closing = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+        if self._log:
+            self._log.close(max(0.0, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(_LONGEST_PAUSE)
+            self._wake.clear()
+            closing = self._closing
+            while self._queue:
+                self._take()
+            if self._log:
+                self._meters.cells[self._meters.cell(figures.LOG_WAITING_BYTES)] = self._log.waiting_bytes
+            if closing:
+                return
+
+    def _take(self) -> None:
+        """Work on the next requests, as many as make a good batch."""
+        some: list[Answered] = []
+        rows = 0
+        while self._queue and rows < _ROWS_AT_ONCE:
+            some.append(self._queue.popleft())
+            rows += len(some[-1].inputs)
+        self._taken += rows
+        try:
+            self._tally.add(joined([item.inputs for item in some]), np.concatenate([item.scores for item in some]))
+            self._log_sample(some)
+        except Exception:
+            LOG.exception("%d answered rows could not be counted or logged", rows)
+            if self._log:
+                self._meters.add(rows, figures.LOG_ROWS, "dropped")
+
+    def _log_sample(self, some: Sequence[Answered]) -> None:
+        if not self._log or self._sample <= 0.0:
+            return
+        logged = some if self._sample >= 1.0 else [item.sampled(self._sample) for item in some]
+        logged = [item for item in logged if item.requests]
+        if logged:
+            self._log.add(self._batch(logged), datetime.fromtimestamp(logged[0].requests[0][1], UTC))
+
+    def _batch(self, answered: Sequence[Answered]) -> "pa.RecordBatch":
+        import pyarrow as pa
+
+        if self._log_schema is None:
+            self._log_schema = inference_rows.log_schema(self.schema, self._leave_out)
+        columns = self._columns(answered)
+        arrays = [pa.array(columns[field.name](), type=field.type, from_pandas=True) for field in self._log_schema]
+        return pa.RecordBatch.from_arrays(arrays, schema=self._log_schema)
+
+    def _columns(self, answered: Sequence[Answered]) -> dict[str, Any]:
+        """For each column of the log, a function that gives its values."""
+        schema, inputs = self.schema, joined([item.inputs for item in answered])
+        scores = np.concatenate([item.scores for item in answered])
+        requests = [request for item in answered for request in item.requests]
+        counts = np.array([rows for _, _, rows, _ in requests])
+        columns: dict[str, Any] = {}
+        for place, feature in enumerate(schema.numbers):
+            columns[feature.name] = lambda p=place, f=feature: _logged_numbers(inputs.numbers[:, p], f)
+        for place, feature in enumerate(schema.categories):
+            columns[feature.name] = lambda p=place: _logged_texts(inputs.categories[:, p])
+        for place, feature in enumerate(schema.timestamps):
+            columns[feature.name] = lambda p=place: _logged_times(inputs.times[:, p])
+        for name in (*schema.keys, schema.time_column):
+            if name and name not in columns:
+                columns[name] = lambda n=name: _extra_texts(requests, n)
+        about: dict[str, Any] = {
+            inference_rows.REQUEST_ID: lambda: np.repeat(
+                np.array([name.decode() for name, _, _, _ in requests], dtype=object), counts
+            ),
+            inference_rows.REQUEST_ROW: lambda: np.concatenate([np.arange(count, dtype=np.int32) for count in counts]),
+            inference_rows.RECEIVED: lambda: np.repeat(
+                np.array([received * 1e6 for _, received, _, _ in requests]).astype("datetime64[us]"), counts
+            ),
+            inference_rows.MODEL_VERSION: lambda: [self.scorer.version] * len(inputs),
+            inference_rows.PREDICTION: lambda: _predictions(scores, schema),
+        }
+        columns |= {inference_rows.logged_name(name, schema): values for name, values in about.items()}
+        for place, name in enumerate(inference_rows.probability_names(schema)):
+            columns[name] = lambda p=place: scores[:, p]
+        return columns
+
+
+class _Tally:
+    """Counts values, column by column."""
+
+    def __init__(self, schema: Schema, meters: Meters) -> None:
+        self.schema = schema
+        self.meters = meters
+        self._known = [
+            frozenset([*feature.categories, ""]) if is_complete(feature.categories, feature.cardinality) else None
+            for feature in schema.categories
+        ]
+        self._low, self._high = _ranges(schema.numbers)
+        self._earliest, self._latest = _ranges(schema.timestamps)
+        self._histogram: Histogram | None = None
+
+    def add(self, inputs: Inputs, scores: NDArray[np.float32]) -> None:
+        """Count the rows of some requests."""
+        numbers, schema = inputs.numbers, self.schema
+        self._count(figures.OUT_OF_RANGE, schema.numbers, ((numbers < self._low) | (numbers > self._high)).sum(axis=0))
+        self._count(figures.MISSING, schema.numbers, np.isnan(numbers).sum(axis=0))
+        times = inputs.times
+        absent = times == MISSING_TIME
+        beyond = ((times < self._earliest) | (times > self._latest)) & ~absent
+        self._count(figures.OUT_OF_RANGE, schema.timestamps, beyond.sum(axis=0))
+        self._count(figures.MISSING, schema.timestamps, absent.sum(axis=0))
+        for place, feature in enumerate(schema.categories):
+            self._categories(feature, self._known[place], inputs.categories[:, place].tolist())
+        self._predictions(scores)
+
+    def _categories(self, feature: Feature, known: frozenset[str] | None, values: list[str]) -> None:
+        if feature.nullable and (missing := values.count("")):
+            self.meters.cells[self.meters.cell(figures.MISSING, feature.name)] += missing
+        if known is not None and not known.issuperset(values):
+            unseen = sum(value not in known for value in values)
+            self.meters.cells[self.meters.cell(figures.UNSEEN, feature.name)] += unseen
+
+    def _count(self, name: str, features: Sequence[Feature], counts: NDArray[np.int64]) -> None:
+        for place in np.flatnonzero(counts).tolist():
+            self.meters.cells[self.meters.cell(name, features[place].name)] += int(counts[place])
+
+    def _predictions(self, scores: NDArray[np.float32]) -> None:
+        if self.schema.task == "regression":
+            histogram = self.meters.histogram(figures.PREDICTED_VALUES)
+            bounds = np.array([*histogram.bounds, np.inf])
+            counts = np.bincount(np.searchsorted(bounds, scores.reshape(-1)), minlength=len(bounds))
+            histogram.add(counts.tolist(), float(scores.sum()))
+            return
+        classes = choose_classes(scores, threshold=self.schema.threshold)
+        for index, count in enumerate(np.bincount(classes, minlength=len(self.schema.classes)).tolist()):
+            self.meters.cells[self.meters.cell(figures.PREDICTIONS, label_name(self.schema.classes[index]))] += count
+
+
+def _ranges(features: Sequence[Feature]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Smallest and largest values of the training part; endless where it had none."""
+    low = [-np.inf if feature.minimum is None else feature.minimum for feature in features]
+    high = [np.inf if feature.maximum is None else feature.maximum for feature in features]
+    return np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)
+
+
+def _extra_texts(requests: Sequence[tuple[bytes, float, int, Extras]], name: str) -> list[str | None]:
+    return [text for _, _, rows, extras in requests for text in extras.get(name) or [None] * rows]
+
+
+def _logged_numbers(values: NDArray[Any], feature: Feature) -> Any:
+    if feature.kind == "number":
+        return values
+    import pyarrow as pa
+
+    missing = np.isnan(values)
+    whole = np.where(missing, 0, np.clip(values, -(2.0**63), 2.0**63 - 1024)).astype(np.int64)
+    return pa.array(whole.astype(bool) if feature.kind == "boolean" else whole, mask=missing)
+
+
+def _logged_texts(values: NDArray[np.object_]) -> NDArray[np.object_]:
+    return np.where(values == "", None, values)  # type: ignore[call-overload,no-any-return]  # None is an object
+
+
+def _logged_times(values: NDArray[np.int64]) -> Any:
+    import pyarrow as pa
+
+    return pa.array(values, mask=values == MISSING_TIME).cast(pa.timestamp("s", tz="UTC"))
+
+
+def _predictions(scores: NDArray[np.float32], schema: Schema) -> NDArray[Any]:
+    if schema.task == "regression":
+        return scores
+    names = np.array([label_name(label) for label in schema.classes], dtype=object)
+    return names[choose_classes(scores, threshold=schema.threshold)]
