@@ -68,8 +68,9 @@ bench: .venv/.dev ## Measure speed and memory beside a bare script; writes build
 .PHONY: requirements
 requirements: ## Resolve and hash requirements/*.txt from requirements/*.in (needs uv)
 	@if [ -z "$(UV)" ]; then echo "make requirements needs uv: install it (pip install uv) and put it on PATH" >&2; exit 1; fi
-	@for name in pip stage dev; do "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--custom-compile-command "make requirements" "requirements/$$name.in" --output-file "requirements/$$name.txt" || exit 1; done
+	@for name in pip stage predictor dev; do "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command "make requirements" $$([ $$name != predictor ] || echo --constraints requirements/stage.txt) \
+		"requirements/$$name.in" --output-file "requirements/$$name.txt" || exit 1; done
 
 .PHONY: clean
 clean: stop ## Stop what runs here, then remove build/, .venv and the caches
@@ -104,7 +105,7 @@ define install
 @if [ -n "$(UV)" ]; then "$(UV)" pip install --quiet --python $(VENV_PYTHON) --require-hashes --no-deps -r requirements/$(1).txt; \
 	else $(PIP_INSTALL) -r requirements/$(1).txt; fi
 @[ -e .venv/.stage ] || printf '%s\n' 'import evidently, kfp.kubernetes, kfp.local, rich.live' \
-	'import kserve, lightgbm, minio, onnxmltools, optuna, pandera.ibis, shap, skl2onnx, skops.io' \
+	'import kserve, lightgbm, minio, onnxmltools, optuna, pandera.ibis, skl2onnx, skops.io' \
 	| xargs -P 2 -I '{}' $(VENV_PYTHON) -W ignore -c '{}'
 @rm .venv/.installing
 endef
