@@ -141,6 +141,34 @@ def typed(connection: DuckDBPyConnection, relation: str, columns: Sequence[Colum
     return f"SELECT {selected} FROM {relation}"
 
 
+def typed_at_once(relation: str, columns: Sequence[Column], *, table: TableConfig) -> str | None:
+    """The SELECT that takes each column for what its first values look like, and fails at a value that is not of that.
+
+    For a table that is read once, while it is used: what `typed` finds by looking at everything first, this finds out
+    by not failing. DuckDB filters no rows before such a check, since an error is an effect it has to keep.
+
+    Returns:
+        None when that may differ from what `typed` would say: a column without any value at first, or a declared type,
+        which has to fit also where the query does not look.
+    """
+    if len(columns) > _COLUMNS_A_QUERY or any(
+        column.guess == "unknown" or column.declared not in (None, "text") for column in columns
+    ):
+        return None
+    selected = (f"{_checked(column, table)} AS {identifier(column.name)}" for column in columns)
+    return f"SELECT {', '.join(selected)} FROM {relation}"
+
+
+def _checked(column: Column, table: TableConfig) -> str:
+    kind = _chain(column, table)[0]
+    if kind == "timestamp" and column.stored == "TIMESTAMP WITH TIME ZONE":
+        return f"CAST({_value(column, table)} AS TIMESTAMP)"
+    misfit = _is_misfit(column, kind, table)
+    if misfit == "false":
+        return _as_type(column, kind, table)
+    return f"CASE WHEN {misfit} THEN error({literal(column.name)}) ELSE {_as_type(column, kind, table)} END"
+
+
 def _chain(column: Column, table: TableConfig) -> tuple[ColumnType, ...]:
     """The types to try; none for a column that keeps its own."""
     if column.declared:

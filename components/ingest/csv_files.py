@@ -1,4 +1,4 @@
-"""Reading CSV files: what their first lines say, then one parallel pass by DuckDB."""
+"""Reading CSV files: what their first lines say, then one parallel pass by DuckDB, before the query or within it."""
 
 import contextlib
 import csv
@@ -12,7 +12,16 @@ from itertools import groupby
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from components.ingest.columns import Column, Guess, InexactNumbersError, check_declared, check_names, guess, typed
+from components.ingest.columns import (
+    Column,
+    Guess,
+    InexactNumbersError,
+    check_declared,
+    check_names,
+    guess,
+    typed,
+    typed_at_once,
+)
 from components.ingest.fetch import TableFile, locate_undecodable
 from components.shared.config import TableConfig
 from components.shared.errors import SourceError
@@ -77,6 +86,28 @@ def load_csv(connection: DuckDBPyConnection, raw: str, files: Sequence[TableFile
     ):  # the first lines promised other types than the rest holds
         _read(connection, raw, as_text, files=list(zip(files, heads, strict=True)), table=table)
         return typed(connection, raw, as_text, table=table)
+
+
+def stream_csv(files: Sequence[TableFile], *, table: TableConfig) -> str | None:
+    """The SELECT that reads CSV files while it runs, so that a large table is never held.
+
+    Args:
+        files: UTF-8 files.
+        table: How to read them.
+
+    Returns:
+        None when the table has to be read as a whole first. The SELECT itself fails where the first lines promised
+        other types than the rest holds.
+
+    Raises:
+        SourceError: As `load_csv`.
+    """
+    heads = [read_head(file, table) for file in files]
+    _same_columns(files, heads)
+    columns = _columns(heads, table)
+    check_declared(table, [column.name for column in columns])
+    (scan, *more) = _scans(columns, list(zip(files, heads, strict=True)), table)
+    return None if more else typed_at_once(f"({scan})", columns, table=table)
 
 
 def read_head(file: TableFile, table: TableConfig) -> Head:
@@ -207,7 +238,16 @@ def _read(
     files: Sequence[tuple[TableFile, Head]],
     table: TableConfig,
 ) -> None:
-    """Fill the table; files whose columns stand in another order are read in theirs."""
+    """Fill the table."""
+    scans = _scans(columns, files, table)
+    try:
+        connection.execute(f"CREATE OR REPLACE TABLE {raw} AS {' UNION ALL '.join(scans)}")
+    except duckdb.InvalidInputException as error:
+        raise _explained(error, [file for file, _ in files]) from error
+
+
+def _scans(columns: Sequence[Column], files: Sequence[tuple[TableFile, Head]], table: TableConfig) -> list[str]:
+    """The SELECTs that read the files; those whose columns stand in another order are read in theirs."""
     stored = {column.name: column.stored for column in columns}
     selected = ", ".join(identifier(name) for name in stored)
     scans = []
@@ -220,10 +260,7 @@ def _read(
             f"SELECT {selected} FROM read_csv([{paths}], columns = {{{struct}}}, delim = {literal(delimiter)}, "
             f"skip = {skip}, {_options(table)})"
         )
-    try:
-        connection.execute(f"CREATE OR REPLACE TABLE {raw} AS {' UNION ALL '.join(scans)}")
-    except duckdb.InvalidInputException as error:
-        raise _explained(error, [file for file, _ in files]) from error
+    return scans
 
 
 def _options(table: TableConfig) -> str:

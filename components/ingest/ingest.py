@@ -4,10 +4,12 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import duckdb
 
+from components.ingest.fetch import Fetched
 from components.ingest.query import (
     Result,
     Window,
@@ -16,6 +18,7 @@ from components.ingest.query import (
     describe_result,
     failed,
     final_select,
+    reads_once,
     restrict,
     result_columns,
 )
@@ -53,25 +56,64 @@ def ingest_table(
     """
     source = override_paths(source, paths or {})
     window = window or Window()
-    with (
-        tempfile.TemporaryDirectory(prefix="fullcircle-ingest-") as scratch,
-        engine() as backend,
-        _staged(output) as staged,
-    ):
+    fetched: dict[str, Fetched] = {}
+    with tempfile.TemporaryDirectory(prefix="fullcircle-ingest-") as scratch, _staged(output) as staged:
+        write = partial(_write, source, problem, window=window, scratch=Path(scratch), staged=staged, fetched=fetched)
+        try:
+            result = write(stream=True)
+        except _NotStreamedError:
+            result = write(stream=False)
+    return _lineage(result, {name: found.fingerprint for name, found in fetched.items()})
+
+
+class _NotStreamedError(Exception):
+    """The tables have to be read as a whole before the query."""
+
+
+def _write(
+    source: SourceConfig,
+    problem: ProblemConfig,
+    *,
+    window: Window,
+    scratch: Path,
+    staged: Path,
+    fetched: dict[str, Fetched],
+    stream: bool,
+) -> Result:
+    """Execute the query into a Parquet file.
+
+    Args:
+        source: Tables and query.
+        problem: Names the time column.
+        window: Rows outside it are left out.
+        scratch: Folder for what is fetched.
+        staged: The file to write.
+        fetched: The files of each table, as far as they are here; the others come to stand in it.
+        stream: Whether large CSV files may be read while the query runs.
+
+    Raises:
+        _NotStreamedError: They may not, or turned out to hold something else than their first lines promised.
+    """
+    with engine() as backend:
         connection = backend.con
         select = checked_select(connection, source.query, list(source.tables))
-        fingerprints, still_read = register(connection, source, Path(scratch))
-        restrict(connection, readable=[file.path for file in still_read], writable=output.parent.resolve())
+        registered = register(connection, source, scratch, fetched=fetched, stream=stream)
+        fetched.update(registered.fetched)
+        restrict(connection, readable=[file.path for file in registered.still_read], writable=staged.parent)
         columns = result_columns(connection, select)
         final = final_select(select, columns, time_column=problem.time_column, window=window)
+        if registered.streamed and not reads_once(connection, final, streamed=len(registered.streamed)):
+            raise _NotStreamedError
         try:
             write_sql(backend, final, staged)
             result = describe_result(connection, staged, problem.time_column)
             if not result.rows:
                 raise SourceError(_no_rows(window, covered(connection, select, problem.time_column) if window else ""))
         except duckdb.Error as error:
-            raise damaged(connection, still_read) or failed(error, select) from error
-    return _lineage(result, fingerprints)
+            if registered.streamed:  # reading the tables first says what is wrong, if anything is
+                raise _NotStreamedError from error
+            raise damaged(connection, registered.still_read) or failed(error, select) from error
+    return result
 
 
 @contextmanager

@@ -3,11 +3,11 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -31,6 +31,15 @@ _INTEGERS = {
 }
 _MOMENTS = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"}
 _TEXTS = {"VARCHAR", "UUID", "TIME", "TIME WITH TIME ZONE", "INTERVAL", "BIT", '"NULL"', "NULL"}
+_PASSING = {
+    "PROJECTION",
+    "FILTER",
+    "HASH_JOIN",
+    "HASH_GROUP_BY",
+    "PERFECT_HASH_GROUP_BY",
+    "UNGROUPED_AGGREGATE",
+    "ORDER_BY",
+}
 _LINE = re.compile(r"LINE (\d+): ")
 _COLUMN_SUGGESTION = 20
 
@@ -212,6 +221,29 @@ def _canonical(name: str, kind: str) -> str:
         f"The column {name!r} is nested or binary ({kind[:60]}); a table holds one value a cell. Take what you "
         f"need of it in the query, such as {name}.field."
     )
+
+
+def reads_once(connection: DuckDBPyConnection, select: str, *, streamed: int) -> bool:
+    """Whether a query reads every streamed table once, to its end, in the order of its rows.
+
+    Only then does it find what reading the tables first would find, at no more cost; so anything else in the plan than
+    the steps known to do so is a no.
+    """
+    ((_, text),) = connection.execute(f"EXPLAIN (FORMAT json)\n{select}").fetchall()
+    found = [scan for plan in json.loads(text) for scan in _csv_scans(plan, reached=True)]
+    return len(found) == streamed and all(found)
+
+
+def _csv_scans(plan: dict[str, Any], *, reached: bool) -> Iterator[bool]:
+    """For each scan of CSV files in a plan, whether all of it goes through the steps above."""
+    name, children = plan["name"].strip(), plan["children"]
+    if name == "READ_CSV":
+        yield reached
+    for place, child in enumerate(children):
+        # A filter right above the scan stands before the checks of values; a join holds its second side.
+        passes = name in _PASSING and place == 0 and not (name == "FILTER" and child["name"].strip() == "READ_CSV")
+        outer = name != "HASH_JOIN" or plan["extra_info"].get("Join Type") in ("LEFT", "INNER")
+        yield from _csv_scans(child, reached=reached and passes and outer)
 
 
 def restrict(connection: DuckDBPyConnection, *, readable: Sequence[Path], writable: Path) -> None:

@@ -3,19 +3,21 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
 from components.ingest.columns import Column, Guess, check_declared, check_names, typed
-from components.ingest.csv_files import difference, load_csv
+from components.ingest.csv_files import difference, load_csv, stream_csv
 from components.ingest.fetch import Fetched, TableFile, fetch, locate_undecodable, nearest
 from components.shared.config import SourceConfig, TableConfig
 from components.shared.errors import FullcircleError, SourceError
 from components.shared.tables import identifier, literal
 
 _RAW = "raw"  # schema of the tables as they were read
+_STREAMED = 64 * 1024**2  # bytes of CSV from which a table is read while it is used; below, holding it is no burden
 _PARQUET_MAGIC = b"PAR1"
 _JSON_FILE = re.compile(r'in file "([^"]+)"')
 
@@ -38,53 +40,94 @@ def override_paths(source: SourceConfig, paths: Mapping[str, str]) -> SourceConf
     return source.model_copy(update={"tables": tables})
 
 
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The tables of a source.
+
+    Attributes:
+        fetched: The files of each table.
+        still_read: The files that the views still read.
+        streamed: Names of the tables that are read from CSV each time they are used.
+    """
+
+    fetched: dict[str, Fetched] = field(default_factory=dict)
+    still_read: list[TableFile] = field(default_factory=list)
+    streamed: list[str] = field(default_factory=list)
+
+
 def register(
-    connection: DuckDBPyConnection, source: SourceConfig, scratch: Path
-) -> tuple[dict[str, str], list[TableFile]]:
+    connection: DuckDBPyConnection,
+    source: SourceConfig,
+    scratch: Path,
+    *,
+    fetched: Mapping[str, Fetched] | None = None,
+    stream: bool = False,
+) -> Registered:
     """Make each table of the source a view of the engine, typed.
 
     Args:
         connection: The engine.
         source: The tables.
         scratch: An existing folder for downloads and unpacked files; the caller removes it after the query.
-
-    Returns:
-        The fingerprint of each table's files, and the files that the views still read.
+        fetched: Files that are here already, by table.
+        stream: Whether large CSV files may be read while they are used, instead of being held. A query over them then
+            fails at a value of another type than the first lines promised.
 
     Raises:
         SourceError: A table cannot be fetched, read or typed; the message names it.
     """
     check_names(list(source.tables), where="`source.tables`", remedy="Give each table a name of its own.", what="table")
     connection.execute(f"CREATE SCHEMA {_RAW}")
+    registered = Registered(dict(fetched or {}))
     # Of the planner's steps the first makes a join of a long IN, which loses the order of rows; the second takes the
     # square of the number of columns: half a minute for 10,000.
-    connection.execute("SET disabled_optimizers = 'in_clause,projection_placement'")
-    fingerprints: dict[str, str] = {}
-    still_read: list[TableFile] = []
+    disabled = "in_clause,projection_placement"
+    connection.execute(f"SET disabled_optimizers = '{disabled}'")
     for name, table in source.tables.items():
         try:
-            fetched = fetch(table, scratch)
-            _register(connection, name, fetched, table=table)
+            if name not in registered.fetched:
+                registered.fetched[name] = fetch(table, scratch)
+            _register(connection, name, registered, table=table, stream=stream)
         except FullcircleError as error:
             raise SourceError(f"Table {name!r}: {error}") from error
         except (duckdb.Error, OSError) as error:
             problem = str(error).splitlines()[0]
             raise SourceError(f"Table {name!r}: {table.path} cannot be read: {problem}.") from error
-        fingerprints[name] = fetched.fingerprint
-        if fetched.format == "parquet":
-            still_read += fetched.files
-    return fingerprints, still_read
+    if registered.streamed:
+        # The planner knows nothing of the length of a file; left to guess it would hold the long side of a join.
+        connection.execute(f"SET disabled_optimizers = '{disabled},join_order,build_side_probe_side'")
+    return registered
 
 
-def _register(connection: DuckDBPyConnection, name: str, fetched: Fetched, *, table: TableConfig) -> None:
+def _register(
+    connection: DuckDBPyConnection, name: str, registered: Registered, *, table: TableConfig, stream: bool
+) -> None:
     raw = f"{_RAW}.{identifier(name)}"
+    fetched = registered.fetched[name]
     _check_contents(fetched)
-    load = {"csv": load_csv, "parquet": _load_parquet, "jsonl": _load_jsonl}[fetched.format]
-    select = load(connection, raw, fetched.files, table=table)
+    if stream and (select := _streamed(connection, fetched, table)):
+        registered.streamed.append(name)
+        registered.still_read.extend(fetched.files)
+    else:
+        load = {"csv": load_csv, "parquet": _load_parquet, "jsonl": _load_jsonl}[fetched.format]
+        select = load(connection, raw, fetched.files, table=table)
+        if fetched.format == "parquet":
+            registered.still_read.extend(fetched.files)
     if not connection.execute(f"SELECT 1 FROM ({select}) LIMIT 1").fetchone():
         header = " below the line of column names" if fetched.format == "csv" and table.header else ""
         raise SourceError(f"{_listed(fetched.files)} holds no rows{header}; expected at least one.")
     connection.execute(f"CREATE VIEW {identifier(name)} AS {select}")
+
+
+def _streamed(connection: DuckDBPyConnection, fetched: Fetched, table: TableConfig) -> str | None:
+    """The SELECT that reads a large table while it runs; None when it is better held."""
+    if fetched.format != "csv" or sum(file.path.stat().st_size for file in fetched.files) < _STREAMED:
+        return None
+    select = stream_csv(fetched.files, table=table)
+    try:
+        return select if select and connection.execute(f"SELECT 1 FROM ({select}) LIMIT 1").fetchone() else None
+    except duckdb.Error:  # reading it as a whole says what is wrong
+        return None
 
 
 def _listed(files: Sequence[TableFile]) -> str:

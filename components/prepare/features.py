@@ -1,8 +1,10 @@
 """Which columns a model learns from, and what the training part says about them: the schema."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +20,17 @@ LARGEST = 3.4028234663852886e38  # of float32
 MOST_CATEGORIES = 1_000  # listed in the schema
 _CELLS = 5_000_000  # in memory at a time
 _SHOWN = 10
+# Whose smallest and largest value Parquet's statistics hold as they are.
+_TOLD_TYPES = (
+    pa.int8(),
+    pa.int16(),
+    pa.int32(),
+    pa.int64(),
+    pa.float32(),
+    pa.float64(),
+    pa.bool_(),
+    pa.timestamp("us"),
+)
 
 
 def select_features(columns: dict[str, Column], problem: ProblemConfig) -> dict[str, FeatureKind]:
@@ -71,13 +84,13 @@ def describe_features(folder: Path, kinds: dict[str, FeatureKind]) -> tuple[list
     trained: dict[str, Feature] = {}
     dropped: dict[str, str] = {}
     for part in PARTS:
-        for name, column in _columns(part_path(folder, part), kinds):
-            feature = _describe(name, kinds[name], column)
+        for name, extent in _extents(part_path(folder, part), kinds, is_train=part == "train"):
+            feature = _describe(name, kinds[name], extent)
             if feature.nullable:
                 nullable.add(name)
             if part == "train":
                 trained[name] = feature
-                if reason := _useless(feature, column):
+                if reason := _useless(feature, extent):
                     dropped[name] = reason
     features = [
         trained[name].model_copy(update={"nullable": name in nullable}) for name in kinds if name not in dropped
@@ -88,22 +101,75 @@ def describe_features(folder: Path, kinds: dict[str, FeatureKind]) -> tuple[list
     return features, dropped
 
 
-def _columns(path: Path, kinds: dict[str, FeatureKind]) -> Iterator[tuple[str, pa.ChunkedArray]]:
-    """Columns of a Parquet file, some read at a time; texts as dictionaries, as they stand in the file."""
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """What a column of a part holds: rows, nulls among them, and either categories or the least and the largest."""
+
+    rows: int
+    nulls: int
+    low: float | None = None
+    high: float | None = None
+    categories: tuple[str, ...] = ()
+
+
+def _extents(path: Path, kinds: dict[str, FeatureKind], *, is_train: bool) -> Iterator[tuple[str, _Extent]]:
+    """Columns of a Parquet file: by its statistics where they tell, else read, some columns at a time."""
+    # Texts are read as dictionaries, as they stand in the file.
     file = pq.ParquetFile(path, read_dictionary=[name for name, kind in kinds.items() if kind == "category"])
-    for names in batches(list(kinds), max(1, _CELLS // max(1, file.metadata.num_rows))):
+    types = {field.name: (place, field.type) for place, field in enumerate(file.schema_arrow)}
+    groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
+    read = []
+    for name, kind in kinds.items():
+        place, type_ = types[name]
+        statistics = [group.column(place).statistics for group in groups]
+        if kind == "category":
+            told = None if is_train else _nulls_told(statistics, file.metadata.num_rows)
+        else:
+            told = _told(statistics, type_, file.metadata.num_rows)
+        if told:
+            yield name, told
+        else:
+            read.append(name)
+    for names in batches(read, max(1, _CELLS // max(1, file.metadata.num_rows))):
         table = file.read(columns=list(names))
-        yield from ((name, table.column(name)) for name in names)
+        yield from ((name, _read(table.column(name), kinds[name])) for name in names)
 
 
-def _describe(name: str, kind: FeatureKind, column: pa.ChunkedArray) -> Feature:
-    nullable = column.null_count > 0
+def _nulls_told(statistics: Sequence[Any], rows: int) -> _Extent | None:
+    """What the statistics of a column's row groups say about nulls; None where they lack that."""
+    if not all(told is not None and told.has_null_count for told in statistics):
+        return None
+    return _Extent(rows, sum(told.null_count for told in statistics))
+
+
+def _told(statistics: Sequence[Any], type_: pa.DataType, rows: int) -> _Extent | None:
+    """What the statistics say about nulls, the least and the largest value; None where they lack something."""
+    extent = _nulls_told(statistics, rows) if type_ in _TOLD_TYPES else None
+    bounded = [told for told in statistics if told is not None and told.num_values]
+    if extent is None or not all(told.has_min_max for told in bounded):
+        return None
+    if not bounded:
+        return extent
+    low, high = min(told.min_raw for told in bounded), max(told.max_raw for told in bounded)
+    unit = 1e6 if pa.types.is_timestamp(type_) else 1
+    return replace(extent, low=low / unit + 0.0, high=high / unit + 0.0)  # statistics write 0 as -0.0
+
+
+def _read(column: pa.ChunkedArray, kind: FeatureKind) -> _Extent:
     if kind == "category":
-        values = _by_frequency(column)
+        return _Extent(len(column), column.null_count, categories=tuple(_by_frequency(column)))
+    low, high = (_number(value) for value in pc.min_max(column).values())
+    return _Extent(len(column), column.null_count, low, high)
+
+
+def _describe(name: str, kind: FeatureKind, extent: _Extent) -> Feature:
+    nullable = extent.nulls > 0
+    if kind == "category":
+        values = list(extent.categories)
         return Feature(
             name=name, kind=kind, nullable=nullable, cardinality=len(values), categories=values[:MOST_CATEGORIES]
         )
-    low, high = (_number(value) for value in pc.min_max(column).values())
+    low, high = extent.low, extent.high
     if worst := [value for value in (low, high) if value is not None and not abs(value) <= LARGEST]:
         what = "an infinite value" if math.isinf(worst[0]) else f"{worst[0]:g}, beyond the range of float32"
         raise DataError(
@@ -127,9 +193,9 @@ def _by_frequency(column: pa.ChunkedArray) -> list[str]:
     return [value for _, value in sorted(pairs, key=lambda pair: (-pair[0], pair[1]))]
 
 
-def _useless(feature: Feature, column: pa.ChunkedArray) -> str:
+def _useless(feature: Feature, extent: _Extent) -> str:
     """Why a feature can teach nothing; empty when it can."""
-    if column.null_count == len(column):
+    if extent.nulls == extent.rows:
         return "all null"
     single = feature.cardinality == 1 if feature.kind == "category" else feature.minimum == feature.maximum
     return "constant" if single and not feature.nullable else ""

@@ -14,6 +14,7 @@ from components.prepare.leaks import Leak, find_leaks
 from components.prepare.repair import MARKS, Removed, check_bounds, check_dates, mark_rows, remove_rows
 from components.prepare.split import PLACED, choose_method, place_rows
 from components.prepare.target import check_parts, check_type, check_values
+from components.prepare.texts import encode_texts
 from components.shared.config import PrepareConfig, ProblemConfig
 from components.shared.errors import DataError
 from components.shared.frames import PARTS, part_path
@@ -97,10 +98,11 @@ def _prepare(table: Path, folder: Path, problem: ProblemConfig, settings: Prepar
         warnings = place_rows(backend, method, settings.split, rows=found - removed.total)
         fetch(backend, f"DROP TABLE {MARKS}")  # sorting the parts needs its memory
         counts, remarks = check_parts(backend, problem, classes)
+        names = [c.name for c in columns.values() if c.kind != "unsupported" and c.name not in problem.leaks]
+        codes = encode_texts(backend, str(table), columns.values())
         for part in PARTS:
-            write_sql(
-                backend, _part(columns, problem, part, by_time=method == "chronological"), part_path(folder, part)
-            )
+            select = _part(names, part, codes=codes, by_time=method == "chronological")
+            write_sql(backend, select, part_path(folder, part))
         features, dropped = describe_features(folder, kinds)
         schema = Schema(
             task=problem.task,
@@ -163,14 +165,19 @@ def _repair(
     return found, removed
 
 
-def _part(columns: dict[str, Column], problem: ProblemConfig, part: str, *, by_time: bool) -> str:
-    """SELECT of the rows of a part, in their order."""
-    names = [c.name for c in columns.values() if c.kind != "unsupported" and c.name not in problem.leaks]
-    listed = ", ".join(f"r.{identifier(name)}" for name in names)
+def _part(names: list[str], part: str, *, codes: dict[str, str], by_time: bool) -> str:
+    """SELECT of the rows of a part, in their order; texts are sorted as the types given, and come out as texts."""
+    sorted_as = (
+        f"r.{identifier(name)}::{codes[name]} AS {identifier(name)}" if name in codes else f"r.{identifier(name)}"
+        for name in names
+    )
+    written = (
+        f"{identifier(name)}::VARCHAR AS {identifier(name)}" if name in codes else identifier(name) for name in names
+    )
     return (
-        f"SELECT {listed} FROM {VIEW} AS r JOIN (SELECT arrival, moment, shuffle FROM {PLACED} WHERE part = "
-        f"{PARTS.index(part)}) AS p "
-        f"ON r.{ARRIVAL} = p.arrival ORDER BY {'p.moment, ' if by_time else ''}p.shuffle"
+        f"SELECT {', '.join(written)} FROM (SELECT {', '.join(sorted_as)} FROM {VIEW} AS r JOIN "
+        f"(SELECT arrival, moment, shuffle FROM {PLACED} WHERE part = {PARTS.index(part)}) AS p "
+        f"ON r.{ARRIVAL} = p.arrival ORDER BY {'p.moment, ' if by_time else ''}p.shuffle)"
     )
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks.bare_script import packaged_data
 from tests.benchmarks.measure import Measured, measure
 from tests.benchmarks.report import Figure, at_most, show
 
@@ -116,6 +115,8 @@ def make_tables(folder: Path, *, times: int) -> None:
         times: How often.
     """
     import duckdb
+
+    from tests.benchmarks.bare_script import packaged_data  # with it come the other side's libraries
 
     folder.mkdir(parents=True)
     source = packaged_data()
