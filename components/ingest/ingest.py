@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from components.ingest.one_table import one_table
 from components.ingest.query import (
     Result,
     Window,
@@ -35,6 +36,7 @@ def ingest_table(
     *,
     window: Window | None = None,
     paths: Mapping[str, str] | None = None,
+    data: str = "",
 ) -> Lineage:
     """Read the source tables, join and filter them, and write the rows of the window.
 
@@ -44,6 +46,7 @@ def ingest_table(
         output: The Parquet file to write; it appears only when everything succeeded.
         window: Rows outside it, or without a time, are left out; without a window all rows stay.
         paths: Other places of tables for this run, by table name.
+        data: Place of one table to be read instead of them all, for prediction; the time column may be missing then.
 
     Returns:
         Where the rows came from.
@@ -51,8 +54,10 @@ def ingest_table(
     Raises:
         SourceError: The tables, the query or the window cannot be used.
     """
-    source = override_paths(source, paths or {})
     window = window or Window()
+    if data and paths:
+        raise SourceError(f"`data` ({data}) takes the place of all tables, so `paths` names none. Give one of the two.")
+    source = one_table(source, problem, data, window) if data else override_paths(source, paths or {})
     with (
         tempfile.TemporaryDirectory(prefix="fullcircle-ingest-") as scratch,
         engine() as backend,
@@ -63,12 +68,13 @@ def ingest_table(
         fingerprints, still_read = register(connection, source, Path(scratch))
         restrict(connection, readable=[file.path for file in still_read], writable=output.parent.resolve())
         columns = result_columns(connection, select)
-        final = final_select(select, columns, time_column=problem.time_column, window=window)
+        time_column = "" if data and problem.time_column not in columns and not window else problem.time_column
+        final = final_select(select, columns, time_column=time_column, window=window)
         try:
             write_sql(backend, final, staged)
-            result = describe_result(connection, staged, problem.time_column)
+            result = describe_result(connection, staged, time_column)
             if not result.rows:
-                raise SourceError(_no_rows(window, covered(connection, select, problem.time_column) if window else ""))
+                raise SourceError(_no_rows(window, covered(connection, select, time_column) if window else ""))
         except duckdb.Error as error:
             raise damaged(connection, still_read) or failed(error, select) from error
     return _lineage(result, fingerprints)
