@@ -16,7 +16,6 @@ from components.shared.champion import Champion, move_champion
 from components.shared.model_package import verify, version_prefix
 from components.shared.scoring import Scorer, parse_rows
 from components.shared.store import Store
-from pipelines import batch_prediction
 from pipelines.__main__ import main
 from pipelines.local_store import LocalStore
 from tests.helpers import make_table
@@ -63,7 +62,6 @@ def test_a_run_needs_no_typing_and_every_input_is_described(tmp_path):
         inputs = section["inputDefinitions"]
         for name, one in {**inputs.get("parameters", {}), **inputs.get("artifacts", {})}.items():
             assert one.get("description", "").strip(), name
-    assert batch_prediction.predict.description.strip()
 
 
 class Place(NamedTuple):

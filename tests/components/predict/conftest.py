@@ -77,7 +77,7 @@ def publish(store, packages, tmp_path) -> Callable[..., Site]:
 
 
 @pytest.fixture
-def site(publish) -> Site:
+def site(publish: Callable[..., Site]) -> Site:
     return publish()
 
 

@@ -46,7 +46,7 @@ def blocks(draw: st.DrawFn) -> tuple[Schema, pa.RecordBatch, list[dict[str, Any]
     for number in range(draw(st.integers(1, 4))):
         kind = draw(st.sampled_from(KINDS))
         categories = draw(st.sampled_from([[], ["1", "7", "-20"], ["a", "7"]])) if kind == "category" else []
-        features.append(Feature(name=f"c{number}", kind=kind, nullable=draw(st.booleans()), categories=categories))  # type: ignore[arg-type]
+        features.append(Feature(name=f"c{number}", kind=kind, nullable=draw(st.booleans()), categories=categories))
         dtype, strategy = draw(st.sampled_from(COLUMNS))
         values.append(draw(st.lists(st.one_of(st.none(), strategy), min_size=rows, max_size=rows)))
         columns.append(
@@ -103,7 +103,7 @@ def refusal(row: dict[str, Any], schema: Schema) -> str:
 
 
 def assert_same(found: Inputs, expected: Inputs) -> None:
-    np.testing.assert_array_equal(found.numbers, expected.numbers)
+    np.testing.assert_array_equal(found.numbers, expected.numbers.astype(np.float32))
     assert found.categories.tolist() == expected.categories.tolist()
     np.testing.assert_array_equal(found.times, expected.times)
 
@@ -132,7 +132,7 @@ def test_a_row_fits_exactly_when_the_endpoint_takes_it_and_is_read_the_same(bloc
 
 
 def one(kind: str, *, nullable: bool = False, **more: Any) -> Schema:
-    feature = Feature(name="c", kind=kind, nullable=nullable, **more)  # type: ignore[arg-type]
+    feature = Feature(name="c", kind=kind, nullable=nullable, **more)
     return Schema(task="regression", target="y", features=[feature])
 
 
