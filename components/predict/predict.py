@@ -22,7 +22,7 @@ from components.shared.errors import InputError, PackageError
 from components.shared.model_package import Lineage, Manifest, verify, version_prefix
 from components.shared.schema import Schema
 from components.shared.scored import load_scorer
-from components.shared.scoring import Scorer, choose_classes, label_name
+from components.shared.scoring import CELLS, Scorer, choose_classes, label_name
 from components.shared.store import Store
 
 BLOCK = 10_000  # rows scored at once: the graph's own tensors stay in the processor's cache
@@ -181,23 +181,32 @@ class _Run:
             self.target.put(self.rejects.path)
 
     def _group(self, group: int) -> Iterator[pa.RecordBatch]:
-        """Predictions of a row group; its rows that do not fit are set aside, with the columns the model ignores."""
+        """Predictions of a row group; its rows that do not fit are set aside."""
         columns = list(dict.fromkeys([*self.reader.schema.columns, *self.kept]))
-        start = sum(self.file.metadata.row_group(before).num_rows for before in range(group))
-        rows, culprits, offset = [], [], start
-        for batch in self.file.iter_batches(BLOCK, row_groups=[group], columns=columns):
+        misfits: list[NDArray[np.int64]] = []  # of each such row: its number, and the position of the column to blame
+        first = row = sum(self.file.metadata.row_group(before).num_rows for before in range(group))
+        for batch in self.file.iter_batches(self._block(columns), row_groups=[group], columns=columns):
             block = self.reader.read(batch)
             if block.fits is not None:
-                rows.append(offset + np.flatnonzero(~block.fits))
-                culprits.append(block.culprits)
+                misfits.append(np.stack([row + np.flatnonzero(~block.fits), block.culprits]))
             if len(block.inputs):
-                yield self._predictions(batch, block, start=offset)
-            offset += batch.num_rows
-        if rows:
-            chosen = np.concatenate(rows)
-            with pq.ParquetFile(self.table) as plain:
-                whole = plain.read_row_group(group, use_threads=False)
-            self.rejects.add(whole.take(pa.array(chosen - start)), chosen, np.concatenate(culprits))
+                yield self._predictions(batch, block, start=row)
+            row += batch.num_rows
+        if misfits:
+            self._set_aside(group, first, *np.concatenate(misfits, axis=1))
+
+    def _set_aside(self, group: int, first: int, numbers: NDArray[np.int64], culprits: NDArray[np.int64]) -> None:
+        """Read a row group again, this time with the columns that the model ignores."""
+        with pq.ParquetFile(self.table) as plain:
+            for batch in plain.iter_batches(self._block(plain.schema_arrow.names), row_groups=[group]):
+                here = (numbers >= first) & (numbers < first + batch.num_rows)
+                if here.any():
+                    self.rejects.add(batch.take(pa.array(numbers[here] - first)), numbers[here], culprits[here])
+                first += batch.num_rows
+
+    def _block(self, columns: list[str]) -> int:
+        """Rows held at once: fewer where there are very many columns."""
+        return max(1, min(BLOCK, CELLS // max(1, len(columns))))
 
     def _predictions(self, batch: pa.RecordBatch, block: Block, *, start: int) -> pa.RecordBatch:
         scores = self.scorer.score(block.inputs)

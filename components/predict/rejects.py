@@ -15,6 +15,7 @@ from components.shared.schema import Feature
 
 WORDED = 1000  # distinct values whose reasons are spelled out
 SHOWN = 10
+_TOLD = 200  # characters of a value; a reason quotes fewer
 REASON = "reject_reason"
 
 
@@ -24,7 +25,7 @@ class Rejects:
     Args:
         path: Where to.
         reader: Says why a value does not fit.
-        columns: All columns of the table.
+        columns: All columns of the table; those called like one of ours get the prefix `table_`.
     """
 
     def __init__(self, path: Path, reader: Reader, columns: list[str]) -> None:
@@ -32,11 +33,13 @@ class Rejects:
         self.count = 0
         self.first: list[str] = []
         self._reader = reader
-        self._schema = pa.schema([(ROW, pa.int64()), (REASON, pa.string()), *((name, pa.string()) for name in columns)])
-        self._reasons: dict[tuple[str, Any], str] = {}
+        self._schema = pa.schema(
+            [(ROW, pa.int64()), (REASON, pa.string()), *((_unlike_ours(name), pa.string()) for name in columns)]
+        )
+        self._reasons: dict[tuple[str, str], str] = {}
         self._writer: pq.ParquetWriter | None = None
 
-    def add(self, rows: pa.Table, numbers: NDArray[np.int64], culprits: NDArray[np.intp]) -> None:
+    def add(self, rows: pa.RecordBatch, numbers: NDArray[np.int64], culprits: NDArray[np.int64]) -> None:
         """Set rows aside.
 
         Args:
@@ -63,20 +66,24 @@ class Rejects:
         if self._writer is not None:
             self._writer.close()
 
-    def _worded(self, column: pa.ChunkedArray, feature: Feature) -> list[str]:
+    def _worded(self, column: pa.Array, feature: Feature) -> list[str]:
         """The reason for each value; each distinct one is worded once, and only so many."""
-        encoded = column.combine_chunks().dictionary_encode()
+        encoded = column.dictionary_encode()
         reasons = [self._reason(value, feature) for value in _values(encoded.dictionary)]
         missing = self._reason(None, feature) if encoded.null_count else ""
         return [missing if code is None else reasons[code] for code in encoded.indices.to_pylist()]
 
     def _reason(self, value: Any, feature: Feature) -> str:
-        key = (feature.name, value)
+        key = (feature.name, repr(value)[:_TOLD])  # by its spelling: NaN is not the same as itself
         if key not in self._reasons:
             if len(self._reasons) >= WORDED:
                 return f"column {feature.name!r}: the value does not fit, like {WORDED:,} others that are described."
             self._reasons[key] = self._reader.reason(value, feature)
         return self._reasons[key]
+
+
+def _unlike_ours(name: str) -> str:
+    return f"table_{name}" if name in (ROW, REASON) else name
 
 
 def _values(column: pa.Array) -> list[Any]:

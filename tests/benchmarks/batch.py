@@ -12,6 +12,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,29 +112,24 @@ def make_tables(folder: Path) -> dict[str, Path]:
     return paths
 
 
-class _served:  # noqa: N801, used as a function
+@contextmanager
+def _served(folder: Path, package: Path) -> Iterator[dict[str, str]]:
     """A store that holds the package as the champion's version; gives the environment that names it."""
+    from components.shared.champion import Champion, move_champion
+    from components.shared.model_package import verify, version_prefix
+    from components.shared.store import Store
+    from pipelines.local_store import LocalStore
 
-    def __init__(self, folder: Path, package: Path) -> None:
-        from pipelines.local_store import LocalStore
-
-        self._server = LocalStore(folder)
-        self._package = package
-
-    def __enter__(self) -> dict[str, str]:
-        from components.shared.champion import Champion, move_champion
-        from components.shared.model_package import verify, version_prefix
-        from components.shared.store import Store
-
-        settings = self._server.start()
-        store, version = Store(settings), verify(self._package).version
+    server = LocalStore(folder)
+    settings = server.start()
+    try:
+        store, version = Store(settings), verify(package).version
         store.ensure_bucket()
-        store.put_folder(version_prefix(_NAME, version), self._package)
+        store.put_folder(version_prefix(_NAME, version), package)
         move_champion(store, _NAME, Champion(version=version, moved="2024-01-01T00:00:00+00:00"), expected=None)
-        return settings.environment()
-
-    def __exit__(self, *error: object) -> None:
-        self._server.stop()
+        yield settings.environment()
+    finally:
+        server.stop()
 
 
 def _round(size: str, table: Path, environment: dict[str, str]) -> Round:

@@ -142,6 +142,32 @@ def test_so_many_reasons_are_worded_and_all_rows_set_aside(site, table, monkeypa
     assert set(reasons[3:]) == {"column 'visits': the value does not fit, like 3 others that are described."}
 
 
+def test_values_that_are_not_numbers_share_one_reason(site, table, monkeypatch):
+    monkeypatch.setattr(rejects, "WORDED", 1)
+
+    summary = site.predict(with_value(table, "visits", pa.array([float("nan")] * 20 + [1.0] * 30)), rows_a_group=5)
+
+    expected = "column 'visits': found nan; expected a whole number."
+    assert {row["reject_reason"] for row in site.rejected(summary)} == {expected}
+
+
+def test_columns_called_like_ours_are_kept_under_another_name(site, table):
+    columns = table.append_column("source_row", pa.array(range(100, 150)))
+    columns = with_value(columns, "visits", pa.array([None, *[1] * 49]))
+
+    assert site.rejected(site.predict(columns))[0]["table_source_row"] == "100"
+
+
+def test_very_many_columns_are_read_fewer_rows_at_a_time(site, table, monkeypatch):
+    monkeypatch.setattr(predict, "CELLS", 25)
+    visits = pa.array([None if row % 7 == 0 else 1 for row in range(50)])
+
+    summary = site.predict(with_value(table, "visits", visits), rows_a_group=13)
+
+    assert [row["source_row"] for row in site.rejected(summary)] == list(range(0, 50, 7))
+    assert site.read(summary).column("source_row").to_pylist() == [row for row in range(50) if row % 7]
+
+
 def test_only_the_first_reasons_are_shown(site, table):
     numbers = pa.array([None if row < 30 else 1 for row in range(50)])
 
