@@ -42,12 +42,10 @@ class Parts:
         self._waiting = []
         if self._writer is None:
             self._path = self._folder / f"part-{len(self.rows):05}.parquet"
-            # Probabilities hardly repeat: a dictionary of them would be built for nothing.
-            repeating = [
-                name for name, kind in zip(table.column_names, table.schema.types, strict=True) if not _is_real(kind)
-            ]
+            # Of numbers and times a dictionary would be built for nothing: they hardly repeat.
+            texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
             self._writer = pq.ParquetWriter(
-                self._path, table.schema, compression="zstd", compression_level=1, use_dictionary=repeating
+                self._path, table.schema, compression="zstd", compression_level=1, use_dictionary=texts
             )
             self.rows[self._path.name] = 0
         self._writer.write_table(table)
@@ -59,7 +57,3 @@ class Parts:
         self._writer = None
         self._target.put(self._path)
         self._path.unlink()
-
-
-def _is_real(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_floating(kind))
