@@ -5,6 +5,9 @@ SHELL := bash
 .NOTPARALLEL:
 
 CONFIG ?= pipelines/configs/flights.yaml
+DATA ?=
+VERSION ?=
+DESTINATION ?=
 PYTHON ?=
 UV ?= $(shell command -v uv)
 VENV_PYTHON := .venv/bin/python
@@ -20,7 +23,8 @@ $(shell [ -x $(VENV_PYTHON) ] || rm -f .venv/.python .venv/.stage .venv/.dev)
 .PHONY: help
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	@printf '\n  %s\n  %s\n' 'CONFIG=file.yaml     the use case (default: $(CONFIG))' \
+	@printf '\n  %s\n  %s\n  %s\n' 'CONFIG=file.yaml     the use case (default: $(CONFIG))' \
+		'DATA=place           the table to predict: a file, folder, glob, https://… or s3://… (default: the tables of CONFIG)' \
 		'PYTHON=path          the Python 3.11 or 3.12 to set up with (default: the first found)'
 
 .PHONY: setup
@@ -31,6 +35,10 @@ setup: .venv/.stage ## Make .venv with what a run needs (run, test, lint and the
 run: .venv/.stage ## From the source tables of CONFIG to an endpoint that answers, on this machine
 	@$(VENV_PYTHON) -m pipelines run "$(CONFIG)"
 
+.PHONY: predict
+predict: .venv/.stage ## Predict every row of the table DATA with the champion, or with VERSION
+	@$(VENV_PYTHON) -m pipelines predict "$(CONFIG)" --data "$(DATA)" --version "$(VERSION)" --destination "$(DESTINATION)"
+
 .PHONY: stop
 stop: ## End the servers that make run left serving
 	@if [ -e .venv/.stage ]; then $(VENV_PYTHON) -m pipelines stop; else echo "Nothing is set up here, so nothing runs."; fi
@@ -40,7 +48,7 @@ contract: .venv/.stage ## Write a data contract inferred from the tables of CONF
 	@$(VENV_PYTHON) -m pipelines contract "$(CONFIG)"
 
 .PHONY: compile
-compile: .venv/.stage ## Compile the pipeline of CONFIG to build/<name>.yaml, for Kubeflow Pipelines
+compile: .venv/.stage ## Compile the pipelines of CONFIG to build/<name>*.yaml, for Kubeflow Pipelines
 	@$(VENV_PYTHON) -m pipelines compile "$(CONFIG)"
 
 .PHONY: test

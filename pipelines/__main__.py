@@ -1,4 +1,4 @@
-"""Command line: run a use case here, stop what runs, compile it for a cluster, write a contract, print the schema."""
+"""Command line: run a use case here, predict a table, stop what runs, compile for a cluster, write a contract."""
 
 import argparse
 import sys
@@ -39,19 +39,35 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run the pipeline on this machine, ending with an endpoint that answers")
     _add_config(run)
-    run.add_argument("--window-start", default="", metavar="TIME", help="first moment of the data window, ISO 8601")
-    run.add_argument("--window-end", default="", metavar="TIME", help="moment after the data window, ISO 8601")
-    run.add_argument("--paths", default="", metavar="JSON", help='other places of source tables, as {"table": "path"}')
+    _add_window(run)
     run.add_argument("--force", action="store_true", help="promote even when the gate blocks; the verdict records it")
+    predict = commands.add_parser("predict", help="predict every row of a table with a published version")
+    _add_config(predict)
+    predict.add_argument(
+        "--data", default="", metavar="PLACE", help="file, folder, glob, http(s)://… or s3://… (default: the config's)"
+    )
+    _add_window(predict)
+    predict.add_argument("--version", default="", help="the version to predict with (default: the champion)")
+    predict.add_argument("--destination", default="", metavar="PREFIX", help="where in the object store (default: new)")
+    fetch = commands.add_parser("fetch", help="download a folder of the object store, such as predictions")
+    fetch.add_argument("place", help="s3://bucket/prefix/")
+    fetch.add_argument("folder", type=Path, help="a folder that is new or empty")
     commands.add_parser("stop", help="stop the endpoints and the object store that runs have started here")
-    compiled = commands.add_parser("compile", help="write the pipeline as YAML for a KFP cluster")
+    compiled = commands.add_parser("compile", help="write the pipelines as YAML for a KFP cluster")
     _add_config(compiled)
-    compiled.add_argument("--output", type=Path, metavar="FILE", help="where to write it (default: build/<name>.yaml)")
+    compiled.add_argument("--pipeline", choices=["training", "batch-prediction"], help="only this one (default: both)")
+    compiled.add_argument("--output", type=Path, metavar="FILE", help="where to write one (default: in build/)")
     contract = commands.add_parser("contract", help="write a data contract inferred from the data, to be edited")
     _add_config(contract)
     contract.add_argument("--output", type=Path, metavar="FILE", help="where (default: build/<name>-contract.yaml)")
     commands.add_parser("schema", help="print the JSON Schema of the configuration")
     return parser
+
+
+def _add_window(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--window-start", default="", metavar="TIME", help="first moment of the data window, ISO 8601")
+    parser.add_argument("--window-end", default="", metavar="TIME", help="moment after the data window, ISO 8601")
+    parser.add_argument("--paths", default="", metavar="JSON", help='other places of source tables: {"table": "path"}')
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

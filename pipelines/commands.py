@@ -7,12 +7,16 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.shared.config import Config
 from components.shared.config_file import load_config
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 BUILD = Path("build")
+_PREDICTION_PARAMETERS = ("data", "window_start", "window_end", "paths", "version", "destination")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -21,18 +25,61 @@ def run(options: argparse.Namespace) -> int:
     from pipelines.task_runner import warm_up
 
     warm_up()  # the libraries load while kfp is imported and the store starts
+    console = _console(config.name, config.description)
+    from pipelines.local_run import run_here
+    from pipelines.summary import print_summary, write_index
+
+    def pipeline() -> Any:
+        from pipelines.training import training_pipeline
+
+        return training_pipeline(config)
+
+    result = run_here(config.name, pipeline, console=console, arguments=_pipeline_arguments(options))
+    print_summary(result, write_index(config, result), console)
+    return 0
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Predict a table here and say where the predictions are."""
+    config = load_config(options.config)
+    from pipelines.task_runner import PRELOAD_PREDICTION, warm_up
+
+    warm_up(PRELOAD_PREDICTION, {})
+    console = _console(config.name, f"Predictions for {options.data or 'the configured tables'}")
+    from pipelines.local_run import run_here
+    from pipelines.summary import print_predictions
+
+    def pipeline() -> Any:
+        from pipelines.batch_prediction import batch_prediction_pipeline
+
+        return batch_prediction_pipeline(config)
+
+    arguments = {name: getattr(options, name) for name in _PREDICTION_PARAMETERS}
+    result = run_here(f"{config.name}-batch-prediction", pipeline, console=console, arguments=arguments)
+    print_predictions(result, console)
+    return 0
+
+
+def fetch(options: argparse.Namespace) -> int:
+    """Download what lies below a prefix of the object store that runs here use."""
+    from components.shared.store import Store, parse_s3_uri
+    from pipelines.local_store import settings_or_start
+
+    bucket, prefix = parse_s3_uri(options.place)
+    Store(settings_or_start(Path.cwd())).for_bucket(bucket).get_folder(prefix, options.folder)
+    print(f"wrote {options.folder}")
+    return 0
+
+
+def _console(name: str, about: str) -> "Console":
+    """Where a run reports, its heading printed."""
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings of retries are not for the terminal
     from rich.console import Console
     from rich.text import Text
 
-    from pipelines.local_run import run_here
-    from pipelines.summary import print_summary, write_index
-
     console = Console(file=sys.stdout, highlight=False)  # kept: kfp's own output is turned elsewhere
-    console.print(Text.assemble("\n", (config.name, "bold"), f" · {config.description}\n"), soft_wrap=True)
-    result = run_here(config, console, _pipeline_arguments(options))
-    print_summary(result, write_index(config, result), console)
-    return 0
+    console.print(Text.assemble("\n", (name, "bold"), f" · {about}\n"), soft_wrap=True)
+    return console
 
 
 def _pipeline_arguments(options: argparse.Namespace) -> dict[str, Any]:
@@ -55,18 +102,27 @@ def stop(options: argparse.Namespace) -> int:
 
 
 def compile(options: argparse.Namespace) -> int:
-    """Write the pipeline for a KFP cluster."""
+    """Write the pipelines for a KFP cluster: both, or the one that is named."""
     config = load_config(options.config)
     from kfp import compiler
 
+    from pipelines.batch_prediction import batch_prediction_pipeline
     from pipelines.training import training_pipeline
 
-    output = options.output or BUILD / f"{config.name}.yaml"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        compiler.Compiler().compile(training_pipeline(config), str(output))
-    print(f"wrote {output}")
+    builders = {"training": training_pipeline, "batch-prediction": batch_prediction_pipeline}
+    outputs = {
+        "training": BUILD / f"{config.name}.yaml",
+        "batch-prediction": BUILD / f"{config.name}-batch-prediction.yaml",
+    }
+    if options.pipeline or options.output:
+        chosen = options.pipeline or "training"
+        outputs = {chosen: options.output or outputs[chosen]}
+    for name, output in outputs.items():
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            compiler.Compiler().compile(builders[name](config), str(output))
+        print(f"wrote {output}")
     return 0
 
 

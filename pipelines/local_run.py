@@ -1,4 +1,4 @@
-"""`make run`: the compiled pipeline under `kfp.local`, with a real S3 server and a real endpoint, on this machine."""
+"""A compiled pipeline under `kfp.local`, with a real S3 server and a real endpoint, on this machine."""
 
 import builtins
 import contextlib
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,6 @@ from typing import Any
 
 from rich.console import Console
 
-from components.shared.config import Config
 from components.shared.errors import FullcircleError
 from pipelines.display import Progress
 from pipelines.local_store import settings_or_start
@@ -67,12 +66,18 @@ def _failure(record: TaskRecord) -> str:
 
 
 def run_here(
-    config: Config, console: Console, arguments: dict[str, Any] | None = None, *, build: Path = BUILD
+    name: str,
+    make_pipeline: Callable[[], Any],
+    *,
+    console: Console,
+    arguments: dict[str, Any] | None = None,
+    build: Path = BUILD,
 ) -> RunResult:
-    """Run the training pipeline of a configuration on this machine.
+    """Run a pipeline on this machine.
 
     Args:
-        config: The use case.
+        name: Name of the folder that its runs share.
+        make_pipeline: Builds the pipeline; called where kfp may print what it likes.
         console: Where progress is shown.
         arguments: Pipeline parameters other than the defaults.
         build: Folder for runs, the local store and the local endpoint.
@@ -85,29 +90,27 @@ def run_here(
         RunError: A stage failed.
         KeyboardInterrupt: The run was interrupted; what it had started is ended.
     """
-    folder = _new_folder(build.resolve() / "runs" / config.name)
+    folder = _new_folder(build.resolve() / "runs" / name)
     with _environment(build.resolve()), Progress(console) as progress:
         runner = TaskRunner(folder / "logs", progress, background=frozenset({"profile"}))
         start = time.monotonic()
         with runner.installed(), _stop_on_signal(runner):
-            _run_pipeline(config, arguments or {}, folder)
+            _run_pipeline(make_pipeline, arguments or {}, folder)
     if failures := runner.failures():
         raise RunError(failures)
     _write_timings(folder / "timings.json", runner.records)
     return RunResult(folder, runner.records, time.monotonic() - start)
 
 
-def _run_pipeline(config: Config, arguments: dict[str, Any], folder: Path) -> None:
+def _run_pipeline(make_pipeline: Callable[[], Any], arguments: dict[str, Any], folder: Path) -> None:
     from kfp import local
-
-    from pipelines.training import training_pipeline
 
     with _output_of_kfp(folder / "kfp.log"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # kfp's doubts about the image, which is not used here
         local.init(
             runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "artifacts"), raise_on_error=False
         )
-        training_pipeline(config)(**arguments)
+        make_pipeline()(**arguments)
 
 
 @contextlib.contextmanager

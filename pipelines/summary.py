@@ -1,9 +1,11 @@
-"""What a local run ends with: metrics, the gate's verdict, the endpoint with a `curl` line, and an index page."""
+"""What a local run ends with: where predictions are; of a training, metrics, verdict, endpoint and an index page."""
 
 import json
 import os
 import shlex
-from pathlib import Path
+import sys
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +13,7 @@ from rich.text import Text
 
 from components.shared.config import Config
 from components.shared.evaluation import LABELS, Evaluation, interval_text, metric_text
-from components.shared.reports import Page, Status, format_duration
+from components.shared.reports import Page, Status, format_duration, format_number
 from pipelines.local_run import RunResult
 
 _METRICS_SHOWN = 5
@@ -42,13 +44,61 @@ def print_summary(result: RunResult, index: Path, console: Console) -> None:
     ]
     console.print()
     for label, text in lines:
-        console.print(Text.assemble((f" {label:<10}", "bold"), text), soft_wrap=True)
-    for reason in (result.json("gate", "verdict") or {}).get("reasons", []):
-        console.print(Text(f"            · {reason}"), soft_wrap=True)
+        _print_line(label, text, console)
+    _print_reasons((result.json("gate", "verdict") or {}).get("reasons", []), console)
     if endpoint:
         console.print(Text("\n Ask it:\n"), Text(curl_line(endpoint["url"], result)), sep="", soft_wrap=True)
     done = f"\n Done in {format_duration(result.seconds)}. `make stop` ends the endpoint and the object store."
     console.print(Text(done, "dim"), soft_wrap=True)
+
+
+def print_predictions(result: RunResult, console: Console) -> None:
+    """Write for a person what a batch prediction came to.
+
+    Args:
+        result: What the run left behind.
+        console: Where to write.
+    """
+    found = result.json("predict", "summary")
+    folder = f"build/predictions/{PurePosixPath(found['place']).name}"
+    page = result.artifact("predict", "page")
+    lines = [
+        ("Answers", _answers_line(found)),
+        ("Columns", ", ".join(found["columns"])),
+        ("Place", found["place"]),
+        ("Page", shown_path(result.folder / _linked(page, result.folder)) if page else "none"),
+    ]
+    console.print()
+    _print_line("Rows", _counts_line(found), console)
+    _print_reasons(found["reasons"], console)
+    for label, text in lines:
+        _print_line(label, text, console)
+    python = shlex.quote(shown_path(Path(sys.executable)))
+    query = shlex.quote(f'import duckdb; print(duckdb.read_parquet("{folder}/part-*.parquet"))')
+    commands = f"{python} -m pipelines fetch {shlex.quote(found['place'])} {folder} && {python} -c {query}"
+    console.print(Text("\n Read them:\n"), Text(commands), sep="", soft_wrap=True)
+    done = f"\n Done in {format_duration(result.seconds)}. `make stop` ends the object store."
+    console.print(Text(done, "dim"), soft_wrap=True)
+
+
+def _print_line(label: str, text: str, console: Console) -> None:
+    console.print(Text.assemble((f" {label:<10}", "bold"), text), soft_wrap=True)
+
+
+def _print_reasons(reasons: Sequence[str], console: Console) -> None:
+    for reason in reasons:
+        console.print(Text(f"            · {reason}"), soft_wrap=True)
+
+
+def _counts_line(found: dict[str, Any]) -> str:
+    aside = f"; {found['rejected']:,} set aside in rejected.parquet, the first because" if found["rejected"] else ""
+    return f"{found['predicted']:,} of {found['rows']:,} predicted by version {found['version']}{aside}"
+
+
+def _answers_line(found: dict[str, Any]) -> str:
+    if found["values"]:
+        return " · ".join(f"{name} {format_number(value)}" for name, value in found["values"].items())
+    return " · ".join(f"{label} {count:,}" for label, count in found["classes"].items())
 
 
 def metrics_line(result: RunResult) -> str:

@@ -22,7 +22,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -45,6 +45,19 @@ PRELOAD = [
     "onnxruntime",
     "lightgbm",
     "optuna",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.figure",
+    "jinja2",
+    "minio",
+]
+# What prediction alone needs of it.
+PRELOAD_PREDICTION = [
+    "kfp.dsl.executor_main",
+    "pyarrow.parquet",
+    "duckdb",
+    "ibis.backends.duckdb",
+    "pandas",
+    "onnxruntime",
     "matplotlib.backends.backend_svg",
     "matplotlib.figure",
     "jinja2",
@@ -292,23 +305,28 @@ _standby: dict[str, _Worker] = {}
 _warming: list[threading.Thread] = []
 
 
-def warm_up() -> None:
-    """Start the server that tasks are forked from; it loads the libraries while this process goes on."""
+def warm_up(preload: Sequence[str] = PRELOAD, standby: Mapping[str, Sequence[str]] = STANDBY) -> None:
+    """Start the server that tasks are forked from; it loads the libraries while this process goes on.
+
+    Args:
+        preload: What the server loads.
+        standby: By stage, what a process of its own loads besides.
+    """
     # OpenMP reads this when it is loaded: tasks share the cores, so waiting threads must not burn them.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
+    context.set_forkserver_preload(list(preload))
     with _no_output():
         forkserver.ensure_running()
     atexit.register(_end_server)
-    _warming.append(threading.Thread(target=_start_standby, daemon=True))
+    _warming.append(threading.Thread(target=_start_standby, args=(standby,), daemon=True))
     _warming[-1].start()
 
 
-def _start_standby() -> None:
+def _start_standby(standby: Mapping[str, Sequence[str]]) -> None:
     """Start the workers that import ahead; the first start returns when the server has loaded its libraries."""
     with contextlib.suppress(EOFError, OSError):  # the command ended meanwhile, and the server with it
-        for stage, modules in STANDBY.items():
+        for stage, modules in standby.items():
             worker = _Worker(modules)
             worker.start()
             _standby[stage] = worker

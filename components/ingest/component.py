@@ -9,7 +9,13 @@ from components.shared.component import stage
 
 @stage
 def ingest(
-    source: str, problem: str, window_start: str, window_end: str, paths: str, table: Output[Dataset]
+    source: str,
+    problem: str,
+    window_start: str,
+    window_end: str,
+    paths: str,
+    table: Output[Dataset],
+    data: str = "",
 ) -> NamedTuple("Outputs", lineage=str):  # type: ignore[valid-type]
     """Read the source tables, join and filter them by the query, and limit them to the data window.
 
@@ -21,6 +27,8 @@ def ingest(
         paths: Other places of source tables for this run, as JSON {"table": "path"}; empty for the configured ones.
         table: The table as one Parquet file of integers (int64), numbers (float64), text, booleans, dates and
             timestamps (microseconds, UTC without a zone). Metadata: rows, columns, content_hash, window.
+        data: Place of one table to be read instead of the configured ones and their query, for prediction: a file,
+            folder, glob, http(s)://… or s3://… with the columns a request to the endpoint has; empty to read those.
 
     Returns:
         lineage: Rows, columns, content hash, the window really covered, and a hash of each source, as JSON.
@@ -33,7 +41,7 @@ def ingest(
 
     settings = SourceConfig.model_validate_json(source), ProblemConfig.model_validate_json(problem)
     window = logic.Window.parse(window_start, window_end)
-    lineage = logic.ingest_table(*settings, Path(table.path), window=window, paths=logic.parse_paths(paths))
+    lineage = logic.ingest_table(*settings, Path(table.path), window=window, paths=logic.parse_paths(paths), data=data)
     table.metadata.update(logic.metadata(lineage))
     announce(logic.summary(lineage))
     return NamedTuple("Outputs", lineage=str)(lineage.model_dump_json())  # type: ignore[operator]

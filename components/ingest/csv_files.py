@@ -224,7 +224,7 @@ def _columns(heads: Sequence[Head], table: TableConfig) -> list[Column]:
     columns = []
     for name, seen in zip(heads[0].names, values, strict=True):
         declared = table.types.get(name)
-        kind: Guess = declared or guess(set(seen), table)
+        kind: Guess = declared or (guess(set(seen), table) if table.infer_types else "text")
         stored = "VARCHAR" if table.date_format and kind in ("date", "timestamp") else _READ_AS.get(kind, "VARCHAR")
         columns.append(Column(name, stored, declared, kind))
     return columns

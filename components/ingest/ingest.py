@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from components.ingest.fetch import Fetched
+from components.ingest.one_table import one_table
 from components.ingest.query import (
     Result,
     Window,
@@ -38,6 +39,7 @@ def ingest_table(
     *,
     window: Window | None = None,
     paths: Mapping[str, str] | None = None,
+    data: str = "",
 ) -> Lineage:
     """Read the source tables, join and filter them, and write the rows of the window.
 
@@ -47,6 +49,7 @@ def ingest_table(
         output: The Parquet file to write; it appears only when everything succeeded.
         window: Rows outside it, or without a time, are left out; without a window all rows stay.
         paths: Other places of tables for this run, by table name.
+        data: Place of one table to be read instead of them all, for prediction; the time column may be missing then.
 
     Returns:
         Where the rows came from.
@@ -54,11 +57,16 @@ def ingest_table(
     Raises:
         SourceError: The tables, the query or the window cannot be used.
     """
-    source = override_paths(source, paths or {})
     window = window or Window()
+    if data and paths:
+        raise SourceError(f"`data` ({data}) takes the place of all tables, so `paths` names none. Give one of the two.")
+    source = one_table(source, problem, data, window) if data else override_paths(source, paths or {})
     fetched: dict[str, Fetched] = {}
     with tempfile.TemporaryDirectory(prefix="fullcircle-ingest-") as scratch, _staged(output) as staged:
-        write = partial(_write, source, problem, window=window, scratch=Path(scratch), staged=staged, fetched=fetched)
+        write = partial(
+            _write, source, problem.time_column, window=window, is_timeless=bool(data), scratch=Path(scratch),
+            staged=staged, fetched=fetched,
+        )  # fmt: skip
         try:
             result = write(stream=True)
         except _NotStreamedError:
@@ -72,9 +80,10 @@ class _NotStreamedError(Exception):
 
 def _write(
     source: SourceConfig,
-    problem: ProblemConfig,
+    time_column: str,
     *,
     window: Window,
+    is_timeless: bool,
     scratch: Path,
     staged: Path,
     fetched: dict[str, Fetched],
@@ -84,8 +93,9 @@ def _write(
 
     Args:
         source: Tables and query.
-        problem: Names the time column.
+        time_column: Name of the time column, or empty.
         window: Rows outside it are left out.
+        is_timeless: Whether the time column may be missing when there is no window.
         scratch: Folder for what is fetched.
         staged: The file to write.
         fetched: The files of each table, as far as they are here; the others come to stand in it.
@@ -101,14 +111,16 @@ def _write(
         fetched.update(registered.fetched)
         restrict(connection, readable=[file.path for file in registered.still_read], writable=staged.parent)
         columns = result_columns(connection, select)
-        final = final_select(select, columns, time_column=problem.time_column, window=window)
+        if is_timeless and time_column not in columns and not window:
+            time_column = ""
+        final = final_select(select, columns, time_column=time_column, window=window)
         if registered.streamed and not reads_once(connection, final, streamed=len(registered.streamed)):
             raise _NotStreamedError
         try:
             write_sql(backend, final, staged)
-            result = describe_result(connection, staged, problem.time_column)
+            result = describe_result(connection, staged, time_column)
             if not result.rows:
-                raise SourceError(_no_rows(window, covered(connection, select, problem.time_column) if window else ""))
+                raise SourceError(_no_rows(window, covered(connection, select, time_column) if window else ""))
         except duckdb.Error as error:
             if registered.streamed:  # reading the tables first says what is wrong, if anything is
                 raise _NotStreamedError from error

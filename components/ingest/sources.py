@@ -219,7 +219,7 @@ def _native_columns(connection: DuckDBPyConnection, relation: str, table: TableC
     """Columns of a format that says its types; JSON values of several types are text to be typed."""
     described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     check_declared(table, [str(row[0]) for row in described])
-    kinds: dict[str, Guess] = {"JSON": "unknown"}
+    kinds: dict[str, Guess] = {"JSON": "unknown" if table.infer_types else "text"}
     return [Column(name, stored, table.types.get(name), kinds.get(stored, "native")) for name, stored, *_ in described]
 
 

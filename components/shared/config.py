@@ -58,6 +58,11 @@ class TableConfig(Section):
     types: dict[str, ColumnType] = Field(
         default={}, description="Types of columns by name; columns not named are typed by what the whole file holds."
     )
+    infer_types: bool = Field(
+        default=True,
+        description="Whether columns that the file gives no type, such as a CSV file's, are typed by their values; "
+        "otherwise those not named in `types` stay text.",
+    )
     date_format: str = Field(
         default="", description="strptime format of date and timestamp columns on reading; empty for ISO 8601."
     )
@@ -76,6 +81,12 @@ class SourceConfig(Section):
         if not self.query.strip() and len(self.tables) > 1:
             raise ValueError(f"a query is needed to join {len(self.tables)} tables ({', '.join(self.tables)})")
         return self
+
+    @property
+    def date_format(self) -> str:
+        """How dates are written in all tables; empty for ISO 8601, and when the tables differ."""
+        formats = {table.date_format for table in self.tables.values()}
+        return formats.pop() if len(formats) == 1 else ""
 
 
 class ProblemConfig(Section):

@@ -36,6 +36,11 @@ def at_most(name: str, value: float, limit: float, *, unit: str, target: str) ->
     return Figure(name=name, value=round(value, 4), unit=unit, target=target, holds=bool(value <= limit))
 
 
+def at_least(name: str, value: float, limit: float, *, unit: str, target: str) -> Figure:
+    """A figure that holds when its value, unrounded, is at least `limit`; the arguments are those of `at_most`."""
+    return Figure(name=name, value=round(value, 4), unit=unit, target=target, holds=bool(value >= limit))
+
+
 def report(name: str, figures: Sequence[Figure], *, console: Console, folder: Path = FOLDER) -> Path:
     """Print the figures and write them.
 

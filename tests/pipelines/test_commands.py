@@ -22,15 +22,23 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_compile_writes_beside_the_runs_unless_told_otherwise(folder, capsys):
     assert main(["compile", str(WINE)]) == 0
 
-    assert capsys.readouterr().out == "wrote build/wine.yaml\n"
+    assert capsys.readouterr().out == "wrote build/wine.yaml\nwrote build/wine-batch-prediction.yaml\n"
     definition = yaml.safe_load((folder / "build/wine.yaml").read_text(encoding="utf-8"))
     assert definition["pipelineInfo"]["name"] == "wine"
+    assert (folder / "build/wine-batch-prediction.yaml").is_file()
 
 
 def test_compile_makes_the_folder_it_is_told(folder):
     assert main(["compile", str(WINE), "--output", "deep/er/p.yaml"]) == 0
 
     assert (folder / "deep/er/p.yaml").stat().st_size > 1000
+
+
+def test_one_pipeline_alone_is_compiled_when_it_is_named(folder, capsys):
+    assert main(["compile", str(WINE), "--pipeline", "batch-prediction"]) == 0
+
+    assert capsys.readouterr().out == "wrote build/wine-batch-prediction.yaml\n"
+    assert not (folder / "build/wine.yaml").exists()
 
 
 def test_a_written_contract_is_one_the_config_accepts(folder, capsys):

@@ -39,7 +39,7 @@ def test_a_wrong_config_is_refused_before_anything_starts(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["wrong.yaml"]
 
 
-@pytest.mark.parametrize("command", ["run", "compile", "contract"])
+@pytest.mark.parametrize("command", ["run", "predict", "compile", "contract"])
 def test_a_config_that_is_not_there(command, capsys):
     assert command_line.main([command, "nowhere/wine.yaml"]) == 1
 
@@ -83,7 +83,7 @@ def test_help_names_every_command(capsys):
 
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    for command in ("run", "stop", "compile", "contract", "schema"):
+    for command in ("run", "predict", "fetch", "stop", "compile", "contract", "schema"):
         assert f"    {command} " in shown
 
 

@@ -103,3 +103,39 @@ def test_failures_are_told_one_after_the_other(tmp_path):
     assert text == "\n".join(
         f"{name} failed:\n  Line one.\n  Line two.\n  Details: {tmp_path / name}.log" for name in ("tune", "profile")
     )
+
+
+def predicted(folder: Path, **changes: object) -> str:
+    found = {
+        "place": "s3://b/predictions/x/1-a/", "version": "v", "rows": 10, "predicted": 10, "rejected": 0,
+        "columns": ["id", "prediction"], "classes": {"false": 9_000, "true": 1}, "values": None, "reasons": [],
+    }  # fmt: skip
+    (folder / "summary").write_text(json.dumps({**found, **changes}), encoding="utf-8")
+    console = Console(file=io.StringIO(), width=60, highlight=False)
+    summary.print_predictions(RunResult(folder, [record(folder, "predict", "summary")], 1.0), console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_predictions_end_with_counts_and_an_unbroken_line_that_reads_them(tmp_path):
+    shown = predicted(tmp_path)
+
+    assert " Rows      10 of 10 predicted by version v\n" in shown
+    assert " Answers   false 9,000 · true 1\n" in shown
+    assert " Columns   id, prediction\n" in shown
+    line = next(line for line in shown.splitlines() if " fetch " in line)
+    assert "build/predictions/1-a/part-*.parquet" in shlex.split(line)[-1]
+
+
+def test_rows_set_aside_are_explained_below_their_count(tmp_path):
+    shown = predicted(tmp_path, predicted=9, rejected=1, reasons=["Row 3, column 'x': found [1]; expected a number."])
+
+    assert "1 set aside in rejected.parquet, the first because\n            · Row 3, column 'x': found [1]" in shown
+
+
+def test_predicted_values_are_summed_up(tmp_path):
+    values = {"mean": 1.25, "minimum": -2.0, "maximum": 1234567.0}
+
+    assert " Answers   mean 1.25 · minimum -2 · maximum 1,234,567" in predicted(tmp_path, values=values).replace(
+        "−", "-"
+    )

@@ -107,7 +107,7 @@ def test_parameters_of_a_run_have_defaults_that_change_nothing(wine):
 def test_a_changed_section_changes_only_the_stages_that_use_it(wine, change, stages, tmp_path):
     output = tmp_path / "changed.yaml"
     config = write_config(tmp_path / "config.yaml", **change)
-    commands.compile(argparse.Namespace(config=config, output=output))
+    commands.compile(argparse.Namespace(config=config, pipeline=None, output=output))
 
     before, after = tasks(wine), tasks(yaml.safe_load(output.read_text(encoding="utf-8")))
     assert {name for name in STAGES if before[name] != after[name]} == stages

@@ -1,0 +1,36 @@
+"""One table in place of the configured ones: rows to be predicted, with the columns a request to the endpoint has."""
+
+from components.ingest.query import Window
+from components.shared.config import ProblemConfig, SourceConfig, TableConfig
+
+NAME = "data"
+
+
+def one_table(source: SourceConfig, problem: ProblemConfig, place: str, window: Window) -> SourceConfig:
+    """The source of a run that names a place for its data.
+
+    How files are written is taken from the configured tables: every spelling of a null, and the delimiter, encoding
+    and date format that all of them share. Texts stay texts, because a few rows would give a column another type than
+    the model has learned; the model's schema says what they mean. Only the column that a window goes by is typed.
+
+    Args:
+        source: The configured tables.
+        problem: Names the time column.
+        place: Where the table is.
+        window: The run's data window.
+    """
+    tables = list(source.tables.values())
+    table = TableConfig(
+        path=place,
+        nulls=list(dict.fromkeys(spelling for table in tables for spelling in table.nulls)),
+        delimiter=_shared([table.delimiter for table in tables], ","),
+        encoding=_shared([table.encoding for table in tables], "utf-8"),
+        date_format=source.date_format,
+        infer_types=False,
+        types={problem.time_column: "timestamp"} if window and problem.time_column else {},
+    )
+    return SourceConfig(tables={NAME: table})
+
+
+def _shared(values: list[str], default: str) -> str:
+    return values[0] if len(set(values)) == 1 else default

@@ -1,0 +1,80 @@
+"""A run that names one table in place of the configured ones."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from components.ingest.ingest import Window, ingest_table
+from components.ingest.one_table import one_table
+from components.shared.config import ProblemConfig, SourceConfig
+from components.shared.errors import SourceError
+
+SOURCE = SourceConfig.model_validate(
+    {
+        "tables": {
+            "a": {"path": "a.csv", "nulls": ["", "-"], "delimiter": ";", "date_format": "%d.%m.%Y"},
+            "b": {"path": "b.csv", "nulls": ["?"], "delimiter": ";", "date_format": "%d.%m.%Y", "encoding": "latin-1"},
+        },
+        "query": "SELECT * FROM a JOIN b USING (id)",
+    }
+)
+PROBLEM = ProblemConfig(target="label", task="binary", time_column="day", keys=["id"])
+
+
+@pytest.fixture
+def ingest(output):
+    def ingest(path, window=None, **options):
+        lineage = ingest_table(SOURCE, PROBLEM, output, window=window, data=str(path), **options)
+        return pq.read_table(output), lineage
+
+    return ingest
+
+
+def test_what_all_tables_share_is_inherited_and_every_null():
+    table = one_table(SOURCE, PROBLEM, "new.csv", Window()).tables["data"]
+
+    assert (table.path, table.delimiter, table.encoding, table.date_format) == ("new.csv", ";", "utf-8", "%d.%m.%Y")
+    assert table.nulls == ["", "-", "?"]
+    assert not table.types
+
+
+def test_a_table_without_label_and_time_is_read_as_text(write, ingest):
+    table, lineage = ingest(write("new.csv", "id;zip;amount\n1;007;2.50\n2;-;?\n"))
+
+    assert table.to_pylist() == [{"id": "1", "zip": "007", "amount": "2.50"}, {"id": "2", "zip": None, "amount": None}]
+    assert (lineage.rows, lineage.window_start, list(lineage.sources)) == (2, "", ["data"])
+
+
+def test_a_window_goes_by_the_time_column_in_its_format(write, ingest):
+    path = write("new.csv", "id;day\n1;31.12.2023\n2;01.01.2024\n")
+
+    table, lineage = ingest(path, Window.parse("2024-01-01", ""))
+
+    assert table.column("id").to_pylist() == ["2"]
+    assert lineage.window_start == "2024-01-01T00:00:00"
+
+
+def test_a_window_without_its_column_is_refused(write, ingest):
+    with pytest.raises(SourceError, match=r"Table 'data': .*'day'"):
+        ingest(write("new.csv", "id;x\n1;2\n"), Window.parse("2024-01-01", ""))
+
+
+def test_json_keeps_its_types_and_leaves_mixed_columns_text(write, ingest):
+    lines = [{"id": 1, "seats": 4, "on": True}, {"id": 2, "seats": "two", "on": False}]
+
+    table, _ = ingest(write("new.jsonl", "\n".join(map(json.dumps, lines))))
+
+    assert table.to_pylist() == [{"id": 1, "seats": "4", "on": True}, {"id": 2, "seats": "two", "on": False}]
+
+
+def test_data_and_paths_exclude_one_another(ingest):
+    with pytest.raises(SourceError, match="takes the place of all tables"):
+        ingest("new.csv", paths={"a": "other.csv"})
+
+
+def test_formats_that_differ_are_not_inherited():
+    tables = {name: {"path": "x.csv", "date_format": form} for name, form in (("a", "%Y"), ("b", ""))}
+    source = SourceConfig.model_validate({"tables": tables, "query": "SELECT 1"})
+
+    assert source.date_format == ""
