@@ -75,7 +75,7 @@ def processes_of(folder: Path) -> dict[int, str]:
             command = " ".join(process.cmdline())
             if process.status() != psutil.STATUS_ZOMBIE and (process.cwd() == str(folder) or str(folder) in command):
                 found[process.pid] = command
-        except psutil.Error:
+        except (psutil.Error, OSError):  # it has just ended
             continue
     return {pid: command for pid, command in found.items() if pid != os.getpid()}
 
