@@ -53,7 +53,7 @@ class _Tensor(msgspec.Struct):
     shape: list[int]
     datatype: str
     parameters: _Parameters = None
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()  # msgspec takes a union of Raw and None for None alone
 
 
 class _Output(msgspec.Struct):
@@ -273,7 +273,7 @@ _DECODERS["integer"] = _DECODERS["number"]
 
 
 def _decoded(tensor: _Tensor, kind: FeatureKind | None) -> list[Any]:
-    if tensor.data is None:
+    if not tensor.data:
         raise InputError(f"Input {tensor.name!r} has neither data nor parameters.binary_data_size.")
     if kind in _DECODERS:
         try:
@@ -281,8 +281,8 @@ def _decoded(tensor: _Tensor, kind: FeatureKind | None) -> list[Any]:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass  # judged value by value below
     try:
-        values = orjson.loads(tensor.data)
-    except orjson.JSONDecodeError as error:
+        values = msgspec.json.decode(tensor.data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise HttpError(400, f"Input {tensor.name!r}: data is not JSON: {error}.") from error
     if not isinstance(values, list):
         raise InputError(f"Input {tensor.name!r}: found data that is no list; expected a list of values.")
