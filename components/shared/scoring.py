@@ -25,6 +25,7 @@ CELLS = 5_000_000  # values of the input tensors held at once
 MISSING_TIME = int(np.iinfo(np.int64).min)
 Values = Sequence[Any] | NDArray[Any]
 _LONGEST_CODE = 10**30
+_EPOCH = datetime(1970, 1, 1)  # times without a zone are UTC
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -178,13 +179,16 @@ def parse_columns(columns: Mapping[str, Values], schema: Schema) -> Inputs:
         InputError: A column is missing or holds a value of another type; the message names row and column.
     """
     rows = max((len(values) for values in columns.values()), default=0)
+    for feature in schema.features:
+        if feature.name not in columns:
+            raise InputError(f"Column {feature.name!r} is missing; expected {_expected(feature)} in each row.")
     tensors = []
     for features, dtype in ((schema.numbers, np.float64), (schema.categories, object), (schema.timestamps, np.int64)):
         tensor = np.empty((rows, len(features)), dtype=dtype)
-        for place, feature in enumerate(features):
-            if feature.name not in columns:
-                raise InputError(f"Column {feature.name!r} is missing; expected {_expected(feature)} in each row.")
-            tensor[:, place] = _parse_column(columns[feature.name], feature)
+        chosen = [columns[feature.name] for feature in features]
+        if dtype is not np.float64 or not _fill_numbers(tensor, chosen, features):
+            for place, (values, feature) in enumerate(zip(chosen, features, strict=True)):
+                tensor[:, place] = _parse_column(values, feature)
         tensors.append(tensor)
     return Inputs(*tensors)
 
@@ -198,55 +202,55 @@ def _parse_column(values: Values, feature: Feature) -> Any:
     return [parse(value, feature, row) for row, value in enumerate(one_by_one)]
 
 
-def _quick_numbers(values: Values, feature: Feature) -> NDArray[np.float64] | None:
-    """Numbers in one go, or None when any of them needs a closer look."""
-    if isinstance(values, np.ndarray):
-        numbers = values.astype(np.float64) if values.dtype.kind in "fiu" else None
-    else:
-        numbers = _as_floats(values, types=_NUMBERS)
-    if numbers is None:
-        return None
-    missing = np.isnan(numbers)
-    known = numbers[~missing] if missing.any() else numbers
-    if (len(known) < len(numbers) and not feature.nullable) or np.abs(known).max(initial=0) > _FLOAT32_MAX:
-        return None
-    return None if feature.kind == "integer" and (known != np.floor(known)).any() else numbers
-
-
-def _quick_booleans(values: Values, feature: Feature) -> NDArray[np.float64] | None:
-    """Booleans as 0 and 1 in one go, or None when any of them needs a closer look."""
-    if isinstance(values, np.ndarray):
-        return values.astype(np.float64) if values.dtype.kind == "b" else None
-    booleans = _as_floats(values, types=_BOOLEANS)
-    return None if booleans is None or (not feature.nullable and np.isnan(booleans).any()) else booleans
-
-
-def _as_floats(values: Sequence[Any], *, types: frozenset[type]) -> NDArray[np.float64] | None:
-    """A list as floats, None as NaN; None when it holds other types, or whole numbers beyond float64."""
-    if not types.issuperset(map(type, values)):
-        return None
-    try:
-        return np.array(values, dtype=np.float64)
-    except OverflowError:
-        return None
+def _fill_numbers(tensor: NDArray[np.float64], columns: Sequence[Values], features: Sequence[Feature]) -> bool:
+    """Fill in numbers and booleans, and judge them all in one go; False when any of them needs a closer look."""
+    for place, (values, feature) in enumerate(zip(columns, features, strict=True)):
+        if isinstance(values, np.ndarray):
+            if values.dtype.kind not in ("b" if feature.kind == "boolean" else "fiu"):
+                return False
+        elif not (_BOOLEANS if feature.kind == "boolean" else _NUMBERS).issuperset(map(type, values)):
+            return False
+        try:
+            tensor[:, place] = values
+        except OverflowError:  # whole numbers beyond float64
+            return False
+    missing = np.isnan(tensor)
+    required = [not feature.nullable for feature in features]
+    whole = [feature.kind == "integer" for feature in features]
+    fractions = (tensor != np.floor(tensor)) & ~missing
+    return not (
+        (missing.any(axis=0) & required).any()
+        or (fractions.any(axis=0) & whole).any()
+        or (np.abs(tensor) > _FLOAT32_MAX).any()
+    )
 
 
 def _quick_texts(values: Values, feature: Feature) -> list[str] | None:
-    """Texts as they are, or None when any of them is something else or might be no Unicode."""
-    del feature
-    if not isinstance(values, list) or not {str}.issuperset(map(type, values)):
+    """Texts as they are, None as "", or None when any of them is something else or might be no Unicode."""
+    if not isinstance(values, list) or not _TEXTS.issuperset(kinds := set(map(type, values))):
         return None
+    if type(None) in kinds:
+        if not feature.nullable:
+            return None
+        values = [value or "" for value in values]
     return values if _is_unicode("".join(values)) else None
+
+
+def _quick_times(values: Values, feature: Feature) -> list[int] | None:
+    """Times without a zone as seconds, or None when any of them is something else."""
+    if not isinstance(values, list) or not {datetime}.issuperset(map(type, values)):
+        return None
+    del feature
+    try:
+        return [(since := value - _EPOCH).days * 86_400 + since.seconds for value in values]
+    except TypeError:  # one has a zone
+        return None
 
 
 _NUMBERS: frozenset[type] = frozenset({int, float, type(None)})
 _BOOLEANS: frozenset[type] = frozenset({bool, type(None)})
-_QUICK: dict[FeatureKind, Callable[[Values, Feature], Any]] = {
-    "number": _quick_numbers,
-    "integer": _quick_numbers,
-    "boolean": _quick_booleans,
-    "category": _quick_texts,
-}
+_TEXTS: frozenset[type] = frozenset({str, type(None)})
+_QUICK: dict[FeatureKind, Callable[[Values, Feature], Any]] = {"category": _quick_texts, "timestamp": _quick_times}
 
 
 def _fill(rows: Sequence[Mapping[str, Any]], features: list[Feature], dtype: Any) -> NDArray[Any]:

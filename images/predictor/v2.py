@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -267,7 +268,8 @@ def _listed(values: Values) -> list[Any]:
 
 _DECODERS: dict[str, Callable[[Any], list[Any]]] = {
     "number": msgspec.json.Decoder(list[float | None]).decode,
-    "category": msgspec.json.Decoder(list[str]).decode,
+    "category": msgspec.json.Decoder(list[str | None]).decode,
+    "timestamp": msgspec.json.Decoder(list[datetime | None]).decode,
 }
 _DECODERS["integer"] = _DECODERS["number"]
 
