@@ -214,13 +214,11 @@ def _fill_numbers(tensor: NDArray[np.float64], columns: Sequence[Values], featur
             tensor[:, place] = values
         except OverflowError:  # whole numbers beyond float64
             return False
-    missing = np.isnan(tensor)
-    required = [not feature.nullable for feature in features]
-    whole = [feature.kind == "integer" for feature in features]
-    fractions = (tensor != np.floor(tensor)) & ~missing
+    required = [place for place, feature in enumerate(features) if not feature.nullable]
+    whole = tensor[:, [place for place, feature in enumerate(features) if feature.kind == "integer"]]
     return not (
-        (missing.any(axis=0) & required).any()
-        or (fractions.any(axis=0) & whole).any()
+        np.isnan(tensor[:, required]).any()
+        or ((whole != np.floor(whole)) & ~np.isnan(whole)).any()
         or (np.abs(tensor) > _FLOAT32_MAX).any()
     )
 

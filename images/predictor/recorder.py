@@ -184,7 +184,7 @@ class Recorder:
             inference_rows.REQUEST_ID: lambda: np.repeat(
                 np.array([name.decode() for name, _, _, _ in requests], dtype=object), counts
             ),
-            inference_rows.REQUEST_ROW: lambda: np.concatenate([np.arange(count, dtype=np.int32) for count in counts]),
+            inference_rows.REQUEST_ROW: lambda: _numbers_within(counts),
             inference_rows.RECEIVED: lambda: np.repeat(
                 np.array([received * 1e6 for _, received, _, _ in requests]).astype("datetime64[us]"), counts
             ),
@@ -253,6 +253,12 @@ def _ranges(features: Sequence[Feature]) -> tuple[NDArray[np.float64], NDArray[n
     low = [-np.inf if feature.minimum is None else feature.minimum for feature in features]
     high = [np.inf if feature.maximum is None else feature.maximum for feature in features]
     return np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)
+
+
+def _numbers_within(counts: NDArray[np.int64]) -> NDArray[np.int32]:
+    """0, 1, … within each request, one after another."""
+    starts = np.cumsum(counts) - counts
+    return (np.arange(counts.sum()) - np.repeat(starts, counts)).astype(np.int32)
 
 
 def _extra_texts(requests: Sequence[tuple[bytes, float, int, Extras]], name: str) -> list[str | None]:
