@@ -72,10 +72,10 @@ def flights(console: Console) -> list[Figure]:
     bare: list[BareRun] = []
     with tempfile.TemporaryDirectory(prefix="fullcircle-bench-") as name:
         folder = Path(name)
-        checkout = _checkout(folder / "checkout")
+        checkout = make_checkout(folder / "checkout")
         for number in range(ROUNDS):
             console.print(f"round {number + 1} of {ROUNDS}: the pipeline …")
-            ours.append(_run_ours(checkout, folder))
+            ours.append(run_ours(checkout, folder))
             console.print(f"round {number + 1} of {ROUNDS}: the bare script …")
             bare.append(_run_bare(folder))
     _check_same(ours, bare)
@@ -83,7 +83,7 @@ def flights(console: Console) -> list[Figure]:
     return _figures(ours, bare)
 
 
-def _checkout(folder: Path) -> Path:
+def make_checkout(folder: Path) -> Path:
     """A folder with this project's code and a build folder of its own."""
     folder.mkdir()
     for name in _CODE:
@@ -91,7 +91,7 @@ def _checkout(folder: Path) -> Path:
     return folder
 
 
-def _run_ours(checkout: Path, folder: Path) -> OurRun:
+def run_ours(checkout: Path, folder: Path) -> OurRun:
     """Run the pipeline as `make run` does, from an empty build folder, and end what it leaves serving."""
     shutil.rmtree(checkout / "build", ignore_errors=True)
     command = [sys.executable, "-m", "pipelines"]
@@ -104,8 +104,23 @@ def _run_ours(checkout: Path, folder: Path) -> OurRun:
     timings = json.loads((checkout / "build" / "runs" / CONFIG.stem / "latest" / "timings.json").read_bytes())
     trials = {family: _trials(timings, family) for family in _families(timings)}
     (folder / "trials.json").write_text(json.dumps(trials), encoding="utf-8")
-    report = json.loads(_artifact(timings, "evaluate", "report").joinpath("metrics.json").read_bytes())
+    report = json.loads(artifact(timings, "evaluate", "report").joinpath("metrics.json").read_bytes())
     return OurRun(measured, timings, trials, report["scores"]["values"])
+
+
+def trained_package(folder: Path) -> Path:
+    """Run the pipeline and put its model package together, below a folder.
+
+    Raises:
+        CommandError: The run failed.
+    """
+    from components.publish.publish import assemble
+
+    timings = run_ours(make_checkout(folder / "checkout"), folder).timings
+    package = folder / "package"
+    model, evaluated = artifact(timings, "train", "model"), artifact(timings, "evaluate", "report")
+    assemble(package, CONFIG.stem, model=model, evaluated=evaluated)
+    return package
 
 
 def _families(timings: list[dict[str, Any]]) -> list[str]:
@@ -113,11 +128,12 @@ def _families(timings: list[dict[str, Any]]) -> list[str]:
 
 
 def _trials(timings: list[dict[str, Any]], family: str) -> list[dict[str, Any]]:
-    found = json.loads(_artifact(timings, f"tune ({family})", "trials").read_bytes())
+    found = json.loads(artifact(timings, f"tune ({family})", "trials").read_bytes())
     return [trial["parameters"] for trial in found["trials"] if trial["state"] != "failed"]
 
 
-def _artifact(timings: list[dict[str, Any]], task: str, name: str) -> Path:
+def artifact(timings: list[dict[str, Any]], task: str, name: str) -> Path:
+    """An artifact of a run, by the task that wrote it."""
     return next(Path(entry["artifacts"][name]) for entry in timings if entry["task"] == task)
 
 

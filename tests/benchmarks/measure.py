@@ -134,7 +134,7 @@ class MemorySampler:
 
     def sample(self) -> None:
         """Look once."""
-        found = {f"{process.command} {process.pid}": _proportional_size(process.pid) for process in self._members()}
+        found = {f"{process.command} {process.pid}": proportional_size(process.pid) for process in self._members()}
         if (total := sum(found.values())) > self.peak:
             self.peak, self.peak_processes = total, found
 
@@ -172,7 +172,8 @@ def _read_process(pid: int) -> _Process | None:
     )
 
 
-def _proportional_size(pid: int) -> int:
+def proportional_size(pid: int) -> int:
+    """Memory of a process in bytes, of pages it shares its part; 0 when it has ended."""
     try:
         text = (_PROC / str(pid) / "smaps_rollup").read_text()
     except OSError:  # it has ended, or is ending

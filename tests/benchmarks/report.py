@@ -14,13 +14,16 @@ FOLDER = Path("build", "bench")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measured value and what was asked of it; `holds` is computed from the value, nowhere else."""
+    """A measured value and what was asked of it; `holds` is computed from the value, nowhere else.
+
+    What is only told, with nothing asked of it, has neither `target` nor `holds`.
+    """
 
     name: str
     value: float
     unit: str
-    target: str
-    holds: bool
+    target: str | None
+    holds: bool | None
 
 
 def at_most(name: str, value: float, limit: float, *, unit: str, target: str) -> Figure:
@@ -39,6 +42,11 @@ def at_most(name: str, value: float, limit: float, *, unit: str, target: str) ->
 def at_least(name: str, value: float, limit: float, *, unit: str, target: str) -> Figure:
     """A figure that holds when its value, unrounded, is at least `limit`; the arguments are those of `at_most`."""
     return Figure(name=name, value=round(value, 4), unit=unit, target=target, holds=bool(value >= limit))
+
+
+def told(name: str, value: float, *, unit: str) -> Figure:
+    """A figure of which nothing is asked."""
+    return Figure(name=name, value=round(value, 4), unit=unit, target=None, holds=None)
 
 
 def report(name: str, figures: Sequence[Figure], *, console: Console, folder: Path = FOLDER) -> Path:
@@ -63,8 +71,8 @@ def report(name: str, figures: Sequence[Figure], *, console: Console, folder: Pa
     ):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for figure in figures:
-        style, word = ("green", "yes") if figure.holds else ("red", "NO")
-        table.add_row(figure.name, f"{figure.value:,.3g}", figure.unit, figure.target, f"[{style}]{word}[/]")
+        shown = {True: "[green]yes[/]", False: "[red]NO[/]", None: ""}[figure.holds]
+        table.add_row(figure.name, f"{figure.value:,.3g}", figure.unit, figure.target, shown)
     console.print()
     console.print(table)
     folder.mkdir(parents=True, exist_ok=True)
