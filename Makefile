@@ -22,7 +22,7 @@ $(shell [ -x $(VENV_PYTHON) ] || rm -f .venv/.python .venv/.stage .venv/.dev)
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@printf '\n  %s\n  %s\n  %s\n' 'CONFIG=file.yaml     the use case (default: $(CONFIG))' \
 		'DATA=place           the table to predict: a file, folder, glob, https://… or s3://… (default: the tables of CONFIG)' \
 		'PYTHON=path          the Python 3.11 or 3.12 to set up with (default: the first found)'
@@ -72,6 +72,10 @@ format: .venv/.dev ## Format the code and mend what ruff can mend
 .PHONY: bench
 bench: .venv/.dev ## Measure speed and memory beside a bare script; writes build/bench/laptop.json
 	@$(VENV_PYTHON) -m tests.benchmarks.laptop
+
+.PHONY: bench-serving
+bench-serving: .venv/.dev ## Measure the endpoint beside KServe's server, and batch prediction; writes build/bench/serving.json
+	@$(VENV_PYTHON) -m tests.benchmarks.serving
 
 .PHONY: requirements
 requirements: ## Resolve and hash requirements/*.txt from requirements/*.in (needs uv)

@@ -16,7 +16,7 @@ from components.shared.errors import InputError, PackageError
 from components.shared.frames import features, inputs
 from components.shared.model_package import REFERENCE, read_golden
 from components.shared.schema import Feature, FeatureKind, Schema
-from components.shared.scoring import MISSING_TIME, Scorer, choose_classes, label_name, parse_rows
+from components.shared.scoring import MISSING_TIME, Scorer, choose_classes, label_name, parse_columns, parse_rows
 
 ROW = {"amount": 1.5, "visits": 2, "member": True, "colour": "röt", "opened at": "2024-01-02T03:04:05"}
 KINDS: list[FeatureKind] = ["number", "integer", "boolean", "category", "timestamp"]
@@ -68,6 +68,47 @@ def test_any_json_value_is_taken_or_refused_by_name(kind, nullable, value):
 def test_any_json_value_in_place_of_a_row_is_refused(rows):
     with pytest.raises(InputError, match=r"^Row \d(:|, column 'x')"):
         parse_rows([*rows, {}], schema_of("number"))
+
+
+@given(
+    kind=st.sampled_from(["number", "integer", "boolean", "category", "timestamp"]),
+    nullable=st.booleans(),
+    values=st.lists(
+        st.none()
+        | st.integers(-3, 3)
+        | st.sampled_from([0.5, math.nan, math.inf, 1e39, 10**400, -(10**20), 2.0, True, False])
+        | st.sampled_from(["a", "", "5", "\ud800", "2013-06-30", "2013-06-30T17:45:00.5", "2013-06-30T17:45:00+02:00"])
+        | st.sampled_from([datetime(2013, 6, 30), datetime(1969, 12, 31, 23, 59, 59, 5), datetime(1, 1, 1, tzinfo=UTC)])
+        | st.lists(st.none(), max_size=1),
+        min_size=1,
+        max_size=3,
+    ),
+)
+def test_columns_are_judged_like_rows(kind, nullable, values):
+    schema = schema_of(kind, nullable=nullable)
+    try:
+        expected = parse_rows([{"x": value} for value in values], schema)
+    except InputError:
+        with pytest.raises(InputError, match=r"^Row \d, column 'x': found "):
+            parse_columns({"x": values}, schema)
+        return
+    found = parse_columns({"x": values}, schema)
+    np.testing.assert_array_equal(found.numbers, expected.numbers)
+    assert found.categories.tolist() == expected.categories.tolist()
+    assert found.times.tolist() == expected.times.tolist()
+
+
+def test_arrays_of_numbers_are_judged_like_lists():
+    columns = [np.array([1.5, 2.5]), np.array([1, np.nan]), np.array([1e39, 0]), np.array([True, False])]
+    for kind in ("number", "integer", "boolean"):
+        for column in columns:
+            found = []
+            for values in (column, column.tolist()):
+                try:
+                    found.append(parse_columns({"x": values}, schema_of(kind)).numbers.tolist())
+                except InputError as error:
+                    found.append(str(error))
+            assert found[0] == found[1]
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False) | st.integers(-(2**24), 2**24))
