@@ -8,6 +8,7 @@ import gc
 import itertools
 import select
 import socket
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,15 +37,13 @@ class Load:
         latencies: Seconds of each request that was answered with 200. Of paced load from when the request was due: the
             time it waited for a free connection counts.
         errors: Answers with another status than 200.
-        changed: Answers that differ from the first one to the same request.
-        answers: The first body by number of the request.
+        answers: The different bodies by number of the request.
     """
 
     seconds: float = 0.0
     latencies: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     errors: int = 0
-    changed: int = 0
-    answers: dict[int, bytes] = field(default_factory=dict)
+    answers: dict[int, set[bytes]] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -89,8 +88,8 @@ def run_load(
     clients = [_Client(port) for _ in range(connections)]
     try:
         with _without_collection():
-            due = _arrivals(rate, seconds, seed) if rate else itertools.repeat(0.0)
-            return _drive(clients, requests, due, seconds)
+            arrivals = _arrivals(rate, seconds, seed) if rate else None
+            return _drive(clients, requests, arrivals, seconds)
     finally:
         for client in clients:
             client.socket.close()
@@ -137,22 +136,23 @@ def _content_length(head: bytes) -> int:
     return int(head[place + len(_LENGTH) :].partition(b"\r\n")[0])
 
 
-def _drive(clients: list[_Client], requests: Sequence[bytes], arrivals: Iterator[float], seconds: float) -> Load:
+def _drive(clients: list[_Client], requests: Sequence[bytes], arrivals: Iterator[float] | None, seconds: float) -> Load:
     load, latencies = Load(), []
-    answers: dict[int, bytes] = {}
+    answers: dict[int, set[bytes]] = defaultdict(set)
     by_socket = {client.socket.fileno(): client for client in clients}
     sockets, idle = list(by_socket), list(clients)
     numbers = itertools.cycle(range(len(requests)))
     start = now = perf_counter()
-    end, due = start + seconds, start + next(arrivals)
-    while now < end or len(idle) < len(clients):
-        while idle and due <= now < end:
+    end = start + seconds
+    due = start + next(arrivals, seconds) if arrivals else start
+    while (due if arrivals else now) < end or len(idle) < len(clients):
+        while idle and due <= now and (due if arrivals else now) < end:
             number = next(numbers)
-            # Paced requests were due before now; the others begin when they are sent.
-            idle.pop().send(number, requests[number], due if due > start else perf_counter())
-            due = start + next(arrivals, seconds)
+            idle.pop().send(number, requests[number], due if arrivals else perf_counter())
+            if arrivals:
+                due = start + next(arrivals, seconds)
         now = perf_counter()
-        pause = max(0.0, min(due, end) - now) if idle and now < end else _PATIENCE
+        pause = max(0.0, due - now) if arrivals and idle and due < end else _PATIENCE
         ready = select.select(sockets, (), (), pause)[0]
         for one in ready:
             client = by_socket[one]
@@ -163,7 +163,7 @@ def _drive(clients: list[_Client], requests: Sequence[bytes], arrivals: Iterator
             good, body = received
             if good:
                 latencies.append(now - client.due)
-                load.changed += answers.setdefault(client.number, body) != body
+                answers[client.number].add(body)
             else:
                 load.errors += 1
             idle.append(client)
@@ -172,15 +172,15 @@ def _drive(clients: list[_Client], requests: Sequence[bytes], arrivals: Iterator
             raise LoadError(f"The server has not answered for {_PATIENCE:g} s.")
     load.seconds = now - start
     load.latencies = np.array(latencies)
-    load.answers = answers
+    load.answers = dict(answers)
     return load
 
 
 def _arrivals(rate: float, seconds: float, seed: int) -> Iterator[float]:
-    """Seconds after the start at which requests are due; the last one is beyond the end."""
+    """Seconds after the start at which requests are due; the last ones are beyond the end."""
     expected = rate * seconds
     gaps = np.random.default_rng(seed).exponential(1 / rate, int(expected + 10 * expected**0.5 + 10))
-    return iter(np.maximum(np.cumsum(gaps), 1e-9).tolist())
+    return iter(np.cumsum(gaps).tolist())
 
 
 @contextmanager

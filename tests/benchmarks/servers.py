@@ -22,6 +22,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 _FIRST_PORT = 19080
 _START_SECONDS = 120.0
 _RETRY_SECONDS = 0.002
+_STOP_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +101,21 @@ def serving(
             time.sleep(_RETRY_SECONDS)
         yield Server(port, process, time.perf_counter() - started)
     finally:
-        others = process.children(recursive=True) if process.poll() is None else []
-        for one in (process, *others):
-            end(one, seconds=30.0)
+        _end(process)
+
+
+def _end(process: psutil.Popen) -> None:
+    if process.poll() is not None:
+        return
+    others = process.children(recursive=True)
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for one in others:
+        end(one)
 
 
 def _answers(port: int, request: bytes) -> bool:

@@ -61,8 +61,8 @@ REQUESTS = [post("/", b"%d" % number) for number in range(50)]
 def test_every_request_is_answered_and_timed():
     with server(echo) as port:
         load = run_load(port, REQUESTS, seconds=0.3, connections=4)
-    assert load.errors == load.changed == 0
-    assert load.answers == {number: b"%d" % number for number in range(50)}
+    assert load.errors == 0
+    assert load.answers == {number: {b"%d" % number} for number in range(50)}
     assert len(load.latencies) == pytest.approx(load.rate * load.seconds)
     assert 0 < load.latencies.min() <= load.milliseconds(50) / 1000 <= load.milliseconds(100) / 1000 < 1
 
@@ -97,7 +97,7 @@ def test_errors_and_changes_are_counted():
     with server(answer) as port:
         load = run_load(port, REQUESTS, seconds=0.3, connections=2)
     assert load.errors > 0
-    assert load.changed > 0
+    assert load.answers[8] == {b"8", b"9"}
     assert 7 not in load.answers
 
 

@@ -1,7 +1,5 @@
 """What the servers are asked: rows that the model has really seen, as requests with the answers that are right."""
 
-import itertools
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,17 +48,16 @@ class Workload:
         return int(self.expected.shape[1])
 
     def check(self, load: Load, read: Reader) -> None:
-        """Compare what was answered with what is right; each answer, for those after the first were held against it.
+        """Compare all that was answered with what is right.
 
         Raises:
             WrongAnswersError: An answer is none, or differs.
         """
-        if load.errors or load.changed or not load.answers:
-            raise WrongAnswersError(
-                f"{load.errors} requests failed and {load.changed} answers changed, of {len(load.latencies)}."
-            )
-        numbers = list(load.answers)
-        found = np.stack([read(load.answers[number]).reshape(self.expected.shape[1:]) for number in numbers])
+        if load.errors or not load.answers:
+            raise WrongAnswersError(f"{load.errors} requests failed, {len(load.latencies)} were answered.")
+        answers = [(number, body) for number, bodies in load.answers.items() for body in bodies]
+        found = np.stack([read(body).reshape(self.expected.shape[1:]) for _, body in answers])
+        numbers = [number for number, _ in answers]
         gap = float(np.abs(found - self.expected[numbers]).max())
         if not gap <= TOLERANCE:
             raise WrongAnswersError(f"Answers are {gap:.6f} from what is right; at most {TOLERANCE} is expected.")
@@ -78,10 +75,10 @@ class Flights:
         self.schema = Schema.read(package)
         self.labels = [label_name(label) for label in self.schema.classes]
         table = pq.read_table(package / REFERENCE, columns=self.schema.columns)
-        different = {orjson.dumps(row): row for row in table.to_pylist()}
+        # Through JSON, as clients send them; orjson leaves what only looks like a datetime to us.
+        different = list(dict.fromkeys(orjson.dumps(row, default=str) for row in table.to_pylist()))
         step = max(1, len(different) // rows)
-        taken = list(itertools.islice(different.values(), 0, rows * step, step))
-        self.rows = [json.loads(orjson.dumps(row)) for row in taken]
+        self.rows = [orjson.loads(row) for row in different[: rows * step : step]]
         self.probabilities = Scorer.load(package).score(parse_rows(self.rows, self.schema))
 
     def v1(self, size: int) -> Workload:
@@ -117,7 +114,8 @@ class Flights:
                 tensors.append(np.array(values, dtype="<f8").tobytes())
                 inputs.append(column | {"datatype": "FP64", "parameters": {"binary_data_size": len(tensors[-1])}})
             else:
-                inputs.append(column | {"datatype": "BYTES", "data": values})
+                datatype = "BOOL" if feature.kind == "boolean" else "BYTES"
+                inputs.append(column | {"datatype": datatype, "data": values})
         wanted = [{"name": "probabilities", "parameters": {"binary_data": True}}]
         head = orjson.dumps({"inputs": inputs, "outputs": wanted})
         headers = [("Inference-Header-Content-Length", str(len(head)))]
