@@ -26,6 +26,7 @@ _PROJECT = Path(__file__).resolve().parents[2]
 _OF_THE_STORE = ("AWS_", "FULLCIRCLE_BUCKET")
 _NOT_FOR_THE_SERVER = ("_KFP_",)  # it is no KFP task
 _POLL_SECONDS = 0.02
+_GRACE_SECONDS = 10.0  # for requests that are being answered, and for the log
 
 
 class Deployed(BaseModel):
@@ -204,7 +205,7 @@ class LocalEndpoint:
     def _is_served(state: ServerState, version: str, package: Path, serving: ServingConfig) -> bool:
         wanted = (version, serving.port, _settings(serving))
         found = (state.version, state.wanted_port, state.settings)
-        return found == wanted and not replay_golden(state.url, package, version=version)
+        return found == wanted and not replay_golden(state.url, package, version=version, rows=serving.rows)
 
     def _first(self, version: str, package: Path, serving: ServingConfig) -> ServerState:
         state = self._start(version, package, self._port(serving), serving=serving, log=self.log)
@@ -257,7 +258,7 @@ class LocalEndpoint:
         try:
             if process:
                 process.send_signal(signal.SIGUSR1)
-            while process and time.monotonic() < deadline:
+            while process and candidate.process() and time.monotonic() < deadline:
                 if any(
                     c.status == psutil.CONN_LISTEN and c.laddr.port == candidate.port
                     for c in process.connections("tcp")
@@ -282,6 +283,7 @@ class LocalEndpoint:
             "http_host": HOST,
             "http_port": port,
             "standby_port": standby,
+            "grace_seconds": _GRACE_SECONDS,
             "settings": serving.model_dump_json(),
         }
         command += [f"--{key}={value}" for key, value in arguments.items()]
@@ -318,7 +320,7 @@ class LocalEndpoint:
             ):
                 why = f"was not ready within {serving.start_seconds:g} s" if state.process() else "ended while starting"
                 raise DeployError(f"Version {state.version} of {self.name!r} {why}. The end of {log}:\n{log_tail(log)}")
-            if wrong := replay_golden(state.url, package, version=state.version):
+            if wrong := replay_golden(state.url, package, version=state.version, rows=serving.rows):
                 raise DeployError(
                     f"Version {state.version} of {self.name!r} answers {len(wrong)} golden requests wrongly; "
                     f"it does not serve. {wrong[0]}"
@@ -346,7 +348,7 @@ class LocalEndpoint:
 
     def _end(self, state: ServerState) -> None:
         process = state.process()
-        if process and not end(process):
+        if process and not end(process, seconds=_GRACE_SECONDS + 2):
             raise DeployError(f"The model server at port {state.port} does not end. End it with `kill -9 {state.pid}`.")
 
     def _end_left_over(self) -> None:

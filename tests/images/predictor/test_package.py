@@ -39,7 +39,7 @@ from tests.helpers import make_manifest
 from tests.images.predictor.serving import command, environment, is_open
 
 ALL = sorted({*FILES, MANIFEST})
-Change = Callable[[Path], None]
+Change = Callable[[Path], object]
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ def before_the_archive(package: Path) -> None:
 
 
 def written(name: str, content: bytes) -> Change:
-    return lambda package: (package / name).write_bytes(content) and None
+    return lambda package: (package / name).write_bytes(content)
 
 
 def twice(package: Path) -> None:

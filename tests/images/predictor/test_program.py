@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,7 @@ class Slow:
 
 
 def test_sigterm_drains_finishes_and_ends_with_0(package, rows, free, tmp_path):
-    options = {"settings": QUIET, "drain_seconds": 0.8, "grace_seconds": 4}
-    with serving(package, free, tmp_path / "log", **options) as server:
+    with serving(package, free, tmp_path / "log", settings=QUIET, drain_seconds=0.8, grace_seconds=4) as server:
         slow = Slow(server, rows)
         kept = http.client.HTTPConnection(HOST, free, timeout=10)
         kept.request("GET", server.path)
@@ -164,7 +164,7 @@ def test_a_client_that_never_finishes_does_not_keep_it_beyond_its_grace(package,
 def test_sigterm_while_it_loads_ends_it(package, free, tmp_path):
     for workers in (1, 2):
         with subprocess.Popen(command(package, free, workers=workers), env=environment()) as process:
-            until(lambda process=process: psutil.Process(process.pid).connections("tcp") or has_bound(process.pid))
+            until(partial(has_bound, process.pid))
             process.terminate()
             assert process.wait(10) in (0, -signal.SIGTERM)
     assert not is_open(free)

@@ -295,7 +295,7 @@ def test_written_and_dropped_rows_are_the_sampled_ones(counts, sample, room):
     """Requests are logged whole or not at all; each is logged, dropped and counted, or not in the sample."""
     schema = make_schema()
     bench = make(schema, sample=sample)
-    asked = {}
+    asked: dict[str, int] = {}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(recorder_module, "_MOST_WAITING_ROWS", room)
         for place, rows in enumerate(counts):
