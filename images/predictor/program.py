@@ -201,16 +201,19 @@ def _meters(options: Options, schema: Schema, version: str) -> Meters:
 
 
 class _EarlySignals:
-    """What is asked of a process while it still loads: to end, which it does at once, or to take over later."""
+    """What is asked of a process while it still loads, to be heeded once it has: a moment later."""
 
     def __init__(self) -> None:
+        self.end = False
         self.take_over = False
-        for number in _ENDING:
-            signal.signal(number, lambda *_: sys.exit(0))
-        signal.signal(signal.SIGUSR1, self._note)
+        for number in _PASSED_ON:
+            signal.signal(number, self._note)
 
-    def _note(self, *_: object) -> None:
-        self.take_over = True
+    def _note(self, number: int, _: object) -> None:
+        if number == signal.SIGUSR1:
+            self.take_over = True
+        else:
+            self.end = True
 
 
 class _Worker:
@@ -239,6 +242,8 @@ class _Worker:
         if parent >= 0:
             loop.add_reader(parent, self._orphaned, parent)
         loop.add_signal_handler(signal.SIGUSR1, self._start_to_take_over)
+        if early.end:
+            return
         await self._listen(0)
         self.recorder.start()
         sweeper = loop.create_task(self.server.sweep())
@@ -362,8 +367,6 @@ class _Workers:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
             code = _serve(self.options, self.sockets, worker=worker, meters=self.meters, parent=self.lives)
-        except SystemExit:
-            code = 0  # told to end while it was loading
         except (PackageError, OSError) as error:
             LOG.error("%s", error)
             code = REFUSED

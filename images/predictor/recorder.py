@@ -32,6 +32,7 @@ LOG = logging.getLogger("fullcircle.predictor")
 
 _ROWS_AT_ONCE = 2_048
 _MOST_WAITING_ROWS = 200_000
+_MOST_WAITING_VALUES = 5_000_000
 _LONGEST_PAUSE = 0.5  # seconds; figures of rows are this much behind at most
 
 
@@ -85,6 +86,7 @@ class Recorder:
         self._tally = _Tally(self.schema, meters)
         self._meters = meters
         self._queue: deque[Answered] = deque()
+        self._most_waiting = min(_MOST_WAITING_ROWS, _MOST_WAITING_VALUES // max(1, len(scorer.schema.features)))
         self._put = 0  # rows, counted by the event loop
         self._taken = 0  # rows, counted by the thread
         self._wake = threading.Event()
@@ -102,7 +104,7 @@ class Recorder:
         """Take note of answered requests; to be called from one thread only, and never waits."""
         rows = len(answered.inputs.numbers)
         waiting = self._put - self._taken
-        if waiting + rows > _MOST_WAITING_ROWS and waiting:
+        if waiting + rows > self._most_waiting and waiting:
             self._drop(answered.sampled(self._sample))
             return
         self._put += rows

@@ -46,7 +46,7 @@ def test_an_error_has_its_traceback(logger):
 def test_of_many_refused_requests_some_are_told_and_all_others(logger, monkeypatch):
     log, lines = logger
     now = 100.0
-    monkeypatch.setattr(logs.time, "monotonic", lambda: now)
+    monkeypatch.setattr("images.predictor.logs.time.monotonic", lambda: now)
     for number in range(10):
         log.info("refused", extra={"request_id": str(number)})
     log.info("told to stop")

@@ -294,15 +294,15 @@ def test_predicted_values_fall_into_buckets():
 def test_written_and_dropped_rows_are_the_sampled_ones(counts, sample, room):
     """Requests are logged whole or not at all; each is logged, dropped and counted, or not in the sample."""
     schema = make_schema()
-    bench = make(schema, sample=sample)
-    asked: dict[str, int] = {}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(recorder_module, "_MOST_WAITING_ROWS", room)
-        for place, rows in enumerate(counts):
-            item = answered(schema, [row()] * sum(rows), counts=rows, name=f"r{place}")
-            asked |= {name.decode(): count for name, _, count, _ in item.requests}
-            bench.record(item)
-        bench.finish()
+        bench = make(schema, sample=sample)
+    asked: dict[str, int] = {}
+    for place, rows in enumerate(counts):
+        item = answered(schema, [row()] * sum(rows), counts=rows, name=f"r{place}")
+        asked |= {name.decode(): count for name, _, count, _ in item.requests}
+        bench.record(item)
+    bench.finish()
     logged: dict[str, int] = {}
     for found in bench.log.rows:
         logged[found["request_id"]] = logged.get(found["request_id"], 0) + 1
@@ -327,8 +327,10 @@ def test_the_sample_is_the_share_that_was_asked_for():
     assert bench.total("predictions", "true") + bench.total("predictions", "false") == 4000
 
 
-def test_an_overload_is_counted(monkeypatch):
-    monkeypatch.setattr(recorder_module, "_MOST_WAITING_ROWS", 10)
+@pytest.mark.parametrize("limit", [{"_MOST_WAITING_ROWS": 10}, {"_MOST_WAITING_VALUES": 10 * 5}])
+def test_an_overload_is_counted(monkeypatch, limit):
+    for name, value in limit.items():
+        monkeypatch.setattr(recorder_module, name, value)
     schema = make_schema()
     bench = make(schema)
     for _ in range(5):
