@@ -25,7 +25,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             content["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(content, ensure_ascii=False)
+        return json.dumps(content)  # ASCII: some readers take other characters for ends of lines
 
 
 class Throttle(logging.Filter):

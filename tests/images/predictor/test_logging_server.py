@@ -25,7 +25,7 @@ from tests.helpers import make_splits, make_table
 from tests.images.predictor.outage import Load, Switch
 from tests.images.predictor.serving import NAME, serving, until
 
-FLUSH_SECONDS = 1.0
+FLUSH_SECONDS = 2.0
 SETTINGS = json.dumps({"log": {"flush_seconds": FLUSH_SECONDS}})
 
 

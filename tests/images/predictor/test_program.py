@@ -362,9 +362,11 @@ def asking(server: Server, rows: list[dict[str, Any]]) -> tuple[list[list[int | 
 
 
 def test_a_stranger_at_the_port_is_no_one_to_take_over_from(package, free):
+    with socket.create_server((HOST, 0)) as server:
+        standby = int(server.getsockname()[1])
     with socket.create_server((HOST, free)):
         done = subprocess.run(
-            command(package, free, standby_port=free + 1, settings=QUIET),
+            command(package, free, standby_port=standby, settings=QUIET),
             env=environment(), capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
     assert done.returncode == REFUSED
