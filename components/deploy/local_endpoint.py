@@ -1,6 +1,7 @@
 """The endpoint of a laptop: the model server as its own process, remembered in a state file."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 import signal
@@ -22,8 +23,10 @@ from components.shared.processes import ProcessId, end, free_port, log_tail, por
 HOST = "127.0.0.1"
 
 _PROJECT = Path(__file__).resolve().parents[2]
+_OF_THE_STORE = ("AWS_", "FULLCIRCLE_BUCKET")
 _NOT_FOR_THE_SERVER = ("_KFP_",)  # it is no KFP task
 _POLL_SECONDS = 0.02
+_GRACE_SECONDS = 10.0  # for requests that are being answered, and for the log
 
 
 class Deployed(BaseModel):
@@ -120,6 +123,11 @@ class LocalEndpoint:
         return self.folder / "candidate.json"
 
     @property
+    def leaving_file(self) -> Path:
+        """Which process ends because another one serves now; left behind only by a deployment that was killed."""
+        return self.folder / "leaving.json"
+
+    @property
     def versions(self) -> Path:
         """The packages that were brought here, one folder a version."""
         return self.folder / "versions"
@@ -162,7 +170,11 @@ class LocalEndpoint:
         before = self._serving()
         if before and self._is_served(before, version, package, serving):
             return Deployed(name=self.name, version=version, url=before.url, restarted=False, golden_requests=golden)
-        state = self._replace(before, version, package, serving) if before else self._first(version, package, serving)
+        if before:
+            state = self._replace(before, version, package, serving)
+        else:
+            state = self._first(version, package, serving)
+            self._write(state)
         self._forget_packages({version, before.version} if before else {version})
         return Deployed(
             name=self.name,
@@ -193,34 +205,46 @@ class LocalEndpoint:
     def _is_served(state: ServerState, version: str, package: Path, serving: ServingConfig) -> bool:
         wanted = (version, serving.port, _settings(serving))
         found = (state.version, state.wanted_port, state.settings)
-        return found == wanted and not replay_golden(state.url, package, version=version)
+        return found == wanted and not replay_golden(state.url, package, version=version, rows=serving.rows)
 
     def _first(self, version: str, package: Path, serving: ServingConfig) -> ServerState:
         state = self._start(version, package, self._port(serving), serving=serving, log=self.log)
         self._prove(state, package, serving, log=self.log)
-        self._write(state)
         return state
 
     def _replace(self, before: ServerState, version: str, package: Path, serving: ServingConfig) -> ServerState:
         if before.wanted_port != serving.port:  # the one before is not in the way
             state = self._first(version, package, serving)
-            self._end(before)
+            self._hand_over(before, state)
             return state
         candidate = self._start(
             version, package, before.port, serving=serving, log=self.candidate_log, standby=self._spare_port(before)
         )
         self._prove(candidate, package, serving, log=self.candidate_log)
-        state = candidate.model_copy(update={"standby": 0})
         try:
             self._take_over(candidate, serving)
-            self._write(state)
         except BaseException:  # an interrupted deployment leaves the one before serving
-            self._end(candidate)
-            self.candidate_file.unlink(missing_ok=True)
+            self._discard(candidate)
             raise
-        self._end(before)
+        state = candidate.model_copy(update={"standby": 0})
+        self._hand_over(before, state)
         self.candidate_log.replace(self.log)
         return state
+
+    def _hand_over(self, before: ServerState, state: ServerState) -> None:
+        """Remember the server that serves now, and end the one before, which a deployment killed here leaves known."""
+        try:
+            write_private(self.leaving_file, before.model_dump())
+            self._write(state)
+        except BaseException:
+            self._discard(state)
+            raise
+        self._end(before)
+        self.leaving_file.unlink(missing_ok=True)
+
+    def _discard(self, candidate: ServerState) -> None:
+        self._end(candidate)
+        self.candidate_file.unlink(missing_ok=True)
 
     @staticmethod
     def _take_over(candidate: ServerState, serving: ServingConfig) -> None:
@@ -234,7 +258,7 @@ class LocalEndpoint:
         try:
             if process:
                 process.send_signal(signal.SIGUSR1)
-            while process and time.monotonic() < deadline:
+            while process and candidate.process() and time.monotonic() < deadline:
                 if any(
                     c.status == psutil.CONN_LISTEN and c.laddr.port == candidate.port
                     for c in process.connections("tcp")
@@ -259,6 +283,7 @@ class LocalEndpoint:
             "http_host": HOST,
             "http_port": port,
             "standby_port": standby,
+            "grace_seconds": _GRACE_SECONDS,
             "settings": serving.model_dump_json(),
         }
         command += [f"--{key}={value}" for key, value in arguments.items()]
@@ -295,14 +320,13 @@ class LocalEndpoint:
             ):
                 why = f"was not ready within {serving.start_seconds:g} s" if state.process() else "ended while starting"
                 raise DeployError(f"Version {state.version} of {self.name!r} {why}. The end of {log}:\n{log_tail(log)}")
-            if wrong := replay_golden(state.url, package, version=state.version):
+            if wrong := replay_golden(state.url, package, version=state.version, rows=serving.rows):
                 raise DeployError(
                     f"Version {state.version} of {self.name!r} answers {len(wrong)} golden requests wrongly; "
                     f"it does not serve. {wrong[0]}"
                 )
         except BaseException:  # an interrupted deployment leaves nothing running either
-            self._end(state)
-            self.candidate_file.unlink(missing_ok=True)
+            self._discard(state)
             raise
 
     def _port(self, serving: ServingConfig) -> int:
@@ -324,15 +348,17 @@ class LocalEndpoint:
 
     def _end(self, state: ServerState) -> None:
         process = state.process()
-        if process and not end(process):
+        if process and not end(process, seconds=_GRACE_SECONDS + 2):
             raise DeployError(f"The model server at port {state.port} does not end. End it with `kill -9 {state.pid}`.")
 
     def _end_left_over(self) -> None:
-        """End what a deployment that was killed has left running."""
-        state = self._read(self.candidate_file)
-        if state:
-            self._end(state)
-        self.candidate_file.unlink(missing_ok=True)
+        """End what a deployment that was killed has left running besides the server that serves."""
+        serving = self._serving()
+        for file in (self.candidate_file, self.leaving_file):
+            state = self._read(file)
+            if state and not (serving and (state.pid, state.created) == (serving.pid, serving.created)):
+                self._end(state)
+            file.unlink(missing_ok=True)
 
     def _serving(self) -> ServerState | None:
         state = self._read(self.state_file)
@@ -357,7 +383,9 @@ class LocalEndpoint:
 
 
 def _settings(serving: ServingConfig) -> str:
-    return f"{serving.model_dump_json()} {os.environ.get('AWS_ENDPOINT_URL', '')}"
+    """What a server is told, besides its version: the configuration, and a fingerprint of the store's keys."""
+    store = sorted(item for item in os.environ.items() if item[0].startswith(_OF_THE_STORE))
+    return f"{serving.model_dump_json()} {hashlib.sha256(repr(store).encode()).hexdigest()[:16]}"
 
 
 def _environment() -> dict[str, str]:

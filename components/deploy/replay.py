@@ -43,26 +43,30 @@ def _is_ready(answer: Any) -> bool:
     return isinstance(answer, dict) and answer.get("ready") in (True, "True")
 
 
-def replay_golden(url: str, package: Path, *, version: str) -> list[str]:
+def replay_golden(url: str, package: Path, *, version: str, rows: int = 1000) -> list[str]:
     """Send a package's golden requests to an endpoint.
 
     Args:
         url: V1 prediction URL.
         package: Folder of the package.
         version: The version that has to answer.
+        rows: Most rows of a request.
 
     Returns:
         What is wrong with the answers; empty when nothing is.
     """
     golden = read_golden(package)
-    try:
-        answer = ask(url, [request.row for request in golden])
-    except DeployError as error:
-        return [str(error)]
-    if (found := answer.get("model_version")) != version:
-        return [f"{url} is served by version {found}"]
-    predictions = answer.get("predictions")
-    return differences(golden, predictions if isinstance(predictions, list) else [])
+    answers: list[Any] = []
+    for start in range(0, len(golden), rows):
+        try:
+            answer = ask(url, [request.row for request in golden[start : start + rows]])
+        except DeployError as error:
+            return [str(error)]
+        if (found := answer.get("model_version")) != version:
+            return [f"{url} is served by version {found}"]
+        predictions = answer.get("predictions")
+        answers += predictions if isinstance(predictions, list) else []
+    return differences(golden, answers)
 
 
 def ask(url: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

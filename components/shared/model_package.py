@@ -8,7 +8,6 @@ There is no pickle in it, and reading it executes nothing.
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ SKOPS = "model.skops"
 TRAINED_FILES = ("model.onnx", SKOPS, "schema.json", REFERENCE, REFERENCE_STATISTICS, TRAINING, GOLDEN)
 FILES = frozenset({*TRAINED_FILES, METRICS, CARD})
 
-_ARRAY_HEADER_BYTES = 1024
 _REPUBLISH = "Remove the version and publish the model again."
 
 
@@ -111,8 +109,8 @@ def verify(folder: Path, *, version: str = "") -> Manifest:
     Raises:
         PackageError: A file is missing, altered or not listed, or the package is of another format or version.
     """
+    found = _found(folder)
     manifest = _read_manifest(folder)
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} - {MANIFEST}
     if set(manifest.files) != FILES:
         raise PackageError(
             f"The manifest of {folder} lists {', '.join(sorted(manifest.files))}; "
@@ -128,7 +126,7 @@ def verify(folder: Path, *, version: str = "") -> Manifest:
             "Remove what does not belong there."
         )
     for name, expected in manifest.files.items():
-        if file_hash(folder / name) != expected:
+        if _hash_of(folder / name) != expected:
             raise PackageError(f"{folder / name} is not the file the manifest lists: its SHA-256 differs. {_REPUBLISH}")
     if (found_version := version_of(manifest.files)) != manifest.version:
         raise PackageError(
@@ -146,24 +144,35 @@ def refuse_pickles(folder: Path) -> None:
     Raises:
         PackageError: It is no archive, or something in it is neither JSON nor an array of plain values.
     """
-    path = folder / SKOPS
+    from components.shared.skops_archive import refuse_hidden_code
+
     try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                with archive.open(name) as file:
-                    if not _is_plain(name, file.read(_ARRAY_HEADER_BYTES)):
-                        raise PackageError(
-                            f"{path} holds {name!r}, which might be a pickle; it is refused. {_REPUBLISH}"
-                        )
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
-        raise PackageError(f"{path} is no skops archive: {in_short(error)}. {_REPUBLISH}") from error
+        refuse_hidden_code(folder / SKOPS)
+    except PackageError as error:
+        raise PackageError(f"{error} {_REPUBLISH}") from error
 
 
-def _is_plain(name: str, start: bytes) -> bool:
-    """Whether a member of an archive is JSON, or an array whose header names no Python objects."""
-    if name.endswith(".json"):
-        return start[:1] == b"{"
-    return name.endswith(".npy") and start[:6] == b"\x93NUMPY" and b"|O" not in start
+def _found(folder: Path) -> set[str]:
+    """The files of a package besides the manifest, by their paths in it.
+
+    Raises:
+        PackageError: Something in it is no file of its own: what a link points at can change after the check.
+    """
+    entries = list(folder.rglob("*"))
+    for path in entries:
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise PackageError(
+                f"The model package {folder} holds {path.relative_to(folder).as_posix()}, which is a link or no "
+                "regular file; it is refused. Put the file itself there."
+            )
+    return {path.relative_to(folder).as_posix() for path in entries if path.is_file()} - {MANIFEST}
+
+
+def _hash_of(path: Path) -> str:
+    try:
+        return file_hash(path)
+    except OSError as error:
+        raise PackageError(f"{path} cannot be read: {error.strerror}. Make it readable.") from error
 
 
 def _read_manifest(folder: Path) -> Manifest:
@@ -173,8 +182,10 @@ def _read_manifest(folder: Path) -> Manifest:
         raise PackageError(
             f"{folder} has no {MANIFEST}: it is no model package, or one whose upload did not finish."
         ) from error
-    except ValueError as error:
-        raise PackageError(f"{folder / MANIFEST} is not JSON: {error}. {_REPUBLISH}") from error
+    except OSError as error:
+        raise PackageError(f"{folder / MANIFEST} cannot be read: {error.strerror}. {_REPUBLISH}") from error
+    except (ValueError, RecursionError) as error:
+        raise PackageError(f"{folder / MANIFEST} is not JSON: {in_short(error)}. {_REPUBLISH}") from error
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
         raise PackageError(f"{folder} is a package of format {found!r}; this program reads {FORMAT!r}.")

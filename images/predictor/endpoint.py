@@ -260,10 +260,11 @@ class Endpoint:
         if isinstance(error, InputError):
             error = HttpError(400, str(error))
         elif not isinstance(error, HttpError):
-            LOG.error("request failed", exc_info=error, extra={"request_id": request.request_id.decode()})
+            LOG.error("request failed", exc_info=error, extra=_about(request, 500))
             error = HttpError(
                 500, "The server failed to answer; its log says why, under the request id of this answer."
             )
+        _log_refused(request, error)
         self.meters.cells[protocol.cells[error.status]] += 1
         return error_response(error)
 
@@ -288,6 +289,7 @@ class Endpoint:
                     405, f"{request.method} is not possible here; use {allowed.decode()}.", [(b"allow", allowed)]
                 )
         except HttpError as error:
+            _log_refused(request, error)
             response = error_response(error)
         except Exception as error:  # noqa: BLE001, whatever it is, the client gets an answer
             return self._failed(request, self._v1, error)
@@ -417,6 +419,19 @@ def _outputs(schema: Schema, output: str) -> list[dict[str, Any]]:
         {"name": output, "datatype": "FP32", "shape": [-1, len(labels)], "parameters": described},
         {"name": "label", "datatype": "BYTES", "shape": [-1], "parameters": {"target": schema.target}},
     ]
+
+
+def _log_refused(request: Request, error: HttpError) -> None:
+    """Note a request that was not answered as its client wished; the log's throttle limits those that are its fault."""
+    if error.status == 500:  # noted already, with its cause
+        return
+    level = logging.ERROR if error.status > 500 else logging.INFO
+    LOG.log(level, "refused: %s", str(error)[:500], extra=_about(request, error.status))
+
+
+def _about(request: Request, status: int) -> dict[str, Any]:
+    path = request.path[:200].decode(errors="replace")
+    return {"request_id": request.request_id.decode(), "status": status, "path": path}
 
 
 def _json(content: Any) -> Response:

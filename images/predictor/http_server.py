@@ -125,6 +125,7 @@ class HttpServer:
         self.now = time.monotonic()
         self.closing = False
         self._listeners: list[asyncio.Server] = []
+        self._sockets: list[Any] = []
         self._ids = count()
         self._id_prefix = os.urandom(8).hex()
 
@@ -132,10 +133,22 @@ class HttpServer:
         """Accept connections at a bound socket, too."""
         loop = asyncio.get_running_loop()
         self._listeners.append(await loop.create_server(lambda: Connection(self), sock=socket, backlog=2048))
+        self._sockets.append(socket)
 
     def stop_listening(self, number: int = 0) -> None:
         """Accept nothing more at the first socket, or at the one of another number."""
         self._listeners[number].close()
+
+    async def _take_last(self, number: int) -> None:
+        """Accept who has connected already: closing the socket would reset their connections."""
+        loop = asyncio.get_running_loop()
+        listening = self._sockets[number]
+        while listening.fileno() >= 0:
+            try:
+                accepted, _ = listening.accept()
+            except OSError:
+                return
+            await loop.connect_accepted_socket(lambda: Connection(self), accepted)
 
     async def sweep(self) -> None:
         """Close connections whose client lets the server wait; runs until it is cancelled."""
@@ -145,15 +158,20 @@ class HttpServer:
             for connection in [item for item in self.connections if item.deadline < self.now]:
                 connection.expire()
 
-    async def close(self, seconds: float) -> None:
+    async def close(self, seconds: float, *, idle_seconds: float = 0.0) -> None:
         """Accept nothing more, let what has arrived be answered, then close all connections.
 
         Args:
             seconds: How long answers may take.
+            idle_seconds: How long before that clients may use a connection they keep open once more.
         """
         self.closing = True
-        for listener in self._listeners:
-            listener.close()
+        for number in range(len(self._listeners)):
+            await self._take_last(number)
+            self._listeners[number].close()
+        idle_until = time.monotonic() + idle_seconds
+        while self.connections and time.monotonic() < idle_until:
+            await asyncio.sleep(0.01)
         for connection in list(self.connections):
             connection.close_when_idle()
         deadline = time.monotonic() + seconds

@@ -6,6 +6,9 @@ import sys
 import time
 from datetime import UTC, datetime
 
+import onnxruntime
+
+_FATAL = 4  # of onnxruntime's severities
 _FIELDS = ("request_id", "status", "path", "worker")
 
 
@@ -22,7 +25,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             content["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(content, ensure_ascii=False)
+        return json.dumps(content)  # ASCII: some readers take other characters for ends of lines
 
 
 class Throttle(logging.Filter):
@@ -53,6 +56,9 @@ class Throttle(logging.Filter):
 
 def set_up(level: int = logging.INFO) -> None:
     """Write this process's logs to standard error, one JSON object a line."""
+    # What onnxruntime itself prints is no JSON; its errors are raised as well.
+    onnxruntime.set_default_logger_severity(_FATAL)
+    logging.captureWarnings(True)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     handler.addFilter(Throttle())

@@ -1,10 +1,19 @@
 """Loading a model package for serving: nothing of it is believed before it is proven."""
 
+import json
+import math
 from pathlib import Path
 
-from components.shared.errors import InputError, PackageError
+from components.shared.errors import InputError, PackageError, in_short
 from components.shared.golden import differences
-from components.shared.model_package import Manifest, read_golden, refuse_pickles, verify
+from components.shared.model_package import (
+    REFERENCE_STATISTICS,
+    GoldenRequest,
+    Manifest,
+    read_golden,
+    refuse_pickles,
+    verify,
+)
 from components.shared.scoring import Scorer, parse_rows
 
 
@@ -18,14 +27,39 @@ def load_package(folder: Path) -> tuple[Scorer, Manifest]:
     refuse_pickles(folder)
     scorer = Scorer.load(folder, version=manifest.version)
     golden = read_golden(folder)
-    try:
-        inputs = parse_rows([request.row for request in golden], scorer.schema)
-    except InputError as error:
-        raise PackageError(
-            f"The golden requests of version {manifest.version} do not fit its schema: {error}"
-        ) from error
-    if wrong := differences(golden, scorer.answers(scorer.score(inputs))):
+    if wrong := _wrong_answers(scorer, golden):
         raise PackageError(
             f"Version {manifest.version} answers {len(wrong)} of {len(golden)} golden requests wrongly: {wrong[0]}."
         )
     return scorer, manifest
+
+
+def prediction_quantiles(folder: Path) -> tuple[float, ...]:
+    """Quantiles of the predictions in the reference window of a regression, in order and each once.
+
+    Raises:
+        PackageError: The package does not tell them.
+    """
+    path = folder / REFERENCE_STATISTICS
+    try:
+        columns = json.loads(path.read_bytes())["columns"]
+        *_, prediction = columns.values()  # the last column of the reference window
+        quantiles = {float(value) for value in prediction["quantiles"].values()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise PackageError(f"{path} tells no quantiles of the predictions: {in_short(error)}.") from error
+    if not all(map(math.isfinite, quantiles)):
+        raise PackageError(f"{path} tells quantiles of the predictions that are no finite numbers.")
+    return tuple(sorted(quantiles))
+
+
+def _wrong_answers(scorer: Scorer, golden: list[GoldenRequest]) -> list[str]:
+    try:
+        inputs = parse_rows([request.row for request in golden], scorer.schema)
+    except InputError as error:
+        raise PackageError(f"The golden requests of version {scorer.version} do not fit its schema: {error}") from error
+    try:
+        return differences(golden, scorer.answers(scorer.score(inputs)))
+    except Exception as error:  # onnxruntime's errors have no base class of their own
+        raise PackageError(
+            f"The model of version {scorer.version} cannot answer its golden requests: {in_short(error)}."
+        ) from error

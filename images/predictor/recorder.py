@@ -23,7 +23,7 @@ from components.shared.scoring import MISSING_TIME, Inputs, Scorer, choose_class
 from images.predictor import figures
 from images.predictor.figures import is_complete
 from images.predictor.inference_log import InferenceLog
-from images.predictor.metrics import Histogram, Meters
+from images.predictor.metrics import Meters
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,6 +32,7 @@ LOG = logging.getLogger("fullcircle.predictor")
 
 _ROWS_AT_ONCE = 2_048
 _MOST_WAITING_ROWS = 200_000
+_MOST_WAITING_VALUES = 5_000_000
 _LONGEST_PAUSE = 0.5  # seconds; figures of rows are this much behind at most
 
 
@@ -55,6 +56,8 @@ class Answered:
 
     def sampled(self, share: float) -> "Answered":
         """Some of the requests, each chosen or not."""
+        if share >= 1.0:
+            return self
         chosen = np.random.default_rng().random(len(self.requests)) < share
         rows = np.repeat(chosen, [rows for _, _, rows, _ in self.requests])
         return Answered(
@@ -83,6 +86,7 @@ class Recorder:
         self._tally = _Tally(self.schema, meters)
         self._meters = meters
         self._queue: deque[Answered] = deque()
+        self._most_waiting = min(_MOST_WAITING_ROWS, _MOST_WAITING_VALUES // max(1, len(scorer.schema.features)))
         self._put = 0  # rows, counted by the event loop
         self._taken = 0  # rows, counted by the thread
         self._wake = threading.Event()
@@ -100,14 +104,17 @@ class Recorder:
         """Take note of answered requests; to be called from one thread only, and never waits."""
         rows = len(answered.inputs.numbers)
         waiting = self._put - self._taken
-        if waiting + rows > _MOST_WAITING_ROWS and waiting:
-            if self._log:
-                self._meters.add(rows, figures.LOG_ROWS, "dropped")
+        if waiting + rows > self._most_waiting and waiting:
+            self._drop(answered.sampled(self._sample))
             return
         self._put += rows
         self._queue.append(answered)
         if waiting >= _ROWS_AT_ONCE and not self._wake.is_set():
             self._wake.set()
+
+    def _drop(self, answered: Answered) -> None:
+        if rows := len(answered.inputs):
+            self._meters.add(rows, figures.LOG_ROWS, "dropped")
 
     def close(self, seconds: float) -> None:
         """Count and log what is left, within the given time."""
@@ -141,19 +148,23 @@ class Recorder:
         self._taken += rows
         try:
             self._tally.add(joined([item.inputs for item in some]), np.concatenate([item.scores for item in some]))
-            self._log_sample(some)
         except Exception:
-            LOG.exception("%d answered rows could not be counted or logged", rows)
-            if self._log:
-                self._meters.add(rows, figures.LOG_ROWS, "dropped")
+            LOG.exception("%d answered rows could not be counted", rows)
+        if self._log:
+            chosen = [item for each in some if (item := each.sampled(self._sample)).requests]
+            if chosen:
+                self._put_in_log(self._log, chosen)
 
-    def _log_sample(self, some: Sequence[Answered]) -> None:
-        if not self._log or self._sample <= 0.0:
-            return
-        logged = some if self._sample >= 1.0 else [item.sampled(self._sample) for item in some]
-        logged = [item for item in logged if item.requests]
-        if logged:
-            self._log.add(self._batch(logged), datetime.fromtimestamp(logged[0].requests[0][1], UTC))
+    def _put_in_log(self, log: InferenceLog, chosen: Sequence[Answered]) -> None:
+        try:
+            batch = self._batch(chosen)
+        except Exception:
+            LOG.exception("%d answered rows could not be logged", sum(len(item.inputs) for item in chosen))
+            for item in chosen:
+                self._drop(item)
+        else:
+            first = min(received for item in chosen for _, received, _, _ in item.requests)
+            log.add(batch, datetime.fromtimestamp(first, UTC))
 
     def _batch(self, answered: Sequence[Answered]) -> "pa.RecordBatch":
         import pyarrow as pa
@@ -174,7 +185,7 @@ class Recorder:
         for place, feature in enumerate(schema.numbers):
             columns[feature.name] = lambda p=place, f=feature: _logged_numbers(inputs.numbers[:, p], f)
         for place, feature in enumerate(schema.categories):
-            columns[feature.name] = lambda p=place: _logged_texts(inputs.categories[:, p])
+            columns[feature.name] = lambda p=place, f=feature: _logged_texts(inputs.categories[:, p], f)
         for place, feature in enumerate(schema.timestamps):
             columns[feature.name] = lambda p=place: _logged_times(inputs.times[:, p])
         for name in (*schema.keys, schema.time_column):
@@ -204,12 +215,13 @@ class _Tally:
         self.schema = schema
         self.meters = meters
         self._known = [
-            frozenset([*feature.categories, ""]) if is_complete(feature.categories, feature.cardinality) else None
+            frozenset([*feature.categories, *([""] if feature.nullable else [])])
+            if is_complete(feature.categories, feature.cardinality)
+            else None
             for feature in schema.categories
         ]
         self._low, self._high = _ranges(schema.numbers)
         self._earliest, self._latest = _ranges(schema.timestamps)
-        self._histogram: Histogram | None = None
 
     def add(self, inputs: Inputs, scores: NDArray[np.float32]) -> None:
         """Count the rows of some requests."""
@@ -240,8 +252,9 @@ class _Tally:
         if self.schema.task == "regression":
             histogram = self.meters.histogram(figures.PREDICTED_VALUES)
             bounds = np.array([*histogram.bounds, np.inf])
-            counts = np.bincount(np.searchsorted(bounds, scores.reshape(-1)), minlength=len(bounds))
-            histogram.add(counts.tolist(), float(scores.sum()))
+            values = scores[np.isfinite(scores)]
+            counts = np.bincount(np.searchsorted(bounds, values), minlength=len(bounds))
+            histogram.add(counts.tolist(), float(values.sum(dtype=np.float64)))
             return
         classes = choose_classes(scores, threshold=self.schema.threshold)
         for index, count in enumerate(np.bincount(classes, minlength=len(self.schema.classes)).tolist()):
@@ -275,7 +288,9 @@ def _logged_numbers(values: NDArray[Any], feature: Feature) -> Any:
     return pa.array(whole.astype(bool) if feature.kind == "boolean" else whole, mask=missing)
 
 
-def _logged_texts(values: NDArray[np.object_]) -> NDArray[np.object_]:
+def _logged_texts(values: NDArray[np.object_], feature: Feature) -> NDArray[np.object_]:
+    if not feature.nullable:
+        return values
     return np.where(values == "", None, values)  # type: ignore[call-overload,no-any-return]  # None is an object
 
 

@@ -1,14 +1,18 @@
 """In the order in which a machine lives: each test begins with what the one before left serving."""
 
+import http.client
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -22,7 +26,7 @@ from components.shared.champion import Champion, move_champion, read_champion
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError, PackageError, StoreError
 from components.shared.model_package import GOLDEN, MANIFEST, read_golden, version_prefix
-from components.shared.processes import free_port
+from components.shared.processes import free_port, write_private
 from tests.components.deploy.conftest import NAME, Site
 
 
@@ -43,12 +47,12 @@ def servers(site: Site) -> list[int]:
     return found
 
 
-def assert_serves(site: Site, version: str) -> None:
+def assert_serves(site: Site, version: str, *, rows: int = 1000) -> None:
     """A version answers at the stable port, alone, and is the champion."""
     state = site.endpoint.running()
     assert state is not None
     assert (state.version, state.port) == (version, site.port)
-    assert replay_golden(state.url, site.endpoint.versions / version, version=version) == []
+    assert replay_golden(state.url, site.endpoint.versions / version, version=version, rows=rows) == []
     assert servers(site) == [state.pid]
     assert site.champion() == version
     assert not site.endpoint.candidate_file.exists()
@@ -109,9 +113,14 @@ def test_a_damaged_state_is_no_hindrance_and_the_same_version_again_changes_noth
     assert site.pid() == pid
 
 
-def test_the_server_knows_no_keys_and_answers_this_machine_only(site):
+def test_the_server_knows_the_stores_keys_and_answers_this_machine_only(site):
     process = psutil.Process(site.pid())
-    assert not [name for name in process.environ() if name.startswith(("AWS_", "_KFP"))]
+    known = process.environ()
+    assert not [name for name in known if name.startswith("_KFP")]
+    settings = site.store.settings.environment()
+    assert {name: known.get(name) for name in settings} == settings
+    assert not [argument for argument in process.cmdline() if site.store.settings.secret_key in argument]
+    assert site.store.settings.secret_key not in site.endpoint.state_file.read_text()
     listening = [one for one in process.connections("inet") if one.status == psutil.CONN_LISTEN]
     assert {one.laddr for one in listening} == {("127.0.0.1", site.port)}
     assert os.getsid(process.pid) == process.pid
@@ -201,24 +210,185 @@ def test_a_second_version_takes_the_place_of_the_first(site, tmp_path, capsys):
     assert {path.name for path in site.endpoint.versions.iterdir()} == {before, version}
 
 
-def test_a_version_that_fails_at_the_last_moment_is_replaced_by_the_one_before(site, monkeypatch):
+def test_a_version_takes_over_while_clients_ask(site):
+    """Clients that ask all the time, over connections they keep or not: none is refused, none fails."""
     before, version = site.add(5), site.add(6)
-    end = LocalEndpoint._end
+    row = read_golden(site.package)[0].row
+    with asking(site, row) as answers:
+        wait_until(lambda: len(answers) > 50)
+        deployed = site.deploy(version)
+        count = len(answers)
+        wait_until(lambda: len(answers) > count + 100)
+    assert deployed.replaced == before
+    assert_serves(site, version)
+    assert set(answers) == {before, version}
+    last_before = max(place for place, answer in enumerate(answers) if answer == before)
+    first_after = answers.index(version)
+    assert answers[0] == before
+    assert answers[-1] == version
+    print(f"both versions answered between request {first_after} and {last_before} of {len(answers)}")
+    assert json.loads(site.endpoint.log.read_text().splitlines()[-1])["message"] == f"answering at port {site.port} now"
 
-    def end_and_damage(endpoint: LocalEndpoint, state: ServerState) -> None:
-        """The disk fails between the two servers of the new version."""
-        end(endpoint, state)
-        if state.version == version:
-            (endpoint.versions / version / "model.onnx").write_bytes(b"")
 
-    monkeypatch.setattr(LocalEndpoint, "_end", end_and_damage)
-    with pytest.raises(DeployError, match=f"Version {version} of '{NAME}' ended while starting"):
+@contextmanager
+def asking(site: Site, row: dict[str, Any]) -> Iterator[list[str]]:
+    """Four clients that ask all the time; gives the versions that answered, or what went wrong instead."""
+    answers: list[str] = []
+    stop = threading.Event()
+
+    def ask_on(keep: bool) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
+        while not stop.is_set():
+            try:
+                connection.request("POST", f"/v1/models/{NAME}:predict", json.dumps({"instances": [row]}))
+                response = connection.getresponse()
+                content = json.loads(response.read())
+                answers.append(content.get("model_version") or f"{response.status} {content}")
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                answers.append(repr(error))
+            if not keep:
+                connection.close()
+            time.sleep(0.003)
+        connection.close()
+
+    clients = [threading.Thread(target=ask_on, args=(keep,)) for keep in (False, True, False, True)]
+    for client in clients:
+        client.start()
+    try:
+        yield answers
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
+
+
+def test_other_settings_replace_the_server_of_the_same_version(site):
+    version, pid = site.add(6), site.pid()
+    deployed = site.deploy(version, site.serving.model_copy(update={"rows": 3}))
+    assert deployed.restarted
+    assert not deployed.replaced
+    assert site.pid() != pid
+    assert_serves(site, version, rows=3)
+    row = read_golden(site.package)[0].row
+    with pytest.raises(DeployError, match="answered 413: .*4 rows; at most 3 are allowed"):
+        ask(deployed.url, [row] * 4)
+    assert site.deploy(version).restarted
+    assert len(ask(deployed.url, [row] * 4)["predictions"]) == 4
+
+
+def test_other_keys_of_the_store_replace_the_server_of_the_same_version(site, monkeypatch):
+    version, pid = site.add(6), site.pid()
+    with monkeypatch.context() as patched:
+        patched.setenv("AWS_CA_BUNDLE", "")
+        assert site.deploy(version).restarted
+    assert site.pid() != pid
+    assert site.deploy(version).restarted
+    assert_serves(site, version)
+
+
+@pytest.mark.parametrize("moment", ["before", "during"])
+def test_a_candidate_that_is_killed_leaves_the_one_before_serving(site, monkeypatch, moment):
+    before, pid, version = site.add(6), site.pid(), site.add(7)
+    take_over = LocalEndpoint._take_over
+
+    def kill_and_go_on(candidate: ServerState, serving: ServingConfig) -> None:
+        process = candidate.process()
+        assert process is not None
+        if moment == "before":
+            process.kill()
+            process.wait(10)
+        else:
+            process.suspend()  # it does not heed the signal
+            threading.Timer(0.3, process.kill).start()
+        take_over(candidate, serving)
+
+    monkeypatch.setattr(LocalEndpoint, "_take_over", staticmethod(kill_and_go_on))
+    with pytest.raises(DeployError, match=f"{version} of '{NAME}' was proven, but does not take over port {site.port}"):
+        site.deploy(version)
+    assert_serves(site, before)
+    assert site.pid() == pid
+
+
+def test_a_candidate_that_does_not_take_over_in_time_is_ended(site, monkeypatch):
+    before, version = site.add(6), site.add(7)
+    take_over = LocalEndpoint._take_over
+
+    def deaf(candidate: ServerState, serving: ServingConfig) -> None:
+        process = candidate.process()
+        assert process is not None
+        process.suspend()
+        threading.Timer(0.5, process.resume).start()  # too late
+        take_over(candidate, serving.model_copy(update={"start_seconds": 0.2}))
+
+    monkeypatch.setattr(LocalEndpoint, "_take_over", staticmethod(deaf))
+    with pytest.raises(DeployError, match="does not take over port"):
         site.deploy(version)
     assert_serves(site, before)
 
 
+@pytest.mark.parametrize("file", ["leaving_file", "state_file"])
+def test_a_disk_that_is_full_at_the_last_moment_leaves_the_one_before_serving(site, monkeypatch, file):
+    before, version = site.add(6), site.add(7)
+    path = getattr(site.endpoint, file)
+
+    def write(target: Path, content: object) -> None:
+        if target == path and any(version in str(value) for value in dict(content).values()) == (file == "state_file"):  # type: ignore[call-overload]
+            raise OSError("No space left on device")
+        write_private(target, content)
+
+    monkeypatch.setattr("components.deploy.local_endpoint.write_private", write)
+    with pytest.raises(OSError, match="No space left"):
+        site.deploy(version)
+    monkeypatch.undo()
+    assert_serves(site, before)
+
+
+@pytest.mark.parametrize("switched", [False, True])
+def test_a_deployment_killed_while_the_servers_change_places_leaves_no_third(site, monkeypatch, switched):
+    """Killed before or after the new server is remembered, while both answer: the next deployment ends one of them."""
+    before, version = site.add(6), site.add(7)
+    write = LocalEndpoint._write
+
+    class Killed(BaseException):
+        """As if by SIGKILL: nothing is tidied up."""
+
+    def write_or_not(endpoint: LocalEndpoint, state: ServerState) -> None:
+        if switched:
+            write(endpoint, state)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalEndpoint, "_write", write_or_not)
+        patched.setattr(LocalEndpoint, "_discard", lambda *_: None)
+        package = fetch(site.store, NAME, version, site.endpoint.versions)
+        with site.endpoint.locked(), pytest.raises(Killed):
+            site.endpoint.deploy(version, package, site.serving)
+    assert len(servers(site)) == 2
+    serves = version if switched else before
+    site.crown(serves)
+    assert not site.deploy(serves).restarted
+    assert_serves(site, serves)
+    assert not site.endpoint.leaving_file.exists()
+    site.deploy(before)
+
+
+def test_a_stranger_at_the_port_cannot_be_taken_over_from(site, tmp_path):
+    """The server is gone, and a program that shares its port with nobody has it: the next port is taken."""
+    version = site.add(6)
+    site.crown(version)
+    os.kill(site.pid(), signal.SIGKILL)
+    wait_until(lambda: site.endpoint.running() is None)
+    with socket.create_server(("127.0.0.1", site.port)):
+        deployed = site.deploy(version)
+        assert f":{site.port}/" not in deployed.url
+    assert site.endpoint.stop()
+    site.endpoint.state_file.unlink()  # it remembers the port it had last
+    site.deploy(version)
+    assert_serves(site, version)
+
+
 def test_a_killed_server_is_started_again_at_its_port(site):
-    version = site.add(5)
+    version = site.add(6)
     os.kill(site.pid(), signal.SIGKILL)
     wait_until(lambda: site.endpoint.running() is None)
     deployed = site.deploy(version)
@@ -228,7 +398,7 @@ def test_a_killed_server_is_started_again_at_its_port(site):
 
 
 def test_another_port_that_is_asked_for_is_taken(site):
-    version = site.add(5)
+    version = site.add(6)
     site.port = free_port(site.port + 50)
     deployed = site.deploy(version)
     assert f":{site.port}/" in deployed.url
@@ -289,17 +459,6 @@ def command_line(pid: int) -> list[str]:
         return list(psutil.Process(pid).cmdline())
     except psutil.Error:
         return []
-
-
-def test_a_version_before_that_does_not_come_up_again_is_told(site, tmp_path):
-    endpoint = LocalEndpoint(tmp_path, NAME)
-    before = ServerState(name=NAME, version="gone", port=site.port, wanted_port=site.port, pid=1, created=0)
-    with endpoint.locked(), pytest.raises(DeployError) as caught:
-        endpoint._restore(before, site.serving, cause=DeployError("The new one failed."))
-    first, second = str(caught.value).splitlines()[:2]
-    assert first == "The new one failed."
-    assert second.startswith("And version gone, which served before, does not come up again: Version gone of")
-    assert "has no manifest.json" in str(caught.value)
 
 
 def test_a_package_that_is_here_is_not_fetched_again_unless_it_was_altered(site, tmp_path):
