@@ -1,6 +1,7 @@
 """Small real data sets and model packages for tests of several folders."""
 
 import json
+import socket
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -207,3 +208,11 @@ def _golden(folder: Path, rows: pa.Table) -> list[GoldenRequest]:
 
 def _write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, default=str), encoding="utf-8")
+
+
+def bound_socket() -> socket.socket:
+    """A socket at a free port of this machine's own address."""
+    found = socket.socket()
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.bind(("127.0.0.1", 0))
+    return found

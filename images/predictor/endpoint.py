@@ -33,7 +33,7 @@ LOG = logging.getLogger("fullcircle.predictor")
 # What a core scores while a client elsewhere would not notice; larger requests go to a thread of their own.
 _INLINE_BYTES = 64 * 1024
 _THREADS = 2
-_EXTENSIONS = ["model_repository", "binary_tensor_data"][1:]
+_EXTENSIONS = ["binary_tensor_data"]
 
 
 class Endpoint:
@@ -182,6 +182,8 @@ class Endpoint:
                 [(b"retry-after", b"1")],
             )
             return self._failed(request, protocol, busy)
+        self._queued += 1
+        self.meters.cells[self._queue_gauge] = self._queued
         task = asyncio.get_running_loop().create_task(self._wait(request, reply, protocol, explain))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -189,12 +191,10 @@ class Endpoint:
 
     async def _wait(self, request: Request, reply: Reply, protocol: "_Protocol", explain: bool) -> None:
         """Have a large request worked on in a thread, for as long as the settings allow."""
-        self._queued += 1
         start = perf_counter()
         loop = asyncio.get_running_loop()
         future = self._threads.submit(self._work, request, protocol, explain)
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._left_queue))
-        self.meters.cells[self._queue_gauge] = self._queued
         try:
             inputs, extras, scores, response = await asyncio.wait_for(
                 asyncio.wrap_future(future), timeout=self.settings.request_seconds
@@ -271,6 +271,8 @@ class Endpoint:
 
     def _other(self, request: Request, reply: Reply) -> Response | None:
         path = request.path.partition(b"?")[0]
+        if path[:4].lower() == b"http":  # in full, as it is written to proxies
+            path = b"/" + path.split(b"/", 3)[-1] if path.count(b"/") > 2 else b"/"
         if b"%" in path:
             path = unquote_to_bytes(path)
         route = self._predictions.get(path)
