@@ -200,8 +200,8 @@ class Connection(asyncio.Protocol):
     """One client; requests are answered in the order they came."""
 
     __slots__ = (
-        "_body", "_body_bytes", "_busy", "_dead", "_ended", "_head_bytes", "_idle_bytes", "_offered", "_paused", "_receiving",
-        "_refusal", "_seen_bytes", "_waiting", "deadline", "parser", "request", "server", "transport",
+        "_body", "_body_bytes", "_busy", "_dead", "_ended", "_head_bytes", "_idle_bytes", "_offered", "_paused",
+        "_receiving", "_refusal", "_seen_bytes", "_waiting", "deadline", "parser", "request", "server", "transport",
     )  # fmt: skip
 
     def __init__(self, server: HttpServer) -> None:

@@ -47,6 +47,8 @@ _ACCEPTED: dict[FeatureKind, tuple[str, ...]] = {
     "timestamp": ("BYTES",),
 }
 _Parameters = dict[str, Any] | None
+_MOST_BYTES = 2**62
+_NO_DATA = msgspec.Raw()
 
 
 class _Tensor(msgspec.Struct):
@@ -54,7 +56,7 @@ class _Tensor(msgspec.Struct):
     shape: list[int]
     datatype: str
     parameters: _Parameters = None
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = _NO_DATA  # a union with None would not be raw
 
 
 class _Output(msgspec.Struct):
@@ -254,7 +256,7 @@ def _binary_size(tensor: _Tensor) -> int | None:
     size = (tensor.parameters or {}).get("binary_data_size")
     if size is None:
         return None
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < _MOST_BYTES:
         raise HttpError(400, f"Input {short(tensor.name)}: binary_data_size has to be a number of bytes, at least 0.")
     return size
 
@@ -274,7 +276,7 @@ _DECODERS["integer"] = _DECODERS["number"]
 
 
 def _decoded(tensor: _Tensor, kind: FeatureKind | None) -> list[Any]:
-    if tensor.data is None:
+    if tensor.data is _NO_DATA:
         raise InputError(f"Input {short(tensor.name)} has neither data nor parameters.binary_data_size.")
     if kind in _DECODERS:
         try:

@@ -14,52 +14,10 @@ import uvloop
 from images.predictor import http_server
 from images.predictor.http_server import HttpServer, Limits, Reply, Request, Response
 from tests.helpers import bound_socket
+from tests.images.predictor.wire import Client
 
 POST = b"POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
 LATER = POST.replace(b"/now", b"/later")
-
-
-@dataclass
-class Answer:
-    """An answer as it came over the wire."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def error(self) -> str:
-        assert self.headers["content-type"] == "application/json"
-        return str(json.loads(self.body)["error"])
-
-
-@dataclass
-class Client:
-    """One connection."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def send(self, *parts: bytes, pause: float = 0.0) -> None:
-        for part in parts:
-            self.writer.write(part)
-            with suppress(ConnectionError):
-                await self.writer.drain()
-            await asyncio.sleep(pause)
-
-    async def answer(self, *, body: bool = True) -> Answer:
-        head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)).decode().split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
-        content = await self.reader.readexactly(int(headers["content-length"])) if body else b""
-        return Answer(int(head[0].split()[1]), headers, content)
-
-    async def ask(self, *parts: bytes) -> Answer:
-        await self.send(*parts)
-        return await self.answer()
-
-    async def rest(self) -> bytes:
-        """Everything until the server closes."""
-        return await asyncio.wait_for(self.reader.read(), 5)
 
 
 @dataclass
@@ -133,7 +91,7 @@ def quick(monkeypatch):
 def test_requests_on_one_connection():
     async def scenario(served):
         client = await served.connect()
-        for number in range(3):
+        for _ in range(3):
             answer = await client.ask(POST)
             assert (answer.status, json.loads(answer.body)) == (200, ["POST", "/now", "hello"])
             assert answer.headers["date"].endswith("gmt")
