@@ -118,7 +118,6 @@ def test_paths(run):
                 "/v1/models",
                 V1,
                 "/v2",
-                "/v2/",
                 "/v2/models",
                 "/v2/health/live",
                 "/v2/health/ready",

@@ -58,10 +58,11 @@ def test_rows_are_read_as_scoring_reads_them(v1, rows):
         return
     try:
         expected = parse_rows(rows, v1.schema)
-    except InputError as error:
+    except InputError as refused:
+        message = str(refused)
         with pytest.raises(InputError) as caught:
             v1.read(text)
-        assert str(caught.value) == str(error)
+        assert str(caught.value) == message
     else:
         assert same(tensors(v1, text), expected)
 

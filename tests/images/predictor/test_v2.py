@@ -63,10 +63,11 @@ def test_columns_are_read_as_rows_are(v2, columns):
     objects = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     try:
         expected = parse_rows(objects, v2.schema)
-    except InputError as error:
+    except InputError as refused:
+        message = str(refused)
         with pytest.raises(InputError) as caught:
             parse_columns(columns, v2.schema)
-        assert str(caught.value) == str(error)
+        assert str(caught.value) == message
         with pytest.raises((InputError, HttpError)):
             v2.read(request(columns), b"")
         return
