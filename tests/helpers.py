@@ -1,7 +1,6 @@
 """Small real data sets and model packages for tests of several folders."""
 
 import json
-import socket
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -106,9 +105,9 @@ def make_package(folder: Path, *, task: Task = "binary", splits: Path | None = N
     schema.write(folder)
     rows = pq.read_table(frames.part_path(splits, "train")).slice(0, 100)
     pq.write_table(rows, folder / model_package.REFERENCE)
-    _write_json(folder / model_package.REFERENCE_STATISTICS, {"rows": 100})
     _write_json(folder / model_package.TRAINING, _training(task, noise))
     _write_json(folder / model_package.GOLDEN, [item.model_dump(mode="json") for item in _golden(folder, rows)])
+    _write_json(folder / model_package.REFERENCE_STATISTICS, {"rows": 100, "columns": _statistics(folder, rows)})
     return folder
 
 
@@ -199,6 +198,17 @@ def _training(task: Task, noise: float) -> dict[str, Any]:
     }
 
 
+def _statistics(folder: Path, rows: pa.Table) -> dict[str, Any]:
+    """What is told of the prediction, the last column of the reference window; of classes, as text."""
+    scorer = Scorer.load(folder)
+    scores = scorer.score(parse_rows(rows.select(scorer.schema.columns).to_pylist(), scorer.schema))
+    if scorer.schema.task == "multiclass":
+        return {"prediction": {"kind": "text", "null_share": 0.0}}
+    values = scores if scorer.schema.task == "regression" else scores[:, 1]
+    quantiles = {str(share): float(np.quantile(values, share)) for share in (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)}
+    return {"prediction": {"kind": "number", "null_share": 0.0, "quantiles": quantiles}}
+
+
 def _golden(folder: Path, rows: pa.Table) -> list[GoldenRequest]:
     scorer = Scorer.load(folder)
     asked = rows.select(scorer.schema.columns).slice(0, 5).to_pylist()
@@ -208,11 +218,3 @@ def _golden(folder: Path, rows: pa.Table) -> list[GoldenRequest]:
 
 def _write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, default=str), encoding="utf-8")
-
-
-def bound_socket() -> socket.socket:
-    """A socket at a free port of this machine's own address."""
-    found = socket.socket()
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    found.bind(("127.0.0.1", 0))
-    return found

@@ -123,7 +123,7 @@ class Endpoint:
         try:
             scored = perf_counter()
             inputs = self._tensors(waiting)
-            scores = self.scorer.score(inputs)
+            scores = self._scored(inputs)
             seconds = perf_counter() - scored
         except Exception as error:  # noqa: BLE001, whatever it is, the clients get answers
             self._score_apart(waiting, error)
@@ -135,7 +135,7 @@ class Endpoint:
         for item in waiting:
             try:
                 inputs = self._tensors([item]) if len(waiting) > 1 else None
-                scores = self.scorer.score(inputs) if inputs is not None else None
+                scores = self._scored(inputs) if inputs is not None else None
             except Exception as own:  # noqa: BLE001, whatever it is, the client gets an answer
                 error, inputs, scores = own, None, None
             if inputs is None or scores is None:
@@ -163,6 +163,19 @@ class Endpoint:
         self._v1.predict.observe(seconds, len(waiting))
         cells[self._rows] += place
         self.recorder.record(Answered(inputs, scores, requests))
+
+    def _scored(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Scores of rows.
+
+        Raises:
+            InputError: A row has none: its numbers are too large for the model's arithmetic.
+        """
+        scores = self.scorer.score(inputs)
+        finite = np.isfinite(scores)
+        if not finite.all():
+            row = int(np.flatnonzero(~finite.reshape(len(inputs), -1).all(axis=1))[0])
+            raise InputError(f"Row {row}: the model has no finite answer; its numbers are too large to calculate with.")
+        return scores
 
     def _tensors(self, waiting: list["_Waiting"]) -> Inputs:
         records = [record for item in waiting for record in item.query.records]
@@ -223,7 +236,7 @@ class Endpoint:
         query = protocol.codec.read(request, self._decompressed(request))
         inputs = query.inputs if query.inputs is not None else self._record_tensors(query.records)
         read = perf_counter()
-        scores = self.scorer.score(inputs)
+        scores = self._scored(inputs)
         scored = perf_counter()
         explanation: Explanation | None = None
         if explain or query.explain:

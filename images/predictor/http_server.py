@@ -250,14 +250,17 @@ class Connection(asyncio.Protocol):
         """Parse what has arrived."""
         if self._dead or self._refusal:
             return
+        read = 0
         try:
             self.parser.feed_data(data)
             if self._receiving:
                 self._check_progress(len(data))
         except httptools.HttpParserUpgrade as upgrade:
-            self._stay(data[upgrade.args[0] :])
+            read = upgrade.args[0]
         except (httptools.HttpParserError, HttpError) as error:
             self._refuse(_read_as(error))
+        if self._offered:
+            self._stay(data[read:])
 
     def eof_received(self) -> bool:
         """Whether the connection stays open for what is still to be answered."""

@@ -15,8 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from components.evaluate import importance
 from components.evaluate.importance import explain, permutation_importance, sample_rows, screen, shap_values
-from components.shared import shapley
-from components.shared import frames
+from components.shared import frames, shapley
 from components.shared.config import Task
 from components.shared.schema import Feature, Schema
 from components.shared.scoring import Inputs, Scorer

@@ -25,8 +25,7 @@ from images.predictor.http_server import HttpServer, Limits
 from images.predictor.metrics import Meters
 from images.predictor.package import load_package
 from images.predictor.recorder import Recorder
-from tests.helpers import bound_socket
-from tests.images.predictor.wire import Answer, Client
+from tests.images.predictor.wire import Answer, Client, bound_socket
 
 V1 = "/v1/models/demo"
 V2 = "/v2/models/demo"
@@ -225,6 +224,25 @@ def test_a_request_that_cannot_be_scored_fails_alone(run, monkeypatch):
         assert (await served.post(f"{V1}:predict", bad)).status == 500
 
     run(scenario)
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_numbers_too_large_to_calculate_with(run, task):
+    async def scenario(served):
+        good = served.golden[0].row
+        large = [{**good, "amount": 3e38, "visits": sign * 3e38} for sign in (1, -1)]
+        bad = {"instances": [good, *large]}
+        answers = await asyncio.gather(
+            *(served.post(f"{V1}:predict", body) for body in (served.rows(), bad, served.rows()))
+        )
+        for answer in (answers[1], await served.post(f"{V1}:explain", bad)):
+            assert answer.status in (200, 400)
+            assert answer.status == 400 or b"null" not in answer.body
+        if task == "regression":
+            assert "Row 1: the model has no finite answer" in answers[1].error or "Row 2" in answers[1].error
+        assert [answers[0].status, answers[2].status] == [200, 200]
+
+    run(scenario, task)
 
 
 def test_readiness(run):

@@ -13,8 +13,7 @@ import uvloop
 
 from images.predictor import http_server
 from images.predictor.http_server import HttpServer, Limits, Reply, Request, Response
-from tests.helpers import bound_socket
-from tests.images.predictor.wire import Client
+from tests.images.predictor.wire import Client, bound_socket
 
 POST = b"POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
 LATER = POST.replace(b"/now", b"/later")

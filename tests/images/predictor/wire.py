@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -47,3 +48,11 @@ class Client:
     async def rest(self) -> bytes:
         """Everything until the server closes."""
         return await asyncio.wait_for(self.reader.read(), 5)
+
+
+def bound_socket() -> socket.socket:
+    """A socket at a free port of this machine's own address."""
+    found = socket.socket()
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.bind(("127.0.0.1", 0))
+    return found
