@@ -17,7 +17,7 @@ _TYPES: dict[str, dict[str, Any]] = {
     "number": {"type": "number", "minimum": -_LARGEST, "maximum": _LARGEST},
     "integer": {"type": "integer", "minimum": -(2**53), "maximum": 2**53},
     "boolean": {"type": "boolean"},
-    "category": {"type": ["string", "integer"]},
+    "category": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
     "timestamp": {"type": "string", "format": "date-time"},
 }
 _SHOWN_CATEGORIES = 20
@@ -86,7 +86,7 @@ class Docs:
         version = f"{v2}/versions/{self.scorer.version}"
         metadata = {"$ref": "#/components/schemas/Metadata"}
         return {
-            "openapi": "3.1.0",
+            "openapi": "3.0.3",
             "info": {
                 "title": f"Model {self.name}",
                 "version": self.scorer.version,
@@ -152,7 +152,7 @@ class Docs:
     def _schemas(self) -> dict[str, Any]:
         features = self.schema.features
         parameters = {"type": "object", "properties": {"explain": {"type": "boolean", "default": False}}}
-        values = {"type": ["number", "string", "boolean", "null"]}
+        values = {"anyOf": [{"type": "number"}, {"type": "string", "nullable": True}, {"type": "boolean"}]}
         tensor = {
             "type": "object",
             "required": ["name", "shape", "datatype", "data"],
@@ -224,8 +224,8 @@ def _property(feature: Feature) -> dict[str, Any]:
     """A column of a row; its range and categories are told, not enforced."""
     found = dict(_TYPES[feature.kind])
     if feature.nullable:
-        kinds = found["type"] if isinstance(found["type"], list) else [found["type"]]
-        found["type"] = [*kinds, "null"]
+        found = {"anyOf": [{**one, "nullable": True} for one in found.get("anyOf", [found])]}
+        found = found["anyOf"][0] if len(found["anyOf"]) == 1 else found
     if feature.categories:
         more = ", …" if feature.cardinality > _SHOWN_CATEGORIES else ""
         shown = ", ".join(feature.categories[:_SHOWN_CATEGORIES])
