@@ -15,7 +15,7 @@ TIMES = [
 texts = st.text(max_size=4) | st.sampled_from(["green", "1", "null", "\x00", "é" * 3, '"', "\ud800"])
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.sampled_from(LARGE)
 times = st.sampled_from(TIMES) | st.datetimes(timezones=st.sampled_from([None, UTC])).map(datetime.isoformat)
-anything = (
+anything: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | numbers | texts | times
     | st.just([]) | st.just({}) | st.lists(st.integers(), max_size=2) | st.dictionaries(texts, st.none(), max_size=1)
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """The V1 protocol: the quick way and the slow way read the same."""
 
 import json
+from typing import Any
 
 import numpy as np
 import orjson
@@ -73,7 +74,7 @@ def test_rows_as_lists_are_read_as_objects_are(v1, rows):
     names = [feature.name for feature in v1.schema.features]
     objects = [{name: row[name] for name in names} for row in rows]
     lists = [[row[name] for name in names] for row in rows]
-    found = []
+    found: list[Any] = []
     for instances in (objects, lists):
         try:
             found.append(tensors(v1, body(*instances)))
@@ -138,9 +139,10 @@ def test_parameters(v1, date):
         ({"explain": False, "a": 1}, False),
     ):
         assert v1.read(body(row, parameters=parameters)).explain is explain
-    for parameters in ([], "a", 1, {"explain": 1}, {"explain": "x" * 1000}, {"explain": None}):
+    wrong: list[Any] = [[], "a", 1, {"explain": 1}, {"explain": "x" * 1000}, {"explain": None}]
+    for one in wrong:
         with pytest.raises(HttpError, match="parameters") as caught:
-            v1.read(body(row, parameters=parameters))
+            v1.read(body(row, parameters=one))
         assert len(str(caught.value)) < 200
 
 

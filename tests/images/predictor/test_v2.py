@@ -89,7 +89,7 @@ def test_arrays_are_read_as_lists_are(v2, count, data):
     }
     columns["member"] = columns["member"] > 0
     columns["opened at"] = ["2024-01-01"] * count
-    found = []
+    found: list[Any] = []
     for values in (columns, {name: np.asarray(values).tolist() for name, values in columns.items()}):
         try:
             found.append(parse_columns(values, v2.schema))
@@ -267,6 +267,7 @@ def test_names_of_inputs(v2, scorer):
 
 def answered(v2: V2, **more: Any) -> tuple[dict[str, Any], bytes]:
     query = v2.read(request(**more), b"")
+    assert query.inputs is not None
     content, length = v2.write(query, v2.scorer.score(query.inputs), None)
     return orjson.loads(content[:length]), content[length:] if length else b""
 
