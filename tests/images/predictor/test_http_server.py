@@ -394,6 +394,23 @@ def test_an_offer_of_another_protocol_is_ignored():
     run(scenario)
 
 
+def test_a_wrong_request_that_offers_another_protocol():
+    offer = b"POST /now HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+
+    async def scenario(served):
+        for rest, status in (
+            (b"Content-Length: 1001\r\n\r\n", 413),
+            (b"Transfer-Encoding: chunked\r\n\r\n3e9\r\n" + b"x" * 1001, 413),
+            (b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        ):
+            assert (await (await served.connect()).ask(offer + rest)).status == status
+        client = await served.connect()
+        await client.send(LATER + offer + b"Content-Length: 1001\r\n\r\n")
+        assert [(await client.answer()).status for _ in range(2)] == [200, 413]
+
+    run(scenario)
+
+
 def test_connect_is_the_last_request():
     async def scenario(served):
         client = await served.connect()
