@@ -142,6 +142,7 @@ class Endpoint:
                 item.reply(item.request, self._failed(item.request, item.protocol, error))
             else:
                 self._answer_together([item], inputs, scores, 0.0)
+        del error  # its traceback refers to this frame
 
     def _answer_together(
         self, waiting: list["_Waiting"], inputs: Inputs, scores: NDArray[np.float32], seconds: float
@@ -218,6 +219,8 @@ class Endpoint:
             reply(request, self._failed(request, protocol, slow))
         except Exception as error:  # noqa: BLE001, whatever it is, the client gets an answer
             reply(request, self._failed(request, protocol, error))
+            # It refers to this frame, and this frame by way of the future to it: the body would outlive the request.
+            error.__traceback__ = None
         else:
             protocol.seconds.observe(perf_counter() - start)
             self.meters.cells[protocol.ok] += 1
