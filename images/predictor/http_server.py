@@ -71,6 +71,9 @@ class Request:
         return b""
 
 
+_TAKEN = Request()
+
+
 @dataclass(slots=True)
 class Response:
     """What is answered."""
@@ -241,6 +244,7 @@ class Connection(asyncio.Protocol):
         del exc
         self._dead = True
         self._release()
+        del self.parser  # it refers back: the two would stay until a collection
         for request in self._waiting:
             self.server.waiting_bytes -= len(request.body)
         self._waiting.clear()
@@ -344,6 +348,7 @@ class Connection(asyncio.Protocol):
         if not request.request_id:
             request.request_id = self.server.make_id()
         request.arrived = time.time()
+        self.request = _TAKEN  # whoever answers it holds it now, and lets go of its body
         body = self._body
         if body:
             request.body = body if isinstance(body, bytes) else bytes(body)
