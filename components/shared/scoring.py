@@ -25,7 +25,8 @@ CELLS = 5_000_000  # values of the input tensors held at once
 MISSING_TIME = int(np.iinfo(np.int64).min)
 Values = Sequence[Any] | NDArray[Any]
 _LONGEST_CODE = 10**30
-_EPOCH = datetime(1970, 1, 1)  # times without a zone are UTC
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_WITHOUT_ZONE = datetime(1970, 1, 1)  # times without a zone are UTC
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -240,7 +241,7 @@ def _quick_times(values: Values, feature: Feature) -> list[int] | None:
         return None
     del feature
     try:
-        return [(since := value - _EPOCH).days * 86_400 + since.seconds for value in values]
+        return [(since := value - _EPOCH_WITHOUT_ZONE).days * 86_400 + since.seconds for value in values]
     except TypeError:  # one has a zone
         return None
 
@@ -333,12 +334,19 @@ def _timestamp(value: Any, feature: Feature, row: int) -> int:
     if value is None and feature.nullable:
         return MISSING_TIME
     try:
-        moment = value if isinstance(value, date) else datetime.fromisoformat(value)
+        moment = value if isinstance(value, date) else datetime.fromisoformat(_upper_zone(value))
         if not isinstance(moment, datetime):
             moment = datetime(moment.year, moment.month, moment.day)
-        return math.floor((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+        # In whole numbers: far from 1970 a float has no room for fractions of a second.
+        since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
+        return since.days * 86_400 + since.seconds
     except (TypeError, ValueError, OverflowError):
         raise _refuse(value, feature, row) from None
+
+
+def _upper_zone(text: Any) -> Any:
+    """RFC 3339 allows a small z, Python does not."""
+    return f"{text[:-1]}Z" if isinstance(text, str) and text.endswith("z") else text
 
 
 _PARSERS = {"number": _number, "integer": _number, "boolean": _boolean, "category": _category, "timestamp": _timestamp}

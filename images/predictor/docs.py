@@ -12,11 +12,12 @@ from images.predictor.http_server import Response
 from images.predictor.query import extra_columns
 from images.predictor.v2 import DATATYPES
 
+_LARGEST = 3.4e38  # what a float32 holds
 _TYPES: dict[str, dict[str, Any]] = {
-    "number": {"type": "number"},
-    "integer": {"type": "integer"},
+    "number": {"type": "number", "minimum": -_LARGEST, "maximum": _LARGEST},
+    "integer": {"type": "integer", "minimum": -(2**53), "maximum": 2**53},
     "boolean": {"type": "boolean"},
-    "category": {"type": ["string", "integer"]},
+    "category": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
     "timestamp": {"type": "string", "format": "date-time"},
 }
 _SHOWN_CATEGORIES = 20
@@ -83,8 +84,9 @@ class Docs:
         """The OpenAPI document."""
         v1, v2 = f"/v1/models/{self.name}", f"/v2/models/{self.name}"
         version = f"{v2}/versions/{self.scorer.version}"
+        metadata = {"$ref": "#/components/schemas/Metadata"}
         return {
-            "openapi": "3.1.0",
+            "openapi": "3.0.3",
             "info": {
                 "title": f"Model {self.name}",
                 "version": self.scorer.version,
@@ -97,19 +99,25 @@ class Docs:
             "paths": {
                 f"{v1}:predict": _post("Predict rows (V1)", self._v1_body(), "V1Answer"),
                 f"{v1}:explain": _post("Predict rows and explain each (V1)", self._v1_body(), "V1Answer"),
-                f"{v2}/infer": _post("Predict columns (V2, Open Inference Protocol)", self._v2_body(), "V2Answer"),
-                f"{version}/infer": _post("Predict columns with this version (V2)", self._v2_body(), "V2Answer"),
-                "/v1/models": _get("Models that are served (V1)"),
-                v1: _get("Whether the model is ready (V1)", 503),
-                "/v2": _get("About the server"),
-                "/v2/models": _get("Models that are served (V2)"),
-                v2: _get("Inputs and outputs of the model, with types, ranges and categories"),
-                version: _get("Inputs and outputs of this version"),
-                f"{v2}/ready": _get("Whether the model is ready (V2)", 503),
-                f"{version}/ready": _get("Whether this version is ready", 503),
-                "/v2/health/live": _get("Whether the server lives"),
-                "/v2/health/ready": _get("Whether the server is ready", 503),
-                "/metrics": _get("Figures in Prometheus' format", kind="text/plain"),
+                f"{v2}/infer": _post(
+                    "Predict columns (V2, Open Inference Protocol)", self._v2_body(), "V2Answer", binary=True
+                ),
+                f"{version}/infer": _post(
+                    "Predict columns with this version (V2)", self._v2_body(), "V2Answer", binary=True
+                ),
+                "/v1/models": _get("Models that are served (V1)", _object(models=_TEXTS)),
+                v1: _get("Whether the model is ready (V1)", _object(name=_TEXT, ready=_BOOLEAN), ready=True),
+                "/v2": _get("About the server", _object(name=_TEXT, version=_TEXT, extensions=_TEXTS)),
+                "/v2/models": _get("Models that are served (V2)", _object(models=_TEXTS)),
+                v2: _get("Inputs and outputs of the model, with types, ranges and categories", metadata),
+                version: _get("Inputs and outputs of this version", metadata),
+                f"{v2}/ready": _get("Whether the model is ready (V2)", _object(name=_TEXT, ready=_BOOLEAN), ready=True),
+                f"{version}/ready": _get(
+                    "Whether this version is ready", _object(name=_TEXT, ready=_BOOLEAN), ready=True
+                ),
+                "/v2/health/live": _get("Whether the server lives", _object(live=_BOOLEAN)),
+                "/v2/health/ready": _get("Whether the server is ready", _object(ready=_BOOLEAN), ready=True),
+                "/metrics": _get("Figures in Prometheus' format", _TEXT, kind="text/plain"),
             },
             "components": {"schemas": self._schemas()},
         }
@@ -128,6 +136,9 @@ class Docs:
             'Every error is `{"error": "…"}`, and every answer has the header `X-Request-Id`.'
         )
 
+    def _outputs(self) -> list[str]:
+        return [self.scorer.output, *([] if self.schema.task == "regression" else ["label"])]
+
     def _v1_body(self) -> dict[str, Any]:
         return {"schema": {"$ref": "#/components/schemas/V1Request"}, "example": {"instances": [self.row]}}
 
@@ -141,7 +152,7 @@ class Docs:
     def _schemas(self) -> dict[str, Any]:
         features = self.schema.features
         parameters = {"type": "object", "properties": {"explain": {"type": "boolean", "default": False}}}
-        values = {"type": ["number", "string", "boolean", "null"]}
+        values = {"anyOf": [{"type": "number"}, {"type": "string", "nullable": True}, {"type": "boolean"}]}
         tensor = {
             "type": "object",
             "required": ["name", "shape", "datatype", "data"],
@@ -152,6 +163,9 @@ class Docs:
                 "data": {"type": "array", "items": values, "minItems": 1},
             },
         }
+        shape = {"type": "array", "items": {"type": "integer"}}
+        described = _object(name=_TEXT, datatype=_TEXT, shape=shape, parameters={"type": "object"})
+        output = _object(name=_TEXT, datatype=_TEXT, shape=shape) | {"description": "Its values are in `data`."}
         return {
             "Row": {
                 "type": "object",
@@ -182,7 +196,7 @@ class Docs:
                     "id": {"type": "string"},
                     "parameters": parameters,
                     "inputs": {"type": "array", "minItems": 1, "items": tensor},
-                    "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+                    "outputs": {"type": "array", "items": _object(name={"enum": self._outputs()})},
                 },
             },
             "V2Answer": {
@@ -192,10 +206,17 @@ class Docs:
                     "model_name": {"type": "string"},
                     "model_version": {"type": "string"},
                     "id": {"type": "string"},
-                    "outputs": {"type": "array", "items": {"type": "object"}},
+                    "outputs": {"type": "array", "minItems": 1, "items": output},
                 },
             },
-            "Error": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}},
+            "Metadata": _object(
+                name=_TEXT,
+                versions=_TEXTS,
+                platform=_TEXT,
+                inputs={"type": "array", "items": described},
+                outputs={"type": "array", "items": described},
+            ),
+            "Error": _object(error=_TEXT),
         }
 
 
@@ -203,8 +224,8 @@ def _property(feature: Feature) -> dict[str, Any]:
     """A column of a row; its range and categories are told, not enforced."""
     found = dict(_TYPES[feature.kind])
     if feature.nullable:
-        kinds = found["type"] if isinstance(found["type"], list) else [found["type"]]
-        found["type"] = [*kinds, "null"]
+        found = {"anyOf": [{**one, "nullable": True} for one in found.get("anyOf", [found])]}
+        found = found["anyOf"][0] if len(found["anyOf"]) == 1 else found
     if feature.categories:
         more = ", …" if feature.cardinality > _SHOWN_CATEGORIES else ""
         shown = ", ".join(feature.categories[:_SHOWN_CATEGORIES])
@@ -215,8 +236,14 @@ def _property(feature: Feature) -> dict[str, Any]:
 
 
 def _answer(schema: Schema) -> dict[str, Any]:
+    explanation = {
+        "type": "object",
+        "description": "Only when asked for: `base` and the `contributions` of the features add up to the prediction.",
+    }
     if schema.task == "regression":
-        return {"type": "object", "required": ["value"], "properties": {"value": {"type": "number"}}}
+        found = _object(value={"type": "number"})
+        found["properties"]["explanation"] = explanation
+        return found
     share = {"type": "number", "minimum": 0, "maximum": 1}
     return {
         "type": "object",
@@ -225,44 +252,89 @@ def _answer(schema: Schema) -> dict[str, Any]:
             "label": {"enum": schema.classes},
             "probabilities": {
                 "type": "object",
+                "required": [label_name(label) for label in schema.classes],
                 "properties": {label_name(label): share for label in schema.classes},
             },
+            "explanation": explanation,
         },
     }
 
 
+_REFUSED = {
+    400: "The request does not fit, or is no HTTP; the error names row and column.",
+    408: "The request did not arrive in time.",
+    431: "The head of the request is too large.",
+}
 _ERRORS = {
-    400: "The request does not fit; the error names row and column.",
+    **_REFUSED,
     413: "The body is too large, or has too many rows.",
     415: "The body is compressed in a way that is not known.",
-    503: "Too busy for another large request, or not ready.",
+    500: "The server failed; its log says why, under the request id.",
+    503: "Too busy for another large request; come back after `Retry-After` seconds.",
     504: "The answer took too long.",
 }
+_HEADERS = {
+    "X-Request-Id": {
+        "description": "The id that was sent along in this header, or a new one.", "schema": {"type": "string"}
+    }
+}  # fmt: skip
+_RETRY = {
+    "Retry-After": {"description": "Seconds to wait before the next attempt.", "schema": {"type": "string"}}
+}  # fmt: skip
+_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_ID = {
+    "name": "X-Request-Id", "in": "header",
+    "description": "Your id of this request: at most 128 visible ASCII characters.",
+    "schema": {"type": "string", "maxLength": 128, "pattern": "^[!-~]+$"},
+}  # fmt: skip
+_HEADER_LENGTH = {
+    "name": "Inference-Header-Content-Length", "in": "header",
+    "description": "Only with binary tensors: length of the JSON they follow.",
+    "schema": {"type": "integer", "minimum": 1},
+}  # fmt: skip
 
 
-def _post(summary: str, body: dict[str, Any], answer: str) -> dict[str, Any]:
+def _post(summary: str, body: dict[str, Any], answer: str, *, binary: bool = False) -> dict[str, Any]:
+    predictions = {"application/json": {"schema": {"$ref": f"#/components/schemas/{answer}"}}}
+    more = _BINARY if binary else {}
     return {
         "post": {
             "tags": ["Predict"],
             "summary": summary,
-            "requestBody": {"required": True, "content": {"application/json": body}},
+            "parameters": [_ID, _HEADER_LENGTH] if binary else [_ID],
+            "requestBody": {"required": True, "content": {"application/json": body, **more}},
             "responses": {
-                "200": _response("The predictions.", {"$ref": f"#/components/schemas/{answer}"}),
-                **{str(status): _error(text) for status, text in _ERRORS.items()},
+                "200": {"description": "The predictions.", "headers": _HEADERS, "content": predictions | more},
+                **{str(status): _error(status, text) for status, text in _ERRORS.items()},
             },
         }
     }
 
 
-def _get(summary: str, *errors: int, kind: str = "application/json") -> dict[str, Any]:
-    responses = {"200": {"description": "As asked.", "content": {kind: {"schema": {}}}}}
-    responses |= {str(status): {"description": "Not ready.", "content": {kind: {"schema": {}}}} for status in errors}
+def _get(
+    summary: str, schema: dict[str, Any], *, ready: bool = False, kind: str = "application/json"
+) -> dict[str, Any]:
+    answer = {"headers": _HEADERS, "content": {kind: {"schema": schema}}}
+    responses: dict[str, Any] = {"200": {"description": "As asked.", **answer}}
+    responses |= {str(status): _error(status, text) for status, text in _REFUSED.items()}
+    if ready:
+        responses["503"] = {"description": "Not ready.", **answer}
     return {"get": {"tags": ["Model"], "summary": summary, "responses": responses}}
 
 
-def _response(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+def _error(status: int, description: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "headers": _HEADERS | (_RETRY if status == 503 else {}),
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+    }
 
 
-def _error(description: str) -> dict[str, Any]:
-    return _response(description, {"$ref": "#/components/schemas/Error"})
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    """An object that has all of these properties."""
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+_TEXT = {"type": "string"}
+_TEXTS = {"type": "array", "items": _TEXT}
+_BOOLEAN = {"type": "boolean"}

@@ -33,7 +33,7 @@ LOG = logging.getLogger("fullcircle.predictor")
 # What a core scores while a client elsewhere would not notice; larger requests go to a thread of their own.
 _INLINE_BYTES = 64 * 1024
 _THREADS = 2
-_EXTENSIONS = ["model_repository", "binary_tensor_data"][1:]
+_EXTENSIONS = ["binary_tensor_data"]
 
 
 class Endpoint:
@@ -123,7 +123,7 @@ class Endpoint:
         try:
             scored = perf_counter()
             inputs = self._tensors(waiting)
-            scores = self.scorer.score(inputs)
+            scores = self._scored(inputs)
             seconds = perf_counter() - scored
         except Exception as error:  # noqa: BLE001, whatever it is, the clients get answers
             self._score_apart(waiting, error)
@@ -135,13 +135,14 @@ class Endpoint:
         for item in waiting:
             try:
                 inputs = self._tensors([item]) if len(waiting) > 1 else None
-                scores = self.scorer.score(inputs) if inputs is not None else None
+                scores = self._scored(inputs) if inputs is not None else None
             except Exception as own:  # noqa: BLE001, whatever it is, the client gets an answer
                 error, inputs, scores = own, None, None
             if inputs is None or scores is None:
                 item.reply(item.request, self._failed(item.request, item.protocol, error))
             else:
                 self._answer_together([item], inputs, scores, 0.0)
+        del error  # its traceback refers to this frame
 
     def _answer_together(
         self, waiting: list["_Waiting"], inputs: Inputs, scores: NDArray[np.float32], seconds: float
@@ -164,6 +165,19 @@ class Endpoint:
         cells[self._rows] += place
         self.recorder.record(Answered(inputs, scores, requests))
 
+    def _scored(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Scores of rows.
+
+        Raises:
+            InputError: A row has none: its numbers are too large for the model's arithmetic.
+        """
+        scores = self.scorer.score(inputs)
+        finite = np.isfinite(scores)
+        if not finite.all():
+            row = int(np.flatnonzero(~finite.reshape(len(inputs), -1).all(axis=1))[0])
+            raise InputError(f"Row {row}: the model has no finite answer; its numbers are too large to calculate with.")
+        return scores
+
     def _tensors(self, waiting: list["_Waiting"]) -> Inputs:
         records = [record for item in waiting for record in item.query.records]
         parts = [item.query.inputs for item in waiting if item.query.inputs is not None]
@@ -182,6 +196,8 @@ class Endpoint:
                 [(b"retry-after", b"1")],
             )
             return self._failed(request, protocol, busy)
+        self._queued += 1
+        self.meters.cells[self._queue_gauge] = self._queued
         task = asyncio.get_running_loop().create_task(self._wait(request, reply, protocol, explain))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -189,12 +205,10 @@ class Endpoint:
 
     async def _wait(self, request: Request, reply: Reply, protocol: "_Protocol", explain: bool) -> None:
         """Have a large request worked on in a thread, for as long as the settings allow."""
-        self._queued += 1
         start = perf_counter()
         loop = asyncio.get_running_loop()
         future = self._threads.submit(self._work, request, protocol, explain)
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._left_queue))
-        self.meters.cells[self._queue_gauge] = self._queued
         try:
             inputs, extras, scores, response = await asyncio.wait_for(
                 asyncio.wrap_future(future), timeout=self.settings.request_seconds
@@ -205,6 +219,8 @@ class Endpoint:
             reply(request, self._failed(request, protocol, slow))
         except Exception as error:  # noqa: BLE001, whatever it is, the client gets an answer
             reply(request, self._failed(request, protocol, error))
+            # It refers to this frame, and this frame by way of the future to it: the body would outlive the request.
+            error.__traceback__ = None
         else:
             protocol.seconds.observe(perf_counter() - start)
             self.meters.cells[protocol.ok] += 1
@@ -223,7 +239,7 @@ class Endpoint:
         query = protocol.codec.read(request, self._decompressed(request))
         inputs = query.inputs if query.inputs is not None else self._record_tensors(query.records)
         read = perf_counter()
-        scores = self.scorer.score(inputs)
+        scores = self._scored(inputs)
         scored = perf_counter()
         explanation: Explanation | None = None
         if explain or query.explain:
@@ -272,6 +288,8 @@ class Endpoint:
 
     def _other(self, request: Request, reply: Reply) -> Response | None:
         path = request.path.partition(b"?")[0]
+        if path[:4].lower() == b"http":  # in full, as it is written to proxies
+            path = b"/" + path.split(b"/", 3)[-1] if path.count(b"/") > 2 else b"/"
         if b"%" in path:
             path = unquote_to_bytes(path)
         route = self._predictions.get(path)

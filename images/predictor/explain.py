@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from components.shared.model_package import REFERENCE
 from components.shared.scoring import Inputs, Scorer, label_name, parse_columns
 from components.shared.shapley import background_rows, outputs, shap_values
+from images.predictor.http_server import HttpError
 
 MOST_ROWS = 100  # of a request that asks for explanations
 _BACKGROUND_ROWS = 16
@@ -58,7 +59,17 @@ class Explainer:
         self._background: Inputs | None = None
 
     def explain(self, inputs: Inputs) -> Explanation:
-        """Estimate SHAP values of rows; seeded, so that the same row gets the same answer."""
+        """Estimate SHAP values of rows; seeded, so that the same request gets the same answer.
+
+        Raises:
+            HttpError: 413, there are too many rows.
+        """
+        if len(inputs) > MOST_ROWS:
+            raise HttpError(
+                413,
+                f"The request asks to explain {len(inputs):,} rows; at most {MOST_ROWS} are allowed: "
+                "send them in parts, or leave out the explanations.",
+            )
         schema = self.scorer.schema
         found = shap_values(
             self.scorer, inputs, background=self._rows(), features=np.arange(len(schema.features)), seed=0

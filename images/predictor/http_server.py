@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from http import HTTPStatus
 from itertools import count
 from typing import Any
@@ -70,6 +71,9 @@ class Request:
         return b""
 
 
+_TAKEN = Request()
+
+
 @dataclass(slots=True)
 class Response:
     """What is answered."""
@@ -123,6 +127,7 @@ class HttpServer:
         self.connections: set[Connection] = set()
         self.waiting_bytes = 0
         self.now = time.monotonic()
+        self.date = _date()
         self.closing = False
         self._listeners: list[asyncio.Server] = []
         self._sockets: list[Any] = []
@@ -155,6 +160,7 @@ class HttpServer:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             self.now = time.monotonic()
+            self.date = _date()
             for connection in [item for item in self.connections if item.deadline < self.now]:
                 connection.expire()
 
@@ -185,12 +191,38 @@ class HttpServer:
         return f"{self._id_prefix}-{next(self._ids):x}".encode()
 
 
+def _date() -> bytes:
+    return formatdate(usegmt=True).encode()
+
+
+def _without_offer(request: Request, version: str) -> bytes:
+    """The head of a request that offers another protocol, without the offer."""
+    lines = [f"{request.method} ".encode() + request.path + f" HTTP/{version}".encode()]
+    for name, value in request.headers:
+        if name == b"connection":
+            value = b", ".join(part for part in value.split(b",") if part.strip().lower() != b"upgrade")  # noqa: PLW2901
+        if name != b"upgrade":
+            lines.append(name + b": " + value)
+    return b"\r\n".join([*lines, b"", b""])
+
+
+def _read_as(error: Exception) -> HttpError:
+    """What to tell a client whose bytes could not be read as a request."""
+    cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
+    if isinstance(cause, HttpError):
+        return cause
+    if cause is error:
+        return HttpError(400, f"This is not an HTTP/1.1 request: {error}.")
+    LOG.error("a request could not be taken in", exc_info=cause)
+    return HttpError(500, "The server failed to take in the request.")
+
+
 class Connection(asyncio.Protocol):
     """One client; requests are answered in the order they came."""
 
     __slots__ = (
-        "_body_bytes", "_busy", "_chunks", "_dead", "_head_bytes", "_paused", "_receiving", "_waiting", "deadline",
-        "parser", "request", "server", "transport",
+        "_body", "_body_bytes", "_busy", "_dead", "_ended", "_head_bytes", "_idle_bytes", "_offered", "_paused",
+        "_receiving", "_refusal", "_seen_bytes", "_waiting", "deadline", "parser", "request", "server", "transport",
     )  # fmt: skip
 
     def __init__(self, server: HttpServer) -> None:
@@ -204,9 +236,14 @@ class Connection(asyncio.Protocol):
         self._busy = False  # a request of this connection is being worked on
         self._dead = False  # nothing that still comes from the client counts
         self._paused = False  # the client does not take its answers
+        self._offered = False  # the request offers another protocol
+        self._ended = False  # the client sends nothing more
+        self._refusal: HttpError | None = None  # to be told once the requests before it are answered
         self._head_bytes = 0
-        self._chunks: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self._body_bytes = 0
+        self._seen_bytes = 0  # of head and body, after the packet before this one
+        self._idle_bytes = 0  # received since, without more of either
 
     # The transport's calls
 
@@ -225,6 +262,7 @@ class Connection(asyncio.Protocol):
         del exc
         self._dead = True
         self._release()
+        del self.parser  # it refers back: the two would stay until a collection
         for request in self._waiting:
             self.server.waiting_bytes -= len(request.body)
         self._waiting.clear()
@@ -232,23 +270,23 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived."""
-        if self._dead:
+        if self._dead or self._refusal:
             return
+        read = 0
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(HttpError(400, "Only plain HTTP/1.1 is spoken here: leave out the Upgrade header."))
-        except httptools.HttpParserCallbackError as error:
-            cause = error.__context__
-            if not isinstance(cause, HttpError):
-                LOG.exception("a request could not be taken in", exc_info=cause)
-                cause = HttpError(500, "The server failed to take in the request.")
-            self._refuse(cause)
-        except httptools.HttpParserError as error:
-            self._refuse(HttpError(400, f"This is not an HTTP/1.1 request: {error}."))
+            if self._receiving:
+                self._check_progress(len(data))
+        except httptools.HttpParserUpgrade as upgrade:
+            read = upgrade.args[0]
+        except (httptools.HttpParserError, HttpError) as error:
+            self._refuse(_read_as(error))
+        if self._offered:
+            self._stay(data[read:])
 
     def eof_received(self) -> bool:
         """Whether the connection stays open for what is still to be answered."""
+        self._ended = True
         return self._busy or bool(self._waiting)  # who has only stopped sending still gets the answer
 
     def pause_writing(self) -> None:
@@ -260,8 +298,9 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on with a client that takes its answers again."""
         self._paused = False
-        self.deadline = self.server.now + _IDLE_SECONDS
-        self._next()
+        if not self._dead:
+            self._rest()
+            self._next()
 
     # The parser's calls
 
@@ -270,6 +309,8 @@ class Connection(asyncio.Protocol):
         self.request = Request()
         self._receiving = True
         self._head_bytes = 0
+        self._seen_bytes = 0
+        self._idle_bytes = 0
         self.deadline = self.server.now + self.server.limits.request_seconds
 
     def on_url(self, url: bytes) -> None:
@@ -287,6 +328,9 @@ class Connection(asyncio.Protocol):
         request = self.request
         request.method = self.parser.get_method().decode()
         request.keep_alive = self.parser.should_keep_alive()
+        if self.parser.should_upgrade():
+            self._offered = request.method != "CONNECT"
+            request.keep_alive = self._offered  # what follows a CONNECT is for somebody else
         expects = False
         for name, value in request.headers:
             if name == b"x-request-id" and 0 < len(value) <= 128 and _ID_BYTES.issuperset(value):
@@ -295,14 +339,19 @@ class Connection(asyncio.Protocol):
                 self._check_size(int(value))
             elif name == b"expect" and value.lower() == b"100-continue":
                 expects = True
-        if expects:
+        if expects and not self._offered and self.parser.get_http_version() != "1.0":
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
         self._body_bytes += len(body)
         self.server.waiting_bytes += len(body)
-        self._chunks.append(body)
+        if not self._body:
+            self._body = body
+        else:  # in one piece: of a body in tiny chunks the list of them would take many times its size
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += body
         self._check_size(self._body_bytes)
         if self.server.waiting_bytes > self.server.limits.waiting_bytes:
             raise HttpError(
@@ -311,19 +360,23 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Handle a request, or keep it until those before it are answered."""
+        if self._offered:
+            return
         request = self.request
         if not request.request_id:
             request.request_id = self.server.make_id()
         request.arrived = time.time()
-        chunks = self._chunks
-        if chunks:
-            request.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            self._chunks = []
+        self.request = _TAKEN  # whoever answers it holds it now, and lets go of its body
+        body = self._body
+        if body:
+            request.body = body if isinstance(body, bytes) else bytes(body)
+            self._body = b""
             self._body_bytes = 0
         self._receiving = False
         if self._busy or self._paused or self._dead:
             self._waiting.append(request)
-            self.transport.pause_reading()
+            if not self._dead:
+                self.transport.pause_reading()
             if len(self._waiting) > _PIPELINED_REQUESTS:
                 raise HttpError(400, f"More than {_PIPELINED_REQUESTS} requests were sent ahead of their answers.")
         else:
@@ -339,6 +392,30 @@ class Connection(asyncio.Protocol):
                 f"The head of a request may have {_HEADER_FIELDS} headers and {_HEADER_BYTES} bytes; this has more.",
             )
 
+    def _check_progress(self, size: int) -> None:
+        """Refuse a client that sends on and on without getting further: a header or an extension without end."""
+        seen = self._head_bytes + self._body_bytes
+        self._idle_bytes = self._idle_bytes + size if seen == self._seen_bytes else 0
+        self._seen_bytes = seen
+        if self._idle_bytes > _HEADER_BYTES:
+            raise HttpError(431, f"A header may have {_HEADER_BYTES} bytes; this one has more.")
+
+    def _stay(self, rest: bytes) -> None:
+        """Go on in HTTP/1.1 with a client that offered another protocol, as RFC 9110 has it; CONNECT was the last.
+
+        The parser has stopped after the head: it reads it again, without the offer, and what follows.
+        """
+        while self._offered and not (self._dead or self._refusal):
+            self._offered = False
+            rest = _without_offer(self.request, self.parser.get_http_version()) + rest
+            self.parser = httptools.HttpRequestParser(self)
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+            except httptools.HttpParserError as error:
+                self._refuse(_read_as(error))
+
     def _check_size(self, size: int) -> None:
         limit = self.server.limits.body_bytes
         if size > limit:
@@ -348,7 +425,12 @@ class Connection(asyncio.Protocol):
 
     def _handle(self, request: Request) -> None:
         self._busy = True
-        answer = self.server.handler(request, self._reply)
+        try:
+            answer = self.server.handler(request, self._reply)
+        except Exception:
+            LOG.exception("a request could not be handled")
+            self.server.refused(500)
+            answer = error_response(HttpError(500, "The server failed to answer."))
         if answer is None:
             self.deadline = _NEVER  # the handler has a time-out of its own
         else:
@@ -358,44 +440,63 @@ class Connection(asyncio.Protocol):
     def _reply(self, request: Request, response: Response) -> None:
         self._busy = False
         self._answer(request, response)
-        if self._waiting:
+        if self._waiting or self._refusal or self._ended:
             self._next()
 
     def _next(self) -> None:
+        """Go on with what has arrived meanwhile."""
         while self._waiting and not (self._busy or self._paused or self._dead):
             self._handle(self._waiting.popleft())
-        if not (self._busy or self._paused or self._dead):
+        if self._busy or self._paused or self._dead:
+            return
+        if self._refusal:
+            self._tell(self._refusal)
+        elif self._ended:
+            self._end()
+        else:
             self.transport.resume_reading()
+
+    def _rest(self) -> None:
+        """Wait for the client: for the rest of a request, or for another one."""
+        limit = self.server.limits.request_seconds if self._receiving else _IDLE_SECONDS
+        self.deadline = self.server.now + limit
 
     def _answer(self, request: Request, response: Response) -> None:
         server = self.server
         server.waiting_bytes -= len(request.body)
         if self.transport.is_closing():
             return
-        keep_alive = request.keep_alive and not server.closing
+        keep_alive = request.keep_alive and not (server.closing and not self._waiting)
         body = response.body
         head = [
             _STATUS_LINES[response.status], b"content-type: ", response.content_type,
-            b"\r\ncontent-length: ", b"%d" % len(body), b"\r\nx-request-id: ", request.request_id,
+            b"\r\ncontent-length: ", b"%d" % len(body), b"\r\ndate: ", server.date, b"\r\nx-request-id: ",
+            request.request_id,
         ]  # fmt: skip
         for name, value in response.headers or ():
             head += (b"\r\n", name, b": ", value)
         head.append(b"\r\n\r\n" if keep_alive else b"\r\nconnection: close\r\n\r\n")
         if request.method != "HEAD":
             head.append(body)
-        self.deadline = server.now + _IDLE_SECONDS
+        if not self._paused:
+            self._rest()
         self.transport.write(b"".join(head))
         if not keep_alive:
             self._end()
 
     def _refuse(self, error: HttpError) -> None:
         """Answer what could not be received as a whole, and close: nothing after it can be told apart."""
-        self.server.refused(error.status)
         self._release()
-        if self._busy:  # an earlier request is still to be answered
-            self._dead = True
-            self.transport.pause_reading()
+        self._receiving = False
+        if self._dead:  # the client was told that the answer before was the last
             return
+        self.server.refused(error.status)
+        if self._busy or self._waiting:
+            self._refusal = error
+        else:
+            self._tell(error)
+
+    def _tell(self, error: HttpError) -> None:
         refused = Request()
         refused.keep_alive = False
         refused.request_id = self.server.make_id()
@@ -405,15 +506,16 @@ class Connection(asyncio.Protocol):
     def _release(self) -> None:
         self.server.waiting_bytes -= self._body_bytes
         self._body_bytes = 0
-        self._chunks = []
+        self._body = b""
 
     def _end(self) -> None:
         """Close so that the client can still read the answer: closing while it sends would reset the connection."""
-        sending = self._dead
+        sending = (self._dead or self._receiving or bool(self._waiting)) and not self._ended
         self._dead = True
         self.deadline = self.server.now + _LINGER_SECONDS
         if sending and not self.transport.is_closing():
             self.transport.write_eof()
+            self.transport.resume_reading()
         else:
             self.transport.close()
 
@@ -424,6 +526,8 @@ class Connection(asyncio.Protocol):
         self.deadline = _NEVER
         if self._dead or self._paused:
             self.abort()
+        elif self._busy or self._waiting:
+            pass  # it is the client that waits
         elif self._receiving:
             seconds = self.server.limits.request_seconds
             self._refuse(HttpError(408, f"The request did not arrive within {seconds:g} s."))
@@ -432,7 +536,7 @@ class Connection(asyncio.Protocol):
 
     def close_when_idle(self) -> None:
         """Close now, or once the request that is being received or answered has been answered."""
-        if not self._busy and not self._waiting and not self._receiving:
+        if not (self._busy or self._waiting or self._receiving or self._dead):
             self._end()
 
     def abort(self) -> None:

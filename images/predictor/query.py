@@ -1,5 +1,6 @@
 """What a request asks, whichever protocol it came by."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from components.shared.schema import Schema
 from components.shared.scoring import Inputs
 from images.predictor.http_server import HttpError
 
+_MANY = 10**15
 ExtraColumns = Literal["ignore", "refuse"]
 
 
@@ -52,6 +54,17 @@ def as_text(value: Any) -> str | None:
     return text.encode(errors="replace").decode()[:1000]
 
 
+def short(value: Any) -> str:
+    """A value of the client's in a message to it: as JSON spells it, cut short."""
+    if isinstance(value, str):
+        text = json.dumps(value[:60], ensure_ascii=False)
+    elif isinstance(value, int | float | None):
+        text = json.dumps(value)
+    else:
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
 def check_rows(rows: int, limit: int) -> None:
     """Refuse a request without rows, or with too many.
 
@@ -61,7 +74,8 @@ def check_rows(rows: int, limit: int) -> None:
     if rows == 0:
         raise HttpError(400, "The request holds no rows; expected at least one.")
     if rows > limit:
-        raise HttpError(413, f"The request holds {rows:,} rows; at most {limit:,} are allowed: send them in parts.")
+        many = f"{rows:,}" if rows < _MANY else "very many"
+        raise HttpError(413, f"The request holds {many} rows; at most {limit:,} are allowed: send them in parts.")
 
 
 def check_names(names: Sequence[str], schema: Schema, rule: ExtraColumns) -> None:
@@ -76,7 +90,7 @@ def check_names(names: Sequence[str], schema: Schema, rule: ExtraColumns) -> Non
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(
-            f"Column {', '.join(map(repr, unknown[:10]))}: not known to the model; expected "
+            f"Column {', '.join(map(short, unknown[:10]))}: not known to the model; expected "
             f"{', '.join(map(repr, schema.columns[:50]))}. Leave it out (serving.extra_columns is `refuse`)."
         )
 
@@ -93,5 +107,5 @@ def wants_explanation(parameters: Any) -> bool:
         raise HttpError(400, f"parameters: found {type(parameters).__name__}; expected an object.")
     explain = parameters.get("explain", False)
     if not isinstance(explain, bool):
-        raise HttpError(400, f"parameters.explain: found {explain!r}; expected true or false."[:300])
+        raise HttpError(400, f"parameters.explain: found {short(explain)}; expected true or false.")
     return explain

@@ -22,6 +22,7 @@ from images.predictor.query import (
     check_names,
     check_rows,
     extra_columns,
+    short,
     wants_explanation,
 )
 
@@ -47,6 +48,8 @@ _ACCEPTED: dict[FeatureKind, tuple[str, ...]] = {
     "timestamp": ("BYTES",),
 }
 _Parameters = dict[str, Any] | None
+_MOST_BYTES = 2**62
+_NO_DATA = msgspec.Raw()
 
 
 class _Tensor(msgspec.Struct):
@@ -54,7 +57,7 @@ class _Tensor(msgspec.Struct):
     shape: list[int]
     datatype: str
     parameters: _Parameters = None
-    data: msgspec.Raw = msgspec.Raw()  # msgspec takes a union of Raw and None for None alone
+    data: msgspec.Raw = _NO_DATA  # a union with None would not be raw
 
 
 class _Output(msgspec.Struct):
@@ -214,17 +217,17 @@ class V2:
         kind = self.kinds.get(tensor.name)
         if kind and tensor.datatype not in _ACCEPTED[kind]:
             raise InputError(
-                f"Input {tensor.name!r}: found datatype {tensor.datatype[:60]!r}; expected {DATATYPES[kind]} "
+                f"Input {short(tensor.name)}: found datatype {short(tensor.datatype)}; expected {DATATYPES[kind]} "
                 f"(accepted: {', '.join(_ACCEPTED[kind])})."
             )
         if tensor.shape not in ([rows], [rows, 1]):
             raise InputError(
-                f"Input {tensor.name!r} has shape {str(tensor.shape)[:60]}; expected [{rows}] or [{rows}, 1], "
+                f"Input {short(tensor.name)} has shape {str(tensor.shape[:9])[:60]}; expected [{rows}] or [{rows}, 1], "
                 "the same number of rows as in the first input."
             )
         values = _decoded(tensor, kind) if binary is None else _from_binary(tensor, binary, rows)
         if len(values) != rows:
-            raise InputError(f"Input {tensor.name!r} holds {len(values)} values; its shape says {rows}.")
+            raise InputError(f"Input {short(tensor.name)} holds {len(values)} values; its shape says {rows}.")
         return values
 
     def _options(self, request: _Body) -> _Options:
@@ -233,7 +236,7 @@ class V2:
         unknown = [name for name in wanted if name not in self.outputs]
         if unknown:
             raise HttpError(
-                400, f"outputs: {unknown[0][:60]!r} is not known; expected {', '.join(map(repr, self.outputs))}."
+                400, f"outputs: {short(unknown[0])} is not known; expected {', '.join(map(repr, self.outputs))}."
             )
         everything = (request.parameters or {}).get("binary_data_output") is True
         binary = {
@@ -245,7 +248,7 @@ class V2:
 def _rows_of(tensor: _Tensor) -> int:
     shape = tensor.shape
     if len(shape) not in (1, 2) or shape[0] < 0 or shape[1:] not in ([], [1]):
-        raise InputError(f"Input {tensor.name!r} has shape {str(shape)[:60]}; expected [rows] or [rows, 1].")
+        raise InputError(f"Input {short(tensor.name)} has shape {str(shape[:9])[:60]}; expected [rows] or [rows, 1].")
     return shape[0]
 
 
@@ -254,8 +257,8 @@ def _binary_size(tensor: _Tensor) -> int | None:
     size = (tensor.parameters or {}).get("binary_data_size")
     if size is None:
         return None
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-        raise HttpError(400, f"Input {tensor.name!r}: binary_data_size has to be a number of bytes, at least 0.")
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < _MOST_BYTES:
+        raise HttpError(400, f"Input {short(tensor.name)}: binary_data_size has to be a number of bytes, at least 0.")
     return size
 
 
@@ -275,8 +278,8 @@ _DECODERS["integer"] = _DECODERS["number"]
 
 
 def _decoded(tensor: _Tensor, kind: FeatureKind | None) -> list[Any]:
-    if not tensor.data:
-        raise InputError(f"Input {tensor.name!r} has neither data nor parameters.binary_data_size.")
+    if tensor.data is _NO_DATA:
+        raise InputError(f"Input {short(tensor.name)} has neither data nor parameters.binary_data_size.")
     if kind in _DECODERS:
         try:
             return _DECODERS[kind](tensor.data)
@@ -285,9 +288,9 @@ def _decoded(tensor: _Tensor, kind: FeatureKind | None) -> list[Any]:
     try:
         values = msgspec.json.decode(tensor.data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise HttpError(400, f"Input {tensor.name!r}: data is not JSON: {error}.") from error
+        raise HttpError(400, f"Input {short(tensor.name)}: data is not JSON: {error}.") from error
     if not isinstance(values, list):
-        raise InputError(f"Input {tensor.name!r}: found data that is no list; expected a list of values.")
+        raise InputError(f"Input {short(tensor.name)}: found data that is no list; expected a list of values.")
     return [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
 
 
@@ -299,11 +302,11 @@ def _from_binary(tensor: _Tensor, content: bytes, rows: int) -> Values:
         return _texts(tensor, content, rows)
     dtype = "<u1" if tensor.datatype == "BOOL" else _NUMERIC.get(tensor.datatype)
     if dtype is None:
-        raise InputError(f"Input {tensor.name!r}: the datatype {tensor.datatype[:60]!r} is not known.")
+        raise InputError(f"Input {short(tensor.name)}: the datatype {short(tensor.datatype)} is not known.")
     expected = rows * np.dtype(dtype).itemsize
     if len(content) != expected:
         raise InputError(
-            f"Input {tensor.name!r} holds {len(content)} bytes; {rows} values of {tensor.datatype} are {expected}."
+            f"Input {short(tensor.name)} holds {len(content)} bytes; {rows} values of {tensor.datatype} are {expected}."
         )
     values = np.frombuffer(content, dtype=dtype)
     return values.astype(bool) if tensor.datatype == "BOOL" else values
@@ -318,10 +321,12 @@ def _texts(tensor: _Tensor, content: bytes, rows: int) -> list[str]:
             start = place + 4
             place = start + int.from_bytes(content[place:start], "little")
             if place > end or start > end or len(texts) == rows:
-                raise InputError(f"Input {tensor.name!r}: its bytes are not {rows} texts, each preceded by its length.")
+                raise InputError(
+                    f"Input {short(tensor.name)}: its bytes are not {rows} texts, each preceded by its length."
+                )
             texts.append(content[start:place].decode())
     except UnicodeDecodeError as error:
-        raise InputError(f"Row {len(texts)}, column {tensor.name!r}: the text is not UTF-8.") from error
+        raise InputError(f"Row {len(texts)}, column {short(tensor.name)}: the text is not UTF-8.") from error
     return texts
 
 

@@ -250,7 +250,7 @@ def test_rows_are_read_as_the_table_they_come_from(packages):
     table = pq.read_table(package / REFERENCE)
     rows = json.loads(json.dumps(table.to_pylist(), default=datetime.isoformat))
     found, expected = parse_rows(rows, schema), inputs(features(table, schema), schema)
-    np.testing.assert_array_equal(found.numbers, expected.numbers)
+    np.testing.assert_array_equal(found.numbers.astype(np.float32), expected.numbers)
     np.testing.assert_array_equal(found.categories, expected.categories)
     np.testing.assert_array_equal(found.times, expected.times)
     assert np.isnan(expected.numbers).any()

@@ -1,0 +1,321 @@
+"""The V2 protocol: columns as named inputs, in JSON and as binary tensors."""
+
+import json
+import struct
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.shared.errors import InputError
+from components.shared.scoring import Inputs, Scorer, parse_columns, parse_rows
+from images.predictor.http_server import HttpError
+from images.predictor.v2 import V2
+from tests.images.predictor import rows
+
+DATATYPES = {"amount": "FP64", "visits": "INT64", "member": "BOOL", "colour": "BYTES", "opened at": "BYTES"}
+GOOD: dict[str, list[Any]] = {
+    "amount": [1.5, None],
+    "visits": [2, 3],
+    "member": [True, False],
+    "colour": ["röt", None],
+    "opened at": ["2024-01-01T00:00:00", None],
+}
+
+
+@pytest.fixture(scope="module")
+def scorer(packages):
+    return Scorer.load(packages(), version="7")
+
+
+@pytest.fixture(scope="module")
+def v2(scorer):
+    return V2("demo", scorer, extra="ignore", rows=100)
+
+
+def tensor(name: str, values: Any, **more: Any) -> dict[str, Any]:
+    return {"name": name, "datatype": DATATYPES.get(name, "BYTES"), "shape": [len(values)], "data": values} | more
+
+
+def request(columns: dict[str, Any] | None = None, **more: Any) -> bytes:
+    return json.dumps({"inputs": [tensor(*item) for item in (columns or GOOD).items()], **more}).encode()
+
+
+def same(left: Inputs, right: Inputs) -> bool:
+    return (
+        np.array_equal(left.numbers, right.numbers, equal_nan=True)
+        and left.categories.tolist() == right.categories.tolist()
+        and np.array_equal(left.times, right.times)
+    )
+
+
+def replaced(column: str, **more: Any) -> bytes:
+    inputs = [tensor(*item) | (more if item[0] == column else {}) for item in GOOD.items()]
+    return json.dumps({"inputs": inputs}).encode()
+
+
+@given(columns=rows.columns)
+@settings(max_examples=150, deadline=None)
+def test_columns_are_read_as_rows_are(v2, columns):
+    objects = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    try:
+        expected = parse_rows(objects, v2.schema)
+    except InputError as refused:
+        message = str(refused)
+        with pytest.raises(InputError) as caught:
+            parse_columns(columns, v2.schema)
+        assert str(caught.value) == message
+        with pytest.raises((InputError, HttpError)):
+            v2.read(request(columns), b"")
+        return
+    assert same(parse_columns(columns, v2.schema), expected)
+    if "\\ud800" not in json.dumps(columns):
+        assert same(v2.read(request(columns), b"").inputs, expected)
+
+
+@given(count=st.integers(1, 4), data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_arrays_are_read_as_lists_are(v2, count, data):
+    dtypes = st.sampled_from(["f2", "f4", "f8", "i1", "i8", "u8", "bool"])
+    columns = {
+        name: np.frombuffer(data.draw(st.binary(min_size=count * 8, max_size=count * 8)), dtype=np.uint8)[
+            : count * np.dtype(dtype).itemsize
+        ].view(dtype if dtype != "bool" else np.uint8)
+        for name in GOOD
+        if (dtype := data.draw(dtypes))
+    }
+    columns["member"] = columns["member"] > 0
+    columns["opened at"] = ["2024-01-01"] * count
+    found: list[Any] = []
+    for values in (columns, {name: np.asarray(values).tolist() for name, values in columns.items()}):
+        try:
+            found.append(parse_columns(values, v2.schema))
+        except InputError as error:
+            found.append(str(error))
+    assert found[0] == found[1] if isinstance(found[0], str) else same(*found)
+
+
+@given(content=st.recursive(rows.anything, lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(
+    ["inputs", "name", "shape", "datatype", "data", "parameters", "outputs", "binary_data_size"]), inner),
+    max_leaves=20), length=st.binary(max_size=3))  # fmt: skip
+@settings(max_examples=200, deadline=None)
+def test_any_json_is_read_or_refused(v2, content, length):
+    with pytest.raises((InputError, HttpError)):
+        v2.read(json.dumps(content).encode(), length)
+
+
+def test_nested_data_and_column_vectors(v2):
+    expected = v2.read(request(), b"").inputs
+    for name, values in GOOD.items():
+        nested = replaced(name, shape=[2, 1], data=[[value] for value in values])
+        assert same(v2.read(nested, b"").inputs, expected)
+        assert same(v2.read(replaced(name, shape=[2, 1]), b"").inputs, expected)
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64",
+                                      "UINT8", "UINT16", "UINT32", "UINT64"])  # fmt: skip
+@pytest.mark.parametrize("name", ["visits", "amount", "colour"])
+def test_numbers_of_every_datatype(v2, name, datatype):
+    if name == "colour" and datatype.startswith("FP"):
+        with pytest.raises(InputError, match=f'Input "colour": found datatype "{datatype}"; expected BYTES'):
+            v2.read(replaced(name, datatype=datatype, data=[3, 7]), b"")
+        return
+    formats = {"FP16": "e", "FP32": "f", "FP64": "d", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q",
+               "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q"}  # fmt: skip
+    as_json = v2.read(replaced(name, datatype=datatype, data=[3, 7]), b"").inputs
+    as_bytes = v2.read(*binary({**GOOD, name: [3, 7]}, {name: struct.pack(f"<2{formats[datatype]}", 3, 7)},
+                               datatypes={name: datatype})).inputs  # fmt: skip
+    assert same(as_json, as_bytes)
+    found = as_json.categories[:, 0] if name == "colour" else as_json.numbers[:, ["amount", "visits"].index(name)]
+    assert found.tolist() == (["3", "7"] if name == "colour" else [3.0, 7.0])
+
+
+def texts(*values: str | bytes) -> bytes:
+    encoded = [value if isinstance(value, bytes) else value.encode() for value in values]
+    return b"".join(len(value).to_bytes(4, "little") + value for value in encoded)
+
+
+BINARY = {
+    "amount": struct.pack("<2d", 1.5, float("nan")),
+    "visits": struct.pack("<2q", 2, 3),
+    "member": b"\1\0",
+    "colour": texts("röt", ""),
+    "opened at": texts("2024-01-01T00:00:00", "2024-01-02"),
+}
+
+
+def binary(columns: dict[str, Any], parts: dict[str, bytes], *, datatypes: dict[str, str] | None = None,
+           sizes: dict[str, Any] | None = None, **more: Any) -> tuple[bytes, bytes]:  # fmt: skip
+    inputs = []
+    for name, data in columns.items():
+        entry = tensor(name, data) | {"datatype": {**DATATYPES, **(datatypes or {})}.get(name, "BYTES")}
+        if name in parts:
+            del entry["data"]
+            entry["parameters"] = {"binary_data_size": (sizes or {}).get(name, len(parts[name]))}
+        inputs.append(entry)
+    head = json.dumps({"inputs": inputs, **more}).encode()
+    return head + b"".join(parts[name] for name in columns if name in parts), str(len(head)).encode()
+
+
+def test_binary_tensors(v2):
+    columns = {**GOOD, "opened at": ["2024-01-01T00:00:00", "2024-01-02"], "colour": ["röt", ""]}
+    expected = v2.read(request(columns), b"").inputs
+    assert same(v2.read(*binary(columns, BINARY)).inputs, expected)
+    for name, part in BINARY.items():
+        assert same(v2.read(*binary(columns, {name: part})).inputs, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "size", "message"),
+    [
+        ("amount", BINARY["amount"], 15, 'Input "amount" holds 15 bytes; 2 values of FP64 are 16'),
+        ("amount", BINARY["amount"], 17, "The body holds 16 bytes of binary tensors; the inputs name 17"),
+        ("amount", BINARY["amount"], 10**18, "the inputs name 1000"),
+        ("amount", BINARY["amount"], 10**400, "at least 0"),
+        ("amount", BINARY["amount"], -1, "at least 0"),
+        ("amount", BINARY["amount"], True, "at least 0"),
+        ("amount", BINARY["amount"], "16", "at least 0"),
+        ("amount", BINARY["amount"], 1.5, "at least 0"),
+        ("amount", BINARY["amount"] + b"x", 16, "The body holds 17 bytes of binary tensors; the inputs name 16"),
+        ("amount", struct.pack("<2d", 1.5, float("inf")), 16, "Row 1, column 'amount': found inf"),
+        ("visits", struct.pack("<2q", 2, 3)[:-1], 15, "15 bytes; 2 values of INT64"),
+        ("colour", texts("a"), 5, 'Input "colour" holds 1 values; its shape says 2'),
+        ("colour", texts("a", "b", "c"), 15, "are not 2 texts"),
+        ("colour", b"\xff\xff\xff\xffab", 6, "are not 2 texts"),
+        ("colour", b"\1\0\0", 3, "are not 2 texts"),
+        ("colour", texts("a", b"\xff"), 10, "Row 1, column \"colour\": the text is not UTF-8"),
+        ("colour", texts("a", b"\xed\xa0\x80"), 12, "Row 1, column \"colour\": the text is not UTF-8"),
+    ],
+)  # fmt: skip
+def test_binary_tensors_that_lie(v2, name, part, size, message):
+    with pytest.raises((InputError, HttpError)) as caught:
+        v2.read(*binary(GOOD, {name: part}, sizes={name: size}))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("length", [b"-1", b"1e3", b"x" * 500, b"9999999999999", b"100000", b"\xff", b"1 "])
+def test_header_lengths_that_lie(v2, length):
+    with pytest.raises(HttpError, match="Inference-Header-Content-Length") as caught:
+        v2.read(request(), length)
+    assert len(str(caught.value)) < 300
+    with pytest.raises(HttpError, match="no V2 request"):
+        v2.read(request(), b"0")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shape": [3]}, r"has shape \[3\]; expected \[2\] or \[2, 1\]"),
+        ({"shape": [1, 2]}, r"has shape \[1, 2\]"),
+        ({"shape": [2, 1, 1]}, "has shape"),
+        ({"shape": []}, "has shape"),
+        ({"shape": [-2]}, "has shape"),
+        ({"shape": [2] * 5000}, "has shape"),
+        ({"data": [1]}, "holds 1 values; its shape says 2"),
+        ({"data": [[1, 2]]}, "holds 1 values"),
+        ({"data": "ab"}, "data that is no list"),
+        ({"data": {"a": 1}}, "data that is no list"),
+        ({"data": None}, "no list"),
+        ({"data": [[1, 2], [3, 4]]}, r"Row 0, column 'visits': found \[1, 2\]"),
+        ({"data": [1, "x" * 1000]}, "Row 1, column 'visits': found 'xxx"),
+        ({"data": [1, None]}, "Row 1, column 'visits': found null; expected a whole number"),
+        ({"data": [1, 1.5]}, "Row 1, column 'visits': found 1.5"),
+        ({"data": [1, True]}, "Row 1, column 'visits': found true"),
+        ({"datatype": "BYTES"}, 'found datatype "BYTES"; expected INT64'),
+        ({"datatype": "x" * 1000}, 'found datatype "xxx'),
+        ({"datatype": 7}, "no V2 request"),
+        ({"shape": [1.5]}, "no V2 request"),
+        ({"name": 1}, "no V2 request"),
+        ({"name": "amount"}, "one occurs twice"),
+        ({"name": "other"}, "Column 'visits' is missing"),
+    ],
+)  # fmt: skip
+def test_wrong_tensors(v2, changes, message):
+    with pytest.raises((InputError, HttpError), match=message) as caught:
+        v2.read(replaced("visits", **changes), b"")
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(("shape", "status"), [([0], 400), ([101], 413), ([10**30], 413), ([10**400], 413)])
+def test_numbers_of_rows(v2, shape, status):
+    with pytest.raises(HttpError) as caught:
+        v2.read(replaced("amount", shape=shape), b"")
+    assert caught.value.status == status
+    assert len(str(caught.value)) < 200
+
+
+def test_names_of_inputs(v2, scorer):
+    assert v2.read(request({**GOOD, "other": ["a", "b"]}), b"").extras == {}
+    assert v2.read(request({**GOOD, "id": [7, None]}), b"").extras == {"id": ["7", None]}
+    assert v2.read(*binary({**GOOD, "id": ["a", "b"]}, {"id": texts("a", "b")})).extras == {"id": ["a", "b"]}
+    strict = V2("demo", scorer, extra="refuse", rows=100)
+    assert strict.read(request({**GOOD, "id": [7, 8]}), b"").extras == {"id": ["7", "8"]}
+    with pytest.raises(InputError, match=r"Column \"other\": not known"):
+        strict.read(request({**GOOD, "other": ["a", "b"]}), b"")
+    with pytest.raises(HttpError, match="inputs: found none"):
+        v2.read(b'{"inputs": []}', b"")
+    with pytest.raises(InputError, match="neither data nor"):
+        v2.read(json.dumps({"inputs": [{"name": "amount", "datatype": "FP64", "shape": [1]}]}).encode(), b"")
+    entry = {"name": "x" * 9999, "datatype": "BF16", "shape": [1], "parameters": {"binary_data_size": 0}}
+    with pytest.raises(InputError, match="is not known") as caught:
+        v2.read(json.dumps({"inputs": [entry]}).encode(), str(len(json.dumps({"inputs": [entry]}))).encode())
+    assert len(str(caught.value)) < 200
+
+
+def answered(v2: V2, **more: Any) -> tuple[dict[str, Any], bytes]:
+    query = v2.read(request(**more), b"")
+    assert query.inputs is not None
+    content, length = v2.write(query, v2.scorer.score(query.inputs), None)
+    return orjson.loads(content[:length]), content[length:] if length else b""
+
+
+def test_answers(v2):
+    answer, rest = answered(v2, id="42")
+    assert not rest
+    assert (answer["model_name"], answer["model_version"], answer["id"]) == ("demo", "7", "42")
+    probabilities, labels = answer["outputs"]
+    assert probabilities["shape"] == [2, 2]
+    assert probabilities["parameters"] == {"classes": ["false", "true"]}
+    assert labels == {"name": "label", "datatype": "BYTES", "shape": [2], "data": labels["data"]}
+    assert "id" not in answered(v2)[0]
+    only, _ = answered(v2, outputs=[{"name": "label"}, {"name": "label"}])
+    assert only["outputs"] == [labels]
+    turned, _ = answered(v2, outputs=[{"name": "label"}, {"name": "probabilities"}])
+    assert turned["outputs"] == [labels, probabilities]
+    with pytest.raises(HttpError, match="outputs: \"nothing\" is not known; expected 'probabilities', 'label'"):
+        answered(v2, outputs=[{"name": "nothing"}])
+
+
+def test_binary_answers(v2):
+    plain, _ = answered(v2)
+    probabilities, labels = (output["data"] for output in plain["outputs"])
+    for more in (
+        {"parameters": {"binary_data_output": True}},
+        {"outputs": [{"name": name, "parameters": {"binary_data": True}} for name in ("probabilities", "label")]},
+    ):
+        answer, rest = answered(v2, **more)
+        sizes = [output["parameters"]["binary_data_size"] for output in answer["outputs"]]
+        assert sizes[0] == 16
+        assert np.frombuffer(rest[:16], "<f4").tolist() == pytest.approx(probabilities)
+        assert rest[16:] == texts(*labels)
+        assert len(rest) == sum(sizes)
+        assert all("data" not in output for output in answer["outputs"])
+    mixed, rest = answered(
+        v2,
+        parameters={"binary_data_output": True},
+        outputs=[{"name": "probabilities", "parameters": {"binary_data": False}}, {"name": "label"}],
+    )
+    assert mixed["outputs"][0]["data"] == probabilities
+    assert rest == texts(*labels)
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_answers_of_other_tasks(packages, task):
+    other = V2("demo", Scorer.load(packages(task), version="7"), extra="ignore", rows=100)
+    answer, _ = answered(other)
+    names = [(output["name"], output["shape"]) for output in answer["outputs"]]
+    assert names == ([("values", [2])] if task == "regression" else [("probabilities", [2, 3]), ("label", [2])])
+    assert (len(answer["outputs"][0]["data"])) == (2 if task == "regression" else 6)
