@@ -112,6 +112,7 @@ class Endpoint:
             return self._failed(request, protocol, error)
         if query.explain:
             return self._in_thread(request, reply, protocol, explain)
+        protocol.preprocess.observe(perf_counter() - start)
         if not self._together:
             asyncio.get_running_loop().call_soon(self._score_together)
         self._together.append(_Waiting(request, reply, protocol, query, start))
@@ -153,13 +154,16 @@ class Endpoint:
             request, protocol, query = item.request, item.protocol, item.query
             rows = len(query)
             start = perf_counter()
-            response = protocol.codec.write(query, scores[place : place + rows], None)
+            try:
+                response = protocol.codec.write(query, scores[place : place + rows], None)
+                cells[protocol.ok] += 1
+            except Exception as error:  # noqa: BLE001, whatever it is, this client gets an answer, and so do the others
+                response = self._failed(request, protocol, error)
             end = perf_counter()
             place += rows
             requests.append((request.request_id, request.arrived, rows, query.extras))
             protocol.postprocess.observe(end - start)
             protocol.seconds.observe(end - item.start)
-            cells[protocol.ok] += 1
             item.reply(request, response)
         self._v1.predict.observe(seconds, len(waiting))
         cells[self._rows] += place
@@ -210,9 +214,7 @@ class Endpoint:
         future = self._threads.submit(self._work, request, protocol, explain)
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._left_queue))
         try:
-            inputs, extras, scores, response = await asyncio.wait_for(
-                asyncio.wrap_future(future), timeout=self.settings.request_seconds
-            )
+            done = await asyncio.wait_for(asyncio.wrap_future(future), timeout=self.settings.request_seconds)
         except TimeoutError:
             seconds = self.settings.request_seconds
             slow = HttpError(504, f"The answer took longer than {seconds:g} s: send fewer rows at a time.")
@@ -222,32 +224,35 @@ class Endpoint:
             # It refers to this frame, and this frame by way of the future to it: the body would outlive the request.
             error.__traceback__ = None
         else:
+            for histogram, seconds in done.steps:  # counted here, because only the event loop counts these
+                histogram.observe(seconds)
             protocol.seconds.observe(perf_counter() - start)
             self.meters.cells[protocol.ok] += 1
-            self.meters.cells[self._rows] += len(scores)
-            self.recorder.record(Answered(inputs, scores, [(request.request_id, request.arrived, len(scores), extras)]))
-            reply(request, response)
+            self.meters.cells[self._rows] += len(done.answered.scores)
+            self.recorder.record(done.answered)
+            reply(request, done.response)
 
     def _left_queue(self) -> None:
         self._queued -= 1
         self.meters.cells[self._queue_gauge] = self._queued
 
-    def _work(
-        self, request: Request, protocol: "_Protocol", explain: bool
-    ) -> tuple[Inputs, dict[str, list[str | None]], NDArray[np.float32], Response]:
+    def _work(self, request: Request, protocol: "_Protocol", explain: bool) -> "_Done":
         start = perf_counter()
         query = protocol.codec.read(request, self._decompressed(request))
         inputs = query.inputs if query.inputs is not None else self._record_tensors(query.records)
         read = perf_counter()
         scores = self._scored(inputs)
         scored = perf_counter()
+        steps = [(protocol.preprocess, read - start), (protocol.predict, scored - read)]
         explanation: Explanation | None = None
         if explain or query.explain:
             explanation = self._explainer.explain(inputs)
-            protocol.explain.observe(perf_counter() - scored)
-        protocol.preprocess.observe(read - start)
-        protocol.predict.observe(scored - read)
-        return inputs, query.extras, scores, protocol.codec.write(query, scores, explanation)
+            steps.append((protocol.explain, perf_counter() - scored))
+        explained = perf_counter()
+        response = protocol.codec.write(query, scores, explanation)
+        steps.append((protocol.postprocess, perf_counter() - explained))
+        answered = Answered(inputs, scores, [(request.request_id, request.arrived, len(scores), query.extras)])
+        return _Done(answered, response, steps)
 
     def _decompressed(self, request: Request) -> bytes:
         encoding = request.header(b"content-encoding").strip().lower()
@@ -363,6 +368,15 @@ class _Waiting:
     protocol: "_Protocol"
     query: Query
     start: float
+
+
+@dataclass(slots=True)
+class _Done:
+    """A large request that has been worked on, and the seconds of each step."""
+
+    answered: Answered
+    response: Response
+    steps: list[tuple[Histogram, float]]
 
 
 class _Protocol:
