@@ -77,6 +77,7 @@ class Scorer:
         self.version = version
         self.output = "values" if schema.task == "regression" else "probabilities"
         self._outputs = [self.output]
+        self._names = [label_name(label) for label in schema.classes]
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 1, version: str = "") -> "Scorer":
@@ -120,11 +121,14 @@ class Scorer:
         """Scores as the endpoint answers them: label and probability per class, or the value."""
         if self.schema.task == "regression":
             return [{"value": float(value)} for value in scores]
-        chosen = choose_classes(scores, threshold=self.schema.threshold)
-        names = [label_name(label) for label in self.schema.classes]
+        chosen, classes, names = (
+            choose_classes(scores, threshold=self.schema.threshold),
+            self.schema.classes,
+            self._names,
+        )
         return [
-            {"label": self.schema.classes[index], "probabilities": dict(zip(names, map(float, row), strict=True))}
-            for index, row in zip(chosen.tolist(), scores, strict=True)
+            {"label": classes[index], "probabilities": dict(zip(names, row, strict=True))}
+            for index, row in zip(chosen.tolist(), scores.tolist(), strict=True)
         ]
 
 
