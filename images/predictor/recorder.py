@@ -7,7 +7,7 @@ whole columns: a fraction of a microsecond a row.
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -172,7 +172,7 @@ class Recorder:
         if self._log_schema is None:
             self._log_schema = inference_rows.log_schema(self.schema, self._leave_out)
         columns = self._columns(answered)
-        arrays = [pa.array(columns[field.name](), type=field.type, from_pandas=True) for field in self._log_schema]
+        arrays = [_array(columns[field.name](), field.type) for field in self._log_schema]
         return pa.RecordBatch.from_arrays(arrays, schema=self._log_schema)
 
     def _columns(self, answered: Sequence[Answered]) -> dict[str, Any]:
@@ -181,6 +181,7 @@ class Recorder:
         scores = np.concatenate([item.scores for item in answered])
         requests = [request for item in answered for request in item.requests]
         counts = np.array([rows for _, _, rows, _ in requests])
+        request_of = np.repeat(np.arange(len(requests)), counts)
         columns: dict[str, Any] = {}
         for place, feature in enumerate(schema.numbers):
             columns[feature.name] = lambda p=place, f=feature: _logged_numbers(inputs.numbers[:, p], f)
@@ -192,14 +193,12 @@ class Recorder:
             if name and name not in columns:
                 columns[name] = lambda n=name: _extra_texts(requests, n)
         about: dict[str, Any] = {
-            inference_rows.REQUEST_ID: lambda: np.repeat(
-                np.array([name.decode() for name, _, _, _ in requests], dtype=object), counts
-            ),
+            inference_rows.REQUEST_ID: lambda: _taken([name.decode() for name, _, _, _ in requests], request_of),
             inference_rows.REQUEST_ROW: lambda: _numbers_within(counts),
-            inference_rows.RECEIVED: lambda: np.repeat(
-                np.array([received * 1e6 for _, received, _, _ in requests]).astype("datetime64[us]"), counts
-            ),
-            inference_rows.MODEL_VERSION: lambda: [self.scorer.version] * len(inputs),
+            inference_rows.RECEIVED: lambda: np.array([received * 1e6 for _, received, _, _ in requests]).astype(
+                "datetime64[us]"
+            )[request_of],
+            inference_rows.MODEL_VERSION: lambda: _taken([self.scorer.version], np.zeros(len(inputs), dtype=np.int64)),
             inference_rows.PREDICTION: lambda: _predictions(scores, schema),
         }
         columns |= {inference_rows.logged_name(name, schema): values for name, values in about.items()}
@@ -238,11 +237,11 @@ class _Tally:
         self._predictions(scores)
 
     def _categories(self, feature: Feature, known: frozenset[str] | None, values: list[str]) -> None:
-        if feature.nullable and (missing := values.count("")):
+        counts = Counter(values)
+        if feature.nullable and (missing := counts[""]):
             self.meters.cells[self.meters.cell(figures.MISSING, feature.name)] += missing
-        if known is not None and not known.issuperset(values):
-            unseen = sum(value not in known for value in values)
-            self.meters.cells[self.meters.cell(figures.UNSEEN, feature.name)] += unseen
+        if known is not None and (unseen := counts.keys() - known):
+            self.meters.cells[self.meters.cell(figures.UNSEEN, feature.name)] += sum(counts[value] for value in unseen)
 
     def _count(self, name: str, features: Sequence[Feature], counts: NDArray[np.int64]) -> None:
         for place in np.flatnonzero(counts).tolist():
@@ -288,10 +287,12 @@ def _logged_numbers(values: NDArray[Any], feature: Feature) -> Any:
     return pa.array(whole.astype(bool) if feature.kind == "boolean" else whole, mask=missing)
 
 
-def _logged_texts(values: NDArray[np.object_], feature: Feature) -> NDArray[np.object_]:
-    if not feature.nullable:
-        return values
-    return np.where(values == "", None, values)  # type: ignore[call-overload,no-any-return]  # None is an object
+def _logged_texts(values: NDArray[np.object_], feature: Feature) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = pa.array(values, pa.string())
+    return pc.if_else(pc.not_equal(texts, ""), texts, None) if feature.nullable else texts
 
 
 def _logged_times(values: NDArray[np.int64]) -> Any:
@@ -300,8 +301,23 @@ def _logged_times(values: NDArray[np.int64]) -> Any:
     return pa.array(values, mask=values == MISSING_TIME).cast(pa.timestamp("s", tz="UTC"))
 
 
-def _predictions(scores: NDArray[np.float32], schema: Schema) -> NDArray[Any]:
+def _predictions(scores: NDArray[np.float32], schema: Schema) -> Any:
     if schema.task == "regression":
         return scores
-    names = np.array([label_name(label) for label in schema.classes], dtype=object)
-    return names[choose_classes(scores, threshold=schema.threshold)]
+    names = [label_name(label) for label in schema.classes]
+    return _taken(names, choose_classes(scores, threshold=schema.threshold))
+
+
+def _taken(texts: list[str], places: NDArray[np.int64]) -> Any:
+    """For each place the text that stands there."""
+    import pyarrow as pa
+
+    return pa.array(texts, pa.string()).take(pa.array(places))
+
+
+def _array(values: Any, kind: "pa.DataType") -> "pa.Array":
+    import pyarrow as pa
+
+    if isinstance(values, pa.Array) and values.type == kind:
+        return values
+    return pa.array(values, type=kind, from_pandas=True)
