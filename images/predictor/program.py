@@ -60,6 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve a model package until told to stop; refuse to start with one that cannot be trusted."""
     options = _parse(arguments)
     logs.set_up()
+    # Where pandas is installed, pyarrow loads it at the first array it makes: 50 MB that nothing here needs.
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # None means that there is no such module
     try:
         if options.workers == 1:
             return _serve(options, _bind(options))
