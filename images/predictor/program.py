@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import uvloop
@@ -60,8 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve a model package until told to stop; refuse to start with one that cannot be trusted."""
     options = _parse(arguments)
     logs.set_up()
-    # Where pandas is installed, pyarrow loads it at the first array it makes: 50 MB that nothing here needs.
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # None means that there is no such module
+    sys.meta_path.insert(0, _WithoutPandas())
     try:
         if options.workers == 1:
             return _serve(options, _bind(options))
@@ -72,6 +72,16 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception:
         LOG.exception("the server cannot go on")
         return CRASHED
+
+
+class _WithoutPandas(MetaPathFinder):
+    """Where pandas is installed, pyarrow loads it at the first array it makes: 50 MB that nothing here needs."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """Find nothing, and have nobody else find pandas."""
+        del path, target
+        if fullname == "pandas":
+            raise ModuleNotFoundError("the model server does without pandas", name=fullname)
 
 
 def _parse(arguments: list[str] | None) -> Options:
