@@ -5,7 +5,6 @@ them; while the store fails they wait in memory, in large compressed files. Each
 dropped.
 """
 
-import ctypes
 import itertools
 import logging
 import os
@@ -182,8 +181,6 @@ class InferenceLog:
         self._attempt(self._prepare)
         while self._wait():
             self._attempt(self._write)
-            if not self._waiting_bytes:
-                _give_memory_back()
 
     def _attempt(self, action: Callable[[], None]) -> None:
         try:
@@ -193,10 +190,6 @@ class InferenceLog:
 
     def _prepare(self) -> None:
         """Import and connect before there are rows, so that a wrong configuration is told at once."""
-        import pyarrow as pa
-        import pyarrow.parquet
-
-        pa.set_memory_pool(pa.system_memory_pool())  # the default one keeps what it once had
         self._store = self._connect()
 
     def _write(self) -> None:
@@ -327,12 +320,6 @@ class InferenceLog:
         if self._refused + more:
             self._count("dropped", self._refused + more)
             self._refused = 0
-
-
-def _give_memory_back() -> None:
-    """Between files a server is at rest: let the C library return what they took, where it can."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _encoded(model: str, batches: "list[pa.RecordBatch]") -> tuple[list[_File], Exception | None]:
