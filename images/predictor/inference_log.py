@@ -190,6 +190,8 @@ class InferenceLog:
 
     def _prepare(self) -> None:
         """Import and connect before there are rows, so that a wrong configuration is told at once."""
+        import pyarrow.parquet  # noqa: F401
+
         self._store = self._connect()
 
     def _write(self) -> None:
