@@ -39,7 +39,6 @@ from components.shared.reports import (
     table,
 )
 from components.shared.schema import Feature, Schema
-from components.shared.scoring import label_name
 
 _SPLIT = "summary.json"
 _BARS = 20  # features in a chart
@@ -110,7 +109,7 @@ def _rows(count: int) -> str:
 def _summary(page: Page, evaluation: Evaluation, background: Background) -> None:
     metric, values = evaluation.metric, evaluation.scores
     interval = values.intervals.get(metric)
-    answers = ", ".join(label_name(label) for label in background.schema.classes[:8])
+    answers = ", ".join(background.schema.labels[:8])
     facts: dict[str, object] = {
         LABELS[metric]: metric_text(metric, values.values[metric]),
         f"{format_share(evaluation.confidence)} interval": interval_text(metric, interval),

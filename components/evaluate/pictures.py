@@ -10,7 +10,7 @@ from components.shared import metrics
 from components.shared.evaluation import Calibration, Confusion, CurvePoints, Residuals, ThresholdCurve
 from components.shared.metrics import Curve
 from components.shared.scored import Scored
-from components.shared.scoring import choose_classes, label_name
+from components.shared.scoring import choose_classes
 
 _MOST_CLASSES = 6  # whose curves are drawn
 _RESIDUAL_BINS = 40
@@ -21,7 +21,7 @@ def pictures(scored: Scored, *, threshold: float) -> dict[str, Any]:
     schema = scored.schema
     if schema.task == "regression":
         return {"residuals": _residuals(scored)}
-    names = [label_name(label) for label in schema.classes]
+    names = schema.labels
     chosen = choose_classes(scored.scores, threshold=threshold)
     counts = metrics.confusion(scored.target, chosen, classes=len(names))
     drawn = [1] if schema.task == "binary" else list(range(len(names)))[:_MOST_CLASSES]
@@ -39,7 +39,7 @@ def _curves(scored: Scored, classes: list[int], function: Callable[..., Curve | 
     for index in classes:
         curve = function(scored.target == index, scored.scores[:, index])
         if curve is not None:
-            name = label_name(scored.schema.classes[index])
+            name = scored.schema.labels[index]
             found.append(CurvePoints(name=name, x=_rounded(curve.x), y=_rounded(curve.y)))
     return found
 

@@ -23,7 +23,6 @@ from components.shared.model_package import MANIFEST, TRAINING, Lineage, Manifes
 from components.shared.reports import format_count, format_share
 from components.shared.schema import Schema
 from components.shared.scored import Scored, load_scorer, score_test
-from components.shared.scoring import label_name
 from components.shared.store import Store
 
 _REMEDY = "Start the run with force_promotion=true to replace the champion without a comparison."
@@ -109,7 +108,7 @@ def _check_same_question(theirs: Schema, ours: Schema) -> None:
     if (theirs.task, theirs.target) != (ours.task, ours.target):
         asked, now = (f"{schema.target!r} ({schema.task})" for schema in (theirs, ours))
         raise IncomparableError(f"it predicts {asked}, the candidate {now}.")
-    before, after = (sorted(label_name(label) for label in schema.classes) for schema in (theirs, ours))
+    before, after = (sorted(schema.labels) for schema in (theirs, ours))
     if before != after:
         raise IncomparableError(f"its classes are {', '.join(before)}; the candidate's are {', '.join(after)}.")
 
@@ -117,8 +116,7 @@ def _check_same_question(theirs: Schema, ours: Schema) -> None:
 def _in_order_of(scores: NDArray[np.float32], theirs: Schema, ours: Schema) -> NDArray[np.float32]:
     if theirs.classes == ours.classes:
         return scores
-    names = [label_name(label) for label in theirs.classes]
-    return scores[:, [names.index(label_name(label)) for label in ours.classes]]
+    return scores[:, [theirs.labels.index(label) for label in ours.labels]]
 
 
 def _judge(version: str, ours: Scored, theirs: NDArray[np.float32], *, question: Question) -> Check:

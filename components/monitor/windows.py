@@ -24,8 +24,8 @@ from components.shared.inference_rows import (
     probability_names,
 )
 from components.shared.model_package import REFERENCE
-from components.shared.schema import Schema
-from components.shared.scoring import Scorer, choose_classes, label_name
+from components.shared.schema import Schema, unlike
+from components.shared.scoring import Scorer, choose_classes
 from components.shared.store import ObjectInfo, Store
 
 
@@ -115,10 +115,7 @@ def numeric_columns(schema: Schema) -> frozenset[str]:
 
 def prediction_column(schema: Schema) -> str:
     """A name for the prediction that no feature has."""
-    name = PREDICTION
-    while name in schema.columns:
-        name = f"_{name}"
-    return name
+    return unlike(PREDICTION, schema.columns)
 
 
 def _watched_columns(schema: Schema) -> list[str]:
@@ -171,7 +168,7 @@ def _prediction(scores: NDArray[np.float32], schema: Schema) -> NDArray[Any]:
         return scores
     if schema.task == "binary":
         return scores[:, 1]
-    names = np.array([label_name(label) for label in schema.classes], dtype=object)
+    names = np.array(schema.labels, dtype=object)
     return names[choose_classes(scores)]
 
 

@@ -22,7 +22,7 @@ from components.shared.errors import InputError, PackageError
 from components.shared.model_package import Lineage, Manifest, verify, version_prefix
 from components.shared.schema import Schema
 from components.shared.scored import load_scorer
-from components.shared.scoring import CELLS, Scorer, choose_classes, label_name
+from components.shared.scoring import CELLS, Scorer, choose_classes
 from components.shared.store import Store
 
 BLOCK = 10_000  # rows scored at once: the graph's own tensors stay in the processor's cache
@@ -129,14 +129,12 @@ def _opened(table: Path, schema: Schema) -> pq.ParquetFile:
 
 def kept_columns(names: list[str], schema: Schema) -> list[str]:
     """The columns that tell rows apart: those keys, and the time, that the table has."""
-    wanted = dict.fromkeys([*schema.keys, *([schema.time_column] if schema.time_column else [])])
-    return [name for name in wanted if name in names]
+    return [name for name in schema.identifiers if name in names]
 
 
 def output_columns(schema: Schema) -> list[str]:
     """What a prediction adds."""
-    probabilities = [f"probability_{label_name(label)}" for label in schema.classes]
-    return [ROW, PREDICTION, *probabilities, VERSION]
+    return [ROW, PREDICTION, *(f"probability_{label}" for label in schema.labels), VERSION]
 
 
 @dataclass
@@ -234,7 +232,7 @@ class _Run:
     def summary(self, name: str, lineage: Lineage, *, seconds: float) -> Summary:
         """What the pass came to."""
         predicted = sum(self.parts.values())
-        classes = self.reader.schema.classes
+        labels = self.reader.schema.labels
         return Summary(
             name=name,
             version=self.version,
@@ -246,8 +244,8 @@ class _Run:
             rejected=self.rejects.count,
             parts=self.parts,
             columns=[*self.kept, *self.outputs],
-            classes={label_name(label): int(count) for label, count in zip(classes, self.counts, strict=False)},
-            values=None if classes else Values(mean=self.total / predicted, minimum=self.lowest, maximum=self.highest),
+            classes=dict(zip(labels, self.counts.tolist(), strict=False)),
+            values=None if labels else Values(mean=self.total / predicted, minimum=self.lowest, maximum=self.highest),
             reasons=self.rejects.first,
             lineage=lineage,
         )
@@ -256,7 +254,7 @@ class _Run:
 def _labels(schema: Schema) -> pa.Array:
     """The class labels, in their own type where they share one."""
     kinds: set[Any] = {type(label) for label in schema.classes}
-    return pa.array(schema.classes if len(kinds) == 1 else [label_name(label) for label in schema.classes])
+    return pa.array(schema.classes if len(kinds) == 1 else schema.labels)
 
 
 def _plain(column: pa.Array) -> pa.Array:

@@ -6,11 +6,10 @@ a code such as `007` or `7.0` as the whole number the model has learned.
 """
 
 import contextlib
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from components.shared.errors import InputError
-from components.shared.schema import Feature, Schema
-from components.shared.scoring import MISSING_TIME, Inputs, parse_rows
+from components.shared.schema import FLOAT32_MAX, Feature, Schema
+from components.shared.scoring import MISSING_TIME, Inputs, epoch_seconds, parse_rows, read_moment
 
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
 _EXACT = 2**53  # whole numbers beyond it are not themselves as DOUBLE
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _BLANKS = " \t\r\n"
@@ -33,8 +31,8 @@ _TRUTHS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
 }
-_FIRST_SECOND = int(datetime(1, 1, 1, tzinfo=UTC).timestamp())
-_LAST_SECOND = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
+_FIRST_SECOND = epoch_seconds(datetime(1, 1, 1))
+_LAST_SECOND = epoch_seconds(datetime(9999, 12, 31, 23, 59, 59))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +149,12 @@ class Reader:
         return value
 
     def _moment(self, text: str) -> datetime | None:
-        """The moment that a text spells in the format or in ISO 8601, UTC where it has no zone; None for no moment."""
+        """The moment that a text spells in the format or in ISO 8601; None for no moment."""
         if self._date_format:
             with contextlib.suppress(ValueError):
-                return _in_zone(datetime.strptime(text, self._date_format))
+                return datetime.strptime(text, self._date_format)
         with contextlib.suppress(ValueError):
-            return _in_zone(datetime.fromisoformat(text))
+            return read_moment(text)
         return None
 
     def _numbers(self, column: pa.Array, feature: Feature) -> Cells:
@@ -205,7 +203,7 @@ class Reader:
         if _is_text(column):
             distinct, codes = _encoded(column)
             moments = [self._moment(text) for text in distinct.to_pylist()]
-            seconds = [MISSING_TIME if moment is None else math.floor(moment.timestamp()) for moment in moments]
+            seconds = [MISSING_TIME if moment is None else epoch_seconds(moment) for moment in moments]
             fits = [moment is not None for moment in moments]
             values = np.array([*seconds, MISSING_TIME], dtype=np.int64)[codes]
             return Cells(values, _misfits(column, feature, fits=fits, codes=codes))
@@ -265,7 +263,7 @@ def _no_value_fits(column: pa.Array, feature: Feature, *, missing: Any) -> Cells
 
 def _checked(values: NDArray[np.float64], feature: Feature) -> Cells:
     """Numbers of any origin, NaN where one is missing, by the rules for their feature."""
-    misfits = np.abs(values) > _FLOAT32_MAX if feature.nullable else ~(np.abs(values) <= _FLOAT32_MAX)
+    misfits = np.abs(values) > FLOAT32_MAX if feature.nullable else ~(np.abs(values) <= FLOAT32_MAX)
     if feature.kind == "integer":
         misfits |= (values != np.trunc(values)) & ~np.isnan(values)
     return Cells(values, misfits)
@@ -273,10 +271,6 @@ def _checked(values: NDArray[np.float64], feature: Feature) -> Cells:
 
 def _parsed(texts: pa.Array) -> NDArray[np.float64]:
     return np.asarray(texts.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
-
-
-def _in_zone(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _is_code(feature: Feature) -> bool:

@@ -14,9 +14,8 @@ from components.prepare.columns import Column, batches
 from components.shared.config import ProblemConfig
 from components.shared.errors import DataError
 from components.shared.frames import PARTS, part_path
-from components.shared.schema import Feature, FeatureKind
+from components.shared.schema import FLOAT32_MAX, Feature, FeatureKind
 
-LARGEST = 3.4028234663852886e38  # of float32
 MOST_CATEGORIES = 1_000  # listed in the schema
 _CELLS = 5_000_000  # in memory at a time
 _SHOWN = 10
@@ -170,7 +169,7 @@ def _describe(name: str, kind: FeatureKind, extent: _Extent) -> Feature:
             name=name, kind=kind, nullable=nullable, cardinality=len(values), categories=values[:MOST_CATEGORIES]
         )
     low, high = extent.low, extent.high
-    if worst := [value for value in (low, high) if value is not None and not abs(value) <= LARGEST]:
+    if worst := [value for value in (low, high) if value is not None and not abs(value) <= FLOAT32_MAX]:
         what = "an infinite value" if math.isinf(worst[0]) else f"{worst[0]:g}, beyond the range of float32"
         raise DataError(
             f"The feature {name!r} holds {what}. Let the contract quarantine such rows (contract.non_finite), or mend "

@@ -11,11 +11,10 @@ from components.prepare.split import PLACED
 from components.shared.config import ProblemConfig
 from components.shared.errors import DataError
 from components.shared.frames import PARTS
-from components.shared.scoring import label_name
+from components.shared.schema import FLOAT32_MAX, label_name
 from components.shared.tables import fetch, fetch_row
 
 MOST_CLASSES = 1_000
-_FLOAT32_MAX = 3.4028234663852886e38
 _SHOWN = 5
 
 Label = bool | int | str
@@ -72,7 +71,7 @@ def _check_numbers(backend: Backend, target: str) -> None:
     low, high = fetch_row(backend, f"SELECT min(label)::DOUBLE, max(label)::DOUBLE FROM {MARKS}")
     if low == high:
         raise _constant(target, low)
-    if worst := [value for value in (low, high) if not abs(value) <= _FLOAT32_MAX]:
+    if worst := [value for value in (low, high) if not abs(value) <= FLOAT32_MAX]:
         found = "an infinite value" if math.isinf(worst[0]) else f"{worst[0]:g}, beyond the range of float32"
         raise DataError(
             f"The target {target!r} holds {found}. Let the contract quarantine such rows (contract.non_finite), or "

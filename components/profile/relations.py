@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from components.profile.figures import Components, Correlations
 from components.shared.schema import Schema
-from components.shared.scoring import label_name
 
 Floats = NDArray[np.float64]
 
@@ -113,7 +112,7 @@ def principal_components(
 def _groups(target: NDArray[Any], schema: Schema) -> list[str]:
     """What colours a row: its class, or the third of the target it is in."""
     if schema.task != "regression":
-        names = [label_name(label) for label in schema.classes]
+        names = schema.labels
         if len(names) > _MOST_GROUPS + 1:
             frequent = set(np.argsort(-np.bincount(target), kind="stable")[:_MOST_GROUPS].tolist())
             names = [name if place in frequent else "other" for place, name in enumerate(names)]

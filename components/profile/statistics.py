@@ -21,7 +21,6 @@ from components.profile.relations import LARGEST, Floats, Numbers, Points, corre
 from components.shared.config import ProfileConfig
 from components.shared.frames import PARTS, labels, part_path
 from components.shared.schema import Schema
-from components.shared.scoring import label_name
 from components.shared.tables import engine, fetch, fetch_arrow, fetch_row, identifier, literal
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -250,7 +249,7 @@ def _measures(backend: Backend, schema: Schema) -> _Measures:
     if schema.task == "regression":
         return _Measures([f"mean {schema.target}"], f"avg({target}::DOUBLE)")
     if schema.task == "binary":
-        followed = [label_name(schema.classes[-1])]
+        followed = schema.labels[-1:]
     else:
         counted = fetch(
             backend,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from components.shared.errors import DataError
 from components.shared.schema import FeatureKind, Schema
-from components.shared.scoring import MISSING_TIME, Inputs, label_name
+from components.shared.scoring import MISSING_TIME, Inputs
 
 PARTS = ("train", "validation", "test")
 
@@ -74,9 +74,7 @@ def labels(table: pa.Table, schema: Schema) -> NDArray[Any]:
     column = table.column(schema.target)
     if schema.task == "regression":
         return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
-    codes = pc.index_in(
-        column.cast(pa.string()), pa.array([label_name(label) for label in schema.classes], pa.string())
-    )
+    codes = pc.index_in(column.cast(pa.string()), pa.array(schema.labels, pa.string()))
     if codes.null_count:
         unknown = column.filter(pc.is_null(codes)).unique().to_pylist()[:5]
         raise DataError(f"The target {schema.target!r} holds {unknown}, none of the classes {schema.classes}.")

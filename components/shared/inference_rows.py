@@ -8,10 +8,10 @@ import json
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from components.shared.schema import FeatureKind, Schema, unlike
+
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from components.shared.schema import FeatureKind, Schema
 
 REQUEST_ID = "request_id"
 REQUEST_ROW = "request_row"
@@ -29,27 +29,22 @@ def log_prefix(model: str) -> str:
     return f"inference/{model}/"
 
 
-def logged_name(name: str, schema: "Schema") -> str:
+def logged_name(name: str, schema: Schema) -> str:
     """The column of something about a request or its answer: its name, after a `_` for each time that is taken.
 
     Args:
         name: One of this module's names.
         schema: The model's columns; they keep their names, logged or not.
     """
-    taken = {feature.name for feature in schema.features} | {*schema.keys, schema.time_column}
-    while name in taken:
-        name = f"_{name}"
-    return name
+    return unlike(name, {*schema.columns, *schema.identifiers})
 
 
-def probability_names(schema: "Schema") -> list[str]:
+def probability_names(schema: Schema) -> list[str]:
     """The columns of the classes' probabilities, in the order of `Schema.classes`; none for regression."""
-    from components.shared.scoring import label_name
-
-    return [logged_name(f"{PROBABILITY}{label_name(label)}", schema) for label in schema.classes]
+    return [logged_name(f"{PROBABILITY}{label}", schema) for label in schema.labels]
 
 
-def log_schema(schema: "Schema", leave_out: Collection[str]) -> "pa.Schema":
+def log_schema(schema: Schema, leave_out: Collection[str]) -> "pa.Schema":
     """The Arrow schema of the log of a model.
 
     Args:
@@ -60,8 +55,7 @@ def log_schema(schema: "Schema", leave_out: Collection[str]) -> "pa.Schema":
 
     kinds = _kinds()
     received = {feature.name: kinds[feature.kind] for feature in schema.features}
-    others = [name for name in (*schema.keys, schema.time_column) if name and name not in received]
-    columns = received | dict.fromkeys(others, pa.string())
+    columns = received | dict.fromkeys(schema.extras, pa.string())
     left_out = sorted(columns.keys() & set(leave_out))
     answer = pa.float32() if schema.task == "regression" else pa.string()
     about = {

@@ -1,5 +1,6 @@
 """What a model expects and answers: `schema.json`, written by prepare and carried in every model package."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, Self
 
@@ -8,7 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from components.shared.config import Task
 
 FILE = "schema.json"
+FLOAT32_MAX = 3.4028234663852886e38
 FeatureKind = Literal["number", "integer", "boolean", "category", "timestamp"]
+
+
+def label_name(label: bool | int | str) -> str:
+    """A class label as a JSON key, which is how Arrow spells it when cast to text, too."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def unlike(name: str, taken: Collection[str]) -> str:
+    """A name, with as many underscores before it as keep it apart from those that are taken."""
+    while name in taken:
+        name = f"_{name}"
+    return name
 
 
 class Feature(BaseModel):
@@ -63,6 +77,22 @@ class Schema(BaseModel):
     def columns(self) -> list[str]:
         """Names in the order of the model's inputs: numbers, categories, timestamps."""
         return [feature.name for feature in (*self.numbers, *self.categories, *self.timestamps)]
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes as texts, in the order of the probabilities."""
+        return [label_name(label) for label in self.classes]
+
+    @property
+    def identifiers(self) -> list[str]:
+        """Columns that tell rows apart: the keys, then the time column, each once."""
+        return list(dict.fromkeys([*self.keys, *([self.time_column] if self.time_column else [])]))
+
+    @property
+    def extras(self) -> list[str]:
+        """Identifiers that are no features: a row may carry them, so that its outcome can be found later."""
+        features = set(self.columns)
+        return [name for name in self.identifiers if name not in features]
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from components.shared.errors import InputError, PackageError, in_short
 from components.shared.schema import FILE as SCHEMA_FILE
-from components.shared.schema import Feature, FeatureKind, Schema
+from components.shared.schema import FLOAT32_MAX, Feature, FeatureKind, Schema
 
 MODEL_FILE = "model.onnx"
 CELLS = 5_000_000  # values of the input tensors held at once
@@ -26,8 +26,7 @@ MISSING_TIME = int(np.iinfo(np.int64).min)
 Values = Sequence[Any] | NDArray[Any]
 _LONGEST_CODE = 10**30
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_WITHOUT_ZONE = datetime(1970, 1, 1)  # times without a zone are UTC
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
+_EPOCH_WITHOUT_ZONE = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class Scorer:
         self.version = version
         self.output = "values" if schema.task == "regression" else "probabilities"
         self._outputs = [self.output]
-        self._names = [label_name(label) for label in schema.classes]
+        self._labels = schema.labels
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 1, version: str = "") -> "Scorer":
@@ -121,13 +120,9 @@ class Scorer:
         """Scores as the endpoint answers them: label and probability per class, or the value."""
         if self.schema.task == "regression":
             return [{"value": float(value)} for value in scores]
-        chosen, classes, names = (
-            choose_classes(scores, threshold=self.schema.threshold),
-            self.schema.classes,
-            self._names,
-        )
+        chosen, classes = choose_classes(scores, threshold=self.schema.threshold), self.schema.classes
         return [
-            {"label": classes[index], "probabilities": dict(zip(names, row, strict=True))}
+            {"label": classes[index], "probabilities": dict(zip(self._labels, row, strict=True))}
             for index, row in zip(chosen.tolist(), scores.tolist(), strict=True)
         ]
 
@@ -144,11 +139,6 @@ def choose_classes(probabilities: NDArray[Any], *, threshold: float = 0.5) -> ND
     if probabilities.shape[1] == 2:
         return (probabilities[:, 1] >= threshold).astype(np.int64)
     return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
-
-
-def label_name(label: bool | int | str) -> str:
-    """A class label as a JSON key, which is how Arrow spells it when cast to text, too."""
-    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def parse_rows(rows: Sequence[Mapping[str, Any]], schema: Schema) -> Inputs:
@@ -224,7 +214,7 @@ def _fill_numbers(tensor: NDArray[np.float64], columns: Sequence[Values], featur
     return not (
         np.isnan(tensor[:, required]).any()
         or ((whole != np.floor(whole)) & ~np.isnan(whole)).any()
-        or (np.abs(tensor) > _FLOAT32_MAX).any()
+        or (np.abs(tensor) > FLOAT32_MAX).any()
     )
 
 
@@ -240,14 +230,11 @@ def _quick_texts(values: Values, feature: Feature) -> list[str] | None:
 
 
 def _quick_times(values: Values, feature: Feature) -> list[int] | None:
-    """Times without a zone as seconds, or None when any of them is something else."""
+    """Times as seconds, or None when any of them is something else."""
+    del feature
     if not isinstance(values, list) or not {datetime}.issuperset(map(type, values)):
         return None
-    del feature
-    try:
-        return [(since := value - _EPOCH_WITHOUT_ZONE).days * 86_400 + since.seconds for value in values]
-    except TypeError:  # one has a zone
-        return None
+    return [epoch_seconds(value) for value in values]
 
 
 _NUMBERS: frozenset[type] = frozenset({int, float, type(None)})
@@ -299,7 +286,7 @@ def _shown(value: Any) -> str:
 def _number(value: Any, feature: Feature, row: int) -> float:
     if feature.nullable and (value is None or value != value):  # noqa: PLR0124, only NaN differs from itself
         return math.nan
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _FLOAT32_MAX:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= FLOAT32_MAX:
         raise _refuse(value, feature, row)
     if feature.kind == "integer" and value != int(value):
         raise _refuse(value, feature, row)
@@ -338,19 +325,30 @@ def _timestamp(value: Any, feature: Feature, row: int) -> int:
     if value is None and feature.nullable:
         return MISSING_TIME
     try:
-        moment = value if isinstance(value, date) else datetime.fromisoformat(_upper_zone(value))
+        moment = value if isinstance(value, date) else read_moment(value)
         if not isinstance(moment, datetime):
             moment = datetime(moment.year, moment.month, moment.day)
-        # In whole numbers: far from 1970 a float has no room for fractions of a second.
-        since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
-        return since.days * 86_400 + since.seconds
+        return epoch_seconds(moment)
     except (TypeError, ValueError, OverflowError):
         raise _refuse(value, feature, row) from None
 
 
-def _upper_zone(text: Any) -> Any:
-    """RFC 3339 allows a small z, Python does not."""
-    return f"{text[:-1]}Z" if isinstance(text, str) and text.endswith("z") else text
+def read_moment(text: Any) -> datetime:
+    """The moment that a text spells in ISO 8601.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It spells none.
+    """
+    # RFC 3339 allows a small z, Python does not.
+    return datetime.fromisoformat(f"{text[:-1]}Z" if isinstance(text, str) and text.endswith("z") else text)
+
+
+def epoch_seconds(moment: datetime) -> int:
+    """Whole seconds since 1970, rounded down; a moment without a zone is UTC."""
+    # In whole numbers: far from 1970 a float has no room for fractions of a second.
+    since = moment - (_EPOCH_WITHOUT_ZONE if moment.tzinfo is None else _EPOCH)
+    return since.days * 86_400 + since.seconds
 
 
 _PARSERS = {"number": _number, "integer": _number, "boolean": _boolean, "category": _category, "timestamp": _timestamp}

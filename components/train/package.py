@@ -19,7 +19,7 @@ from components.shared.errors import PackageError
 from components.shared.fitted_pipeline import dump_pipeline, load_pipeline
 from components.shared.frames import Part, features, inputs, load_part, part_path
 from components.shared.model_package import GOLDEN, REFERENCE, REFERENCE_STATISTICS, SKOPS, TRAINING, GoldenRequest
-from components.shared.schema import Feature, Schema
+from components.shared.schema import Feature, Schema, unlike
 from components.shared.scoring import MISSING_TIME, MODEL_FILE, Scorer, choose_classes, parse_rows
 from components.train.parity import predict
 from components.train.record import TrainingRecord
@@ -117,10 +117,7 @@ def sample_reference(splits: Path, scorer: Scorer, *, rows: int, seed: int) -> p
 
 def prediction_column(schema: Schema) -> str:
     """`prediction`, or with as many underscores before it as keep it apart from the table's own columns."""
-    name = "prediction"
-    while name in (*schema.columns, schema.target):
-        name = f"_{name}"
-    return name
+    return unlike("prediction", (*schema.columns, schema.target))
 
 
 def _prediction(scores: NDArray[np.float32], schema: Schema) -> Any:

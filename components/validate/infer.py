@@ -13,8 +13,9 @@ import yaml
 from components.shared.config import ColumnRule, ContractConfig, ProblemConfig, UniqueRule
 from components.shared.errors import ConfigError
 from components.shared.reports import format_count, format_number, format_share
+from components.shared.schema import FLOAT32_MAX
 from components.shared.tables import engine, identifier
-from components.validate.contract import FLOAT32_MAX, Kind, kind_of
+from components.validate.contract import Kind, kind_of
 from components.validate.rows import RAW_ROWS, Source, batched, open_source, present
 
 _MOST_ALLOWED = 20  # different values up to which they are listed

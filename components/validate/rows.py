@@ -19,8 +19,9 @@ from ibis.backends.duckdb import Backend
 
 from components.shared.config import CheckRule, ContractConfig
 from components.shared.errors import DataError
+from components.shared.schema import FLOAT32_MAX
 from components.shared.tables import identifier, literal, relation, write_sql
-from components.validate.contract import FLOAT32_MAX, Columns, Rule, holds, with_check
+from components.validate.contract import Columns, Rule, holds, with_check
 from components.validate.findings import first_distinct, plain
 
 _RULES_A_PASS = 2000  # beyond it a pass is split by rules: ten thousand columns at once take gigabytes

@@ -7,9 +7,8 @@ from typing import Any
 
 from components.shared.model_package import read_golden
 from components.shared.schema import Feature, Schema
-from components.shared.scoring import Scorer, label_name
+from components.shared.scoring import Scorer
 from images.predictor.http_server import Response
-from images.predictor.query import extra_columns
 from images.predictor.v2 import DATATYPES
 
 _LARGEST = 3.4e38  # what a float32 holds
@@ -129,7 +128,7 @@ class Docs:
             "multiclass": f"Predicts `{schema.target}`: one of {len(schema.classes)} classes, with probabilities.",
             "regression": f"Predicts `{schema.target}`: a number.",
         }[schema.task]
-        extras = extra_columns(schema)
+        extras = schema.extras
         also = f" A row may also carry {', '.join(f'`{name}`' for name in extras)}, to be logged." if extras else ""
         return (
             f"{what} Each row has {len(schema.features)} columns, by name and in any order.{also} "
@@ -252,8 +251,8 @@ def _answer(schema: Schema) -> dict[str, Any]:
             "label": {"enum": schema.classes},
             "probabilities": {
                 "type": "object",
-                "required": [label_name(label) for label in schema.classes],
-                "properties": {label_name(label): share for label in schema.classes},
+                "required": schema.labels,
+                "properties": dict.fromkeys(schema.labels, share),
             },
             "explanation": explanation,
         },

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from components.shared.config import ServingConfig
 from components.shared.errors import InputError
 from components.shared.schema import Feature, Schema
-from components.shared.scoring import Inputs, Scorer, joined, label_name
+from components.shared.scoring import Inputs, Scorer, joined
 from images.predictor import docs, figures, metrics
 from images.predictor.explain import Explainer, Explanation
 from images.predictor.http_server import HttpError, Reply, Request, Response, error_response
@@ -123,7 +123,9 @@ class Endpoint:
         waiting, self._together = self._together, []
         try:
             scored = perf_counter()
-            inputs = self._tensors(waiting)
+            # Rows of records come first among the tensors, and with that among the answers.
+            waiting.sort(key=lambda item: item.query.inputs is not None)
+            inputs = self._tensors([item.query for item in waiting])
             scores = self._scored(inputs)
             seconds = perf_counter() - scored
         except Exception as error:  # noqa: BLE001, whatever it is, the clients get answers
@@ -135,7 +137,7 @@ class Endpoint:
         """Let no request fail because of another one that cannot be scored."""
         for item in waiting:
             try:
-                inputs = self._tensors([item]) if len(waiting) > 1 else None
+                inputs = self._tensors([item.query]) if len(waiting) > 1 else None
                 scores = self._scored(inputs) if inputs is not None else None
             except Exception as own:  # noqa: BLE001, whatever it is, the client gets an answer
                 error, inputs, scores = own, None, None
@@ -182,13 +184,12 @@ class Endpoint:
             raise InputError(f"Row {row}: the model has no finite answer; its numbers are too large to calculate with.")
         return scores
 
-    def _tensors(self, waiting: list["_Waiting"]) -> Inputs:
-        records = [record for item in waiting for record in item.query.records]
-        parts = [item.query.inputs for item in waiting if item.query.inputs is not None]
+    def _tensors(self, queries: Sequence[Query]) -> Inputs:
+        records = [record for query in queries for record in query.records]
+        parts = [query.inputs for query in queries if query.inputs is not None]
         if not parts:
             return self._record_tensors(records)
         if records:
-            waiting.sort(key=lambda item: item.query.inputs is not None)  # their rows have to keep the parts' order
             parts.insert(0, self._record_tensors(records))
         return joined(parts)
 
@@ -239,7 +240,7 @@ class Endpoint:
     def _work(self, request: Request, protocol: "_Protocol", explain: bool) -> "_Done":
         start = perf_counter()
         query = protocol.codec.read(request, self._decompressed(request))
-        inputs = query.inputs if query.inputs is not None else self._record_tensors(query.records)
+        inputs = self._tensors([query])
         read = perf_counter()
         scores = self._scored(inputs)
         scored = perf_counter()
@@ -443,7 +444,7 @@ def _described(feature: Feature) -> dict[str, Any]:
 def _outputs(schema: Schema, output: str) -> list[dict[str, Any]]:
     if schema.task == "regression":
         return [{"name": output, "datatype": "FP32", "shape": [-1], "parameters": {"target": schema.target}}]
-    labels = [label_name(label) for label in schema.classes]
+    labels = schema.labels
     described: dict[str, Any] = {"target": schema.target, "classes": labels}
     if schema.task == "binary":
         described["threshold"] = schema.threshold

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.shared.model_package import REFERENCE
-from components.shared.scoring import Inputs, Scorer, label_name, parse_columns
+from components.shared.scoring import Inputs, Scorer, parse_columns
 from components.shared.shapley import background_rows, outputs, shap_values
 from images.predictor.http_server import HttpError
 
@@ -95,5 +95,4 @@ class Explainer:
         schema = self.scorer.schema
         if schema.task == "regression":
             return ["value"]
-        names = [label_name(label) for label in schema.classes]
-        return names[-1:] if len(names) == 2 else names
+        return schema.labels[-1:] if schema.task == "binary" else schema.labels

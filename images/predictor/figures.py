@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from components.shared.model_package import FORMAT
 from components.shared.schema import Schema
-from components.shared.scoring import label_name
 from images.predictor.metrics import SECONDS, Family
 
 PROTOCOLS = ("v1", "v2", "other")
@@ -75,8 +74,7 @@ def families(model: Described) -> list[Family]:
     if schema.task == "regression":
         found.append(Family(PREDICTED_VALUES, "Predicted values.", "histogram", {}, model.value_bounds))
     else:
-        labels = [label_name(label) for label in schema.classes]
-        found.append(Family(PREDICTIONS, "Predictions by label.", "counter", {"label": labels}))
+        found.append(Family(PREDICTIONS, "Predictions by label.", "counter", {"label": schema.labels}))
     return found
 
 

@@ -26,7 +26,6 @@ from images.predictor.http_server import HttpServer, Limits
 from images.predictor.inference_log import InferenceLog, connect_store
 from images.predictor.metrics import Meters
 from images.predictor.package import load_package, prediction_quantiles
-from images.predictor.query import extra_columns
 from images.predictor.recorder import Recorder
 
 LOG = logging.getLogger("fullcircle.predictor")
@@ -202,7 +201,7 @@ def _inference_log(options: Options, meters: Meters) -> InferenceLog | None:
 
 def _warn_of_unknown(leave_out: list[str], schema: Schema) -> None:
     """Tell of columns that are to be left out of the log and are not in it: a slip would log what must not be."""
-    unknown = set(leave_out) - {*schema.columns, *extra_columns(schema)}
+    unknown = set(leave_out) - {*schema.columns, *schema.extras}
     if unknown:
         LOG.warning("serving.log.leave_out names %s, which no row has; is it misspelt?", ", ".join(sorted(unknown)))
 

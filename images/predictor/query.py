@@ -38,13 +38,6 @@ class Query:
         return len(self.records) if self.inputs is None else len(self.inputs)
 
 
-def extra_columns(schema: Schema) -> list[str]:
-    """Columns that a row may carry besides its features, so that its outcome can be found later: keys and time."""
-    features = set(schema.columns)
-    names = [*schema.keys, *([schema.time_column] if schema.time_column else [])]
-    return [name for name in dict.fromkeys(names) if name not in features]
-
-
 def as_text(value: Any) -> str | None:
     """A value of a key as it is logged."""
     if value is None:
@@ -86,7 +79,7 @@ def check_names(names: Sequence[str], schema: Schema, rule: ExtraColumns) -> Non
     """
     if rule == "ignore":
         return
-    known = {*schema.columns, *extra_columns(schema)}
+    known = {*schema.columns, *schema.extras}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from components.shared import inference_rows
 from components.shared.config import InferenceLogConfig
 from components.shared.schema import Feature, Schema
-from components.shared.scoring import MISSING_TIME, Inputs, Scorer, choose_classes, joined, label_name
+from components.shared.scoring import MISSING_TIME, Inputs, Scorer, choose_classes, joined
 from images.predictor import figures
 from images.predictor.figures import is_complete
 from images.predictor.inference_log import InferenceLog
@@ -146,27 +146,25 @@ class Recorder:
             some.append(self._queue.popleft())
             rows += len(some[-1].inputs)
         self._taken += rows
+        answered = _together(some)
         try:
-            self._tally.add(joined([item.inputs for item in some]), np.concatenate([item.scores for item in some]))
+            self._tally.add(answered.inputs, answered.scores)
         except Exception:
             LOG.exception("%d answered rows could not be counted", rows)
-        if self._log:
-            chosen = [item for each in some if (item := each.sampled(self._sample)).requests]
-            if chosen:
-                self._put_in_log(self._log, chosen)
+        if self._log and (chosen := answered.sampled(self._sample)).requests:
+            self._put_in_log(self._log, chosen)
 
-    def _put_in_log(self, log: InferenceLog, chosen: Sequence[Answered]) -> None:
+    def _put_in_log(self, log: InferenceLog, chosen: Answered) -> None:
         try:
             batch = self._batch(chosen)
         except Exception:
-            LOG.exception("%d answered rows could not be logged", sum(len(item.inputs) for item in chosen))
-            for item in chosen:
-                self._drop(item)
+            LOG.exception("%d answered rows could not be logged", len(chosen.inputs))
+            self._drop(chosen)
         else:
-            first = min(received for item in chosen for _, received, _, _ in item.requests)
+            first = min(received for _, received, _, _ in chosen.requests)
             log.add(batch, datetime.fromtimestamp(first, UTC))
 
-    def _batch(self, answered: Sequence[Answered]) -> "pa.RecordBatch":
+    def _batch(self, answered: Answered) -> "pa.RecordBatch":
         import pyarrow as pa
 
         if self._log_schema is None:
@@ -175,11 +173,9 @@ class Recorder:
         arrays = [_array(columns[field.name](), field.type) for field in self._log_schema]
         return pa.RecordBatch.from_arrays(arrays, schema=self._log_schema)
 
-    def _columns(self, answered: Sequence[Answered]) -> dict[str, Any]:
+    def _columns(self, answered: Answered) -> dict[str, Any]:
         """For each column of the log, a function that gives its values."""
-        schema, inputs = self.schema, joined([item.inputs for item in answered])
-        scores = np.concatenate([item.scores for item in answered])
-        requests = [request for item in answered for request in item.requests]
+        schema, inputs, scores, requests = self.schema, answered.inputs, answered.scores, answered.requests
         counts = np.array([rows for _, _, rows, _ in requests])
         request_of = np.repeat(np.arange(len(requests)), counts)
         columns: dict[str, Any] = {}
@@ -189,9 +185,8 @@ class Recorder:
             columns[feature.name] = lambda p=place, f=feature: _logged_texts(inputs.categories[:, p], f)
         for place, feature in enumerate(schema.timestamps):
             columns[feature.name] = lambda p=place: _logged_times(inputs.times[:, p])
-        for name in (*schema.keys, schema.time_column):
-            if name and name not in columns:
-                columns[name] = lambda n=name: _extra_texts(requests, n)
+        for name in schema.extras:
+            columns[name] = lambda n=name: _extra_texts(requests, n)
         about: dict[str, Any] = {
             inference_rows.REQUEST_ID: lambda: _taken([name.decode() for name, _, _, _ in requests], request_of),
             inference_rows.REQUEST_ROW: lambda: _numbers_within(counts),
@@ -205,6 +200,15 @@ class Recorder:
         for place, name in enumerate(inference_rows.probability_names(schema)):
             columns[name] = lambda p=place: scores[:, p]
         return columns
+
+
+def _together(answered: Sequence[Answered]) -> Answered:
+    """Several as one."""
+    return Answered(
+        joined([item.inputs for item in answered]),
+        np.concatenate([item.scores for item in answered]),
+        [request for item in answered for request in item.requests],
+    )
 
 
 class _Tally:
@@ -256,8 +260,9 @@ class _Tally:
             histogram.add(counts.tolist(), float(values.sum(dtype=np.float64)))
             return
         classes = choose_classes(scores, threshold=self.schema.threshold)
-        for index, count in enumerate(np.bincount(classes, minlength=len(self.schema.classes)).tolist()):
-            self.meters.cells[self.meters.cell(figures.PREDICTIONS, label_name(self.schema.classes[index]))] += count
+        counts = np.bincount(classes, minlength=len(self.schema.classes)).tolist()
+        for label, count in zip(self.schema.labels, counts, strict=True):
+            self.meters.cells[self.meters.cell(figures.PREDICTIONS, label)] += count
 
 
 def _ranges(features: Sequence[Feature]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -304,8 +309,7 @@ def _logged_times(values: NDArray[np.int64]) -> Any:
 def _predictions(scores: NDArray[np.float32], schema: Schema) -> Any:
     if schema.task == "regression":
         return scores
-    names = [label_name(label) for label in schema.classes]
-    return _taken(names, choose_classes(scores, threshold=schema.threshold))
+    return _taken(schema.labels, choose_classes(scores, threshold=schema.threshold))
 
 
 def _taken(texts: list[str], places: NDArray[np.int64]) -> Any:

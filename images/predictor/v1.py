@@ -6,7 +6,7 @@ rarer spellings, such as dates without a time.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -15,8 +15,8 @@ import orjson
 from numpy.typing import NDArray
 
 from components.shared.errors import InputError
-from components.shared.schema import Feature, Schema
-from components.shared.scoring import MISSING_TIME, Inputs, Scorer, parse_columns, parse_rows
+from components.shared.schema import FLOAT32_MAX, Feature, Schema
+from components.shared.scoring import MISSING_TIME, Inputs, Scorer, epoch_seconds, parse_columns, parse_rows
 from images.predictor.explain import Explanation
 from images.predictor.http_server import HttpError
 from images.predictor.query import (
@@ -25,14 +25,12 @@ from images.predictor.query import (
     as_text,
     check_names,
     check_rows,
-    extra_columns,
     short,
     wants_explanation,
 )
 
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
 _EXACT_INTEGER = 2**53
-_Number = Annotated[float, msgspec.Meta(ge=-_FLOAT32_MAX, le=_FLOAT32_MAX)]
+_Number = Annotated[float, msgspec.Meta(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
 _Code = Annotated[int, msgspec.Meta(ge=-_EXACT_INTEGER, le=_EXACT_INTEGER)]
 # Decoded as float: many clients spell whole numbers 3.0.
 _Integer = Annotated[float, msgspec.Meta(ge=-_EXACT_INTEGER, le=_EXACT_INTEGER, multiple_of=1)]
@@ -43,7 +41,6 @@ _TYPES: dict[str, Any] = {
     "category": str | _Code,
     "timestamp": datetime,
 }
-_EPOCH, _EPOCH_UTC = datetime(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)  # times without a zone are UTC
 _ROUNDED_UP = b".999999"  # where msgspec might round a fraction of a second up to the next one
 _DECODE = msgspec.json.Decoder().decode
 _ASTUPLE = msgspec.structs.astuple
@@ -64,7 +61,7 @@ class V1:
         self.schema = scorer.schema
         self.extra_rule = extra
         self.rows = rows
-        self.extras = extra_columns(self.schema)
+        self.extras = self.schema.extras
         self._decode = _decoder(self.schema, self.extras, forbid=extra == "refuse")
         self._numbers = len(self.schema.numbers)
         self._times = self._numbers + len(self.schema.categories)
@@ -181,10 +178,7 @@ def _text(value: int | None) -> str:
 
 
 def _seconds(moment: datetime | None) -> int:
-    if moment is None:
-        return MISSING_TIME
-    since = moment - (_EPOCH if moment.tzinfo is None else _EPOCH_UTC)
-    return since.days * 86_400 + since.seconds
+    return MISSING_TIME if moment is None else epoch_seconds(moment)
 
 
 def _shape(value: Any) -> str:

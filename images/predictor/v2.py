@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from components.shared.errors import InputError
 from components.shared.schema import FeatureKind
-from components.shared.scoring import Scorer, Values, choose_classes, label_name, parse_columns
+from components.shared.scoring import Scorer, Values, choose_classes, parse_columns
 from images.predictor.explain import Explanation
 from images.predictor.http_server import HttpError
 from images.predictor.query import (
@@ -21,7 +21,6 @@ from images.predictor.query import (
     as_text,
     check_names,
     check_rows,
-    extra_columns,
     short,
     wants_explanation,
 )
@@ -114,8 +113,8 @@ class V2:
         self.extra_rule = extra
         self.rows = rows
         self.kinds = {feature.name: feature.kind for feature in self.schema.features}
-        self.extras = extra_columns(self.schema)
-        self.labels = [label_name(label) for label in self.schema.classes]
+        self.extras = self.schema.extras
+        self.labels = self.schema.labels
         self.outputs = [scorer.output] if self.schema.task == "regression" else [scorer.output, "label"]
         self._decode = msgspec.json.Decoder(_Body).decode
 

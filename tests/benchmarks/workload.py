@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from components.shared.model_package import REFERENCE
 from components.shared.schema import Schema
-from components.shared.scoring import Scorer, label_name, parse_rows
+from components.shared.scoring import Scorer, parse_rows
 from tests.benchmarks.load import Load, post
 
 NAME = "flights"
@@ -73,7 +73,7 @@ class Flights:
 
     def __init__(self, package: Path, *, rows: int) -> None:
         self.schema = Schema.read(package)
-        self.labels = [label_name(label) for label in self.schema.classes]
+        self.labels = self.schema.labels
         table = pq.read_table(package / REFERENCE, columns=self.schema.columns)
         # Through JSON, as clients send them; orjson leaves what only looks like a datetime to us.
         different = list(dict.fromkeys(orjson.dumps(row, default=str) for row in table.to_pylist()))

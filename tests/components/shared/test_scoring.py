@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from components.shared.errors import InputError, PackageError
 from components.shared.frames import features, inputs
 from components.shared.model_package import REFERENCE, read_golden
-from components.shared.schema import Feature, FeatureKind, Schema
-from components.shared.scoring import MISSING_TIME, Scorer, choose_classes, label_name, parse_columns, parse_rows
+from components.shared.schema import Feature, FeatureKind, Schema, label_name
+from components.shared.scoring import MISSING_TIME, Scorer, choose_classes, parse_columns, parse_rows
 
 ROW = {"amount": 1.5, "visits": 2, "member": True, "colour": "röt", "opened at": "2024-01-02T03:04:05"}
 KINDS: list[FeatureKind] = ["number", "integer", "boolean", "category", "timestamp"]
