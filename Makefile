@@ -24,7 +24,7 @@ $(shell [ -x $(VENV_PYTHON) ] || rm -f .venv/.python .venv/.stage .venv/.dev)
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@printf '\n'; printf '  %s\n' 'CONFIG=file.yaml     the use case (default: $(CONFIG))' \
 		'DATA=place           the table to predict: a file, folder, glob, https://… or s3://… (default: the tables of CONFIG)' \
 		'REGISTRY=prefix      where images are: REGISTRY/stage:TAG (default: $(REGISTRY))' \
@@ -61,7 +61,11 @@ images: ## Build the images stage, predictor and minio with buildah, podman or d
 
 .PHONY: test
 test: .venv/.dev ## Run all tests with coverage, the flights from end to end included
-	@$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --cov
+	@$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --cov -m "not cluster"
+
+.PHONY: test-cluster
+test-cluster: .venv/.dev ## Run the tests that need the built images (REGISTRY, TAG) or a cluster
+	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" $(VENV_PYTHON) -m pytest -m cluster tests/cluster
 
 .PHONY: lint
 lint: .venv/.dev ## Check format, code, types, import rules and requirements

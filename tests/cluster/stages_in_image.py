@@ -10,11 +10,13 @@ from typing import Any
 from kfp import dsl
 from rich.console import Console
 
+from components.shared.component import stage
+
 # What stages load only when they come to it.
 LATE = ["kserve", "kubernetes", "lightgbm", "onnxmltools", "kfp.client", "matplotlib.backends.backend_svg"]
 
 
-@dsl.component
+@stage
 def deploy(name: str, serving: str, version: str, endpoint: dsl.Output[dsl.Artifact]) -> str:
     """Says only that the version serves."""
     from pathlib import Path

@@ -130,6 +130,7 @@ def test_it_is_small(image, tmp_path):
     beyond = [layer["size"] for layer, content in zip(manifest["layers"], layers, strict=True) if content not in base]
 
     assert len(beyond) < len(layers)
+    assert all(layer["mediaType"].endswith("+gzip") for layer in manifest["layers"])
     print(f"{image}: {sum(beyond) / 1e6:.1f} MB compressed beyond the base")
     assert sum(beyond) < MEGABYTES[image] * 1e6
 
