@@ -188,11 +188,11 @@ def python_components(site: Path | None) -> list[dict[str, Any]]:
 
 def _licenses(distribution: Distribution) -> dict[str, Any]:
     metadata = distribution.metadata
-    if expression := metadata.get("License-Expression"):
-        return {"licenses": [{"expression": expression}]}
+    if expression := metadata.get_all("License-Expression"):
+        return {"licenses": [{"expression": expression[0]}]}
     classifiers = [line for line in metadata.get_all("Classifier") or [] if line.startswith("License :: ")]
     names = [line.rsplit(" :: ", 1)[1] for line in classifiers]
-    if not names and (stated := (metadata.get("License") or "").strip()) and "\n" not in stated:
+    if not names and (stated := (metadata.get_all("License") or [""])[0].strip()) and "\n" not in stated:
         names = [stated]
     return {"licenses": [{"license": {"name": name}} for name in names]} if names else {}
 

@@ -112,8 +112,8 @@ def test_it_has_the_bytecode_of_all_it_imports(image):
     modules = "kfp, pandas, lightgbm, components.train.training" if image == "stage" else "images.predictor.program"
     program = (
         f"import sys\nimport {modules}\nfrom pathlib import Path\n"
-        "loaded = [one for one in sys.modules.values() if (getattr(one, '__file__', None) or '').endswith('.py')]\n"
-        "print([one.__file__ for one in loaded if not Path(getattr(one, '__cached__', None) or '-').exists()])"
+        "cached = [getattr(one, '__cached__', None) for one in list(sys.modules.values())]\n"
+        "print([path for path in cached if path and not Path(path).exists()])"
     )
 
     assert containers.run(image, "-c", program, options=("--entrypoint=python3",)).strip() == "[]"
