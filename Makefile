@@ -8,6 +8,8 @@ CONFIG ?= pipelines/configs/flights.yaml
 DATA ?=
 VERSION ?=
 DESTINATION ?=
+REGISTRY ?= localhost/fullcircle
+TAG ?=
 PYTHON ?=
 UV ?= $(shell command -v uv)
 VENV_PYTHON := .venv/bin/python
@@ -22,9 +24,11 @@ $(shell [ -x $(VENV_PYTHON) ] || rm -f .venv/.python .venv/.stage .venv/.dev)
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	@printf '\n  %s\n  %s\n  %s\n' 'CONFIG=file.yaml     the use case (default: $(CONFIG))' \
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@printf '\n'; printf '  %s\n' 'CONFIG=file.yaml     the use case (default: $(CONFIG))' \
 		'DATA=place           the table to predict: a file, folder, glob, https://… or s3://… (default: the tables of CONFIG)' \
+		'REGISTRY=prefix      where images are: REGISTRY/stage:TAG (default: $(REGISTRY))' \
+		'TAG=name             the version of the images (default: the git commit)' \
 		'PYTHON=path          the Python 3.11 or 3.12 to set up with (default: the first found)'
 
 .PHONY: setup
@@ -48,12 +52,20 @@ contract: .venv/.stage ## Write a data contract inferred from the tables of CONF
 	@$(VENV_PYTHON) -m pipelines contract "$(CONFIG)"
 
 .PHONY: compile
-compile: .venv/.stage ## Compile the pipelines of CONFIG to build/<name>*.yaml, for Kubeflow Pipelines
-	@$(VENV_PYTHON) -m pipelines compile "$(CONFIG)"
+compile: .venv/.stage ## Compile the pipelines of CONFIG to build/<name>*.yaml for Kubeflow Pipelines, with the image of REGISTRY and TAG
+	@tag=$$(images/tag "$(TAG)") && FULLCIRCLE_STAGE_IMAGE="$${FULLCIRCLE_STAGE_IMAGE:-$(REGISTRY)/stage:$$tag}" $(VENV_PYTHON) -m pipelines compile "$(CONFIG)"
+
+.PHONY: images
+images: ## Build the images stage, predictor and minio with buildah, podman or docker
+	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" images/build
 
 .PHONY: test
 test: .venv/.dev ## Run all tests with coverage, the flights from end to end included
-	@$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --cov
+	@$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --cov -m "not cluster"
+
+.PHONY: test-cluster
+test-cluster: .venv/.dev ## Run the tests that need the built images (REGISTRY, TAG) or a cluster
+	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" $(VENV_PYTHON) -m pytest -m cluster tests/cluster
 
 .PHONY: lint
 lint: .venv/.dev ## Check format, code, types, import rules and requirements

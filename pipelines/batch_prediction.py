@@ -11,6 +11,7 @@ from kfp import dsl
 from components.ingest.component import ingest
 from components.predict.component import predict
 from components.shared.config import Config
+from pipelines.cluster import on_cluster
 
 
 def batch_prediction_pipeline(config: Config) -> Any:
@@ -48,16 +49,24 @@ def batch_prediction_pipeline(config: Config) -> Any:
             version: The version to predict with; empty for the champion.
             destination: Prefix in the object store to write below; empty for a new one below predictions/<name>/.
         """
-        ingested = ingest(
-            source=source, problem=problem, window_start=window_start, window_end=window_end, paths=paths, data=data
+        ingested = on_cluster(
+            ingest(
+                source=source, problem=problem, window_start=window_start, window_end=window_end, paths=paths, data=data
+            ),
+            "ingest",
+            config.cluster,
         ).set_caching_options(False)  # the outside world may have changed behind the same path
-        predict(
-            name=config.name,
-            source=source,
-            lineage=ingested.outputs["lineage"],
-            version=version,
-            destination=destination,
-            table=ingested.outputs["table"],
+        on_cluster(
+            predict(
+                name=config.name,
+                source=source,
+                lineage=ingested.outputs["lineage"],
+                version=version,
+                destination=destination,
+                table=ingested.outputs["table"],
+            ),
+            "predict",
+            config.cluster,
         ).set_caching_options(False)  # the champion may have changed, and the destination may be gone
 
     return pipeline

@@ -122,8 +122,14 @@ def compile(options: argparse.Namespace) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             compiler.Compiler().compile(builders[name](config), str(output))
+        _in_ascii(output)
         print(f"wrote {output}")
     return 0
+
+
+def _in_ascii(path: Path) -> None:
+    """Escape the rest: KFP writes texts so already, but not the comments at the top."""
+    path.write_text(path.read_text().encode("ascii", "backslashreplace").decode("ascii"), encoding="ascii")
 
 
 def contract(options: argparse.Namespace) -> int:

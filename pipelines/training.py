@@ -17,10 +17,11 @@ from components.monitor.component import monitor
 from components.prepare.component import prepare
 from components.profile.component import profile
 from components.publish.component import publish
-from components.shared.config import Config
+from components.shared.config import Config, Stage
 from components.train.component import train
 from components.tune.component import tune
 from components.validate.component import validate
+from pipelines.cluster import on_cluster
 
 
 def _constant(section: BaseModel) -> str:
@@ -40,6 +41,9 @@ def training_pipeline(config: Config) -> Any:
     source, problem, contract = map(_constant, (config.source, config.problem, config.contract))
     search, training, evaluation = map(_constant, (config.search, config.train, config.evaluation))
 
+    def placed(task: Any, stage: Stage) -> Any:
+        return on_cluster(task, stage, config.cluster)
+
     @dsl.pipeline(name=config.name, description=config.description or f"Trains, judges and serves {config.name}.")
     def pipeline(window_start: str = "", window_end: str = "", paths: str = "", force_promotion: bool = False) -> None:
         """Train, judge and serve a model.
@@ -50,54 +54,73 @@ def training_pipeline(config: Config) -> Any:
             paths: Other places of source tables, as JSON: {"table": "s3://bucket/key"}; empty for the configured ones.
             force_promotion: Promote even when the gate blocks; the verdict records it.
         """
-        ingested = ingest(
-            source=source, problem=problem, window_start=window_start, window_end=window_end, paths=paths
+        ingested = placed(
+            ingest(source=source, problem=problem, window_start=window_start, window_end=window_end, paths=paths),
+            "ingest",
         ).set_caching_options(False)  # the outside world may have changed behind the same path
-        validated = validate(contract=contract, problem=problem, table=ingested.outputs["table"])
-        prepared = prepare(settings=_constant(config.prepare), problem=problem, table=validated.outputs["valid"])
+        validated = placed(validate(contract=contract, problem=problem, table=ingested.outputs["table"]), "validate")
+        prepared = placed(
+            prepare(settings=_constant(config.prepare), problem=problem, table=validated.outputs["valid"]), "prepare"
+        )
         splits = prepared.outputs["splits"]
-        profile(settings=_constant(config.profile), splits=splits)
-        with dsl.ParallelFor(list(config.search.families), name="families") as family:
-            tuned = tune(family=family, search=search, training=training, splits=splits)
-        trained = train(
-            search=search,
-            training=training,
-            lineage=ingested.outputs["lineage"],
-            trials=dsl.Collected(tuned.outputs["trials"]),
-            splits=splits,
+        placed(profile(settings=_constant(config.profile), splits=splits), "profile")
+        with dsl.ParallelFor(list(config.search.families), name="Each model family") as family:
+            tuned = placed(tune(family=family, search=search, training=training, splits=splits), "tune")
+        trained = placed(
+            train(
+                search=search,
+                training=training,
+                lineage=ingested.outputs["lineage"],
+                trials=dsl.Collected(tuned.outputs["trials"]),
+                splits=splits,
+            ),
+            "train",
         )
-        evaluated = evaluate(
-            name=config.name,
-            evaluation=evaluation,
-            splits=splits,
-            model=trained.outputs["model"],
-            validation=validated.outputs["report"],
-        )
-        judged = gate(
-            name=config.name,
-            settings=_constant(config.gate),
-            search=search,
-            evaluation=evaluation,
-            force=force_promotion,
-            splits=splits,
-            model=trained.outputs["model"],
-            evaluated=evaluated.outputs["report"],
-        ).set_caching_options(False)  # the champion may have changed
-        with dsl.If(judged.outputs["Output"] == True, name="promoted"):  # a KFP expression
-            published = publish(
+        evaluated = placed(
+            evaluate(
                 name=config.name,
+                evaluation=evaluation,
+                splits=splits,
+                model=trained.outputs["model"],
+                validation=validated.outputs["report"],
+            ),
+            "evaluate",
+        )
+        judged = placed(
+            gate(
+                name=config.name,
+                settings=_constant(config.gate),
+                search=search,
+                evaluation=evaluation,
+                force=force_promotion,
+                splits=splits,
                 model=trained.outputs["model"],
                 evaluated=evaluated.outputs["report"],
-                verdict=judged.outputs["verdict"],
+            ),
+            "gate",
+        ).set_caching_options(False)  # the champion may have changed
+        with dsl.If(judged.outputs["Output"] == True, name="Promoted by the gate"):  # a KFP expression
+            published = placed(
+                publish(
+                    name=config.name,
+                    model=trained.outputs["model"],
+                    evaluated=evaluated.outputs["report"],
+                    verdict=judged.outputs["verdict"],
+                ),
+                "publish",
             ).set_caching_options(False)
-            deployed = deploy(
-                name=config.name, serving=_constant(config.serving), version=published.outputs["Output"]
+            deployed = placed(
+                deploy(name=config.name, serving=_constant(config.serving), version=published.outputs["Output"]),
+                "deploy",
             ).set_caching_options(False)
-            monitor(
-                name=config.name,
-                settings=_constant(config.monitoring),
-                version=deployed.outputs["Output"],
-                splits=splits,
+            placed(
+                monitor(
+                    name=config.name,
+                    settings=_constant(config.monitoring),
+                    version=deployed.outputs["Output"],
+                    splits=splits,
+                ),
+                "monitor",
             ).set_caching_options(False)
 
     return pipeline

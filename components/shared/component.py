@@ -4,9 +4,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import docstring_parser
 from kfp import dsl
 
-STAGE_IMAGE = os.environ.get("FULLCIRCLE_STAGE_IMAGE", "localhost/fullcircle/python-stage:dev")
+# The one place that names the image; `make compile` says which by REGISTRY and TAG.
+STAGE_IMAGE = os.environ.get("FULLCIRCLE_STAGE_IMAGE") or "localhost/fullcircle/stage:dev"
 
 
 def stage(function: Callable[..., Any]) -> Any:
@@ -14,4 +16,16 @@ def stage(function: Callable[..., Any]) -> Any:
 
     Nothing is installed at run time: the image carries the project and its dependencies.
     """
-    return dsl.component(base_image=STAGE_IMAGE, install_kfp_package=False)(function)
+    component = dsl.component(base_image=STAGE_IMAGE, install_kfp_package=False)(function)
+    _describe_outputs(component.component_spec.outputs or {}, function.__doc__ or "")
+    return component
+
+
+def _describe_outputs(outputs: dict[str, Any], docstring: str) -> None:
+    """Give the outputs their descriptions: KFP looks for those of artifacts under `Returns:`, where none stands."""
+    parsed = docstring_parser.parse(docstring)
+    described = {param.arg_name: param.description for param in parsed.params}
+    if parsed.returns:
+        described["Output"] = parsed.returns.description
+    for name, output in outputs.items():
+        output.description = output.description or described.get(name)

@@ -4,13 +4,17 @@ One YAML file, one `Config`. Unknown keys are refused, every field has its unit 
 description, and each stage receives only its own section. `load_config` lists every mistake at once.
 """
 
-from typing import Annotated, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 ColumnType = Literal["integer", "number", "text", "boolean", "date", "timestamp"]
 Task = Literal["binary", "multiclass", "regression"]
 Family = Literal["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "dummy"]
+Stage = Literal[
+    "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy", "monitor",
+    "predict",
+]  # fmt: skip
 OnFailure = Literal["fail", "quarantine"]
 ClassificationMetric = Literal["accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss", "brier"]
 RegressionMetric = Literal["mae", "rmse", "r2", "mape"]
@@ -22,6 +26,7 @@ DEFAULT_METRIC: dict[Task, Metric] = {"binary": "roc_auc", "multiclass": "log_lo
 LOWER_IS_BETTER: frozenset[Metric] = frozenset({"log_loss", "brier", "mae", "rmse", "mape"})
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Memory = Annotated[str, Field(pattern="^[1-9][0-9]*(Mi|Gi)$")]
 
 
 class Section(BaseModel):
@@ -513,6 +518,72 @@ class MonitoringConfig(Section):
         return self
 
 
+class TaskConfig(Section):
+    """What one stage's task gets on a cluster; a run on one machine takes no notice of it."""
+
+    cpu: float = Field(default=0.5, gt=0, description="Cores reserved.")
+    cpu_limit: float = Field(default=2, gt=0, description="Most cores.")
+    memory: Memory = Field(default="1Gi", description="Memory reserved, such as `512Mi` or `2Gi`.")
+    memory_limit: Memory = Field(default="2Gi", description="Most memory; a task that needs more is ended.")
+    seconds: int = Field(default=1800, ge=1, description="Longest time of one attempt, in seconds, waiting included.")
+    retries: int = Field(default=1, ge=0, le=10, description="How often a task that failed is started again.")
+
+    @model_validator(mode="after")
+    def _limits_hold_what_is_reserved(self) -> Self:
+        if self.cpu > self.cpu_limit:
+            raise ValueError(f"cpu ({self.cpu:g}) is above cpu_limit ({self.cpu_limit:g})")
+        if _mebibytes(self.memory) > _mebibytes(self.memory_limit):
+            raise ValueError(f"memory ({self.memory}) is above memory_limit ({self.memory_limit})")
+        return self
+
+
+def _mebibytes(memory: Memory) -> int:
+    return int(memory[:-2]) * (1024 if memory.endswith("Gi") else 1)
+
+
+# Two retries where the outside world is asked. One where a stage only computes: it mends an eviction or a lost node,
+# and a second would only repeat what the data made fail. None where a person has to look: a version that failed to
+# serve, and a prediction that was killed and has left its claim on the destination.
+_SMALL = {"cpu": 0.25, "cpu_limit": 1, "memory": "512Mi", "memory_limit": "1Gi"}
+DEFAULT_TASKS: dict[Stage, TaskConfig] = {
+    "ingest": TaskConfig(retries=2),
+    "validate": TaskConfig(),
+    "prepare": TaskConfig(),
+    "profile": TaskConfig(),
+    "tune": TaskConfig(memory_limit="3Gi", seconds=3600),
+    "train": TaskConfig(cpu=1, memory_limit="4Gi", seconds=3600),
+    "evaluate": TaskConfig(memory_limit="3Gi"),
+    "gate": TaskConfig(retries=2),
+    "publish": TaskConfig.model_validate({**_SMALL, "seconds": 900, "retries": 2}),
+    "deploy": TaskConfig.model_validate({**_SMALL, "retries": 0}),
+    "monitor": TaskConfig(retries=2),
+    "predict": TaskConfig(cpu=1, seconds=7200, retries=0),
+}
+
+
+class ClusterConfig(Section):
+    """Tasks on a cluster."""
+
+    tasks: dict[Stage, TaskConfig] = Field(
+        default=DEFAULT_TASKS,
+        description="Resources, time-out and retries by stage; what is not said stays at the stage's own default.",
+    )
+    backoff_seconds: int = Field(default=30, ge=1, description="Seconds before a task is started again.")
+    backoff_factor: float = Field(default=2, ge=1, description="What each further wait is multiplied by.")
+    backoff_limit_seconds: int = Field(default=600, ge=1, description="Longest wait, in seconds.")
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _keep_what_is_not_said(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        own: dict[str, Any] = {stage: task.model_dump() for stage, task in DEFAULT_TASKS.items()}
+        said = {
+            stage: {**own.get(stage, {}), **task} if isinstance(task, dict) else task for stage, task in given.items()
+        }
+        return {**own, **said}
+
+
 class Config(Section):
     """One use case: from a table to a monitored endpoint."""
 
@@ -532,6 +603,17 @@ class Config(Section):
     gate: GateConfig = Field(default=GateConfig(), description="What a candidate has to fulfil.")
     serving: ServingConfig = Field(default=ServingConfig(), description="The endpoint.")
     monitoring: MonitoringConfig = Field(default=MonitoringConfig(), description="The drift report.")
+    cluster: ClusterConfig = Field(default=ClusterConfig(), description="Resources, time-outs and retries of tasks.")
+
+    @model_validator(mode="after")
+    def _search_ends_in_time(self) -> Self:
+        longest = self.cluster.tasks["tune"].seconds
+        if self.search.budget.seconds >= longest:
+            raise ValueError(
+                f"search.budget.seconds ({self.search.budget.seconds:g}) has to be below "
+                f"cluster.tasks.tune.seconds ({longest}), which ends the task"
+            )
+        return self
 
     @model_validator(mode="after")
     def _metrics_fit_the_task(self) -> Self:

@@ -86,3 +86,9 @@ def settled(folder: Path, *, servers: int, seconds: float = 10.0) -> dict[int, s
     while len(found := processes_of(folder)) > servers and time.monotonic() < deadline:
         time.sleep(0.05)
     return found
+
+
+def definitions(path: Path) -> tuple[Any, Any]:
+    """A compiled pipeline: what every platform reads, and what Kubernetes does."""
+    pipeline, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    return pipeline, platform["platforms"]["kubernetes"]

@@ -19,7 +19,7 @@ from components.shared.store import Store
 from pipelines.__main__ import main
 from pipelines.local_store import LocalStore
 from tests.helpers import make_table
-from tests.pipelines.command_line import WINE, call, settled
+from tests.pipelines.command_line import WINE, call, definitions, settled
 
 CONFIGS = sorted(WINE.parent.glob("*.yaml"))
 CONFIG = {
@@ -32,7 +32,7 @@ CONFIG = {
 def compiled(config: Path, folder: Path) -> Any:
     output = folder / "pipeline.yaml"
     assert main(["compile", str(config), "--pipeline", "batch-prediction", "--output", str(output)]) == 0
-    return yaml.safe_load(output.read_text(encoding="utf-8"))
+    return definitions(output)[0]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)

@@ -9,7 +9,7 @@ import yaml
 from components.shared.config import Config
 from pipelines import commands
 from pipelines.__main__ import main
-from tests.pipelines.command_line import WINE, write_config
+from tests.pipelines.command_line import WINE, definitions, write_config
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def test_compile_writes_beside_the_runs_unless_told_otherwise(folder, capsys):
     assert main(["compile", str(WINE)]) == 0
 
     assert capsys.readouterr().out == "wrote build/wine.yaml\nwrote build/wine-batch-prediction.yaml\n"
-    definition = yaml.safe_load((folder / "build/wine.yaml").read_text(encoding="utf-8"))
+    definition, _ = definitions(folder / "build/wine.yaml")
     assert definition["pipelineInfo"]["name"] == "wine"
     assert (folder / "build/wine-batch-prediction.yaml").is_file()
 

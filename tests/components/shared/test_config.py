@@ -153,3 +153,29 @@ def test_a_folder_and_a_file_of_another_encoding(tmp_path):
     path.write_bytes("name: é".encode("latin-1"))
     with pytest.raises(ConfigError, match="is not UTF-8 text: .* at byte 6"):
         load_config(path)
+
+
+def test_a_stages_task_keeps_what_is_not_said(tmp_path):
+    config = load_config(write(tmp_path, MINIMAL + "cluster: {tasks: {train: {memory_limit: 9Gi}}}\n"))
+
+    train = config_module.DEFAULT_TASKS["train"]
+    assert config.cluster.tasks["train"] == train.model_copy(update={"memory_limit": "9Gi"})
+    assert {**config.cluster.tasks, "train": train} == config_module.DEFAULT_TASKS
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("{cpu: 3}", "cpu (3) is above cpu_limit (2)"),
+        ("{memory: 5Gi}", "memory (5Gi) is above memory_limit (4Gi)"),
+        ("{memory: 5GB}", "cluster.tasks.train.memory"),
+        ("{memory_limits: 5Gi}", "Did you mean `memory_limit`?"),
+        ("3", "cluster.tasks.train"),
+    ],
+)
+def test_wrong_tasks_are_refused(tmp_path, task, message):
+    assert message in mistakes(tmp_path, MINIMAL + f"cluster: {{tasks: {{train: {task}}}}}\n")
+
+
+def test_a_task_of_no_stage_is_refused(tmp_path):
+    assert "cluster.tasks.trian" in mistakes(tmp_path, MINIMAL + "cluster: {tasks: {trian: {cpu: 1}}}\n")

@@ -1,0 +1,69 @@
+"""Runs inside the stage image: imports every module, then runs all stages but deploy, which needs a cluster."""
+
+import importlib
+import json
+import pkgutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from kfp import dsl
+from rich.console import Console
+
+from components.shared.component import stage
+
+# What stages load only when they come to it.
+LATE = ["kserve", "kubernetes", "lightgbm", "onnxmltools", "kfp.client", "matplotlib.backends.backend_svg"]
+
+
+@stage
+def deploy(name: str, serving: str, version: str, endpoint: dsl.Output[dsl.Artifact]) -> str:
+    """Says only that the version serves."""
+    from pathlib import Path
+
+    Path(endpoint.path).write_text(f'{{"name": "{name}", "settings": {len(serving)}}}')
+    return version
+
+
+def import_everything() -> list[str]:
+    """Import each module of the stages and pipelines.
+
+    Returns:
+        Their names.
+    """
+    names = []
+    for root in ("components", "pipelines"):
+        package = importlib.import_module(root)
+        names += [module.name for module in pkgutil.walk_packages(package.__path__, f"{root}.")]
+    modules = [name for name in names if not name.endswith("__main__")]
+    for name in [*modules, *LATE]:
+        importlib.import_module(name)
+    return modules
+
+
+def run_wine() -> Any:
+    """Run the training pipeline with every model family, and batch prediction with what it published."""
+    from components.shared.config_file import load_config
+    from pipelines import batch_prediction, training
+    from pipelines.local_run import run_here
+
+    config = load_config(Path("pipelines/configs/wine.yaml"))
+    families = ["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "dummy"]
+    search = config.search.model_copy(update={"families": families})
+    config = config.model_copy(update={"search": search})
+    training.deploy = deploy  # type: ignore[attr-defined]
+    build, console = Path("/tmp/build"), Console(file=sys.stderr)
+    trained = run_here("wine", lambda: training.training_pipeline(config), console=console, build=build)
+    predicted = run_here(
+        "wine-predictions", lambda: batch_prediction.batch_prediction_pipeline(config), console=console, build=build
+    )
+    return {
+        "tasks": [record.label for record in [*trained.records, *predicted.records]],
+        "messages": {record.label: record.message for record in trained.records},
+        "promoted": trained.json("gate", "verdict")["promoted"],
+        "predicted": predicted.json("predict", "summary"),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps({"modules": import_everything(), **run_wine()}))

@@ -1,0 +1,198 @@
+"""What a cluster is told about each task, in the compiled pipelines."""
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from components.shared.config import DEFAULT_TASKS, Stage
+from components.shared.config_file import load_config
+from pipelines import commands
+from pipelines.__main__ import main
+from pipelines.local_run import _repeat_nothing
+from pipelines.training import training_pipeline
+from tests.pipelines.command_line import ROOT, WINE, call, definitions, write_config
+
+STAGES = set(get_args(Stage))
+# A version that failed to serve is not tried again, and a killed prediction has left its claim on the destination.
+NOT_REPEATED = {"deploy", "predict"}
+LONGEST_PATH = 10
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both pipelines, compiled from a configuration with other tasks than the default, by a person's command."""
+    folder = tmp_path_factory.mktemp("compiled")
+    tasks = {"train": {"memory_limit": "12Gi", "retries": 4}, "predict": {"cpu": 3, "cpu_limit": 4, "seconds": 60}}
+    description = "Wie gut ist der Wein\N{HORIZONTAL ELLIPSIS}\nund warum?"
+    config = write_config(folder / "config.yaml", description=description, cluster={"tasks": tasks})
+    code, text = call("compile", config, folder=folder, FULLCIRCLE_STAGE_IMAGE="registry.example/team/stage:1a2b3c")
+    assert code == 0, text
+    return folder / "build"
+
+
+@pytest.fixture(scope="module")
+def training(folder: Path) -> Any:
+    return definitions(folder / "wine.yaml")
+
+
+@pytest.fixture(scope="module")
+def prediction(folder: Path) -> Any:
+    return definitions(folder / "wine-batch-prediction.yaml")
+
+
+def dags(pipeline: Any) -> dict[str, Any]:
+    """Tasks of the pipeline, its loop and its branch, by the component's name."""
+    parts = {"root": pipeline["root"], **pipeline["components"]}
+    return {name: part["dag"]["tasks"] for name, part in parts.items() if "dag" in part}
+
+
+def stages(pipeline: Any) -> dict[str, Any]:
+    return {name: task for tasks in dags(pipeline).values() for name, task in tasks.items() if name in STAGES}
+
+
+def containers(pipeline: Any) -> dict[str, Any]:
+    executors = pipeline["deploymentSpec"]["executors"]
+    return {name.removeprefix("exec-"): executor["container"] for name, executor in executors.items()}
+
+
+def test_the_image_is_the_one_that_was_named(training, prediction):
+    for pipeline, _ in (training, prediction):
+        assert {one["image"] for one in containers(pipeline).values()} == {"registry.example/team/stage:1a2b3c"}
+
+
+@pytest.mark.parametrize("name", ["wine.yaml", "wine-batch-prediction.yaml"])
+def test_the_files_are_ascii_also_where_the_configuration_is_not(folder, name):
+    content = (folder / name).read_bytes()
+
+    assert content.isascii()
+    if name == "wine.yaml":
+        assert definitions(folder / name)[0]["pipelineInfo"]["description"].startswith("Wie gut ist der Wein…")
+
+
+def test_every_task_has_requests_and_limits(training, prediction):
+    for pipeline, _ in (training, prediction):
+        for stage, container in containers(pipeline).items():
+            resources = container["resources"]
+            named = {key: resources[key] for key in resources if key.startswith("resource")}
+            assert named.keys() == {
+                "resourceCpuRequest", "resourceCpuLimit", "resourceMemoryRequest", "resourceMemoryLimit",
+            }, stage  # fmt: skip
+
+
+def test_resources_are_the_configurations_and_else_the_stages_own(training, prediction):
+    train = containers(training[0])["train"]["resources"]
+    predict = containers(prediction[0])["predict"]["resources"]
+
+    assert train["resourceMemoryLimit"] == "12Gi"
+    assert train["resourceMemoryRequest"] == DEFAULT_TASKS["train"].memory
+    assert (predict["resourceCpuRequest"], predict["resourceCpuLimit"]) == ("3", "4")
+
+
+def test_every_task_ends_in_time(training, prediction):
+    for pipeline, platform in (training, prediction):
+        executors = platform["deploymentSpec"]["executors"]
+        limits = {name.removeprefix("exec-"): int(one["activeDeadlineSeconds"]) for name, one in executors.items()}
+        assert limits.keys() == stages(pipeline).keys()
+        assert min(limits.values()) >= 60
+    assert limits == {"ingest": DEFAULT_TASKS["ingest"].seconds, "predict": 60}
+
+
+def test_what_is_safe_to_repeat_is_repeated_with_back_off(training, prediction):
+    tasks = stages(training[0]) | stages(prediction[0])
+
+    assert {name for name, task in tasks.items() if "retryPolicy" not in task} == NOT_REPEATED
+    policies = {name: task["retryPolicy"] for name, task in tasks.items() if name not in NOT_REPEATED}
+    for policy in policies.values():
+        assert (policy["backoffDuration"], policy["backoffFactor"]) == ("30s", 2.0)
+        assert policy["backoffMaxDuration"] == "600s"
+    assert policies["train"]["maxRetryCount"] == 4
+    assert policies["validate"]["maxRetryCount"] == 1
+
+
+def test_the_graph_reads_well(training):
+    pipeline = training[0]
+    shown = {name: task["taskInfo"]["name"] for tasks in dags(pipeline).values() for name, task in tasks.items()}
+
+    assert {shown.pop(stage) for stage in STAGES & shown.keys()} == {
+        stage.capitalize() for stage in STAGES - {"predict"}
+    }
+    assert sorted(shown.values()) == ["Each model family", "Promoted by the gate"]
+
+
+def test_the_longest_path_is_short(training):
+    pipeline = training[0]
+
+    def length(component: str) -> int:
+        """Tasks one after the other in a component."""
+        tasks = dags(pipeline)[component]
+
+        def until(name: str) -> int:
+            inner = tasks[name]["componentRef"]["name"]
+            own = length(inner) if inner in dags(pipeline) else 1
+            return own + max((until(before) for before in tasks[name].get("dependentTasks", [])), default=0)
+
+        return max(until(name) for name in tasks)
+
+    assert length("root") == LONGEST_PATH
+
+
+def test_compiling_takes_no_longer_than_three_seconds(tmp_path):
+    start = time.perf_counter()
+    code, text = call("compile", WINE, "--pipeline", "training", "--output", tmp_path / "p.yaml", folder=tmp_path)
+    seconds = time.perf_counter() - start
+
+    assert code == 0, text
+    assert seconds < 3 * _slowness()
+
+
+def _slowness() -> float:
+    """How much slower than alone this machine is now, by work that takes 0.1 s; 1 where it is not."""
+    start = time.perf_counter()
+    sum(number * number for number in range(1_500_000))
+    return max(1.0, (time.perf_counter() - start) / 0.1)
+
+
+def test_make_names_the_image_by_registry_and_tag():
+    shown = make("compile", "REGISTRY=registry.example/team", "TAG=1a2b3c")
+
+    assert 'images/tag "1a2b3c"' in shown
+    assert "registry.example/team/stage:$tag" in shown
+
+
+def test_make_images_passes_on_registry_and_tag():
+    assert 'REGISTRY="registry.example/team" TAG="1a2b3c" images/build' in make(
+        "images", "REGISTRY=registry.example/team", "TAG=1a2b3c"
+    )
+
+
+def make(*arguments: str) -> str:
+    return subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_comment_at_the_top_is_escaped(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("# Description: Größe\na: 1\n", encoding="utf-8")
+
+    commands._in_ascii(path)
+
+    assert path.read_bytes() == b"# Description: Gr\\xf6\\xdfe\na: 1\n"
+
+
+def test_a_task_that_ends_before_its_search_is_refused(tmp_path, capsys):
+    config = write_config(tmp_path / "c.yaml", cluster={"tasks": {"tune": {"seconds": 5}}})
+
+    assert main(["compile", str(config)]) == 1
+
+    assert "cluster.tasks.tune.seconds (5)" in capsys.readouterr().err
+
+
+def test_nothing_is_repeated_on_one_machine():
+    pipeline = training_pipeline(load_config(WINE))
+    assert "retry_policy" in str(pipeline.pipeline_spec)
+
+    _repeat_nothing(pipeline.pipeline_spec)
+
+    assert "retry_policy" not in str(pipeline.pipeline_spec)
