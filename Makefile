@@ -55,6 +55,10 @@ compile: .venv/.stage ## Compile the pipelines of CONFIG to build/<name>*.yaml, 
 test: .venv/.dev ## Run all tests with coverage, the flights from end to end included
 	@$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --cov
 
+.PHONY: test-cluster
+test-cluster: .venv/.dev ## Run the tests that need a cluster, on the one that KUBECONFIG names
+	@$(VENV_PYTHON) -m pytest tests/cluster
+
 .PHONY: lint
 lint: .venv/.dev ## Check format, code, types, import rules and requirements
 	@$(VENV_PYTHON) -m ruff format --check .

@@ -60,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     contract = commands.add_parser("contract", help="write a data contract inferred from the data, to be edited")
     _add_config(contract)
     contract.add_argument("--output", type=Path, metavar="FILE", help="where (default: build/<name>-contract.yaml)")
-    prepare = commands.add_parser("prepare-store", help="make buckets, users and their rights in a MinIO; harmless to repeat")
+    prepare = commands.add_parser(
+        "prepare-store", help="make buckets, users and their rights in a MinIO; harmless to repeat"
+    )
     prepare.add_argument("keys", type=Path, help="folder with access_key and secret_key of each of root, stages, …")
     prepare.add_argument("--artifact-bucket", default="mlpipeline", help="the bucket of KFP's artifacts (mlpipeline)")
     prepare.add_argument("--wait-seconds", type=float, default=0.0, help="how long the store may take to answer (0)")

@@ -31,7 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m components.monitor", description="Reports how the newest requests drifted."
     )
-    parser.add_argument("models", nargs="*", metavar="MODEL", help="name of a model (default: all that have a champion)")
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL", help="name of a model (default: all that have a champion)"
+    )
     parser.add_argument("--version", default="", help="the version to compare with (default: the champion)")
     parser.add_argument(
         "--settings", default=os.environ.get(SETTINGS_VARIABLE, "{}"),
