@@ -79,7 +79,7 @@ def newest_window(
             return Window(f"the last {count:,} rows the endpoint was asked", frame, skipped, unwatched)
     if splits is None:
         raise TooFewRowsError(
-            f"the endpoint has logged {count:,} rows that can be compared, and a report needs {settings.minimum_rows:,}."
+            f"the endpoint has logged {count:,} rows that can be compared; a report needs {settings.minimum_rows:,}."
         )
     table = pq.read_table(part_path(splits, "test"), columns=scorer.schema.columns)
     newest = table.slice(max(0, table.num_rows - settings.rows))

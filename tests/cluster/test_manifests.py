@@ -12,6 +12,7 @@ from tests.cluster.kubectl import Kubectl
 from tests.manifests.rendering import MANIFESTS, OVERLAYS, overlay, pods
 
 NAMESPACE = "fullcircle"
+VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
 DEPLOYER = f"system:serviceaccount:{NAMESPACE}:pipeline-runner"
 STORAGE_CONTAINER = MANIFESTS / "components" / "storage-container" / "cluster-storage-container.yaml"
 
@@ -145,7 +146,7 @@ class TestOneNode:
     @pytest.mark.parametrize(
         "what",
         [
-            *(f"{verb} inferenceservices.serving.kserve.io" for verb in ("get", "list", "watch", "create", "update", "patch", "delete")),
+            *(f"{verb} inferenceservices.serving.kserve.io" for verb in VERBS),
             "get pods", "list pods", "get pods --subresource=log", "get services",
             "create jobs", "get jobs", "list jobs", "watch jobs", "get cronjobs/fullcircle-monitoring",
         ],
@@ -157,7 +158,8 @@ class TestOneNode:
         "what",
         [
             "get secrets", "list secrets", "get configmaps", "create pods", "delete pods",
-            "create pods --subresource=exec", "delete jobs", "patch cronjobs", "get cronjobs/other", "list services", "create services",
+            "create pods --subresource=exec", "delete jobs", "patch cronjobs", "get cronjobs/other",
+            "list services", "create services",
             "create servingruntimes.serving.kserve.io", "create roles.rbac.authorization.k8s.io",
             "create rolebindings.rbac.authorization.k8s.io", "get statefulsets.apps", "get nodes",
             "create serviceaccounts --subresource=token", "list inferenceservices.serving.kserve.io -A",

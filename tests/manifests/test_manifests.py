@@ -203,9 +203,9 @@ def test_the_runtime_serves_our_format_with_arguments_that_the_server_takes(name
 def test_jobs_call_commands_that_there_are(name):
     for pod in pods(overlay(name)):
         (container,) = pod.spec["containers"]
-        if container["command"] == ["python", "-m", "pipelines"]:
+        if container.get("command") == ["python", "-m", "pipelines"]:
             assert _parser().parse_args(container["args"]).command == "prepare-store"
-        if container["command"] == ["python", "-m", "components.monitor"]:
+        if container.get("command") == ["python", "-m", "components.monitor"]:
             (settings,) = [item["value"] for item in container["env"] if item["name"] == SETTINGS_VARIABLE]
             MonitoringConfig.model_validate_json(settings)
 
