@@ -28,6 +28,18 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 when a report could not be made; the others are made all the same.
     """
+    given, settings = _parse(arguments)
+    try:
+        store = Store.connect()
+        models = given.models or _models(store)
+    except FullcircleError as error:
+        return _tell(error)
+    if not models:
+        announce("no model is published yet: nothing to compare")
+    return max((_report(store, name, given.version, settings=settings) for name in models), default=0)
+
+
+def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, MonitoringConfig]:
     parser = argparse.ArgumentParser(
         prog="python -m components.monitor", description="Reports how the newest requests drifted."
     )
@@ -46,14 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--settings: {in_short(error)}")
     if given.version and len(given.models) != 1:
         parser.error("--version: expected exactly one model beside it")
-    try:
-        store = Store.connect()
-        models = given.models or _models(store)
-    except FullcircleError as error:
-        return _tell(error)
-    if not models:
-        announce("no model is published yet: nothing to compare")
-    return max((_report(store, name, given.version, settings=settings) for name in models), default=0)
+    return given, settings
 
 
 def _models(store: Store) -> list[str]:
