@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import urllib3
-from minio.credentials import StaticProvider
+from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException
 from minio.minioadmin import MinioAdmin
 
@@ -45,11 +45,14 @@ class Grant:
         read: Objects that may be listed and read.
         write: Objects that may be written, anew or over others.
         remove: Objects that may be removed.
+        look_up: Whether the bucket itself may be looked up. S3 cannot tell that from a listing without a prefix, so the
+            names of all keys, though no contents, are then there to be seen.
     """
 
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
+    look_up: bool = False
 
 
 # Versions are immutable and the champion pointer only moves: nobody removes anything below models/.
@@ -59,7 +62,8 @@ GRANTS: dict[Purpose, Grant] = {
         write=("models/", "predictions/", "monitoring/"),
         remove=("predictions/",),
     ),
-    "serving": Grant(read=("models/",), write=("inference/",)),
+    # KServe's storage-initializer looks up the bucket before it downloads.
+    "serving": Grant(read=("models/",), write=("inference/",), look_up=True),
     "monitoring": Grant(read=("models/", "inference/"), write=("monitoring/",)),
     "artifacts": Grant(read=("",), write=("",), remove=("",)),
 }
@@ -76,7 +80,9 @@ def policy(purpose: Purpose, bucket: str) -> dict[str, Any]:
     statements = [_statement(["s3:GetBucketLocation"], [f"arn:aws:s3:::{bucket}"])]
     listing = _statement(["s3:ListBucket"], [f"arn:aws:s3:::{bucket}"])
     if "" not in grant.read:
-        listing["Condition"] = {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in grant.read]}}
+        # Of a request without prefix, "for all values" holds, and the plain comparison does not.
+        comparison = "ForAllValues:StringLike" if grant.look_up else "StringLike"
+        listing["Condition"] = {comparison: {"s3:prefix": [f"{prefix}*" for prefix in grant.read]}}
     statements.append(listing)
     for actions, prefixes in (
         (["s3:GetObject"], grant.read),
@@ -183,8 +189,8 @@ class _Admin:
 
 
 def _pool(settings: StoreSettings) -> urllib3.PoolManager:
-    certificates = {"ca_certs": settings.ca_bundle} if settings.ca_bundle else {}
-    return urllib3.PoolManager(timeout=_TIMEOUT, retries=urllib3.Retry(total=2, backoff_factor=0.5), **certificates)
+    retries = urllib3.Retry(total=2, backoff_factor=0.5)
+    return urllib3.PoolManager(timeout=_TIMEOUT, retries=retries, ca_certs=settings.ca_bundle or None)
 
 
 def _statement(actions: list[str], resources: list[str]) -> dict[str, Any]:

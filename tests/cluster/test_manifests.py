@@ -38,14 +38,14 @@ def test_every_pod_is_admitted_under_the_restricted_profile(cluster, namespaces,
     for number, pod in enumerate(pods(overlay(name))):
         known = {"containers", "volumes", "securityContext", "restartPolicy", "affinity"}
         spec = {key: value for key, value in pod.spec.items() if key in known}
+        if pod.owner.startswith("StatefulSet/"):
+            spec["volumes"] = [*spec["volumes"], {"name": "data", "emptyDir": {}}]
         body = {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": f"admitted-{number}", "namespace": "fullcircle", "labels": pod.labels},
             "spec": spec,
         }
-        if pod.owner.startswith("StatefulSet/"):
-            body["spec"]["volumes"] = [*spec["volumes"], {"name": "data", "emptyDir": {}}]
         cluster("apply", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(body))
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from minio.error import S3Error
 
 from components.shared.champion import Champion, move_champion, read_champion
 from components.shared.errors import StoreError
@@ -95,8 +96,22 @@ def test_stages_find_their_bucket_and_move_the_champion(ready):
     assert move_champion(store, "demo", Champion(version="2", moved="now"), expected=first)
     assert not move_champion(store, "demo", Champion(version="3", moved="now"), expected=first)
     serving = signed_in(ready, "serving")
-    assert read_champion(serving, "demo").version == "2"
+    second = read_champion(serving, "demo")
+    assert second is not None
+    assert second.version == "2"
     assert not may(serving.create, "models/demo/other", b"")
+
+
+def test_the_bucket_itself_is_looked_up_by_serving_alone(ready):
+    # As boto3's head_bucket does, with which KServe's storage-initializer begins.
+    for purpose in PURPOSES:
+        bucket = "mlpipeline" if purpose == "artifacts" else "fullcircle"
+        client = signed_in(ready, purpose, bucket)._client
+        try:
+            found = client.bucket_exists(bucket)
+        except S3Error:
+            found = False
+        assert found == (purpose in ("serving", "artifacts")), purpose
 
 
 def test_large_objects_go_up_in_parts(ready, tmp_path):
@@ -128,7 +143,8 @@ def test_once_more_changes_nothing_and_new_keys_replace_the_old(ready):
 
 
 def test_the_command_takes_mounted_secrets(ready, tmp_path, monkeypatch, capsys):
-    for name, keys in {**USERS, "root": Keys(ready.access_key, ready.secret_key)}.items():
+    everybody: dict[str, Keys] = {**dict(USERS.items()), "root": Keys(ready.access_key, ready.secret_key)}
+    for name, keys in everybody.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "access_key").write_text(f"{keys.access_key}\n", encoding="utf-8")
         (tmp_path / name / "secret_key").write_text(keys.secret_key, encoding="utf-8")
