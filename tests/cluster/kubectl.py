@@ -1,7 +1,10 @@
 """The command line of Kubernetes, for tests."""
 
 import json
+import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,3 +29,16 @@ class Kubectl:
     def json(self, *arguments: str | Path) -> Any:
         """What kubectl prints as JSON."""
         return json.loads(self(*arguments, "-o", "json"))
+
+    @contextmanager
+    def forwarded(self, namespace: str, service: str, port: int) -> Iterator[str]:
+        """The address on this machine that leads to a service's port."""
+        command = [kubectl(), "-n", namespace, "port-forward", f"service/{service}", f":{port}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                found = re.search(r"127\.0\.0\.1:\d+", process.stdout.readline())
+                assert found, "kubectl port-forward ended"
+                yield f"http://{found[0]}"
+            finally:
+                process.terminate()

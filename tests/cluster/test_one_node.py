@@ -1,16 +1,24 @@
 """The overlay one-node from nothing to ready and back."""
 
+import json
 import os
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from components.shared.model_package import GOLDEN, verify, version_prefix
+from components.shared.store import Store, StoreSettings
+from images.predictor.program import SETTINGS_VARIABLE
 from tests.cluster.kubectl import Kubectl
 from tests.manifests.rendering import MANIFESTS
 
 NAMESPACE = "fullcircle"
+STORAGE_CONTAINER = MANIFESTS / "components" / "storage-container" / "cluster-storage-container.yaml"
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
 DEPLOYER = f"system:serviceaccount:{NAMESPACE}:pipeline-runner"
 
@@ -21,7 +29,7 @@ def one_node(cluster: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Path
     tag = os.environ.get("FULLCIRCLE_IMAGE_TAG", "dev")
     images = {f"localhost/fullcircle/{name}:{tag}" for name in ("stage", "predictor", "minio")}
     nodes = cluster.json("get", "nodes")["items"]
-    present = {name for node in nodes for image in node["status"]["images"] for name in image.get("names", [])}
+    present = {name for node in nodes for image in node["status"]["images"] for name in image.get("names") or []}
     if missing := images - present:
         pytest.skip(f"no node has {', '.join(sorted(missing))}: build and load them, or set FULLCIRCLE_IMAGE_TAG")
     if not cluster.run("get", "namespace", NAMESPACE).returncode:
@@ -41,6 +49,44 @@ def applied(cluster: Kubectl, one_node: Path) -> Iterator[Path]:
     cluster("apply", "-k", one_node)
     yield one_node
     cluster("delete", "--ignore-not-found", "--timeout=180s", "-k", one_node, timeout=200)
+
+
+@pytest.fixture
+def storage_container(cluster: Kubectl) -> Iterator[None]:
+    """KServe's storage-initializer with a security context, and in the end as it was."""
+    kind = ("clusterstoragecontainer", "default")
+    before = cluster.run("get", *kind, "-o", "json")
+    if before.returncode:
+        pytest.skip("the cluster has no KServe")
+    cluster("patch", *kind, "--type=merge", "--patch-file", STORAGE_CONTAINER)
+    yield
+    context = json.loads(before.stdout)["spec"]["container"].get("securityContext")
+    patch = {"spec": {"container": {"securityContext": context}}}
+    cluster("patch", *kind, "--type=merge", "--patch", json.dumps(patch))
+
+
+def inference_service(uri: str) -> dict[str, Any]:
+    """An endpoint called demo that serves what lies there."""
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {
+            "name": "demo",
+            "namespace": NAMESPACE,
+            "annotations": {"serving.kserve.io/deploymentMode": "Standard"},
+        },
+        "spec": {
+            "predictor": {
+                "serviceAccountName": "fullcircle-serving",
+                "model": {
+                    "modelFormat": {"name": "fullcircle", "version": "1"},
+                    "protocolVersion": "v2",
+                    "storageUri": uri,
+                    "env": [{"name": SETTINGS_VARIABLE, "value": '{"log": {"flush_seconds": 1}}'}],
+                },
+            }
+        },
+    }
 
 
 def identities(cluster: Kubectl, folder: Path) -> dict[str, tuple[str, int | None]]:
@@ -96,6 +142,30 @@ class TestOneNode:
         cluster(
             "-n", NAMESPACE, "wait", "--for=condition=complete", "job/monitoring-later", "--timeout=120s", timeout=130
         )
+
+    def test_an_endpoint_answers_and_logs(self, cluster, applied, storage_container, packages):
+        """Published with the stages' keys, created with the stages' rights, served and logged with serving's keys."""
+        package = packages()
+        version = verify(package).version
+        with cluster.forwarded(NAMESPACE, "minio-service", 9000) as address:
+            store = Store(StoreSettings(address, "development-stages", "development-stages-secret"))
+            store.put_folder(version_prefix("demo", version), package)
+            endpoint = json.dumps(inference_service(store.uri(version_prefix("demo", version))))
+            cluster("apply", "-f", "-", f"--as={DEPLOYER}", stdin=endpoint)
+            cluster("-n", NAMESPACE, "wait", "--for=condition=Ready", "inferenceservice/demo", "--timeout=90s")
+            golden = json.loads((package / GOLDEN).read_bytes())
+            with cluster.forwarded(NAMESPACE, "demo-predictor", 80) as url:
+                asked = json.dumps({"instances": [item["row"] for item in golden]}).encode()
+                headers = {"Content-Type": "application/json"}
+                request = urllib.request.Request(f"{url}/v1/models/demo:predict", asked, headers)
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    assert json.load(answer)["predictions"] == [item["answer"] for item in golden]
+            monitoring = Store(StoreSettings(address, "development-monitoring", "development-monitoring-secret"))
+            end = time.monotonic() + 20
+            while not monitoring.list("inference/demo/") and time.monotonic() < end:
+                time.sleep(0.5)
+            assert len(monitoring.list("inference/demo/")) == 1
+        cluster("-n", NAMESPACE, "delete", "inferenceservice/demo", f"--as={DEPLOYER}")
 
     @pytest.mark.parametrize(
         "what",
