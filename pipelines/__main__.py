@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     from pipelines import commands
 
     try:
-        return int(getattr(commands, options.command)(options))
+        return int(getattr(commands, options.command.replace("-", "_"))(options))
     except FullcircleError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -60,6 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     contract = commands.add_parser("contract", help="write a data contract inferred from the data, to be edited")
     _add_config(contract)
     contract.add_argument("--output", type=Path, metavar="FILE", help="where (default: build/<name>-contract.yaml)")
+    prepare = commands.add_parser(
+        "prepare-store", help="make buckets, users and their rights in a MinIO; harmless to repeat"
+    )
+    prepare.add_argument("keys", type=Path, help="folder with access_key and secret_key of each of root, stages, …")
+    prepare.add_argument("--artifact-bucket", default="mlpipeline", help="the bucket of KFP's artifacts (mlpipeline)")
+    prepare.add_argument("--wait-seconds", type=float, default=0.0, help="how long the store may take to answer (0)")
+    policy = commands.add_parser("store-policy", help="print an S3 policy, for stores that prepare-store cannot set up")
+    policy.add_argument("purpose", choices=["stages", "serving", "monitoring", "artifacts"], help="who it is for")
+    policy.add_argument("--bucket", default="fullcircle", help="the bucket (fullcircle)")
     commands.add_parser("schema", help="print the JSON Schema of the configuration")
     return parser
 

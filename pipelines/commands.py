@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import sys
 import tempfile
 import warnings
@@ -144,6 +145,28 @@ def contract(options: argparse.Namespace) -> int:
         ingest_table(config.source, config.problem, table)
         write_contract(table, config.problem, output)
     print(f"wrote {output}: look it over, then paste it over the `contract:` section of {options.config}")
+    return 0
+
+
+def prepare_store(options: argparse.Namespace) -> int:
+    """Set up the MinIO that AWS_ENDPOINT_URL names, with the root keys and users' keys of a folder."""
+    from components.shared.store import StoreSettings
+    from components.shared.store_admin import PURPOSES, prepare, read_keys
+
+    root = read_keys(options.keys / "root")
+    names = {"AWS_ACCESS_KEY_ID": root.access_key, "AWS_SECRET_ACCESS_KEY": root.secret_key}
+    settings = StoreSettings.from_environment({**os.environ, **names})
+    users = {purpose: read_keys(options.keys / purpose) for purpose in PURPOSES}
+    done = prepare(settings, users, artifact_bucket=options.artifact_bucket, wait_seconds=options.wait_seconds)
+    print("\n".join(done))
+    return 0
+
+
+def store_policy(options: argparse.Namespace) -> int:
+    """Print the S3 policy of a purpose."""
+    from components.shared.store_admin import policy
+
+    print(json.dumps(policy(options.purpose, options.bucket), indent=2))
     return 0
 
 

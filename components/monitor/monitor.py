@@ -48,7 +48,7 @@ def report_drift(
     version: str,
     settings: MonitoringConfig,
     *,
-    splits: Path,
+    splits: Path | None,
     drift: Path,
     page: Path,
     evidently: Path,
@@ -60,7 +60,7 @@ def report_drift(
         name: Name of the model.
         version: The version that serves.
         settings: Methods, thresholds, sizes.
-        splits: Folder that prepare wrote.
+        splits: Folder that prepare wrote; None to compare with nothing but the inference log.
         drift: Where the JSON goes.
         page: Where the page goes.
         evidently: Where Evidently's page goes.
@@ -68,6 +68,7 @@ def report_drift(
     Raises:
         DataError: A watched column is not a feature, a method does not fit its column, or a window is empty.
         PackageError: The version is altered or incomplete.
+        TooFewRowsError: The endpoint has logged too few rows, and there are no splits.
         StoreError: The object store cannot be reached.
     """
     with tempfile.TemporaryDirectory(prefix="fullcircle-monitor-") as folder:

@@ -56,10 +56,17 @@ class _Logged:
     prediction: NDArray[Any] | None
 
 
-def newest_window(store: Store, name: str, settings: MonitoringConfig, *, splits: Path, scorer: Scorer) -> Window:
+class TooFewRowsError(DataError):
+    """The endpoint has not logged enough rows to compare."""
+
+
+def newest_window(
+    store: Store, name: str, settings: MonitoringConfig, *, splits: Path | None, scorer: Scorer
+) -> Window:
     """The rows the endpoint logged last, or the test part while there are fewer than `minimum_rows` of them.
 
     Raises:
+        TooFewRowsError: There are fewer, and no splits to take a test part from.
         DataError: The test part is empty or lacks a column.
         StoreError: The object store cannot be reached.
     """
@@ -70,6 +77,10 @@ def newest_window(store: Store, name: str, settings: MonitoringConfig, *, splits
         unwatched = tuple(column for column in _watched_columns(scorer.schema) if column not in frame)
         if len(frame.columns):
             return Window(f"the last {count:,} rows the endpoint was asked", frame, skipped, unwatched)
+    if splits is None:
+        raise TooFewRowsError(
+            f"the endpoint has logged {count:,} rows that can be compared; a report needs {settings.minimum_rows:,}."
+        )
     table = pq.read_table(part_path(splits, "test"), columns=scorer.schema.columns)
     newest = table.slice(max(0, table.num_rows - settings.rows))
     if not newest.num_rows:

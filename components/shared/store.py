@@ -1,4 +1,4 @@
-"""The object store: plain S3, spoken through the `minio` client. No other module imports it.
+"""The object store: plain S3, spoken through the `minio` client. Only `store_admin` imports it too, to set one up.
 
 Any S3 server will do. The connection comes from the environment, by AWS's standard names:
 `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_SESSION_TOKEN`,
@@ -39,6 +39,7 @@ DEFAULT_REGION = "us-east-1"
 _REQUIRED = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _CONNECT_SECONDS = 3.0
 _PARALLEL_TRANSFERS = 4
+_PROBED = "models/"
 _CHUNK_BYTES = 1024 * 1024
 _SERVER_FAILURES = (500, 502, 503, 504)
 _GLOB_CHARACTERS = frozenset("*?[")
@@ -362,7 +363,8 @@ class Store:
             return self._client.bucket_exists(self.settings.bucket)
         except S3Error:
             # The answer to a HEAD request has no body; a listing's refusal tells unknown keys from a forbidden bucket.
-            next(iter(self._client.list_objects(self.settings.bucket)), None)
+            # Keys with few rights may look at some prefixes only, and that of the models is among them.
+            next(iter(self._client.list_objects(self.settings.bucket, prefix=_PROBED)), None)
             return True
 
     def _make_bucket(self) -> None:

@@ -1,0 +1,88 @@
+import io
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from components.monitor.__main__ import main
+from components.shared.champion import Champion, move_champion
+from components.shared.model_package import version_prefix
+from tests.helpers import make_table
+
+
+@pytest.fixture
+def champion(store, packages):
+    """A published champion of the model demo."""
+    from components.shared.model_package import verify
+
+    version = verify(packages()).version
+    store.put_folder(version_prefix("demo", version), packages())
+    move_champion(store, "demo", Champion(version=version, moved="now"), expected=None)
+    return version
+
+
+def log(store, rows: int) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(make_table(rows=rows, seed=3).drop_columns(["target"]), buffer)
+    store.put_bytes("inference/demo/date=2024-03-01/hour=05/a.parquet", buffer.getvalue())
+
+
+def test_every_champion_gets_a_report(store, champion, capsys):
+    log(store, 150)
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    assert "demo: " in printed
+    assert "the last 150 rows the endpoint was asked" in printed
+    (report,) = [item.key for item in store.list("monitoring/demo/") if item.key.endswith("drift.json")]
+    content = json.loads(store.get_bytes(report))
+    assert (content["version"], content["current"]["rows"]) == (champion, 150)
+    assert report.removesuffix("drift.json") in printed
+
+
+def test_too_few_rows_are_no_failure_and_no_report(store, champion, capsys):
+    log(store, 12)
+    assert main(["demo"]) == 0
+    assert "no report yet: the endpoint has logged 12 rows" in capsys.readouterr().out
+    assert store.list("monitoring/") == []
+
+
+def test_before_the_first_model_there_is_nothing_to_do(store, capsys):
+    assert main([]) == 0
+    assert "no model is published yet" in capsys.readouterr().out
+    assert main(["demo"]) == 0
+    assert "demo: no version is published yet" in capsys.readouterr().out
+
+
+def test_settings_come_from_the_environment(store, champion, monkeypatch, capsys):
+    log(store, 12)
+    monkeypatch.setenv("FULLCIRCLE_MONITORING", '{"minimum_rows": 10, "rows": 100}')
+    assert main(["demo", "--version", champion]) == 0
+    assert "the last 12 rows" in capsys.readouterr().out
+
+
+def test_one_model_that_fails_does_not_keep_the_others_from_their_reports(store, champion, capsys):
+    log(store, 150)
+    store.put_bytes("models/broken/champion.json", b"what?")
+    assert main([]) == 1
+    captured = capsys.readouterr()
+    assert "models/broken/champion.json is no champion pointer" in captured.err
+    assert "demo: " in captured.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--settings", '{"row": 3}'], "row: Extra inputs are not permitted"),
+        (["--version", "abc"], "expected exactly one model"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_a_store_that_is_not_configured_is_named(monkeypatch, capsys):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    assert main([]) == 1
+    assert "AWS_ENDPOINT_URL" in capsys.readouterr().err

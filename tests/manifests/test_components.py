@@ -1,0 +1,62 @@
+import os
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from tests.manifests.rendering import MANIFESTS, Object, build, one, overlay
+
+CONTROLLER = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: workflow-controller, namespace: kubeflow}
+spec:
+  template:
+    spec:
+      containers:
+        - {name: workflow-controller, image: argo, env: [{name: LEADER_ELECTION_IDENTITY, value: x}]}
+"""
+STORAGE = """
+apiVersion: serving.kserve.io/v1alpha1
+kind: ClusterStorageContainer
+metadata: {name: default}
+spec:
+  container: {name: storage-initializer, image: kserve, resources: {limits: {memory: 1Gi}}}
+  supportedUriFormats: [{prefix: "s3://"}]
+"""
+
+
+def render(folder: Path, component: str, target: str = "") -> Object:
+    """The one object that a component makes, or makes of its target."""
+    (folder / "target.yaml").write_text(target, encoding="utf-8")
+    path = os.path.relpath((MANIFESTS / "components" / component).resolve(), folder.resolve())
+    kustomization = {"components": [path], "resources": ["target.yaml"] if target else []}
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+    (found,) = build(folder)
+    return found
+
+
+def test_argo_requeue_adds_a_variable(tmp_path):
+    (container,) = render(tmp_path, "argo-requeue", CONTROLLER)["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "argo"
+    assert {item["name"]: item["value"] for item in container["env"]} == {
+        "DEFAULT_REQUEUE_TIME": "1s",
+        "LEADER_ELECTION_IDENTITY": "x",
+    }
+
+
+def test_storage_container_adds_a_security_context(tmp_path):
+    container = render(tmp_path, "storage-container", STORAGE)["spec"]["container"]
+    assert (container["image"], container["resources"]) == ("kserve", {"limits": {"memory": "1Gi"}})
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_prometheus_asks_the_port_that_the_runtime_names(tmp_path):
+    (port,) = one(overlay("one-node"), "ServingRuntime", "fullcircle")["spec"]["containers"][0]["ports"]
+    assert render(tmp_path, "prometheus")["spec"]["podMetricsEndpoints"][0]["port"] == port["name"]
+
+
+def test_make_secrets_is_valid_shell():
+    command = ["bash", "-n", str(MANIFESTS / "make-secrets")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
