@@ -64,12 +64,8 @@ test: .venv/.dev ## Run all tests with coverage, the flights from end to end inc
 	@$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --cov -m "not cluster"
 
 .PHONY: test-cluster
-test-cluster: .venv/.dev ## Run the tests that need the built images (REGISTRY, TAG) or a cluster
-	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" $(VENV_PYTHON) -m pytest -m cluster tests/cluster
-
-.PHONY: test-cluster
-test-cluster: .venv/.dev ## Run the tests that need a cluster, on the one that KUBECONFIG names
-	@$(VENV_PYTHON) -m pytest tests/cluster
+test-cluster: .venv/.dev ## Run the tests that need the built images (REGISTRY, TAG) or a cluster (the one that KUBECONFIG names)
+	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" $(VENV_PYTHON) -m pytest tests/cluster
 
 .PHONY: lint
 lint: .venv/.dev ## Check format, code, types, import rules and requirements
