@@ -10,6 +10,7 @@ VERSION ?=
 DESTINATION ?=
 REGISTRY ?= localhost/fullcircle
 TAG ?=
+OVERLAY ?= kubeflow
 PYTHON ?=
 UV ?= $(shell command -v uv)
 VENV_PYTHON := .venv/bin/python
@@ -29,6 +30,7 @@ help: ## List the targets
 		'DATA=place           the table to predict: a file, folder, glob, https://… or s3://… (default: the tables of CONFIG)' \
 		'REGISTRY=prefix      where images are: REGISTRY/stage:TAG (default: $(REGISTRY))' \
 		'TAG=name             the version of the images (default: the git commit)' \
+		'OVERLAY=name         which manifests: kubeflow, production or one-node (default: $(OVERLAY))' \
 		'PYTHON=path          the Python 3.11 or 3.12 to set up with (default: the first found)'
 
 .PHONY: setup
@@ -58,6 +60,10 @@ compile: .venv/.stage ## Compile the pipelines of CONFIG to build/<name>*.yaml f
 .PHONY: images
 images: ## Build the images stage, predictor and minio with buildah, podman or docker
 	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" images/build
+
+.PHONY: manifests
+manifests: ## Write build/manifests/OVERLAY: the manifests with the images of REGISTRY and TAG, to be applied with kubectl
+	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" manifests/with-images "$(OVERLAY)"
 
 .PHONY: test
 test: .venv/.dev ## Run all tests with coverage, the flights from end to end included
