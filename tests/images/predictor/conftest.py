@@ -1,8 +1,25 @@
 """Fixtures of the tests that run the server as a program."""
 
 import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from components.shared.model_package import read_golden
+
+
+@pytest.fixture
+def package(packages: Callable[..., Path]) -> Path:
+    """A small model package."""
+    return packages()
+
+
+@pytest.fixture
+def rows(package: Path) -> list[dict[str, Any]]:
+    """The rows of its golden requests."""
+    return [request.row for request in read_golden(package)]
 
 
 @pytest.fixture

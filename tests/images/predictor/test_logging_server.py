@@ -5,10 +5,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import psutil
 import pyarrow as pa
@@ -18,7 +15,6 @@ import pytest
 from components.monitor.windows import newest_window
 from components.shared.config import MonitoringConfig
 from components.shared.inference_rows import log_prefix
-from components.shared.model_package import read_golden
 from components.shared.scoring import Scorer
 from components.shared.store import Store
 from tests.helpers import make_splits, make_table
@@ -27,16 +23,6 @@ from tests.images.predictor.serving import NAME, serving, until
 
 FLUSH_SECONDS = 2.0
 SETTINGS = json.dumps({"log": {"flush_seconds": FLUSH_SECONDS}})
-
-
-@pytest.fixture
-def package(packages: Callable[..., Path]) -> Path:
-    return packages()
-
-
-@pytest.fixture
-def rows(package: Path) -> list[dict[str, Any]]:
-    return [request.row for request in read_golden(package)]
 
 
 def logged(store: Store) -> pa.Table:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,21 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
-from components.shared.model_package import read_golden
 from images.predictor.program import REFUSED
 from tests.images.predictor.serving import HOST, Server, command, environment, is_open, serving, until
 
 QUIET = json.dumps({"log": {"enabled": False}})
-
-
-@pytest.fixture
-def package(packages: Callable[..., Path]) -> Path:
-    return packages()
-
-
-@pytest.fixture
-def rows(package: Path) -> list[dict[str, Any]]:
-    return [request.row for request in read_golden(package)]
 
 
 def failed(*arguments: str, **variables: str) -> tuple[int, str]:
