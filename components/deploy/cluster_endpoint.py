@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -219,8 +219,19 @@ class ClusterEndpoint:
                 return ""
             self._wait(service, seconds=_RESTORE_SECONDS)
         except DeployError as error:
-            return f"And what was there before cannot be put back: {error}"
+            return f"{self._what_is_left(before)} What was there before cannot be put back: {error}"
         return f"Version {annotation(before, MODEL_VERSION)} serves on."
+
+    def _what_is_left(self, before: Object | None) -> str:
+        """Whether servers of the version before answer, in a sentence; empty when there are none."""
+        if before is None:
+            return ""
+        revision = label(before, REVISION)
+        with suppress(DeployError):
+            for pod in self.cluster.pods(self.name):
+                if label(pod, REVISION) == revision and is_ready(pod) and not is_leaving(pod):
+                    return f"Version {annotation(before, MODEL_VERSION)} still answers."
+        return ""
 
     def _wait(self, service: Object, *, seconds: float) -> None:
         """Wait until an applied InferenceService serves.
