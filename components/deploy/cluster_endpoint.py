@@ -1,39 +1,51 @@
 """The endpoint on a cluster: an InferenceService of KServe that is proven, or is again what it was."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from components.deploy.address import endpoint_url, proof_url
 from components.deploy.cluster import Cluster, patiently
+from components.deploy.dark_launch import DarkLaunch
 from components.deploy.deployed import Deployed
 from components.deploy.diagnosis import Trouble, conditions_text, is_leaving, is_ready, troubles
 from components.deploy.inference_service import (
+    MANAGED_BY,
+    MANAGER,
+    MODEL,
     MODEL_VERSION,
     REVISION,
+    ROLE,
     RUN_ID,
     Object,
     Release,
     annotation,
     applicable,
+    candidate_service,
     inference_service,
     label,
     minimum_replicas,
     refuse_foreign,
 )
-from components.deploy.replay import replay_golden
+from components.deploy.replay import golden_answers, replay_golden
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError, FullcircleError
+from components.shared.golden import differences
 from components.shared.model_package import read_golden
 
 _POLL_SECONDS = 0.5
-_HOPELESS_SECONDS = 20.0  # how long something hopeless has to last: registries and secrets may be late
+_HOPELESS_SECONDS = 15.0  # how long something hopeless has to last: registries and secrets may be late
 _PODLESS_SECONDS = 30.0
 _SETTLE_SECONDS = 30.0  # a server that is told to end answers on while it is taken off the Service
 _RESTORE_SECONDS = 120.0
+_LEAVE_SECONDS = 60.0
+
+# Proves a candidate besides its golden requests: given its V1 prediction URL and the version that serves, if one does.
+Rehearsal = Callable[[str, str], DarkLaunch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +112,14 @@ class ClusterEndpoint:
         found = self.cluster.get(self.name)
         return annotation(found, MODEL_VERSION) if found else ""
 
-    def deploy(self, release: Release, package: Path, serving: ServingConfig) -> Deployed:
-        """Serve a version, proven by its golden requests.
+    def deploy(self, release: Release, package: Path, serving: ServingConfig, *, rehearsal: Rehearsal) -> Deployed:
+        """Serve a version, proven by its golden requests, and before anybody asks it by a dark launch.
 
         Args:
             release: What is deployed.
             package: Its package, fetched and verified.
             serving: Settings of servers and rollout.
+            rehearsal: What a candidate has to do besides; it is given its prediction URL and the version that serves.
 
         Raises:
             DeployError: The version did not become ready or answered wrongly; what served before is put back.
@@ -119,6 +132,8 @@ class ClusterEndpoint:
             wanted["metadata"]["annotations"][RUN_ID] = annotation(before, RUN_ID)  # it would restart the servers
             if self._serves(before, wanted, package, serving):
                 return self._deployed(release, golden, before=before, rollout="unchanged")
+        self._remove_candidates()
+        dark_launch = self._dark_launch(release, package, serving, rehearsal=rehearsal, before=before)
         applied = time.monotonic()
         with self._putting_back(before, wanted, release.version):
             service = self.cluster.apply(wanted)
@@ -132,6 +147,7 @@ class ClusterEndpoint:
             rollout="rolling" if before else "first",
             seconds=round(time.monotonic() - start, 3),
             ready_seconds=round(ready, 3),
+            dark_launch=dark_launch,
         )
 
     def remove(self) -> str:
@@ -147,8 +163,58 @@ class ClusterEndpoint:
         if found is None:
             return ""
         refuse_foreign(found, "removed")
+        self._remove_candidates()
         self.cluster.delete(found)
         return annotation(found, MODEL_VERSION)
+
+    def _dark_launch(
+        self, release: Release, package: Path, serving: ServingConfig, *, rehearsal: Rehearsal, before: Object | None
+    ) -> DarkLaunch:
+        """Bring a version up in an InferenceService of its own, prove it there, and remove that again.
+
+        Raises:
+            DeployError: It did not become ready, answered wrongly, or too slowly.
+        """
+        if not serving.dark_launch.enabled:
+            return DarkLaunch(ran=False, version=release.version, remarks=("serving.dark_launch.enabled is false",))
+        wanted = candidate_service(release, serving, namespace=self.cluster.namespace)
+        name, start = wanted["metadata"]["name"], time.monotonic()
+        if found := self.cluster.get(name):
+            refuse_foreign(found, "changed")
+        try:
+            service = self.cluster.apply(wanted)
+            self._wait(service, seconds=serving.start_seconds + serving.pull_seconds)
+            ready = time.monotonic() - start
+            golden = self._prove(service, package, version=release.version, serving=serving)
+            proven = rehearsal(self._url(name), annotation(before, MODEL_VERSION) if before else "")
+        except FullcircleError as error:
+            what = f"Version {release.version} of {self.name!r} failed its dark launch, before anybody asked it"
+            left = f"Version {annotation(before, MODEL_VERSION)} serves on." if before else "No version serves."
+            raise _failure(what, error, left) from error
+        finally:
+            self._remove_candidates()
+        return proven.model_copy(
+            update={"candidate": name, "ready_seconds": round(ready, 3), "golden_requests": golden}
+        )
+
+    def _remove_candidates(self) -> None:
+        """Remove this model's candidates, those that a killed deployment left behind too, and wait until they are gone.
+
+        Raises:
+            DeployError: One does not go.
+        """
+        selector = f"{MANAGED_BY}={MANAGER},{MODEL}={self.name},{ROLE}=candidate"
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        told: set[str] = set()
+        while found := patiently(lambda: self.cluster.find(selector)):
+            for candidate in found:
+                if candidate["metadata"]["uid"] not in told:
+                    patiently(partial(self.cluster.delete, candidate))
+                    told.add(candidate["metadata"]["uid"])
+            if time.monotonic() > deadline:
+                names = ", ".join(candidate["metadata"]["name"] for candidate in found)
+                raise DeployError(f"{names} was told to go and is still there: see its finalizers, or KServe's log.")
+            time.sleep(_POLL_SECONDS)
 
     def _before(self) -> Object | None:
         found = self.cluster.get(self.name)
@@ -165,6 +231,7 @@ class ClusterEndpoint:
         rollout: Literal["first", "rolling", "canary", "unchanged"],
         seconds: float = 0.0,
         ready_seconds: float = 0.0,
+        dark_launch: DarkLaunch | None = None,
     ) -> Deployed:
         replaced = annotation(before, MODEL_VERSION) if before else ""
         return Deployed(
@@ -178,6 +245,7 @@ class ClusterEndpoint:
             namespace=self.cluster.namespace,
             ready_seconds=ready_seconds,
             rollout=rollout,
+            dark_launch=dark_launch,
         )
 
     def _serves(self, before: Object, wanted: Object, package: Path, serving: ServingConfig) -> bool:
@@ -198,7 +266,7 @@ class ClusterEndpoint:
         except BaseException as error:
             outcome = self._put_back(before, wanted, interrupted=not isinstance(error, Exception))
             if isinstance(error, FullcircleError):
-                raise DeployError(f"Version {version} of {self.name!r} does not serve: {error} {outcome}") from error
+                raise _failure(f"Version {version} of {self.name!r} does not serve", error, outcome) from error
             raise
 
     def _put_back(self, before: Object | None, wanted: Object, *, interrupted: bool) -> str:
@@ -261,34 +329,41 @@ class ClusterEndpoint:
 
     def _why(self, service: Object, found: Progress) -> str:
         """Why it is not ready: the pods' reasons, what KServe and Kubernetes say, the last lines of a log."""
-        said = list(dict.fromkeys(trouble.text for trouble in found.troubles)) or [found.waiting_for]
-        if told := conditions_text(service):
-            said.append(told)
-        if not found.troubles:
+        said = list(dict.fromkeys(trouble.text for trouble in found.troubles))
+        if not said:
+            said = [found.waiting_for, *filter(None, [conditions_text(service)])]
             said += self.cluster.warnings_about(service["metadata"]["name"])[:3]
-        text = "; ".join(part.rstrip(".") for part in said) + "."
+        text = "; ".join(part.rstrip(".") for part in dict.fromkeys(said)) + "."
         for trouble in found.troubles[:1]:
             lines = self.cluster.log(trouble.pod, trouble.container, previous=trouble.previous)
             if lines.strip():
-                text += f" The end of its log:\n{_indented(lines)}\n"
+                text += f"\nThe end of the log of pod {trouble.pod}:\n{_indented(lines)}"
         return text
 
-    def _prove(self, service: Object, package: Path, *, version: str, serving: ServingConfig) -> None:
+    def _prove(self, service: Object, package: Path, *, version: str, serving: ServingConfig) -> int:
         """Replay the golden requests through the Service.
 
+        Returns:
+            How many.
+
         Raises:
-            DeployError: An answer is wrong.
+            DeployError: An answer is wrong, or this version does not answer.
         """
-        name, deadline = service["metadata"]["name"], time.monotonic() + _SETTLE_SECONDS
+        name, deadline, golden = service["metadata"]["name"], time.monotonic() + _SETTLE_SECONDS, read_golden(package)
         while True:
-            wrong = replay_golden(self._url(name), package, version=version, rows=serving.rows)
-            if not wrong:
-                return
-            now, pods = patiently(lambda: (self.cluster.get(name), self.cluster.pods(name)))
-            _refuse_change(service, now)
-            if progress(now, pods).settled or time.monotonic() > deadline:
-                raise DeployError(f"It answers {len(wrong)} golden requests wrongly: {wrong[0]}.")
-            time.sleep(_POLL_SECONDS)
+            try:
+                answers = golden_answers(self._url(name), golden, version=version, rows=serving.rows)
+                break
+            except DeployError:
+                # A server of the version before, which is leaving, may still get a request.
+                now, pods = patiently(lambda: (self.cluster.get(name), self.cluster.pods(name)))
+                _refuse_change(service, now)
+                if progress(now, pods).settled or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)
+        if wrong := differences(golden, answers):
+            raise DeployError(f"It answers {len(wrong)} of {len(golden)} golden requests wrongly: {wrong[0]}.")
+        return len(golden)
 
     def _url(self, name: str) -> str:
         service = f"{name}-predictor"
@@ -302,6 +377,12 @@ def _refuse_change(service: Object, now: Object | None) -> None:
         raise DeployError(f"Somebody has removed the InferenceService {name} meanwhile.")
     if label(now, REVISION) != label(service, REVISION):
         raise DeployError(f"Another deployment has changed the InferenceService {name} meanwhile.")
+
+
+def _failure(what: str, why: FullcircleError, outcome: str) -> DeployError:
+    """What happened, why, and what is left; the lines of a log, if there are any, come last."""
+    head, line_end, log = str(why).partition("\n")
+    return DeployError(f"{what}: {head.rstrip('. ')}. {outcome}{line_end}{log}")
 
 
 def _indented(lines: str) -> str:

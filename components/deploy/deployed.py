@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from components.deploy.dark_launch import DarkLaunch
+
 
 class Deployed(BaseModel):
     """Where a version answers.
@@ -19,6 +21,7 @@ class Deployed(BaseModel):
         namespace: Where the endpoint is on a cluster; empty on this machine.
         ready_seconds: On a cluster: from applying the endpoint until it was ready.
         rollout: How the version came to serve.
+        dark_launch: What was proven before anybody asked the version; none on this machine, or when it served already.
         remarks: What was left out, and why.
     """
 
@@ -34,6 +37,7 @@ class Deployed(BaseModel):
     namespace: str = ""
     ready_seconds: float = 0.0
     rollout: Literal["local", "first", "rolling", "canary", "unchanged"] = "local"
+    dark_launch: DarkLaunch | None = None
     remarks: tuple[str, ...] = ()
 
     @property

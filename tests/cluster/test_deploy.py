@@ -23,7 +23,8 @@ import pytest
 from components.deploy import cluster_endpoint
 from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
 from components.deploy.deployed import Deployed
-from components.deploy.inference_service import GIT_COMMIT, MODEL_VERSION, RUN_ID
+from components.deploy.inference_service import GIT_COMMIT, MODEL_VERSION, RUN_ID, Release, candidate_service
+from components.deploy.logged_requests import ACCESS_KEY, SECRET_KEY
 from components.shared.champion import Champion, move_champion, read_champion
 from components.shared.config import DarkLaunchConfig, ReplicasConfig, ResourcesConfig, ServingConfig
 from components.shared.errors import DeployError, PackageError
@@ -31,7 +32,7 @@ from components.shared.model_package import GOLDEN, METRICS, read_golden, versio
 from components.shared.store import Store
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.own_namespace import OwnNamespace, own_namespace, wait_for
-from tests.helpers import make_manifest
+from tests.helpers import make_manifest, make_package
 
 NAMESPACE = "fullcircle-deploy-test"
 NAME = "demo"
@@ -46,11 +47,12 @@ class Site:
     store: Store
     package: Path
     folder: Path
+    other: Path  # a package of another model for the same rows
     serving: ServingConfig = field(default_factory=lambda: ServingConfig(dark_launch=GOLDEN_ONLY))
 
-    def add(self, number: int, *, broken: str = "") -> str:
-        """Store a version; all answer alike, but those that were broken before their hashes were taken."""
-        package = shutil.copytree(self.package, self.folder / uuid.uuid4().hex)
+    def add(self, number: int, *, broken: str = "", other: bool = False) -> str:
+        """Store a version; all answer alike, but the other model's and those broken before their hashes were taken."""
+        package = shutil.copytree(self.other if other else self.package, self.folder / uuid.uuid4().hex)
         (package / METRICS).write_text(json.dumps({"number": number}))
         if broken == GOLDEN:
             golden = json.loads((package / GOLDEN).read_bytes())
@@ -100,7 +102,8 @@ def namespace(cluster: Kubectl) -> Iterator[OwnNamespace]:
 
 @pytest.fixture(scope="module")
 def module_site(namespace: OwnNamespace, packages, tmp_path_factory) -> Site:
-    return Site(namespace, namespace.store(), packages(), tmp_path_factory.mktemp("versions"))
+    folder = tmp_path_factory.mktemp("versions")
+    return Site(namespace, namespace.store(), packages(), folder, make_package(folder / "other", noise=0.4))
 
 
 @pytest.fixture
@@ -240,8 +243,8 @@ def test_a_broken_version_leaves_the_one_before_serving(site, broken):
 def test_a_version_that_answers_wrongly_is_taken_back(site, monkeypatch):
     """The server proves its golden requests itself: here only the client's replay disagrees."""
     before, spec, version = site.answering(), site.service()["spec"], site.add(4)
-    monkeypatch.setattr(cluster_endpoint, "replay_golden", lambda *_, **__: ["request 0: expected 1, got 2"])
-    with asking(site) as answers, pytest.raises(DeployError, match="answers 1 golden requests wrongly: request 0"):
+    monkeypatch.setattr(cluster_endpoint, "differences", lambda *_: ["request 0: expected 1, got 2"])
+    with asking(site) as answers, pytest.raises(DeployError, match="answers 1 of 5 golden requests wrongly: request 0"):
         site.deploy(version)
     assert set(answers.seen) == {before, version}
     assert (site.answering(), site.service()["spec"], site.champion()) == (before, spec, before)
@@ -348,6 +351,68 @@ def test_a_server_that_is_killed_is_replaced(site):
 
 def is_ready(pod: Any) -> bool:
     return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
+
+
+def candidates(site: Site) -> list[str]:
+    names = site.namespace("get", "inferenceservices", "-o", "name").split()
+    return [name for name in names if name != f"inferenceservice.serving.kserve.io/{NAME}"]
+
+
+def test_a_dark_launch_needs_to_read_the_log(site):
+    """A stage's own keys may not; and what failed leaves no candidate."""
+    before = site.answering()
+    with pytest.raises(DeployError, match=r"failed its dark launch(?s:.*)FULLCIRCLE_LOG_ACCESS_KEY_ID") as caught:
+        site.deploy(site.add(10), ServingConfig())
+    print(caught.value)
+    assert str(caught.value).endswith(f"Version {before} serves on.")
+    assert (site.answering(), site.champion(), candidates(site)) == (before, before, [])
+
+
+@pytest.fixture
+def log_keys(monkeypatch) -> None:
+    monkeypatch.setenv(ACCESS_KEY, "development-monitoring")
+    monkeypatch.setenv(SECRET_KEY, "development-monitoring-secret")
+
+
+def test_a_candidate_that_is_too_slow(site, log_keys):
+    before = site.answering()
+    wait_for(lambda: site.namespace.store("monitoring").list(f"inference/{NAME}/"))
+    settings = DarkLaunchConfig(requests=50, latency_ms=0.001)
+    with asking(site) as answers, pytest.raises(DeployError, match=r"ms or longer; serving\.dark_launch\.latency_ms"):
+        site.deploy(site.add(10), ServingConfig(dark_launch=settings))
+    assert answers.versions() == [before]
+    assert (site.champion(), candidates(site)) == (before, [])
+
+
+def test_a_candidate_that_fails_its_golden_requests_is_never_asked(site, log_keys):
+    before, pods = site.answering(), {pod["metadata"]["uid"] for pod in site.pods()}
+    with asking(site) as answers, pytest.raises(DeployError, match="failed its dark launch, before anybody asked it"):
+        site.deploy(site.add(11, broken=GOLDEN), ServingConfig())
+    assert answers.versions() == [before]
+    assert pods <= {pod["metadata"]["uid"] for pod in site.pods()}
+    assert (site.champion(), candidates(site)) == (before, [])
+
+
+def test_a_dark_launch_answers_what_the_endpoint_was_asked(site, log_keys):
+    before, version = site.answering(), site.add(12, other=True)
+    left_over = candidate_service(Release(NAME, version, site.store.uri("models/none")), ServingConfig(), namespace="")
+    left_over["metadata"]["namespace"] = NAMESPACE
+    site.namespace("apply", "-f", "-", stdin=json.dumps(left_over))
+    with asking(site) as answers:
+        deployed = site.deploy(version, ServingConfig())
+        time.sleep(7)
+    print(deployed.model_dump_json(indent=1))
+    found = deployed.dark_launch
+    assert found is not None
+    assert (found.ran, found.candidate, found.requests) == (True, f"{NAME}-candidate", 1000)
+    assert 0 < found.latency_ms["p50"] <= found.latency_ms["p99"] <= found.latency_ms["longest"]
+    assert found.comparison is not None
+    assert (found.comparison.before, found.comparison.now, found.comparison.rows) == (before, version, 1000)
+    assert found.comparison.mean_difference > 0
+    assert found.compared == "1,000 rows of the latest 1,000 logged requests"
+    assert answers.versions() == [before, version]
+    assert (site.answering(), site.champion(), candidates(site)) == (version, version, [])
+    assert not site.namespace.store("monitoring").list(f"inference/{NAME}-candidate/")
 
 
 def test_what_others_made_is_left_alone(site):

@@ -19,7 +19,8 @@ import pytest
 from kfp import dsl
 
 from components.deploy.component import deploy
-from components.deploy.deploy import FOLDER_VARIABLE, deploy_version, fetch, restore_champion
+from components.deploy.deploy import FOLDER_VARIABLE, deploy_version, restore_champion
+from components.deploy.fetching import fetch
 from components.deploy.local_endpoint import LocalEndpoint, ServerState
 from components.deploy.replay import ask, replay_golden
 from components.shared.champion import Champion, move_champion, read_champion
