@@ -6,9 +6,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
-from components.deploy.address import endpoint_url, proof_url
+from components.deploy.address import endpoint_url, pod_addresses, proof_url
+from components.deploy.canary import CanaryReport, canary_ready, canary_service, watch
 from components.deploy.cluster import Cluster, patiently
 from components.deploy.dark_launch import DarkLaunch
 from components.deploy.deployed import Deployed
@@ -89,10 +89,29 @@ def progress(service: Object, pods: list[Object]) -> Progress:
     elif len(ready) < wanted:
         waiting_for = f"{len(ready)} of {wanted} servers are ready"
     elif len(new) < len(live) or len(templates) > 1:
-        waiting_for = "servers of the version before are still there"
+        waiting_for = "other servers are still there"
     elif conditions.get("Ready") != "True":
         waiting_for = "KServe does not say that it is ready"
     return Progress(not waiting_for, not waiting_for and len(pods) == len(new), waiting_for, troubles(new), len(new))
+
+
+def canary_progress(service: Object, pods: list[Object], *, revision: str) -> Progress:
+    """Judge how far the canary of an InferenceService has come.
+
+    Args:
+        service: The InferenceService, just read.
+        pods: Its predictor's pods, the canary's among them.
+        revision: That of the canary's pods.
+    """
+    mine = [pod for pod in pods if label(pod, REVISION) == revision and not is_leaving(pod)]
+    waiting_for = ""
+    if not mine:
+        waiting_for = "there is no pod of the canary"
+    elif not all(map(is_ready, mine)):
+        waiting_for = "the canary is not ready"
+    elif not canary_ready(service):
+        waiting_for = "KServe does not say that the canary is ready"
+    return Progress(not waiting_for, not waiting_for, waiting_for, troubles(mine), len(mine))
 
 
 class ClusterEndpoint:
@@ -131,23 +150,26 @@ class ClusterEndpoint:
         if before and label(before, REVISION) == label(wanted, REVISION):
             wanted["metadata"]["annotations"][RUN_ID] = annotation(before, RUN_ID)  # it would restart the servers
             if self._serves(before, wanted, package, serving):
-                return self._deployed(release, golden, before=before, rollout="unchanged")
+                return self._deployed(release, golden, before=before)
         self._remove_candidates()
         dark_launch = self._dark_launch(release, package, serving, rehearsal=rehearsal, before=before)
-        applied = time.monotonic()
         with self._putting_back(before, wanted, release.version):
+            canary, remarks = self._canary(before, wanted, package, serving=serving)
+            applied = time.monotonic()
             service = self.cluster.apply(wanted)
             self._wait(service, seconds=serving.start_seconds + serving.pull_seconds)
             ready = time.monotonic() - applied
             self._prove(service, package, version=release.version, serving=serving)
-        return self._deployed(
-            release,
-            golden,
-            before=before,
-            rollout="rolling" if before else "first",
-            seconds=round(time.monotonic() - start, 3),
-            ready_seconds=round(ready, 3),
-            dark_launch=dark_launch,
+        return self._deployed(release, golden, before=before).model_copy(
+            update={
+                "restarted": True,
+                "rollout": "canary" if canary else "rolling" if before else "first",
+                "seconds": round(time.monotonic() - start, 3),
+                "ready_seconds": round(ready, 3),
+                "dark_launch": dark_launch,
+                "canary": canary,
+                "remarks": remarks,
+            }
         )
 
     def remove(self) -> str:
@@ -222,30 +244,18 @@ class ClusterEndpoint:
             refuse_foreign(found, "changed")
         return found
 
-    def _deployed(
-        self,
-        release: Release,
-        golden: int,
-        *,
-        before: Object | None,
-        rollout: Literal["first", "rolling", "canary", "unchanged"],
-        seconds: float = 0.0,
-        ready_seconds: float = 0.0,
-        dark_launch: DarkLaunch | None = None,
-    ) -> Deployed:
+    def _deployed(self, release: Release, golden: int, *, before: Object | None) -> Deployed:
+        """The endpoint as it is when nothing had to be done."""
         replaced = annotation(before, MODEL_VERSION) if before else ""
         return Deployed(
             name=self.name,
             version=release.version,
             url=endpoint_url(self.cluster.service(f"{self.name}-predictor"), self.cluster.namespace, model=self.name),
             replaced="" if replaced == release.version else replaced,
-            restarted=rollout != "unchanged",
+            restarted=False,
             golden_requests=golden,
-            seconds=seconds,
             namespace=self.cluster.namespace,
-            ready_seconds=ready_seconds,
-            rollout=rollout,
-            dark_launch=dark_launch,
+            rollout="unchanged",
         )
 
     def _serves(self, before: Object, wanted: Object, package: Path, serving: ServingConfig) -> bool:
@@ -277,7 +287,8 @@ class ClusterEndpoint:
         """
         try:
             now = patiently(lambda: self.cluster.get(self.name))
-            if now is None or label(now, REVISION) != label(wanted, REVISION):
+            ours = {label(service, REVISION) for service in (wanted, before) if service}
+            if now is None or label(now, REVISION) not in ours:
                 return "Somebody else has changed the endpoint meanwhile; it is left as it is."
             if before is None:
                 patiently(lambda: self.cluster.delete(now))
@@ -301,7 +312,54 @@ class ClusterEndpoint:
                     return f"Version {annotation(before, MODEL_VERSION)} still answers."
         return ""
 
-    def _wait(self, service: Object, *, seconds: float) -> None:
+    def _canary(
+        self, before: Object | None, wanted: Object, package: Path, *, serving: ServingConfig
+    ) -> tuple[CanaryReport | None, tuple[str, ...]]:
+        """Give a new version a share of the requests, and watch it.
+
+        Returns:
+            What was seen, or why there was no canary.
+
+        Raises:
+            DeployError: It did not become ready, answered wrongly, or went beyond its limits.
+        """
+        if not serving.canary.percent:
+            return None, ()
+        if before is None:
+            return None, ("no canary: there is no version before this one to share the requests with",)
+        if not patiently(self.cluster.has_gateway_api):
+            return None, (
+                "no canary: KServe shares requests by the Gateway API, which this cluster does not have; "
+                "the version was rolled out fully after its dark launch",
+            )
+        revision, version = label(wanted, REVISION), annotation(wanted, MODEL_VERSION)
+        service = self.cluster.apply(canary_service(before, wanted, serving.canary))
+        seconds = serving.start_seconds + serving.pull_seconds
+        self._wait(service, seconds=seconds, judge=partial(canary_progress, revision=revision))
+        golden = read_golden(package)
+        for address in self._canary_addresses(revision):
+            url = f"{address}/v1/models/{self.name}:predict"
+            if wrong := differences(golden, golden_answers(url, golden, version=version, rows=serving.rows)):
+                raise DeployError(f"Its canary answers {len(wrong)} golden requests wrongly: {wrong[0]}.")
+        report = watch(partial(self._canary_addresses, revision), serving.canary)
+        if not report.promoted:
+            raise DeployError(f"Its canary was taken back: {report.reason}.")
+        return report, ()
+
+    def _canary_addresses(self, revision: str) -> list[str]:
+        """Where the canary's servers tell their figures.
+
+        Raises:
+            DeployError: One of them has ended.
+        """
+        pods = [pod for pod in patiently(lambda: self.cluster.pods(self.name)) if label(pod, REVISION) == revision]
+        if found := troubles(pods):
+            raise DeployError(f"{found[0].text}.")
+        return pod_addresses(pods)
+
+    def _wait(
+        self, service: Object, *, seconds: float, judge: Callable[[Object, list[Object]], Progress] = progress
+    ) -> None:
         """Wait until an applied InferenceService serves.
 
         Raises:
@@ -312,7 +370,7 @@ class ClusterEndpoint:
         while True:
             now, pods = patiently(lambda: (self.cluster.get(name), self.cluster.pods(name)))
             _refuse_change(service, now)
-            found = progress(now, pods)
+            found = judge(now, pods)
             if found.done:
                 return
             moment = time.monotonic()

@@ -5,19 +5,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from components.shared.schema import label_name
 from components.shared.scoring import Scorer, parse_rows, score_rows
 
 _EXAMPLES = 5
 
 
 class Example(BaseModel):
-    """A row that the versions answer differently."""
+    """Two answers to one row; the row itself stays in the log, which not everybody may read."""
 
     model_config = ConfigDict(frozen=True)
 
-    row: dict[str, Any]
     before: Any
     now: Any
     difference: float
@@ -39,7 +40,7 @@ class Comparison(BaseModel):
         mean_now: The same of the new version.
         labels_before: Rows by label; empty for numbers.
         labels_now: The same of the new version.
-        examples: The rows that differ most.
+        examples: The answers that differ most, each pair once.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -74,7 +75,7 @@ def compare(rows: Sequence[dict[str, Any]], before: Scorer, now: Scorer) -> Comp
     apart = np.abs(scores[1].astype(np.float64) - scores[0])
     is_number = now.schema.task == "regression"
     difference = apart if is_number else apart.sum(axis=1) / 2
-    labels = [[] if is_number else [str(answer["label"]) for answer in found] for found in answers]
+    labels = [[] if is_number else [label_name(answer["label"]) for answer in found] for found in answers]
     changed = difference > 1e-6 if is_number else np.array([a != b for a, b in zip(*labels, strict=True)])
     means = [_mean(found, now.schema.task) for found in scores]
     return Comparison(
@@ -89,12 +90,19 @@ def compare(rows: Sequence[dict[str, Any]], before: Scorer, now: Scorer) -> Comp
         mean_now=means[1],
         labels_before=dict(Counter(labels[0])),
         labels_now=dict(Counter(labels[1])),
-        examples=[
-            Example(row=rows[place], before=answers[0][place], now=answers[1][place], difference=difference[place])
-            for place in np.argsort(-difference, kind="stable")[:_EXAMPLES].tolist()
-            if difference[place] > 0
-        ],
+        examples=_examples(answers[0], answers[1], difference),
     )
+
+
+def _examples(before: Sequence[Any], now: Sequence[Any], difference: NDArray[np.float64]) -> list[Example]:
+    found: list[Example] = []
+    for place in np.argsort(-difference, kind="stable").tolist():
+        example = Example(before=before[place], now=now[place], difference=difference[place])
+        if len(found) == _EXAMPLES or not example.difference:
+            break
+        if example not in found:
+            found.append(example)
+    return found
 
 
 def _mean(scores: Any, task: str) -> float | None:

@@ -125,7 +125,7 @@ def check(answered: Answered, requests: Sequence[Request], scorer: Scorer, setti
     pairs = [GoldenRequest(row=row, answer=answer) for row, answer in zip(rows, expected, strict=True)]
     if wrong := differences(pairs, answered.answers):
         raise DeployError(
-            f"{len(wrong)} of {len(rows)} rows of logged requests are answered otherwise than by batch scoring; {wrong[0]}"
+            f"{len(wrong)} of {len(rows)} logged rows are answered otherwise than by batch scoring; {wrong[0]}"
         )
     if (p99 := latency(answered, settings)["p99"]) > settings.latency_ms:
         raise DeployError(

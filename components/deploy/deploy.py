@@ -34,9 +34,18 @@ def deploy_version(name: str, version: str, serving: ServingConfig, *, namespace
         PackageError: What the store holds is altered or incomplete; with the same consequences.
         StoreError: The object store cannot be reached or has no such version.
     """
-    store = Store.connect()
-    if folder := os.environ.get(FOLDER_VARIABLE):
-        return _deploy_here(store, name, version, serving, endpoint=LocalEndpoint(Path(folder), name))
+    folder = os.environ.get(FOLDER_VARIABLE)
+    return deploy_on(
+        Store.connect(), name, version, serving, folder=Path(folder) if folder else None, namespace=namespace
+    )
+
+
+def deploy_on(
+    store: Store, name: str, version: str, serving: ServingConfig, *, folder: Path | None, namespace: str
+) -> Deployed:
+    """The same, with the place said: a folder of this machine's endpoints, or None for the cluster."""
+    if folder is not None:
+        return _deploy_here(store, name, version, serving, endpoint=LocalEndpoint(folder, name))
     return _deploy_on_cluster(store, name, version, serving, namespace=namespace)
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from components.deploy.canary import CanaryReport
 from components.deploy.dark_launch import DarkLaunch
 
 
@@ -22,6 +23,7 @@ class Deployed(BaseModel):
         ready_seconds: On a cluster: from applying the endpoint until it was ready.
         rollout: How the version came to serve.
         dark_launch: What was proven before anybody asked the version; none on this machine, or when it served already.
+        canary: What a share of the real requests showed; none without a canary.
         remarks: What was left out, and why.
     """
 
@@ -38,6 +40,7 @@ class Deployed(BaseModel):
     ready_seconds: float = 0.0
     rollout: Literal["local", "first", "rolling", "canary", "unchanged"] = "local"
     dark_launch: DarkLaunch | None = None
+    canary: CanaryReport | None = None
     remarks: tuple[str, ...] = ()
 
     @property
