@@ -21,15 +21,26 @@ from urllib.parse import urlsplit
 import pytest
 
 from components.deploy import cluster_endpoint
+from components.deploy.canary import canary_service
+from components.deploy.cluster import Cluster
 from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
 from components.deploy.deployed import Deployed
-from components.deploy.inference_service import GIT_COMMIT, MODEL_VERSION, RUN_ID, Release, candidate_service
+from components.deploy.inference_service import (
+    GIT_COMMIT,
+    MODEL_VERSION,
+    RUN_ID,
+    Release,
+    candidate_service,
+    inference_service,
+)
 from components.deploy.logged_requests import ACCESS_KEY, SECRET_KEY
+from components.deploy.rollback import roll_back
 from components.shared.champion import Champion, move_champion, read_champion
-from components.shared.config import DarkLaunchConfig, ReplicasConfig, ResourcesConfig, ServingConfig
+from components.shared.config import CanaryConfig, DarkLaunchConfig, ReplicasConfig, ResourcesConfig, ServingConfig
 from components.shared.errors import DeployError, PackageError
 from components.shared.model_package import GOLDEN, METRICS, read_golden, version_prefix
 from components.shared.store import Store
+from pipelines.__main__ import main as pipelines
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.own_namespace import OwnNamespace, own_namespace, wait_for
 from tests.helpers import make_manifest, make_package
@@ -415,6 +426,58 @@ def test_a_dark_launch_answers_what_the_endpoint_was_asked(site, log_keys):
     assert not site.namespace.store("monitoring").list(f"inference/{NAME}-candidate/")
 
 
+def test_a_canary_where_the_cluster_has_no_gateway_api(site, log_keys):
+    if "gateway.networking.k8s.io" in site.namespace.kubectl("api-versions"):
+        pytest.skip("this cluster has the Gateway API")
+    before, version = site.answering(), site.add(13)
+    serving = ServingConfig(canary=CanaryConfig(percent=10), dark_launch=DarkLaunchConfig(requests=20))
+    with asking(site) as answers:
+        deployed = site.deploy(version, serving)
+    assert deployed.canary is None
+    assert deployed.rollout == "rolling"
+    assert "no canary: KServe shares requests by the Gateway API" in deployed.remarks[0]
+    assert answers.versions() == [before, version]
+
+
+def test_the_api_server_takes_a_canary(site):
+    """KServe's own API types; that requests are shared needs a gateway."""
+    before = site.service()
+    release = Release(NAME, "abc", "s3://bucket/models/abc")
+    wanted = inference_service(release, site.serving, namespace=NAMESPACE)
+    taken = Cluster.connect(NAMESPACE).apply(canary_service(before, wanted, CanaryConfig(percent=10)), dry_run=True)
+    (canary,) = taken["spec"]["canary"]
+    assert canary["predictor"]["model"]["storageUri"] == "s3://bucket/models/abc/"
+    assert taken["metadata"]["generation"] == before["metadata"]["generation"] + 1
+    assert site.service()["metadata"]["generation"] == before["metadata"]["generation"]
+
+
+def test_back_to_the_version_before(site, log_keys):
+    serving, version = read_champion(site.store, NAME), site.answering()
+    assert serving is not None
+    assert serving.previous
+    spec = site.service()["spec"]["predictor"]
+    with asking(site) as answers:
+        deployed = roll_back(site.store, NAME, namespace=NAMESPACE, dark_launch=False)
+    assert (deployed.version, deployed.replaced) == (serving.previous, version)
+    now = read_champion(site.store, NAME)
+    assert now is not None
+    assert (now.version, now.previous) == (serving.previous, version)
+    assert answers.versions() == [version, serving.previous]
+    after = site.service()["spec"]["predictor"]
+    assert {**after, "model": {**after["model"], "storageUri": spec["model"]["storageUri"]}} == spec
+
+
+def test_a_roll_back_that_fails_changes_nothing(site):
+    before = read_champion(site.store, NAME)
+    with pytest.raises(DeployError, match="FULLCIRCLE_LOG_ACCESS_KEY_ID"):
+        roll_back(site.store, NAME, namespace=NAMESPACE)
+    after = read_champion(site.store, NAME)
+    assert before is not None
+    assert after is not None
+    assert (after.version, after.previous) == (before.version, before.previous)
+    assert site.answering() == before.version
+
+
 def test_what_others_made_is_left_alone(site):
     site.namespace("label", "inferenceservice", NAME, "app.kubernetes.io/managed-by=somebody", "--overwrite")
     before = site.service()
@@ -423,3 +486,17 @@ def test_what_others_made_is_left_alone(site):
     after = site.service()
     assert (after["spec"], after["metadata"]["labels"]) == (before["spec"], before["metadata"]["labels"])
     site.namespace("label", "inferenceservice", NAME, "app.kubernetes.io/managed-by=fullcircle", "--overwrite")
+
+
+def test_an_endpoint_is_ended(site, capsys):
+    site.namespace("label", "inferenceservice", NAME, "app.kubernetes.io/managed-by=somebody", "--overwrite")
+    assert pipelines(["undeploy", NAME, "--namespace", NAMESPACE]) == 1
+    assert "was not made by Fullcircle" in capsys.readouterr().err
+    site.namespace("label", "inferenceservice", NAME, "app.kubernetes.io/managed-by=fullcircle", "--overwrite")
+    version = site.champion()
+    assert pipelines(["undeploy", NAME, "--namespace", NAMESPACE]) == 0
+    assert f"version {version} is still in the store" in capsys.readouterr().out
+    assert site.namespace("get", "inferenceservices").strip() == ""
+    assert site.champion() == version
+    assert pipelines(["undeploy", NAME, "--namespace", NAMESPACE]) == 1
+    assert f"There is no InferenceService {NAME} in namespace {NAMESPACE}" in capsys.readouterr().err

@@ -409,15 +409,6 @@ def test_another_port_that_is_asked_for_is_taken(site):
     assert site.endpoint.stop()
 
 
-# What ends before a server is started
-
-
-def test_a_machine_without_a_folder_is_told(monkeypatch):
-    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
-    with pytest.raises(DeployError, match=f"{FOLDER_VARIABLE} is not set: it names the folder"):
-        deploy_version(NAME, "0123456789ab", ServingConfig())
-
-
 def test_a_folder_that_cannot_be_written_is_named(site, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "file"))
