@@ -1,45 +1,55 @@
 """Deploying a version: fetch it, bring it up, prove it, or put back what was there."""
 
 import os
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.deploy.local_endpoint import Deployed, LocalEndpoint
+from components.deploy.deployed import Deployed
+from components.deploy.fetching import fetch
+from components.deploy.local_endpoint import LocalEndpoint
 from components.shared.champion import Champion, move_champion, read_champion, withdraw_champion
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError, FullcircleError
-from components.shared.model_package import verify, version_prefix
 from components.shared.processes import stoppable
 from components.shared.store import Store
 
 FOLDER_VARIABLE = "FULLCIRCLE_SERVING_FOLDER"
 
 
-def deploy_version(name: str, version: str, serving: ServingConfig) -> Deployed:
-    """Serve a version of a model from this machine.
+def deploy_version(name: str, version: str, serving: ServingConfig, *, namespace: str = "") -> Deployed:
+    """Serve a version of a model: from this machine where FULLCIRCLE_SERVING_FOLDER is set, else on the cluster.
 
     Args:
         name: Name of the model and of the endpoint.
         version: A version in the object store.
-        serving: Port and time-out.
+        serving: Settings of the endpoint and of how it is brought up.
+        namespace: Of the endpoint on a cluster; empty for that of this pod, or of the kubeconfig's context.
 
     Returns:
         Where it answers.
 
     Raises:
-        DeployError: The version did not come up or answered its golden requests wrongly; the version before serves on,
-            and is the champion again.
+        DeployError: There is nowhere to deploy, or the version did not come up or answered its golden requests wrongly;
+            the version before serves on, and is the champion again.
         PackageError: What the store holds is altered or incomplete; with the same consequences.
         StoreError: The object store cannot be reached or has no such version.
     """
     folder = os.environ.get(FOLDER_VARIABLE)
-    if not folder:
-        raise DeployError(
-            f"{FOLDER_VARIABLE} is not set: it names the folder in which this machine keeps what it serves."
-        )
-    store = Store.connect()
-    endpoint = LocalEndpoint(Path(folder), name)
+    return deploy_on(
+        Store.connect(), name, version, serving, folder=Path(folder) if folder else None, namespace=namespace
+    )
+
+
+def deploy_on(
+    store: Store, name: str, version: str, serving: ServingConfig, *, folder: Path | None, namespace: str
+) -> Deployed:
+    """The same, with the place said: a folder of this machine's endpoints, or None for the cluster."""
+    if folder is not None:
+        return _deploy_here(store, name, version, serving, endpoint=LocalEndpoint(folder, name))
+    return _deploy_on_cluster(store, name, version, serving, namespace=namespace)
+
+
+def _deploy_here(store: Store, name: str, version: str, serving: ServingConfig, *, endpoint: LocalEndpoint) -> Deployed:
     try:
         with stoppable(), endpoint.locked():
             package = fetch(store, name, version, endpoint.versions)
@@ -51,36 +61,16 @@ def deploy_version(name: str, version: str, serving: ServingConfig) -> Deployed:
         raise
 
 
-def fetch(store: Store, name: str, version: str, versions: Path) -> Path:
-    """Bring a version's package here, unless it is here intact, and verify it.
+def _deploy_on_cluster(store: Store, name: str, version: str, serving: ServingConfig, *, namespace: str) -> Deployed:
+    from components.deploy.cluster_deployment import deploy_on_cluster, is_asked_for
 
-    Args:
-        store: The object store.
-        name: Name of the model.
-        version: The version's id.
-        versions: Folder of the packages here; a folder named by the version is made in it.
-
-    Raises:
-        PackageError: What the store holds is altered or incomplete.
-        StoreError: The object store cannot be reached or has no such version.
-    """
-    package = versions / version
-    if package.exists():
-        try:
-            verify(package, version=version)
-        except FullcircleError:
-            shutil.rmtree(package)
-        else:
-            return package
-    partial = versions / f".{version}.partial"
-    shutil.rmtree(partial, ignore_errors=True)  # of a deployment that was killed
     try:
-        store.get_folder(version_prefix(name, version), partial)
-        verify(partial, version=version)
-        partial.replace(package)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return package
+        with stoppable():
+            return deploy_on_cluster(store, name, version, serving, namespace=namespace)
+    except BaseException as error:
+        if not is_asked_for(name, version, namespace=namespace):
+            _restore_after(error, store, name, version)
+        raise
 
 
 def restore_champion(store: Store, name: str, failed: str) -> None:
