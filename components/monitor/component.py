@@ -15,7 +15,7 @@ def monitor(
     page: dsl.Output[dsl.HTML],
     evidently: dsl.Output[dsl.HTML],
 ) -> None:
-    """Compare the newest window with the version's reference window and report drift.
+    """Compare the newest window with the version's reference window and report drift; on a cluster, by a Job.
 
     Args:
         name: Name of the model.
@@ -28,19 +28,16 @@ def monitor(
     """
     from pathlib import Path
 
-    from components.monitor.monitor import report_drift
+    from components.monitor.monitor import ReportFiles
+    from components.monitor.task import report
     from components.shared.config import MonitoringConfig
     from components.shared.progress import announce
-    from components.shared.store import Store
 
-    found = report_drift(
-        Store.connect(),
+    found = report(
         name,
         version,
         MonitoringConfig.model_validate_json(settings),
         splits=Path(splits.path),
-        drift=Path(drift.path),
-        page=Path(page.path),
-        evidently=Path(evidently.path),
+        files=ReportFiles(Path(drift.path), Path(page.path), Path(evidently.path)),
     )
     announce(found.message)
