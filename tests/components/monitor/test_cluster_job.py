@@ -100,8 +100,8 @@ def waiting(reason: str, message: str = "") -> Any:
     }
 
 
-def a_job(name: str = "report", **status: Any) -> Any:
-    return {"metadata": {"name": name}, "spec": {"activeDeadlineSeconds": 900}, "status": status}
+def a_job(**status: Any) -> Any:
+    return {"metadata": {"name": "report"}, "spec": {"activeDeadlineSeconds": 900}, "status": status}
 
 
 def test_the_job_reports_and_its_report_is_brought_back(store, version, splits, tmp_path, capsys):
