@@ -110,7 +110,12 @@ def training_pipeline(config: Config) -> Any:
                 "publish",
             ).set_caching_options(False)
             deployed = placed(
-                deploy(name=config.name, serving=_constant(config.serving), version=published.outputs["Output"]),
+                deploy(
+                    name=config.name,
+                    serving=_constant(config.serving),
+                    version=published.outputs["Output"],
+                    namespace=config.cluster.namespace,
+                ),
                 "deploy",
             ).set_caching_options(False)
             placed(

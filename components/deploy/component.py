@@ -6,7 +6,7 @@ from components.shared.component import stage
 
 
 @stage
-def deploy(name: str, serving: str, version: str, endpoint: dsl.Output[dsl.Artifact]) -> str:
+def deploy(name: str, serving: str, version: str, endpoint: dsl.Output[dsl.Artifact], namespace: str = "") -> str:
     """Bring up the endpoint with a version and prove it; a failing version leaves the one before serving.
 
     Args:
@@ -14,6 +14,7 @@ def deploy(name: str, serving: str, version: str, endpoint: dsl.Output[dsl.Artif
         serving: The configuration's `serving` section, JSON.
         version: The version to serve.
         endpoint: Where it answers: JSON with `url`, `version`, `replaced` and `golden_requests`.
+        namespace: Where the endpoint is on a cluster; empty for the namespace of the run.
 
     Returns:
         The version that serves.
@@ -24,7 +25,7 @@ def deploy(name: str, serving: str, version: str, endpoint: dsl.Output[dsl.Artif
     from components.shared.config import ServingConfig
     from components.shared.progress import announce
 
-    deployed = deploy_version(name, version, ServingConfig.model_validate_json(serving))
+    deployed = deploy_version(name, version, ServingConfig.model_validate_json(serving), namespace=namespace)
     Path(endpoint.path).write_text(deployed.model_dump_json(indent=2), encoding="utf-8")
     announce(deployed.message)
     return deployed.version

@@ -2,10 +2,16 @@
 
 import os
 import shutil
+import tempfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.deploy.local_endpoint import Deployed, LocalEndpoint
+from components.deploy.cluster import Cluster
+from components.deploy.cluster_endpoint import ClusterEndpoint
+from components.deploy.deployed import Deployed
+from components.deploy.inference_service import Release
+from components.deploy.local_endpoint import LocalEndpoint
 from components.shared.champion import Champion, move_champion, read_champion, withdraw_champion
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError, FullcircleError
@@ -14,32 +20,34 @@ from components.shared.processes import stoppable
 from components.shared.store import Store
 
 FOLDER_VARIABLE = "FULLCIRCLE_SERVING_FOLDER"
+RUN_VARIABLE = "KFP_RUN_ID"
 
 
-def deploy_version(name: str, version: str, serving: ServingConfig) -> Deployed:
-    """Serve a version of a model from this machine.
+def deploy_version(name: str, version: str, serving: ServingConfig, *, namespace: str = "") -> Deployed:
+    """Serve a version of a model: from this machine where FULLCIRCLE_SERVING_FOLDER is set, else on the cluster.
 
     Args:
         name: Name of the model and of the endpoint.
         version: A version in the object store.
-        serving: Port and time-out.
+        serving: Settings of the endpoint and of how it is brought up.
+        namespace: Of the endpoint on a cluster; empty for that of this pod, or of the kubeconfig's context.
 
     Returns:
         Where it answers.
 
     Raises:
-        DeployError: The version did not come up or answered its golden requests wrongly; the version before serves on,
-            and is the champion again.
+        DeployError: There is nowhere to deploy, or the version did not come up or answered its golden requests wrongly;
+            the version before serves on, and is the champion again.
         PackageError: What the store holds is altered or incomplete; with the same consequences.
         StoreError: The object store cannot be reached or has no such version.
     """
-    folder = os.environ.get(FOLDER_VARIABLE)
-    if not folder:
-        raise DeployError(
-            f"{FOLDER_VARIABLE} is not set: it names the folder in which this machine keeps what it serves."
-        )
     store = Store.connect()
-    endpoint = LocalEndpoint(Path(folder), name)
+    if folder := os.environ.get(FOLDER_VARIABLE):
+        return _deploy_here(store, name, version, serving, endpoint=LocalEndpoint(Path(folder), name))
+    return _deploy_on_cluster(store, name, version, serving, namespace=namespace)
+
+
+def _deploy_here(store: Store, name: str, version: str, serving: ServingConfig, *, endpoint: LocalEndpoint) -> Deployed:
     try:
         with stoppable(), endpoint.locked():
             package = fetch(store, name, version, endpoint.versions)
@@ -49,6 +57,39 @@ def deploy_version(name: str, version: str, serving: ServingConfig) -> Deployed:
         if serving_now is None or serving_now.version != version:
             _restore_after(error, store, name, version)
         raise
+
+
+def _deploy_on_cluster(store: Store, name: str, version: str, serving: ServingConfig, *, namespace: str) -> Deployed:
+    endpoint: ClusterEndpoint | None = None
+    try:
+        with stoppable(), tempfile.TemporaryDirectory(prefix="fullcircle-deploy-") as folder:
+            endpoint = ClusterEndpoint(Cluster.connect(namespace), name)
+            package = fetch(store, name, version, Path(folder))
+            return endpoint.deploy(_release(store, package), package, serving)
+    except BaseException as error:
+        if not _serves_on_cluster(endpoint, version):
+            _restore_after(error, store, name, version)
+        raise
+
+
+def _release(store: Store, package: Path) -> Release:
+    manifest = verify(package)
+    return Release(
+        name=manifest.name,
+        version=manifest.version,
+        uri=store.uri(version_prefix(manifest.name, manifest.version)),
+        git_commit=manifest.git_commit,
+        run_id=os.environ.get(RUN_VARIABLE, ""),
+    )
+
+
+def _serves_on_cluster(endpoint: ClusterEndpoint | None, version: str) -> bool:
+    """Whether the endpoint is to serve a version nevertheless; when nobody can tell, it is not said to."""
+    if endpoint is None:
+        return False
+    with suppress(FullcircleError):
+        return endpoint.running() == version
+    return False
 
 
 def fetch(store: Store, name: str, version: str, versions: Path) -> Path:

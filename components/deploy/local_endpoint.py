@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict
 
+from components.deploy.deployed import Deployed
 from components.deploy.replay import replay_golden, wait_until_ready
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError
@@ -27,27 +28,6 @@ _OF_THE_STORE = ("AWS_", "FULLCIRCLE_BUCKET")
 _NOT_FOR_THE_SERVER = ("_KFP_",)  # it is no KFP task
 _POLL_SECONDS = 0.02
 _GRACE_SECONDS = 10.0  # for requests that are being answered, and for the log
-
-
-class Deployed(BaseModel):
-    """Where a version answers."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    version: str
-    url: str
-    replaced: str = ""
-    restarted: bool = True
-    golden_requests: int
-    seconds: float = 0.0
-
-    @property
-    def message(self) -> str:
-        """One line for people."""
-        how = "answers" if self.restarted else "answers already"
-        instead = f" instead of {self.replaced}" if self.replaced else ""
-        return f"{self.version}{instead} {how} at {self.url} ({self.golden_requests} golden requests replayed)"
 
 
 class ServerState(BaseModel):
@@ -284,7 +264,7 @@ class LocalEndpoint:
             "http_port": port,
             "standby_port": standby,
             "grace_seconds": _GRACE_SECONDS,
-            "settings": serving.model_dump_json(),
+            "settings": serving.server_settings,
         }
         command += [f"--{key}={value}" for key, value in arguments.items()]
         try:
@@ -385,7 +365,7 @@ class LocalEndpoint:
 def _settings(serving: ServingConfig) -> str:
     """What a server is told, besides its version: the configuration, and a fingerprint of the store's keys."""
     store = sorted(item for item in os.environ.items() if item[0].startswith(_OF_THE_STORE))
-    return f"{serving.model_dump_json()} {hashlib.sha256(repr(store).encode()).hexdigest()[:16]}"
+    return f"{serving.server_settings} {hashlib.sha256(repr(store).encode()).hexdigest()[:16]}"
 
 
 def _environment() -> dict[str, str]:

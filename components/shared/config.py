@@ -446,6 +446,68 @@ class InferenceLogConfig(Section):
     )
 
 
+class ReplicasConfig(Section):
+    """How many servers answer on a cluster."""
+
+    minimum: int = Field(default=1, ge=1, description="Servers that always run; two survive the loss of a node.")
+    maximum: int = Field(
+        default=0, ge=0, description="Servers that KServe's autoscaler may start; 0 for no more than `minimum`."
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.maximum and self.maximum < self.minimum:
+            raise ValueError(f"maximum ({self.maximum}) is below minimum ({self.minimum})")
+        return self
+
+
+class ResourcesConfig(Section):
+    """What a server gets on a cluster; what is empty stays as the serving runtime says."""
+
+    cpu: float | None = Field(default=None, gt=0, description="Cores reserved.")
+    cpu_limit: float | None = Field(default=None, gt=0, description="Most cores.")
+    memory: Memory | None = Field(default=None, description="Memory reserved, such as `512Mi`.")
+    memory_limit: Memory | None = Field(default=None, description="Most memory, such as `1Gi`.")
+
+    @model_validator(mode="after")
+    def _limits_hold_what_is_reserved(self) -> Self:
+        if self.cpu and self.cpu_limit and self.cpu > self.cpu_limit:
+            raise ValueError(f"cpu ({self.cpu:g}) is above cpu_limit ({self.cpu_limit:g})")
+        if self.memory and self.memory_limit and _mebibytes(self.memory) > _mebibytes(self.memory_limit):
+            raise ValueError(f"memory ({self.memory}) is above memory_limit ({self.memory_limit})")
+        return self
+
+
+class DarkLaunchConfig(Section):
+    """What a new version has to answer on a cluster before anybody else asks it."""
+
+    enabled: bool = Field(default=True, description="Whether a version comes up beside the one that serves first.")
+    requests: int = Field(
+        default=1000, ge=0, description="Latest logged requests that it has to answer; 0 for golden requests only."
+    )
+    rows: int = Field(
+        default=10_000, ge=1, description="Most rows of these requests together; older ones are left out."
+    )
+    latency_ms: float = Field(
+        default=500, gt=0, description="Most time, in ms, that 99 of 100 of them may take, seen by one client."
+    )
+
+
+class CanaryConfig(Section):
+    """A share of the real requests for a new version, before all of them; needs the Gateway API on the cluster."""
+
+    percent: int = Field(default=0, ge=0, le=50, description="Share of requests, in percent; 0 for no canary.")
+    seconds: float = Field(default=300, gt=0, description="How long it is watched, in seconds.")
+    interval_seconds: float = Field(default=10, gt=0, description="Seconds between two looks at its figures.")
+    error_share: Share = Field(
+        default=0.01, description="Largest share of its answers that may be errors of the server (5xx)."
+    )
+    latency_ms: float = Field(default=500, gt=0, description="Most time, in ms, that 99 of 100 answers may take.")
+    requests: int = Field(
+        default=100, ge=1, description="Requests from which it is judged; with fewer it is promoted, which is recorded."
+    )
+
+
 class ServingConfig(Section):
     """The endpoint."""
 
@@ -473,6 +535,25 @@ class ServingConfig(Section):
         default=30, gt=0, description="Longest time, in seconds, for a request to arrive, and to be answered."
     )
     log: InferenceLogConfig = Field(default=InferenceLogConfig(), description="The inference log.")
+    pull_seconds: float = Field(
+        default=120, ge=0, description="Cluster only: what an image may take to arrive, in seconds, besides the start."
+    )
+    replicas: ReplicasConfig = Field(default=ReplicasConfig(), description="Cluster only: number of servers.")
+    resources: ResourcesConfig = Field(default=ResourcesConfig(), description="Cluster only: what each of them gets.")
+    dark_launch: DarkLaunchConfig = Field(
+        default=DarkLaunchConfig(), description="Cluster only: the proof of a new version before anybody asks it."
+    )
+    canary: CanaryConfig = Field(default=CanaryConfig(), description="Cluster only: a share of the requests first.")
+
+    # How a server is brought up, which is no business of the server's: a change of it must not restart one.
+    ROLLOUT: ClassVar[frozenset[str]] = frozenset(
+        {"port", "start_seconds", "pull_seconds", "replicas", "resources", "dark_launch", "canary"}
+    )
+
+    @property
+    def server_settings(self) -> str:
+        """What a model server is told, JSON."""
+        return self.model_dump_json(exclude=set(self.ROLLOUT))
 
 
 class ColumnDrift(Section):
@@ -563,8 +644,13 @@ DEFAULT_TASKS: dict[Stage, TaskConfig] = {
 
 
 class ClusterConfig(Section):
-    """Tasks on a cluster."""
+    """Tasks and endpoints on a cluster."""
 
+    namespace: str = Field(
+        default="",
+        pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$",
+        description="Namespace of the endpoint; empty for that of the run.",
+    )
     tasks: dict[Stage, TaskConfig] = Field(
         default=DEFAULT_TASKS,
         description="Resources, time-out and retries by stage; what is not said stays at the stage's own default.",

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
-from components.deploy.local_endpoint import Deployed, LocalEndpoint
+from components.deploy.deployed import Deployed
+from components.deploy.local_endpoint import LocalEndpoint
 from components.shared.champion import Champion, move_champion, read_champion
 from components.shared.config import ServingConfig
 from components.shared.model_package import GOLDEN, METRICS, version_prefix

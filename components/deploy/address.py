@@ -1,0 +1,53 @@
+"""Where a predictor on a cluster answers: for clients by name, and for the proofs of this process by address."""
+
+from components.deploy.diagnosis import is_leaving, is_ready
+from components.deploy.inference_service import Object
+from components.shared.errors import DeployError
+
+
+def endpoint_url(service: Object | None, namespace: str, *, model: str) -> str:
+    """The V1 prediction URL inside the cluster.
+
+    Args:
+        service: The predictor's Service.
+        namespace: Where it is.
+        model: Name of the model.
+    """
+    port = f":{_target_port(service)}" if service and _is_headless(service) else ""
+    return f"http://{model}-predictor.{namespace}.svc.cluster.local{port}/v1/models/{model}:predict"
+
+
+def proof_url(service: Object | None, pods: list[Object], *, model: str, service_name: str) -> str:
+    """The same by address, which needs no cluster DNS: the Service's, or a pod's where KServe gives the Service none.
+
+    Raises:
+        DeployError: There is no Service, or no server behind it.
+    """
+    if service is None:
+        raise DeployError(f"KServe has made no Service {service_name}.")
+    if not _is_headless(service):
+        return f"http://{_host(service['spec']['clusterIP'])}:{_port(service)['port']}/v1/models/{model}:predict"
+    addresses = [
+        pod["status"]["podIP"] for pod in pods if is_ready(pod) and not is_leaving(pod) and pod["status"].get("podIP")
+    ]
+    if not addresses:
+        raise DeployError(f"No server is ready behind the Service {service_name}.")
+    return f"http://{_host(addresses[-1])}:{_target_port(service)}/v1/models/{model}:predict"
+
+
+def _is_headless(service: Object) -> bool:
+    return service["spec"].get("clusterIP") in (None, "", "None")
+
+
+def _port(service: Object) -> Object:
+    ports: list[Object] = service["spec"]["ports"]
+    return next((port for port in ports if port["port"] == 80), ports[0])
+
+
+def _target_port(service: Object) -> int:
+    target = _port(service).get("targetPort")
+    return target if isinstance(target, int) else 8080  # a name: the runtime's only port
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

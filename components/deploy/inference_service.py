@@ -1,0 +1,201 @@
+"""The InferenceService of a version: what is asked of KServe, as plain values.
+
+A fingerprint of all that a server depends on stands in a label, which KServe hands on to the pods: so a pod of this
+version with these settings is told from one of the version before.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from components.shared.config import ResourcesConfig, ServingConfig
+from components.shared.errors import DeployError
+
+API_VERSION = "serving.kserve.io/v1beta1"
+MANAGER = "fullcircle"  # of server-side apply, and in the label that says who made an object
+SERVICE_ACCOUNT = "fullcircle-serving"
+SETTINGS_VARIABLE = "FULLCIRCLE_SERVING"
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+OF_SERVICE = "serving.kserve.io/inferenceservice"  # KServe's own label of its pods
+REVISION = "fullcircle/revision"
+ROLE = "fullcircle/role"
+MODEL = "app.kubernetes.io/instance"
+MODEL_VERSION = "fullcircle/model-version"
+RUN_ID = "fullcircle/run-id"
+GIT_COMMIT = "fullcircle/git-commit"
+DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
+
+_VISIBILITY = "networking.kserve.io/visibility"
+_PARTS = ("isvc.", "-candidate", "-predictor")  # what KServe and we put around a name, in a label of 63 characters
+_LONGEST = 63 - sum(map(len, _PARTS))
+
+# An API object, as JSON has it.
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What is deployed.
+
+    Attributes:
+        name: Name of the model.
+        version: Its version.
+        uri: Where its package is, `s3://bucket/prefix/`.
+        git_commit: The code that trained it.
+        run_id: The run that deploys it; empty when no run does.
+    """
+
+    name: str
+    version: str
+    uri: str
+    git_commit: str = ""
+    run_id: str = ""
+
+
+def inference_service(release: Release, serving: ServingConfig, *, namespace: str) -> Object:
+    """The InferenceService that serves a version.
+
+    Args:
+        release: What is deployed.
+        serving: Settings of the servers, their number and resources.
+        namespace: Where.
+    """
+    return _object(release, release.name, namespace, role="endpoint", predictor=predictor(release, serving))
+
+
+def candidate_service(release: Release, serving: ServingConfig, *, namespace: str) -> Object:
+    """The InferenceService in which a version is proven: one server that nothing outside reaches and that logs nothing.
+
+    Args:
+        release: What is to be proven.
+        serving: Settings of the servers.
+        namespace: Where.
+    """
+    quiet = serving.log.model_copy(update={"enabled": False})
+    serving = serving.model_copy(update={"log": quiet, "replicas": type(serving.replicas)()})
+    name = candidate_name(release.name)
+    found = _object(release, name, namespace, role="candidate", predictor=predictor(release, serving))
+    found["metadata"]["labels"][_VISIBILITY] = "cluster-local"
+    return found
+
+
+def candidate_name(name: str) -> str:
+    """Name of a model's candidate; a long one is cut, and told from others by a hash."""
+    if len(name) <= _LONGEST:
+        return f"{name}-candidate"
+    return f"{name[: _LONGEST - 5].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:4]}-candidate"
+
+
+def predictor(release: Release, serving: ServingConfig) -> Object:
+    """The predictor of an InferenceService, by the runtime of our model format."""
+    model: Object = {
+        "modelFormat": {"name": "fullcircle", "version": "1"},
+        "protocolVersion": "v2",
+        # It is a prefix: without the slash, `v1` would take `v10` too.
+        "storageUri": f"{release.uri.rstrip('/')}/",
+        "env": [{"name": SETTINGS_VARIABLE, "value": serving.server_settings}],
+    }
+    if resources := _resources(serving.resources):
+        model["resources"] = resources
+    replicas = serving.replicas
+    return {
+        "minReplicas": replicas.minimum,
+        "maxReplicas": max(replicas.minimum, replicas.maximum),
+        "serviceAccountName": SERVICE_ACCOUNT,
+        "model": model,
+    }
+
+
+def applicable(previous: Object) -> Object:
+    """What to apply so that an object is again as it was read: its spec, and the labels and annotations of ours."""
+    metadata = previous["metadata"]
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "InferenceService",
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": _of_ours(metadata.get("labels")),
+            "annotations": _of_ours(metadata.get("annotations")),
+        },
+        "spec": previous["spec"],
+    }
+
+
+def refuse_foreign(found: Object, doing: str) -> None:
+    """Leave alone what others made.
+
+    Raises:
+        DeployError: The object has no label that says it is ours.
+    """
+    metadata = found["metadata"]
+    if metadata.get("labels", {}).get(MANAGED_BY) != MANAGER:
+        raise DeployError(
+            f"The InferenceService {metadata['name']} in namespace {metadata['namespace']} was not made by Fullcircle "
+            f"(it has no label {MANAGED_BY}={MANAGER}); it is not {doing}. Remove it yourself, give the model another "
+            "name, or label it so to hand it over."
+        )
+
+
+def label(found: Object, name: str) -> str:
+    """A label of an object; empty when it has none of that name."""
+    return str((found["metadata"].get("labels") or {}).get(name, ""))
+
+
+def annotation(found: Object, name: str) -> str:
+    """An annotation of an object; empty when it has none of that name."""
+    return str((found["metadata"].get("annotations") or {}).get(name, ""))
+
+
+def minimum_replicas(found: Object) -> int:
+    """How many servers an InferenceService asks for."""
+    return int(found["spec"]["predictor"].get("minReplicas", 1))
+
+
+def _object(release: Release, name: str, namespace: str, *, role: str, predictor: Object) -> Object:
+    spec = {"predictor": predictor}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "InferenceService",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {
+                # KServe hands them on to the pods: a name of the model's here could be one that a policy selects.
+                "app.kubernetes.io/name": "fullcircle-predictor",
+                "app.kubernetes.io/component": "predictor",
+                "app.kubernetes.io/part-of": "fullcircle",
+                MANAGED_BY: MANAGER,
+                MODEL: release.name,
+                ROLE: role,
+                REVISION: revision(release.version, spec),
+            },
+            "annotations": {
+                DEPLOYMENT_MODE: "Standard",
+                MODEL_VERSION: release.version,
+                RUN_ID: release.run_id,
+                GIT_COMMIT: release.git_commit,
+            },
+        },
+        "spec": spec,
+    }
+
+
+def revision(version: str, spec: Object) -> str:
+    """A fingerprint of a version and of how it is served, twelve hexadecimal digits."""
+    return hashlib.sha256(json.dumps([version, spec], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _resources(given: ResourcesConfig) -> Object:
+    def listed(cpu: float | None, memory: str | None) -> Object:
+        return {name: value for name, value in (("cpu", f"{cpu:g}" if cpu else None), ("memory", memory)) if value}
+
+    found = {"requests": listed(given.cpu, given.memory), "limits": listed(given.cpu_limit, given.memory_limit)}
+    return {kind: values for kind, values in found.items() if values}
+
+
+def _of_ours(given: dict[str, str] | None) -> dict[str, str]:
+    ours = ("app.kubernetes.io/", "fullcircle/", DEPLOYMENT_MODE, _VISIBILITY)
+    return {name: value for name, value in (given or {}).items() if name.startswith(ours)}
