@@ -8,7 +8,7 @@ from components.shared.config import ClusterConfig, Stage
 
 # Ingest because any run may be given s3:// places; the others because they read or write models, predictions, reports.
 USES_THE_STORE: frozenset[Stage] = frozenset({"ingest", "gate", "publish", "deploy", "monitor", "predict"})
-_STORE = ("AWS_ENDPOINT_URL", "AWS_REGION", "FULLCIRCLE_BUCKET", "FULLCIRCLE_NAMESPACE")
+_STORE = ("AWS_ENDPOINT_URL", "AWS_REGION", "FULLCIRCLE_BUCKET")
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _LOG_KEYS = {
     "AWS_ACCESS_KEY_ID": "FULLCIRCLE_LOG_ACCESS_KEY_ID",

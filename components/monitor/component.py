@@ -14,6 +14,7 @@ def monitor(
     drift: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
     evidently: dsl.Output[dsl.HTML],
+    namespace: str = "",
 ) -> None:
     """Compare the newest window with the version's reference window and report drift; on a cluster, by a Job.
 
@@ -25,6 +26,7 @@ def monitor(
         drift: What was found, JSON: drifted columns and share, null shares, both windows.
         page: The same for people: columns, distances, null shares.
         evidently: Evidently's own report with the distributions.
+        namespace: Where the monitoring CronJob is on a cluster; empty for the namespace of the run.
     """
     from pathlib import Path
 
@@ -39,5 +41,6 @@ def monitor(
         MonitoringConfig.model_validate_json(settings),
         splits=Path(splits.path),
         files=ReportFiles(Path(drift.path), Path(page.path), Path(evidently.path)),
+        namespace=namespace,
     )
     announce(found.message)

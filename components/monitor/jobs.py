@@ -1,7 +1,6 @@
 """The Jobs of a cluster's namespace, as JSON, and what goes wrong with them in the user's words."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from kubernetes import client, config
 
 from components.shared.errors import MonitorError
 
-NAMESPACE_VARIABLE = "FULLCIRCLE_NAMESPACE"
 Object = dict[str, Any]
 
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -28,8 +26,8 @@ class Jobs:
         self._batch, self._core = client.BatchV1Api(api), client.CoreV1Api(api)
 
     @classmethod
-    def of_this_pod(cls) -> "Jobs":
-        """Those of the namespace that `FULLCIRCLE_NAMESPACE` names, or else of this pod's own, by its service account.
+    def of_this_pod(cls, namespace: str = "") -> "Jobs":
+        """Those of a namespace, or else of this pod's own, with the rights of its service account.
 
         Raises:
             MonitorError: The pod has no service account's token.
@@ -37,7 +35,7 @@ class Jobs:
         settings = client.Configuration()
         try:
             config.load_incluster_config(client_configuration=settings)
-            namespace = os.environ.get(NAMESPACE_VARIABLE) or _OWN_NAMESPACE.read_text(encoding="utf-8").strip()
+            namespace = namespace or _OWN_NAMESPACE.read_text(encoding="utf-8").strip()
         except (config.ConfigException, OSError) as error:
             raise MonitorError(
                 f"This pod cannot speak to the API server: {error}. It needs its service account's token."
@@ -51,8 +49,8 @@ class Jobs:
         if found is None:
             raise MonitorError(
                 f"There is no CronJob {name} in namespace {self.namespace}, from which the drift report's job is made. "
-                "Apply the manifests there (manifests/README.md), or name their namespace in the ConfigMap "
-                f"fullcircle-store: {NAMESPACE_VARIABLE}."
+                "Apply the manifests there (manifests/README.md), or name their namespace in the configuration: "
+                "cluster.namespace."
             )
         return found
 

@@ -13,7 +13,9 @@ def on_cluster() -> bool:
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and not os.environ.get("FULLCIRCLE_SERVING_FOLDER")
 
 
-def report(name: str, version: str, settings: MonitoringConfig, *, splits: Path, files: ReportFiles) -> DriftReport:
+def report(
+    name: str, version: str, settings: MonitoringConfig, *, splits: Path, files: ReportFiles, namespace: str = ""
+) -> DriftReport:
     """Make the report where this runs.
 
     Args:
@@ -22,6 +24,7 @@ def report(name: str, version: str, settings: MonitoringConfig, *, splits: Path,
         settings: Methods, thresholds, sizes.
         splits: Folder that prepare wrote.
         files: Where the report goes.
+        namespace: Of the CronJob on a cluster; empty for that of this pod.
 
     Raises:
         FullcircleError: As `report_drift` on one machine, as `report_by_job` on a cluster.
@@ -32,4 +35,5 @@ def report(name: str, version: str, settings: MonitoringConfig, *, splits: Path,
     from components.monitor.cluster_job import report_by_job
     from components.monitor.jobs import Jobs
 
-    return report_by_job(Jobs.of_this_pod(), store, name, version, settings=settings, splits=splits, files=files)
+    jobs = Jobs.of_this_pod(namespace)
+    return report_by_job(jobs, store, name, version, settings=settings, splits=splits, files=files)

@@ -649,7 +649,7 @@ class ClusterConfig(Section):
     namespace: str = Field(
         default="",
         pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$",
-        description="Namespace of the endpoint; empty for that of the run.",
+        description="Namespace of the endpoint and of the monitoring CronJob; empty for that of the run.",
     )
     tasks: dict[Stage, TaskConfig] = Field(
         default=DEFAULT_TASKS,

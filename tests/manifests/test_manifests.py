@@ -170,9 +170,7 @@ def test_rights_are_the_least_and_of_one_namespace(name):
 
 def test_all_that_names_the_store_names_the_same(name):
     objects = overlay(name)
-    data = one(objects, "ConfigMap", "fullcircle-store")["data"]
-    endpoint = data["AWS_ENDPOINT_URL"]
-    assert data["FULLCIRCLE_NAMESPACE"] == NAMESPACES[name]
+    endpoint = one(objects, "ConfigMap", "fullcircle-store")["data"]["AWS_ENDPOINT_URL"]
     launcher = one(objects, "ConfigMap", "kfp-launcher")["data"]
     (provider,) = yaml.safe_load(launcher["providers"]).values()
     scheme, _, address = endpoint.partition("://")
