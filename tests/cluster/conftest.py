@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import yaml
@@ -25,16 +26,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
 
 
+def lacking(what: str) -> NoReturn:
+    """Skip the test, with the reason; or fail it where FULLCIRCLE_CLUSTER_REQUIRED says that everything is there."""
+    if os.environ.get("FULLCIRCLE_CLUSTER_REQUIRED"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Kubectl:
     """The cluster, which answers."""
     if not os.environ.get("KUBECONFIG"):
-        pytest.skip("needs a cluster: KUBECONFIG names none")
+        lacking("needs a cluster: KUBECONFIG names none")
     found = Kubectl()
     try:
         found("get", "--raw", "/readyz", timeout=20)
     except (AssertionError, subprocess.TimeoutExpired, FileNotFoundError) as error:
-        pytest.skip(f"the cluster that KUBECONFIG names does not answer: {error}")
+        lacking(f"the cluster that KUBECONFIG names does not answer: {error}")
     return found
 
 
@@ -44,7 +52,7 @@ def images(cluster: Kubectl) -> dict[str, str]:
     try:
         names = {name: containers.name_of(name) for name in IMAGES}
     except subprocess.CalledProcessError as error:
-        pytest.skip(str(error.stderr).strip())
+        lacking(str(error.stderr).strip())
     nodes = cluster.json("get", "nodes")["items"]
     present = {name for node in nodes for image in node["status"]["images"] for name in image.get("names") or []}
     if missing := set(names.values()) - present:
@@ -58,7 +66,7 @@ def images(cluster: Kubectl) -> dict[str, str]:
 def one_node(cluster: Kubectl, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The overlay one-node with the images under test, in a namespace that is not there yet."""
     if not cluster.run("get", "namespace", NAMESPACE).returncode:
-        pytest.skip(f"the namespace {NAMESPACE} is there already: this test would delete it")
+        lacking(f"the namespace {NAMESPACE} is there already: this test would delete it")
     folder = tmp_path_factory.mktemp("one-node")
     kustomization = {
         "resources": [os.path.relpath((MANIFESTS / "overlays" / "one-node").resolve(), folder.resolve())],
@@ -89,7 +97,7 @@ def storage_container(cluster: Kubectl) -> Iterator[None]:
     kind = ("clusterstoragecontainer", "default")
     before = cluster.run("get", *kind, "-o", "json")
     if before.returncode:
-        pytest.skip("the cluster has no KServe")
+        lacking("the cluster has no KServe")
     cluster("patch", *kind, "--type=merge", "--patch-file", STORAGE_CONTAINER)
     yield
     context = json.loads(before.stdout)["spec"]["container"].get("securityContext")
