@@ -41,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(run)
     _add_window(run)
     run.add_argument("--force", action="store_true", help="promote even when the gate blocks; the verdict records it")
+    run.add_argument(
+        "--on-cluster", action="store_true", help="in a pod: the endpoint and the drift report's job go on its cluster"
+    )
     predict = commands.add_parser("predict", help="predict every row of a table with a published version")
     _add_config(predict)
     predict.add_argument(

@@ -1,10 +1,21 @@
-"""What a task gets on a cluster: its name in the UI, resources, a time-out, retries with back-off."""
+"""What a task gets on a cluster: its name in the UI, resources, a time-out, retries with back-off, the store's keys."""
 
 from typing import Any
 
 from kfp import kubernetes
 
 from components.shared.config import ClusterConfig, Stage
+
+# Ingest because any run may be given s3:// places; the others because they read or write models, predictions, reports.
+USES_THE_STORE: frozenset[Stage] = frozenset({"ingest", "gate", "publish", "deploy", "monitor", "predict"})
+_STORE = ("AWS_ENDPOINT_URL", "AWS_REGION", "FULLCIRCLE_BUCKET")
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_LOG_KEYS = {
+    "AWS_ACCESS_KEY_ID": "FULLCIRCLE_LOG_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY": "FULLCIRCLE_LOG_SECRET_ACCESS_KEY",
+}
+# KFP labels every pod of a run so.
+_RUN_ID_LABEL = "metadata.labels['pipeline/runid']"
 
 
 def on_cluster(task: Any, stage: Stage, cluster: ClusterConfig) -> Any:
@@ -30,4 +41,25 @@ def on_cluster(task: Any, stage: Stage, cluster: ClusterConfig) -> Any:
             backoff_factor=cluster.backoff_factor,
             backoff_max_duration=f"{cluster.backoff_limit_seconds}s",
         )
+    if stage in USES_THE_STORE:
+        _environment(task, cluster)
+    if stage == "deploy":  # it replays logged requests, which the stages' own keys may not read
+        _secret(task, cluster.log_secret, _LOG_KEYS)
     return task
+
+
+def _environment(task: Any, cluster: ClusterConfig) -> None:
+    """Let a task know the object store, its keys to it, and the run it belongs to."""
+    # Optional: a task that lacks them says so at once, where a pod that lacks them would wait without a word.
+    kubernetes.use_config_map_as_env(
+        task,
+        config_map_name=cluster.store_config_map,
+        config_map_key_to_env={key: key for key in _STORE},
+        optional=True,
+    )
+    _secret(task, cluster.stages_secret, {key: key for key in _KEYS})
+    kubernetes.use_field_path_as_env(task, env_name="KFP_RUN_ID", field_path=_RUN_ID_LABEL)
+
+
+def _secret(task: Any, name: str, keys: dict[str, str]) -> None:
+    kubernetes.use_secret_as_env(task, secret_name=name, secret_key_to_env=keys, optional=True)

@@ -40,8 +40,14 @@ def run(options: argparse.Namespace) -> int:
 
         return training_pipeline(config)
 
-    result = run_here(config.name, pipeline, console=console, arguments=_pipeline_arguments(options))
-    print_summary(result, write_index(config, result), console)
+    result = run_here(
+        config.name,
+        pipeline,
+        console=console,
+        arguments=_pipeline_arguments(options),
+        serve_here=not options.on_cluster,
+    )
+    print_summary(result, write_index(config, result), console, served_here=not options.on_cluster)
     return 0
 
 

@@ -72,6 +72,7 @@ def run_here(
     console: Console,
     arguments: dict[str, Any] | None = None,
     build: Path = BUILD,
+    serve_here: bool = True,
 ) -> RunResult:
     """Run a pipeline on this machine.
 
@@ -81,6 +82,7 @@ def run_here(
         console: Where progress is shown.
         arguments: Pipeline parameters other than the defaults.
         build: Folder for runs, the local store and the local endpoint.
+        serve_here: Whether this machine is to serve; otherwise deploy and monitor use the cluster this is a pod of.
 
     Returns:
         What the run left behind.
@@ -91,7 +93,7 @@ def run_here(
         KeyboardInterrupt: The run was interrupted; what it had started is ended.
     """
     folder = _new_folder(build.resolve() / "runs" / name)
-    with _environment(build.resolve()), Progress(console) as progress:
+    with _environment(build.resolve(), serve_here=serve_here), Progress(console) as progress:
         runner = TaskRunner(folder / "logs", progress, background=frozenset({"profile"}))
         start = time.monotonic()
         with runner.installed(), _stop_on_signal(runner):
@@ -166,12 +168,15 @@ def _new_folder(parent: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _environment(build: Path) -> Iterator[None]:
+def _environment(build: Path, *, serve_here: bool) -> Iterator[None]:
     """What the tasks find in their environment: the object store, where to serve, the code's version."""
     settings = settings_or_start(build.parent)
     before = dict(os.environ)
     os.environ.update(settings.environment())
-    os.environ.setdefault("FULLCIRCLE_SERVING_FOLDER", str(build / "local" / "serving"))
+    if serve_here:
+        os.environ.setdefault("FULLCIRCLE_SERVING_FOLDER", str(build / "local" / "serving"))
+    else:
+        os.environ.pop("FULLCIRCLE_SERVING_FOLDER", None)
     os.environ.setdefault("FULLCIRCLE_GIT_COMMIT", git_commit())
     try:
         yield

@@ -28,13 +28,14 @@ _PAGES = (
 )
 
 
-def print_summary(result: RunResult, index: Path, console: Console) -> None:
+def print_summary(result: RunResult, index: Path, console: Console, *, served_here: bool = True) -> None:
     """Write the run's results for a person.
 
     Args:
         result: What the run left behind.
         index: The index page.
         console: Where to write.
+        served_here: Whether this machine serves.
     """
     endpoint = result.json("deploy", "endpoint")
     lines = [
@@ -49,7 +50,8 @@ def print_summary(result: RunResult, index: Path, console: Console) -> None:
     _print_reasons((result.json("gate", "verdict") or {}).get("reasons", []), console)
     if endpoint:
         console.print(Text("\n Ask it:\n"), Text(curl_line(endpoint["url"], result)), sep="", soft_wrap=True)
-    done = f"\n Done in {format_duration(result.seconds)}. `make stop` ends the endpoint and the object store."
+    stop = " `make stop` ends the endpoint and the object store." if served_here else ""
+    done = f"\n Done in {format_duration(result.seconds)}.{stop}"
     console.print(Text(done, "dim"), soft_wrap=True)
 
 

@@ -124,6 +124,7 @@ def training_pipeline(config: Config) -> Any:
                     settings=_constant(config.monitoring),
                     version=deployed.outputs["Output"],
                     splits=splits,
+                    namespace=config.cluster.namespace,
                 ),
                 "monitor",
             ).set_caching_options(False)

@@ -2,6 +2,8 @@
 
 Compares what the endpoint logged last with what the champion learned from, for each model named, or for every model
 that has a champion. How, is said in `FULLCIRCLE_MONITORING`: the configuration's `monitoring` section as JSON.
+A run's monitor task starts it too, for one version, with the rows to compare where the log has too few, and the place
+where it looks for the report afterwards.
 """
 
 import argparse
@@ -36,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _tell(error)
     if not models:
         announce("no model is published yet: nothing to compare")
-    return max((_report(store, name, given.version, settings=settings) for name in models), default=0)
+    return max((_report(store, name, given, settings) for name in models), default=0)
 
 
 def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, MonitoringConfig]:
@@ -51,13 +53,18 @@ def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, MonitoringC
         "--settings", default=os.environ.get(SETTINGS_VARIABLE, "{}"),
         help=f"the configuration's `monitoring` section as JSON, by default from {SETTINGS_VARIABLE}",
     )  # fmt: skip
+    parser.add_argument("--destination", default="", metavar="PREFIX", help="where the report goes (default: by time)")
+    parser.add_argument(
+        "--test-part", default="", metavar="KEY", help="rows to compare while the endpoint has logged too few (Parquet)"
+    )
     given = parser.parse_args(arguments)
     try:
         settings = MonitoringConfig.model_validate_json(given.settings)
     except ValidationError as error:
         parser.error(f"--settings: {in_short(error)}")
-    if given.version and len(given.models) != 1:
-        parser.error("--version: expected exactly one model beside it")
+    for option in ("version", "destination", "test_part"):
+        if getattr(given, option) and len(given.models) != 1:
+            parser.error(f"--{option.replace('_', '-')}: expected exactly one model beside it")
     return given, settings
 
 
@@ -66,26 +73,43 @@ def _models(store: Store) -> list[str]:
     return [item.key.split("/")[1] for item in store.glob(champion_key("*"))]
 
 
-def _report(store: Store, name: str, version: str, *, settings: MonitoringConfig) -> int:
+def _report(store: Store, name: str, given: argparse.Namespace, settings: MonitoringConfig) -> int:
     """Make one model's report; a model without champion or with too few logged rows gets none, and that is no error."""
-    from components.monitor.monitor import report_drift
     from components.monitor.windows import TooFewRowsError
 
     try:
-        version = version or _champion(store, name)
+        version = given.version or _champion(store, name)
         if not version:
             announce(f"{name}: no version is published yet: nothing to compare")
             return 0
-        with tempfile.TemporaryDirectory(prefix="fullcircle-report-") as folder:
-            outputs = {what: Path(folder, what) for what in ("drift", "page", "evidently")}
-            done = report_drift(store, name, version, settings, splits=None, **outputs)
+        announce(f"{name}: {_made(store, name, version, settings, given=given)}")
     except TooFewRowsError as error:
         announce(f"{name}: no report yet: {error}")
-        return 0
     except FullcircleError as error:
         return _tell(error)
-    announce(f"{name}: {done.message}; {store.uri(done.prefix)}")
     return 0
+
+
+def _made(store: Store, name: str, version: str, settings: MonitoringConfig, *, given: argparse.Namespace) -> str:
+    """Make the report, unless a pod before this one did; says what was found, and where it is."""
+    from components.monitor.monitor import JSON, ReportFiles, report_drift
+
+    if given.destination and store.exists(given.destination + JSON):
+        return f"the report is there already; {store.uri(given.destination)}"
+    with tempfile.TemporaryDirectory(prefix="fullcircle-report-") as folder:
+        files = ReportFiles(*(Path(folder, what) for what in ("drift", "page", "evidently")))
+        splits = _test_part(store, given.test_part, Path(folder, "splits"))
+        done = report_drift(store, name, version, settings, splits=splits, files=files, prefix=given.destination)
+    return f"{done.message}; {store.uri(done.prefix)}"
+
+
+def _test_part(store: Store, key: str, folder: Path) -> Path | None:
+    """A folder as prepare writes it, with the test part alone; None without a key."""
+    from components.shared.frames import part_path
+
+    if key:
+        store.get_file(key, part_path(folder, "test"))
+    return folder if key else None
 
 
 def _champion(store: Store, name: str) -> str:

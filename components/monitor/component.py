@@ -14,8 +14,9 @@ def monitor(
     drift: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
     evidently: dsl.Output[dsl.HTML],
+    namespace: str = "",
 ) -> None:
-    """Compare the newest window with the version's reference window and report drift.
+    """Compare the newest window with the version's reference window and report drift; on a cluster, by a Job.
 
     Args:
         name: Name of the model.
@@ -25,22 +26,21 @@ def monitor(
         drift: What was found, JSON: drifted columns and share, null shares, both windows.
         page: The same for people: columns, distances, null shares.
         evidently: Evidently's own report with the distributions.
+        namespace: Where the monitoring CronJob is on a cluster; empty for the namespace of the run.
     """
     from pathlib import Path
 
-    from components.monitor.monitor import report_drift
+    from components.monitor.monitor import ReportFiles
+    from components.monitor.task import report
     from components.shared.config import MonitoringConfig
     from components.shared.progress import announce
-    from components.shared.store import Store
 
-    found = report_drift(
-        Store.connect(),
+    found = report(
         name,
         version,
         MonitoringConfig.model_validate_json(settings),
         splits=Path(splits.path),
-        drift=Path(drift.path),
-        page=Path(page.path),
-        evidently=Path(evidently.path),
+        files=ReportFiles(Path(drift.path), Path(page.path), Path(evidently.path)),
+        namespace=namespace,
     )
     announce(found.message)

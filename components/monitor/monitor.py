@@ -10,9 +10,27 @@ from components.monitor.drift import DriftFindings, compare
 from components.monitor.page import drift_page
 from components.monitor.windows import Window, newest_window, numeric_columns, reference_window
 from components.shared.config import MonitoringConfig
+from components.shared.errors import DataError, in_short
 from components.shared.model_package import verify, version_prefix
 from components.shared.scoring import Scorer
 from components.shared.store import Store
+
+JSON, PAGE, EVIDENTLY = "drift.json", "drift.html", "evidently.html"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFiles:
+    """Where a report is on this machine.
+
+    Attributes:
+        drift: What was found, JSON.
+        page: The same for people.
+        evidently: Evidently's page.
+    """
+
+    drift: Path
+    page: Path
+    evidently: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +67,8 @@ def report_drift(
     settings: MonitoringConfig,
     *,
     splits: Path | None,
-    drift: Path,
-    page: Path,
-    evidently: Path,
+    files: ReportFiles,
+    prefix: str = "",
 ) -> DriftReport:
     """Compare the newest window with a version's reference window.
 
@@ -61,9 +78,8 @@ def report_drift(
         version: The version that serves.
         settings: Methods, thresholds, sizes.
         splits: Folder that prepare wrote; None to compare with nothing but the inference log.
-        drift: Where the JSON goes.
-        page: Where the page goes.
-        evidently: Where Evidently's page goes.
+        files: Where the report goes.
+        prefix: Where in the object store the three are kept; empty for a new place, by time.
 
     Raises:
         DataError: A watched column is not a feature, a method does not fit its column, or a window is empty.
@@ -80,12 +96,43 @@ def report_drift(
     current = newest_window(store, name, settings, splits=splits, scorer=scorer)
     numeric = numeric_columns(scorer.schema)
     watched = reference.frame[list(current.frame)]
-    findings = compare(watched, current.frame, _of(settings, current), numeric=numeric, page=evidently)
-    _write_json(drift, findings, name=name, version=version, reference=reference, current=current)
+    findings = compare(watched, current.frame, _of(settings, current), numeric=numeric, page=files.evidently)
+    _write_json(files.drift, findings, name=name, version=version, reference=reference, current=current)
     subtitle = f"Version {version} · {_now():%Y-%m-%d %H:%M} UTC"
-    drift_page(findings, title=f"Drift of {name}", subtitle=subtitle, reference=reference, current=current).write(page)
-    prefix = _keep(store, name, drift=drift, page=page, evidently=evidently)
+    drift_page(findings, title=f"Drift of {name}", subtitle=subtitle, reference=reference, current=current).write(
+        files.page
+    )
+    prefix = prefix or new_prefix(name)
+    _keep(store, prefix, files)
     return DriftReport(findings, current.origin, current.unwatched, prefix)
+
+
+def new_prefix(name: str) -> str:
+    """A new place for a report of a model in the object store, by time."""
+    return f"monitoring/{name}/{_now():%Y-%m-%dT%H%M%S.%fZ}/"
+
+
+def fetch_report(store: Store, prefix: str, files: ReportFiles) -> DriftReport:
+    """Bring a report that is kept in the object store here.
+
+    Args:
+        store: The object store.
+        prefix: Where it is kept.
+        files: Where it goes.
+
+    Raises:
+        DataError: What is kept there is no report.
+        StoreError: There is none, or the object store cannot be reached.
+    """
+    for file, path in ((JSON, files.drift), (PAGE, files.page), (EVIDENTLY, files.evidently)):
+        store.get_file(prefix + file, path)
+    try:
+        content = json.loads(files.drift.read_bytes())
+        current = content["current"]
+        findings = DriftFindings.model_validate(content)
+        return DriftReport(findings, current["origin"], tuple(current["unwatched"]), prefix)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{store.uri(prefix + JSON)} is no drift report: {in_short(error)}.") from error
 
 
 def _of(settings: MonitoringConfig, window: Window) -> MonitoringConfig:
@@ -112,13 +159,11 @@ def _write_json(
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _keep(store: Store, name: str, *, drift: Path, page: Path, evidently: Path) -> str:
-    """Store the report by time; the JSON goes last, so that a report with one is complete."""
-    prefix = f"monitoring/{name}/{_now():%Y-%m-%dT%H%M%S.%fZ}/"
-    store.put_bytes(f"{prefix}evidently.html", evidently.read_bytes(), "text/html")
-    store.put_bytes(f"{prefix}drift.html", page.read_bytes(), "text/html")
-    store.put_bytes(f"{prefix}drift.json", drift.read_bytes(), "application/json")
-    return prefix
+def _keep(store: Store, prefix: str, files: ReportFiles) -> None:
+    """Store the report; the JSON goes last, so that a report with one is complete."""
+    store.put_bytes(prefix + EVIDENTLY, files.evidently.read_bytes(), "text/html")
+    store.put_bytes(prefix + PAGE, files.page.read_bytes(), "text/html")
+    store.put_bytes(prefix + JSON, files.drift.read_bytes(), "application/json")
 
 
 def _now() -> datetime:

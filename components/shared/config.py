@@ -27,6 +27,7 @@ LOWER_IS_BETTER: frozenset[Metric] = frozenset({"log_loss", "brier", "mae", "rms
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Memory = Annotated[str, Field(pattern="^[1-9][0-9]*(Mi|Gi)$")]
+ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 
 
 class Section(BaseModel):
@@ -648,7 +649,7 @@ class ClusterConfig(Section):
     namespace: str = Field(
         default="",
         pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$",
-        description="Namespace of the endpoint; empty for that of the run.",
+        description="Namespace of the endpoint and of the monitoring CronJob; empty for that of the run.",
     )
     tasks: dict[Stage, TaskConfig] = Field(
         default=DEFAULT_TASKS,
@@ -657,6 +658,16 @@ class ClusterConfig(Section):
     backoff_seconds: int = Field(default=30, ge=1, description="Seconds before a task is started again.")
     backoff_factor: float = Field(default=2, ge=1, description="What each further wait is multiplied by.")
     backoff_limit_seconds: int = Field(default=600, ge=1, description="Longest wait, in seconds.")
+    store_config_map: ObjectName = Field(
+        default="fullcircle-store", description="The ConfigMap that says to tasks where the object store is."
+    )
+    stages_secret: ObjectName = Field(
+        default="fullcircle-stages", description="The secret with the keys of tasks that use the object store."
+    )
+    log_secret: ObjectName = Field(
+        default="fullcircle-monitoring",
+        description="The secret with keys that read the inference log, for the deployment's replay of logged requests.",
+    )
 
     @field_validator("tasks", mode="before")
     @classmethod

@@ -49,6 +49,10 @@ class DeployError(FullcircleError):
     """The endpoint cannot be brought up or does not answer as it should."""
 
 
+class MonitorError(FullcircleError):
+    """The cluster's drift-report job cannot be started, or did not end well."""
+
+
 def in_short(error: Exception) -> str:
     """A cause in one line, to end the message of an error of ours with: of a model's mistakes the first ones."""
     if not isinstance(error, ValidationError):

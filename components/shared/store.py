@@ -37,6 +37,12 @@ DEFAULT_BUCKET = "fullcircle"
 DEFAULT_REGION = "us-east-1"
 
 _REQUIRED = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_SET_IT = "Set what is missing, for instance AWS_ENDPOINT_URL=http://minio.example:9000."
+_POD_VARIABLE = "KUBERNETES_SERVICE_HOST"
+_IN_A_POD = (
+    "A task gets the endpoint from the ConfigMap (fullcircle-store) and the keys from the secret (fullcircle-stages) "
+    "that the configuration names under `cluster`: create what is missing in the namespace of the run, then run again."
+)
 _CONNECT_SECONDS = 3.0
 _PARALLEL_TRANSFERS = 4
 _PROBED = "models/"
@@ -102,8 +108,7 @@ class StoreSettings:
         if missing:
             raise StoreError(
                 f"The object store is not configured: expected the environment variables {', '.join(_REQUIRED)}, "
-                f"found no {' and no '.join(missing)}. Set what is missing, for instance "
-                "AWS_ENDPOINT_URL=http://minio.example:9000."
+                f"found no {' and no '.join(missing)}. {_IN_A_POD if given.get(_POD_VARIABLE) else _SET_IT}"
             )
         return cls(
             endpoint=_checked_endpoint(given["AWS_ENDPOINT_URL"]),

@@ -64,7 +64,8 @@ GRANTS: dict[Purpose, Grant] = {
     ),
     # KServe's storage-initializer looks up the bucket before it downloads.
     "serving": Grant(read=("models/",), write=("inference/",), look_up=True),
-    "monitoring": Grant(read=("models/", "inference/"), write=("monitoring/",)),
+    # It reads what it wrote, and the rows of the test part that a run lays beside.
+    "monitoring": Grant(read=("models/", "inference/", "monitoring/"), write=("monitoring/",)),
     "artifacts": Grant(read=("",), write=("",), remove=("",)),
 }
 

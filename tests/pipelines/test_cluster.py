@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import yaml
 
 from components.shared.config import DEFAULT_TASKS, Stage
 from components.shared.config_file import load_config
+from components.shared.store import StoreSettings
 from pipelines import commands
 from pipelines.__main__ import main
+from pipelines.cluster import USES_THE_STORE
 from pipelines.local_run import _repeat_nothing
 from pipelines.training import training_pipeline
 from tests.pipelines.command_line import ROOT, WINE, call, definitions, write_config
@@ -27,7 +30,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compiled")
     tasks = {"train": {"memory_limit": "12Gi", "retries": 4}, "predict": {"cpu": 3, "cpu_limit": 4, "seconds": 60}}
     description = "Wie gut ist der Wein\N{HORIZONTAL ELLIPSIS}\nund warum?"
-    config = write_config(folder / "config.yaml", description=description, cluster={"tasks": tasks})
+    cluster = {"tasks": tasks, "stages_secret": "team-stages"}
+    config = write_config(folder / "config.yaml", description=description, cluster=cluster)
     code, text = call("compile", config, folder=folder, FULLCIRCLE_STAGE_IMAGE="registry.example/team/stage:1a2b3c")
     assert code == 0, text
     return folder / "build"
@@ -110,6 +114,68 @@ def test_what_is_safe_to_repeat_is_repeated_with_back_off(training, prediction):
         assert policy["backoffMaxDuration"] == "600s"
     assert policies["train"]["maxRetryCount"] == 4
     assert policies["validate"]["maxRetryCount"] == 1
+
+
+def settings(compiled: Any) -> dict[str, Any]:
+    """What the platform is told about each stage's pod."""
+    executors = compiled[1]["deploymentSpec"]["executors"]
+    return {name.removeprefix("exec-"): one for name, one in executors.items()}
+
+
+def variables(sources: list[Any]) -> dict[tuple[str, str], str]:
+    """The variable that each key of each ConfigMap or secret becomes; all may be missing."""
+    assert all(source["optional"] for source in sources)
+    return {
+        (source.get("secretName") or source["configMapName"], pair.get("secretKey") or pair["configMapKey"]): pair[
+            "envVar"
+        ]
+        for source in sources
+        for pair in source["keyToEnv"]
+    }
+
+
+def test_the_store_and_its_keys_are_for_those_that_use_it(training, prediction):
+    pods = settings(training) | settings(prediction)
+
+    assert {stage for stage, pod in pods.items() if "secretAsEnv" in pod} == USES_THE_STORE
+    for stage, pod in pods.items():
+        assert ("configMapAsEnv" in pod) == (stage in USES_THE_STORE), stage
+        if stage in USES_THE_STORE:
+            keys = variables(pod["secretAsEnv"])
+            assert keys["team-stages", "AWS_ACCESS_KEY_ID"] == "AWS_ACCESS_KEY_ID"
+            assert keys["team-stages", "AWS_SECRET_ACCESS_KEY"] == "AWS_SECRET_ACCESS_KEY"
+            assert len(keys) == (4 if stage == "deploy" else 2), stage
+            (run,) = pod["fieldPathAsEnv"]
+            assert run == {"name": "KFP_RUN_ID", "fieldPath": "metadata.labels['pipeline/runid']"}
+
+
+def test_what_is_asked_of_the_config_map_is_in_it(training):
+    asked = variables(settings(training)["publish"]["configMapAsEnv"])
+    documents = yaml.safe_load_all((ROOT / "manifests" / "base" / "config-map.yaml").read_text())
+    (data,) = [document["data"] for document in documents if document["metadata"]["name"] == "fullcircle-store"]
+
+    assert {name for name, _ in asked} == {"fullcircle-store"}
+    assert all(key == variable for (_, key), variable in asked.items())
+    assert {key for _, key in asked} == data.keys()
+    given = {**data, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    assert StoreSettings.from_environment(given).endpoint == data["AWS_ENDPOINT_URL"]
+
+
+def test_the_deployment_alone_may_read_the_log(training):
+    pods = settings(training)
+    keys = variables(pods["deploy"]["secretAsEnv"])
+
+    assert keys["fullcircle-monitoring", "AWS_ACCESS_KEY_ID"] == "FULLCIRCLE_LOG_ACCESS_KEY_ID"
+    assert keys["fullcircle-monitoring", "AWS_SECRET_ACCESS_KEY"] == "FULLCIRCLE_LOG_SECRET_ACCESS_KEY"
+    assert [stage for stage, pod in pods.items() if "fullcircle-monitoring" in str(pod)] == ["deploy"]
+
+
+def test_a_secrets_name_that_cannot_be_is_refused(tmp_path, capsys):
+    config = write_config(tmp_path / "c.yaml", cluster={"stages_secret": "My Secret"})
+
+    assert main(["compile", str(config)]) == 1
+
+    assert "cluster.stages_secret" in capsys.readouterr().err
 
 
 def test_the_graph_reads_well(training):

@@ -12,7 +12,7 @@ import pytest
 from kfp import dsl
 
 from components.monitor.component import monitor
-from components.monitor.monitor import DriftReport, report_drift
+from components.monitor.monitor import DriftReport, ReportFiles, report_drift
 from components.shared.config import MonitoringConfig, Task
 from components.shared.errors import DataError, PackageError, StoreError
 from components.shared.frames import PARTS, part_path
@@ -53,7 +53,7 @@ def outputs(folder: Path) -> dict[str, Path]:
 
 def report(store: Store, version: str, splits: Path, folder: Path, **settings: object) -> DriftReport:
     chosen = MonitoringConfig.model_validate({"rows": 200, **settings})
-    return report_drift(store, "demo", version, chosen, splits=splits, **outputs(folder))
+    return report_drift(store, "demo", version, chosen, splits=splits, files=ReportFiles(**outputs(folder)))
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])

@@ -60,6 +60,22 @@ def test_settings_come_from_the_environment(store, champion, monkeypatch, capsys
     assert "the last 12 rows" in capsys.readouterr().out
 
 
+def test_a_run_says_where_the_report_goes_and_what_is_compared_while_too_little_is_logged(store, champion, capsys):
+    log(store, 12)
+    buffer = io.BytesIO()
+    pq.write_table(make_table(rows=80, seed=5).drop_columns(["target"]), buffer)
+    store.put_bytes("monitoring/demo/now/test.parquet", buffer.getvalue())
+    arguments = ["demo", "--version", champion, "--destination", "monitoring/demo/now/"]
+    assert main([*arguments, "--test-part", "monitoring/demo/now/test.parquet"]) == 0
+    assert "the newest 80 rows of the test part" in capsys.readouterr().out
+    kept = {item.key: item.etag for item in store.list("monitoring/demo/now/")}
+    assert {key.rpartition("/")[2] for key in kept} == {"drift.json", "drift.html", "evidently.html", "test.parquet"}
+    # A pod that is started again after its report was complete leaves it as it is.
+    assert main([*arguments, "--test-part", "monitoring/demo/now/test.parquet"]) == 0
+    assert "the report is there already" in capsys.readouterr().out
+    assert {item.key: item.etag for item in store.list("monitoring/demo/")} == kept
+
+
 def test_one_model_that_fails_does_not_keep_the_others_from_their_reports(store, champion, capsys):
     log(store, 150)
     store.put_bytes("models/broken/champion.json", b"what?")
@@ -74,6 +90,7 @@ def test_one_model_that_fails_does_not_keep_the_others_from_their_reports(store,
     [
         (["--settings", '{"row": 3}'], "row: Extra inputs are not permitted"),
         (["--version", "abc"], "expected exactly one model"),
+        (["--test-part", "abc"], "--test-part: expected exactly one model"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message, capsys):

@@ -58,7 +58,7 @@ def may(action, *arguments: object) -> bool:
 RIGHTS: dict[Purpose, dict[str, str]] = {
     "stages": {"data/": "r", "models/": "rw", "predictions/": "rwd", "monitoring/": "rw", "inference/": ""},
     "serving": {"data/": "", "models/": "r", "predictions/": "", "monitoring/": "", "inference/": "w"},
-    "monitoring": {"data/": "", "models/": "r", "predictions/": "", "monitoring/": "w", "inference/": "r"},
+    "monitoring": {"data/": "", "models/": "r", "predictions/": "", "monitoring/": "rw", "inference/": "r"},
     "artifacts": dict.fromkeys(("data/", "models/", "predictions/", "monitoring/", "inference/"), ""),
 }
 
