@@ -69,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     policy = commands.add_parser("store-policy", help="print an S3 policy, for stores that prepare-store cannot set up")
     policy.add_argument("purpose", choices=["stages", "serving", "monitoring", "artifacts"], help="who it is for")
     policy.add_argument("--bucket", default="fullcircle", help="the bucket (fullcircle)")
+    rights = commands.add_parser("store-rights", help="try what the keys of the environment may do; changes nothing")
+    rights.add_argument("purpose", choices=["stages", "serving", "monitoring", "artifacts"], help="who they are for")
     commands.add_parser("schema", help="print the JSON Schema of the configuration")
     return parser
 

@@ -170,6 +170,15 @@ def store_policy(options: argparse.Namespace) -> int:
     return 0
 
 
+def store_rights(options: argparse.Namespace) -> int:
+    """Print, as JSON, what the keys of the environment may do; the exit code is that of the question, not the answer."""
+    from components.shared.store import StoreSettings
+    from components.shared.store_rights import report
+
+    print(json.dumps(report(StoreSettings.from_environment(), options.purpose)))
+    return 0
+
+
 def schema(options: argparse.Namespace) -> int:
     """Print the JSON Schema of the configuration."""
     del options
