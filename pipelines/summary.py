@@ -27,13 +27,14 @@ _PAGES = (
 )
 
 
-def print_summary(result: RunResult, index: Path, console: Console) -> None:
+def print_summary(result: RunResult, index: Path, console: Console, *, closing: str | None = None) -> None:
     """Write the run's results for a person.
 
     Args:
         result: What the run left behind.
         index: The index page.
         console: Where to write.
+        closing: The last line; by default how long it took, and how to end what serves.
     """
     endpoint = result.json("deploy", "endpoint")
     lines = [
@@ -49,7 +50,7 @@ def print_summary(result: RunResult, index: Path, console: Console) -> None:
     if endpoint:
         console.print(Text("\n Ask it:\n"), Text(curl_line(endpoint["url"], result)), sep="", soft_wrap=True)
     done = f"\n Done in {format_duration(result.seconds)}. `make stop` ends the endpoint and the object store."
-    console.print(Text(done, "dim"), soft_wrap=True)
+    console.print(Text(done if closing is None else closing, "dim"), soft_wrap=True)
 
 
 def print_predictions(result: RunResult, console: Console) -> None:
