@@ -257,16 +257,15 @@ def _judge_rights(probe: Probe, answer: dict[str, Any]) -> Check:
     lacking = [f"{item['action']} {item['place']}" for item in found if item["expected"] and not item["allowed"]]
     beyond = [f"{item['action']} {item['place']}" for item in found if item["allowed"] and not item["expected"]]
     again = _PREPARE.format(namespace=probe.namespace)
+    if not any(item["allowed"] for item in found):
+        text = f"these keys may do nothing in the bucket {answer['bucket']!r}: another bucket's name, or no rights"
+        mend = f"Check FULLCIRCLE_BUCKET in the ConfigMap {_STORE}. {again}: it sets the rights."
+        return Check(_SUBJECT, probe.name, "fail", text, mend)
     if lacking:
         return Check(_SUBJECT, probe.name, "fail", f"may not {', '.join(lacking)}", f"{again}: it sets the rights.")
     if beyond:
-        return Check(
-            _SUBJECT,
-            probe.name,
-            "warn",
-            f"may {', '.join(beyond)}, which they are not for",
-            f"{again}: it sets the rights.",
-        )
+        text = f"may {', '.join(beyond)}, which they are not for"
+        return Check(_SUBJECT, probe.name, "warn", text, f"{again}: it sets the rights.")
     return Check(_SUBJECT, probe.name, "ok", f"reached; {len(found)} rights are as they should be")
 
 

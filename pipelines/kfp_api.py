@@ -362,9 +362,7 @@ def _network_cause(error: Exception) -> str:
     reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason else error
     if isinstance(reason, urllib3.exceptions.NameResolutionError):
         return "the host name is not known"
-    if isinstance(reason, urllib3.exceptions.ConnectTimeoutError):
-        return "no answer in time"
-    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):  # a time-out too, to urllib3
         return f"nothing answers there ({str(reason).rpartition('] ')[2]})"
     if isinstance(reason, urllib3.exceptions.TimeoutError):
         return "no answer in time"

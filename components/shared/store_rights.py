@@ -56,12 +56,12 @@ def try_rights(settings: StoreSettings, purpose: Purpose) -> list[Right]:
 
 
 def report(settings: StoreSettings, purpose: Purpose) -> dict[str, Any]:
-    """The same as plain values for another program to read: `rights` or `error`, and this machine's clock."""
+    """The same as plain values for a program to read: `rights` or `error`, the bucket, and this machine's clock."""
     try:
         found: dict[str, Any] = {"rights": [asdict(right) for right in try_rights(settings, purpose)]}
     except StoreError as error:
         found = {"error": str(error)}
-    return {"purpose": purpose, "clock": time.time(), **found}
+    return {"purpose": purpose, "bucket": settings.bucket, "clock": time.time(), **found}
 
 
 def _prove_keys(store: Store, readable: tuple[str, ...]) -> None:
