@@ -30,8 +30,13 @@ def compile_to(config: Config, kind: Kind, output: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         compiler.Compiler().compile(builders[kind](config), str(output))
-    # KFP escapes texts itself, but not the comments at the top.
-    output.write_text(output.read_text().encode("ascii", "backslashreplace").decode("ascii"), encoding="ascii")
+    put_in_ascii(output)
+
+
+def put_in_ascii(path: Path) -> None:
+    """Escape the rest: KFP writes texts so already, but not the comments at the top."""
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.encode("ascii", "backslashreplace").decode("ascii"), encoding="ascii")
 
 
 def content_name(path: Path) -> str:

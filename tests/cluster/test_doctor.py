@@ -209,7 +209,7 @@ def test_the_table_of_rights_is_what_the_manifests_grant(kubectl, account):
         kind = f"{kind}.{right.group}" if right.group else kind
         words = [right.verb, f"{kind}/{right.name}" if right.name else kind]
         words = [*words, f"--subresource={subresource}"] if subresource else words
-        return kubectl.run("auth", "can-i", *words, who, "-n", NAMESPACE).stdout.strip() == "yes"
+        return bool(kubectl.run("auth", "can-i", *words, who, "-n", NAMESPACE).stdout.strip() == "yes")
 
     assert [str(right) for right in rights.NEEDED[account] if not may(right)] == []
     assert [str(right) for right in rights.DANGEROUS if may(right)] == []
