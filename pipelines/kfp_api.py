@@ -328,6 +328,11 @@ class Kfp:
                 f"{start}: this user is not allowed to (403{said}). "
                 f"Check NAMESPACE (now {self.settings.namespace}) and the user's rights there."
             )
+        if error.status == _NOT_FOUND and 'services "ml-pipeline" not found' in said:
+            return (
+                f"Could not {what}: there is no Service ml-pipeline in the namespace {self.settings.kfp_namespace} of "
+                "the cluster. Install Kubeflow Pipelines, or say where it is: KFP_NAMESPACE=…, or HOST=http://localhost:8080."
+            )
         if error.status == _NOT_FOUND:
             return f"{start}: there is no such thing (404{said}). Check the name or id. {self._advice}"
         return f"{start}: it answered {error.status or 'nothing'}{said}."

@@ -58,17 +58,20 @@ def kfp(kubectl: Kubectl) -> Iterator[Server]:
         port = int(server.url.rpartition(":")[2])
         metadata = {"name": "ml-pipeline", "namespace": NAMESPACE}
         service = {"ports": [{"name": "http", "port": 8888, "targetPort": port}]}
+        # The API server's own proxy looks for Endpoints; slices are made of them.
         addresses = {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {**metadata, "labels": {"kubernetes.io/service-name": "ml-pipeline"}},
-            "addressType": "IPv4",
-            "ports": [{"name": "http", "port": port, "protocol": "TCP"}],
-            "endpoints": [{"addresses": [NODE], "conditions": {"ready": True}}],
+            "apiVersion": "v1",
+            "kind": "Endpoints",
+            "metadata": metadata,
+            "subsets": [{"addresses": [{"ip": NODE}], "ports": [{"name": "http", "port": port}]}],
         }
         apply(kubectl, [{"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service}, addresses])
+        health = f"/api/v1/namespaces/{NAMESPACE}/services/ml-pipeline:http/proxy/apis/v2beta1/healthz"
+        end = time.monotonic() + 20
+        while kubectl.run("get", "--raw", health).returncode and time.monotonic() < end:
+            time.sleep(0.2)
         yield server
-        kubectl("-n", NAMESPACE, "delete", "service/ml-pipeline", "endpointslice/ml-pipeline")
+        kubectl("-n", NAMESPACE, "delete", "service/ml-pipeline", "endpoints/ml-pipeline", "--ignore-not-found")
 
 
 @pytest.fixture
@@ -163,6 +166,7 @@ def test_a_service_that_is_not_there_is_named(kubectl, environment, tmp_path):
     code, output = call("submit", WINE, *PLACES, "--no-follow", folder=tmp_path, **environment)
 
     assert code == 1
-    assert "the Service ml-pipeline of the cluster" in output
+    assert f"there is no Service ml-pipeline in the namespace {NAMESPACE}" in output
+    assert "KFP_NAMESPACE" in output
     assert "HOST=http://localhost:8080" in output
     assert "Traceback" not in output
