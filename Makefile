@@ -13,6 +13,19 @@ NAMESPACE ?=
 REGISTRY ?= localhost/fullcircle
 TAG ?=
 OVERLAY ?= kubeflow
+HOST ?=
+TOKEN ?=
+KFP_NAMESPACE ?= kubeflow
+ACCOUNT ?=
+CRON ?=
+RUN ?=
+RUNS ?=
+NO_FOLLOW ?=
+JSON ?=
+WINDOW_START ?=
+WINDOW_END ?=
+PATHS ?=
+FORCE ?=
 PYTHON ?=
 UV ?= $(shell command -v uv)
 VENV_PYTHON := .venv/bin/python
@@ -34,6 +47,8 @@ help: ## List the targets
 		'REGISTRY=prefix      where images are: REGISTRY/stage:TAG (default: $(REGISTRY))' \
 		'TAG=name             the version of the images (default: the git commit)' \
 		'OVERLAY=name         which manifests: kubeflow, production or one-node (default: $(OVERLAY))' \
+		'HOST=url TOKEN=…     Kubeflow Pipelines, and a token or the file that holds one (default: that of the kubeconfig)' \
+		'NAMESPACE=name       of runs and endpoints (default: kubeflow; of an endpoint to roll back or undeploy, the kubeconfig context'"'"'s)' \
 		'PYTHON=path          the Python 3.11 or 3.12 to set up with (default: the first found)'
 
 .PHONY: setup
@@ -67,6 +82,38 @@ contract: .venv/.stage ## Write a data contract inferred from the tables of CONF
 .PHONY: compile
 compile: .venv/.stage ## Compile the pipelines of CONFIG to build/<name>*.yaml for Kubeflow Pipelines, with the image of REGISTRY and TAG
 	@tag=$$(images/tag "$(TAG)") && FULLCIRCLE_STAGE_IMAGE="$${FULLCIRCLE_STAGE_IMAGE:-$(REGISTRY)/stage:$$tag}" $(VENV_PYTHON) -m pipelines compile "$(CONFIG)"
+
+# Addresses and times are quoted, and the token goes by the environment: arguments can be read by every user of a machine.
+KFP = --host "$(HOST)" --namespace "$(or $(NAMESPACE),kubeflow)" --kfp-namespace "$(KFP_NAMESPACE)"
+WINDOW = --window-start "$(WINDOW_START)" --window-end "$(WINDOW_END)" --paths '$(PATHS)' $(if $(FORCE),--force)
+ON_CLUSTER = tag=$$(images/tag "$(TAG)") && FULLCIRCLE_STAGE_IMAGE="$${FULLCIRCLE_STAGE_IMAGE:-$(REGISTRY)/stage:$$tag}" \
+	FULLCIRCLE_KFP_TOKEN="$$TOKEN" $(VENV_PYTHON) -m pipelines
+export TOKEN
+
+.PHONY: submit
+submit: .venv/.stage ## Run the pipeline of CONFIG on Kubeflow Pipelines (HOST, TOKEN, NAMESPACE) and follow it
+	@$(ON_CLUSTER) submit "$(CONFIG)" $(KFP) $(WINDOW) --account "$(ACCOUNT)" $(if $(NO_FOLLOW),--no-follow)
+
+.PHONY: follow
+follow: .venv/.stage ## Follow the run RUN of CONFIG that is there
+	@FULLCIRCLE_KFP_TOKEN="$$TOKEN" $(VENV_PYTHON) -m pipelines follow "$(CONFIG)" "$(RUN)" $(KFP)
+
+.PHONY: schedule
+schedule: .venv/.stage ## Run the pipeline of CONFIG there at CRON='minute hour day month weekday' (UTC); CRON=off ends that
+	@$(ON_CLUSTER) schedule "$(CONFIG)" "$(CRON)" $(KFP) $(WINDOW) --account "$(ACCOUNT)"
+
+.PHONY: diagnose
+diagnose: .venv/.stage ## Say why the run RUN is stuck or failed
+	@FULLCIRCLE_KFP_TOKEN="$$TOKEN" $(VENV_PYTHON) -m pipelines diagnose "$(RUN)" $(KFP)
+
+.PHONY: doctor
+doctor: .venv/.stage ## Check a cluster before the first run, and say how to mend what is wrong
+	@$(VENV_PYTHON) -m pipelines doctor --namespace "$(or $(NAMESPACE),kubeflow)" --kfp-namespace "$(KFP_NAMESPACE)" --runs "$(RUNS)" \
+		--image "$(if $(TAG),$(REGISTRY)/stage:$(TAG))" $(if $(JSON),--json)
+
+.PHONY: cluster
+cluster: ## Make a cluster in Docker: kind, Kubeflow Pipelines, KServe, the images and the manifests
+	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" manifests/kind/up
 
 .PHONY: images
 images: ## Build the images stage, predictor and minio with buildah, podman or docker

@@ -1,8 +1,9 @@
-"""Command line: run a use case here, predict a table, stop what runs, roll back, compile for a cluster."""
+"""Command line: run a use case here or on a cluster, predict, roll back, stop, compile, check a cluster."""
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 # Nothing heavy here: every task's process imports this module again.
 
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(compiled)
     compiled.add_argument("--pipeline", choices=["training", "batch-prediction"], help="only this one (default: both)")
     compiled.add_argument("--output", type=Path, metavar="FILE", help="where to write one (default: in build/)")
+    _add_remote(commands)
     contract = commands.add_parser("contract", help="write a data contract inferred from the data, to be edited")
     _add_config(contract)
     contract.add_argument("--output", type=Path, metavar="FILE", help="where (default: build/<name>-contract.yaml)")
@@ -78,8 +80,47 @@ def _parser() -> argparse.ArgumentParser:
     policy = commands.add_parser("store-policy", help="print an S3 policy, for stores that prepare-store cannot set up")
     policy.add_argument("purpose", choices=["stages", "serving", "monitoring", "artifacts"], help="who it is for")
     policy.add_argument("--bucket", default="fullcircle", help="the bucket (fullcircle)")
+    rights = commands.add_parser("store-rights", help="try what the keys of the environment may do; changes nothing")
+    rights.add_argument("purpose", choices=["stages", "serving", "monitoring", "artifacts"], help="who they are for")
     commands.add_parser("schema", help="print the JSON Schema of the configuration")
     return parser
+
+
+def _add_remote(commands: Any) -> None:
+    """The commands that speak to a cluster."""
+    submit = commands.add_parser("submit", help="run the pipeline on Kubeflow Pipelines and follow it")
+    schedule = commands.add_parser("schedule", help="run the pipeline there again and again")
+    follow = commands.add_parser("follow", help="follow a run that is there")
+    diagnose = commands.add_parser("diagnose", help="say why a run there is stuck or failed")
+    for parser in (submit, schedule, follow):
+        _add_config(parser)
+    for parser in (submit, schedule):
+        _add_window(parser)
+        parser.add_argument("--force", action="store_true", help="promote even when the gate blocks")
+        parser.add_argument("--account", default="", help="service account of the pods (default: KFP's own)")
+    for parser in (follow, diagnose):
+        parser.add_argument("run", metavar="RUN", help="the run's id")
+    for parser in (submit, follow):
+        parser.add_argument("--seconds", type=float, default=3.0, help="between two looks at the run (3)")
+    submit.add_argument("--no-follow", action="store_true", help="start it and leave it alone")
+    schedule.add_argument("cron", metavar="CRON", help="minute hour day month weekday, UTC; or off")
+    for parser in (submit, schedule, follow, diagnose):
+        parser.add_argument(
+            "--host", default="", metavar="URL", help="Kubeflow Pipelines (default: that of the cluster)"
+        )
+        parser.add_argument("--token-file", default="", metavar="FILE", help="holds a bearer token")
+        parser.add_argument("--namespace", default="kubeflow", help="of the runs (kubeflow)")
+        _add_kfp_namespace(parser)
+    doctor = commands.add_parser("doctor", help="check a cluster before the first run")
+    doctor.add_argument("--namespace", default="kubeflow", help="of endpoints and monitoring (kubeflow)")
+    doctor.add_argument("--runs", default="", metavar="NAMESPACE", help="of the runs, where it is another one")
+    doctor.add_argument("--image", default="", help="the stage image that runs will name (default: the CronJob's)")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    _add_kfp_namespace(doctor)
+
+
+def _add_kfp_namespace(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kfp-namespace", default="kubeflow", metavar="NAMESPACE", help="of KFP itself (kubeflow)")
 
 
 def _add_window(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from components.shared.store import Store
+    from pipelines.kfp_api import Kfp
 
 BUILD = Path("build")
 LOCAL_ENDPOINTS = BUILD / "local" / "serving"
@@ -155,32 +155,19 @@ def stop(options: argparse.Namespace) -> int:
 def compile(options: argparse.Namespace) -> int:
     """Write the pipelines for a KFP cluster: both, or the one that is named."""
     config = load_config(options.config)
-    from kfp import compiler
+    from pipelines.compiled import Kind, compile_to
 
-    from pipelines.batch_prediction import batch_prediction_pipeline
-    from pipelines.training import training_pipeline
-
-    builders = {"training": training_pipeline, "batch-prediction": batch_prediction_pipeline}
-    outputs = {
+    outputs: dict[Kind, Path] = {
         "training": BUILD / f"{config.name}.yaml",
         "batch-prediction": BUILD / f"{config.name}-batch-prediction.yaml",
     }
     if options.pipeline or options.output:
-        chosen = options.pipeline or "training"
+        chosen: Kind = options.pipeline or "training"
         outputs = {chosen: options.output or outputs[chosen]}
-    for name, output in outputs.items():
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            compiler.Compiler().compile(builders[name](config), str(output))
-        _in_ascii(output)
+    for kind, output in outputs.items():
+        compile_to(config, kind, output)
         print(f"wrote {output}")
     return 0
-
-
-def _in_ascii(path: Path) -> None:
-    """Escape the rest: KFP writes texts so already, but not the comments at the top."""
-    path.write_text(path.read_text().encode("ascii", "backslashreplace").decode("ascii"), encoding="ascii")
 
 
 def contract(options: argparse.Namespace) -> int:
@@ -217,6 +204,120 @@ def store_policy(options: argparse.Namespace) -> int:
     from components.shared.store_admin import policy
 
     print(json.dumps(policy(options.purpose, options.bucket), indent=2))
+    return 0
+
+
+def submit(options: argparse.Namespace) -> int:
+    """Start a run on a cluster and, unless it is to be left alone, follow it."""
+    config = load_config(options.config)
+    console = _console(config.name, config.description)
+    kfp = _kfp(options)
+    from pipelines import submit as submission
+
+    parameters = _pipeline_arguments(options)
+    run_id = submission.start(kfp, config, parameters, console=console, account=options.account)
+    again = _follow_again(options, run_id)
+    if options.no_follow:
+        console.print(f" Follow it: {again}", soft_wrap=True)
+        return 0
+    return submission.follow(kfp, config, run_id, console=console, again=again, seconds=options.seconds)
+
+
+def follow(options: argparse.Namespace) -> int:
+    """Follow a run that is there already."""
+    config = load_config(options.config)
+    console = _console(config.name, config.description)
+    kfp = _kfp(options)
+    from pipelines import submit as submission
+
+    kfp.get_run(options.run)
+    submission.say_run(console, kfp, options.run)
+    again = _follow_again(options, options.run)
+    return submission.follow(kfp, config, options.run, console=console, again=again, seconds=options.seconds)
+
+
+def schedule(options: argparse.Namespace) -> int:
+    """Make, change or remove the recurring run of a configuration."""
+    config = load_config(options.config)
+    from pipelines import schedule as scheduling
+    from pipelines.cron import Cron
+
+    if options.cron.strip().lower() == scheduling.OFF:
+        removed = scheduling.unschedule(_kfp(options), config)
+        print(f"{config.name} no longer runs by itself." if removed else f"{config.name} had no schedule.")
+        return 0
+    cron = Cron.parse(options.cron)
+    made = scheduling.schedule(
+        _kfp(options), config, cron, parameters=_pipeline_arguments(options), account=options.account
+    )
+    instead = ", in the place of the schedule before" if made.replaced else ""
+    print(f"{made.version} runs at {made.cron} (second minute hour day month weekday, UTC){instead}. Next:")
+    print("\n".join(f"  {moment:%a %Y-%m-%d %H:%M:%S} UTC" for moment in made.next_times))
+    return 0
+
+
+def diagnose(options: argparse.Namespace) -> int:
+    """Say why a run is stuck or failed."""
+    from pipelines import diagnose as diagnosing
+    from pipelines.kfp_api import KfpError
+    from pipelines.kubernetes_api import Cluster, ClusterError
+
+    kfp, run, cluster, notes = _kfp(options), None, None, []
+    try:
+        run = kfp.get_run(options.run)
+    except KfpError as error:
+        notes.append(f"Kubeflow Pipelines was not asked: {error}")
+    try:
+        cluster = Cluster.connect()
+    except ClusterError as error:
+        if run is None:
+            raise
+        notes.append(f"The pods were not looked at: {error}")
+    found = diagnosing.diagnose(options.run, cluster, namespace=options.namespace, run=run)
+    found.notes += notes
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, highlight=False)
+    diagnosing.print_diagnosis(found, console)
+    return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Check a cluster; 1 when something would fail."""
+    from pipelines.checks import Place, as_json, print_checks
+    from pipelines.doctor import examine
+    from pipelines.kubernetes_api import Cluster
+
+    place = Place(options.namespace, options.runs, options.kfp_namespace, options.image)
+    found = examine(Cluster.connect(), place)
+    if options.json:
+        print(as_json(found))
+    else:
+        from rich.console import Console
+
+        print_checks(found, Console(file=sys.stdout, highlight=False))
+    return 1 if any(check.status == "fail" for check in found) else 0
+
+
+def _kfp(options: argparse.Namespace) -> "Kfp":
+    from pipelines.kfp_api import TOKEN_VARIABLE, Kfp, KfpSettings, read_token
+
+    token = read_token(options.token_file or os.environ.get(TOKEN_VARIABLE, ""))
+    return Kfp(KfpSettings(options.host, token, options.namespace, options.kfp_namespace))
+
+
+def _follow_again(options: argparse.Namespace, run_id: str) -> str:
+    named = {"HOST": options.host, "NAMESPACE": options.namespace if options.namespace != "kubeflow" else ""}
+    parts = [f"{name}={value}" for name, value in named.items() if value]
+    return " ".join(["make follow", f"CONFIG={options.config}", f"RUN={run_id}", *parts])
+
+
+def store_rights(options: argparse.Namespace) -> int:
+    """Print, as JSON, what the keys of the environment may do, whatever the answer is."""
+    from components.shared.store import StoreSettings
+    from components.shared.store_rights import report
+
+    print(json.dumps(report(StoreSettings.from_environment(), options.purpose)))
     return 0
 
 

@@ -51,8 +51,7 @@ def print_summary(result: RunResult, index: Path, console: Console, *, served_he
     if endpoint:
         console.print(Text("\n Ask it:\n"), Text(curl_line(endpoint["url"], result)), sep="", soft_wrap=True)
     stop = " `make stop` ends the endpoint and the object store." if served_here else ""
-    done = f"\n Done in {format_duration(result.seconds)}.{stop}"
-    console.print(Text(done, "dim"), soft_wrap=True)
+    console.print(Text(f"\n Done in {format_duration(result.seconds)}.{stop}", "dim"), soft_wrap=True)
 
 
 def print_predictions(result: RunResult, console: Console) -> None:

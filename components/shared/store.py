@@ -150,6 +150,11 @@ class S3Location(NamedTuple):
     key: str
 
 
+def is_refused(error: StoreError) -> bool:
+    """Whether the store was reached and knew the keys, but does not allow them to do what was asked."""
+    return _code(error.__cause__) == "AccessDenied"
+
+
 # `Store.list` hides the builtin inside the class body.
 Objects = list[ObjectInfo]
 

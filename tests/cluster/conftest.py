@@ -5,12 +5,11 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 import yaml
 
-from tests.cluster import containers
+from tests.cluster import needs
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.one_node import NAMESPACE
 from tests.manifests.rendering import MANIFESTS
@@ -26,47 +25,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
 
 
-def lacking(what: str) -> NoReturn:
-    """Skip the test, with the reason; or fail it where FULLCIRCLE_CLUSTER_REQUIRED says that everything is there."""
-    if os.environ.get("FULLCIRCLE_CLUSTER_REQUIRED"):
-        pytest.fail(what)
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="session")
 def cluster() -> Kubectl:
     """The cluster, which answers."""
     if not os.environ.get("KUBECONFIG"):
-        lacking("needs a cluster: KUBECONFIG names none")
+        needs.lacking("needs a cluster: KUBECONFIG names none")
     found = Kubectl()
     try:
         found("get", "--raw", "/readyz", timeout=20)
     except (AssertionError, subprocess.TimeoutExpired, FileNotFoundError) as error:
-        lacking(f"the cluster that KUBECONFIG names does not answer: {error}")
+        needs.lacking(f"the cluster that KUBECONFIG names does not answer: {error}")
     return found
 
 
 @pytest.fixture(scope="session")
 def images(cluster: Kubectl) -> dict[str, str]:
     """The images under test, which the nodes have: named by REGISTRY and TAG, or as `make images` names this tree's."""
-    try:
-        names = {name: containers.name_of(name) for name in IMAGES}
-    except subprocess.CalledProcessError as error:
-        lacking(str(error.stderr).strip())
-    nodes = cluster.json("get", "nodes")["items"]
-    present = {name for node in nodes for image in node["status"]["images"] for name in image.get("names") or []}
-    if missing := set(names.values()) - present:
-        pytest.skip(
-            f"no node has {', '.join(sorted(missing))}: make images, hand them to the node, or set REGISTRY and TAG"
-        )
-    return names
+    return needs.images(cluster, *IMAGES)
 
 
 @pytest.fixture(scope="module")
 def one_node(cluster: Kubectl, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The overlay one-node with the images under test, in a namespace that is not there yet."""
-    if not cluster.run("get", "namespace", NAMESPACE).returncode:
-        lacking(f"the namespace {NAMESPACE} is there already: this test would delete it")
+    needs.free_namespace(cluster, NAMESPACE)
     folder = tmp_path_factory.mktemp("one-node")
     kustomization = {
         "resources": [os.path.relpath((MANIFESTS / "overlays" / "one-node").resolve(), folder.resolve())],
@@ -97,7 +78,7 @@ def storage_container(cluster: Kubectl) -> Iterator[None]:
     kind = ("clusterstoragecontainer", "default")
     before = cluster.run("get", *kind, "-o", "json")
     if before.returncode:
-        lacking("the cluster has no KServe")
+        needs.lacking("the cluster has no KServe")
     cluster("patch", *kind, "--type=merge", "--patch-file", STORAGE_CONTAINER)
     yield
     context = json.loads(before.stdout)["spec"]["container"].get("securityContext")

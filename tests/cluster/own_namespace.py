@@ -1,22 +1,21 @@
-"""The overlay one-node in a namespace of a test's own, beside others: MinIO, its users, the runtime, the rights."""
+"""The overlay one-node in a namespace of a test's own, beside the one that it names itself."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 import yaml
 
 from components.shared.store import Store, StoreSettings
 from components.shared.store_admin import PURPOSES, Keys, prepare
+from tests.cluster import containers, needs
 from tests.cluster.kubectl import Kubectl
 from tests.manifests.rendering import MANIFESTS, Object, overlay
 
 _STORAGE_CONTAINER = MANIFESTS / "components" / "storage-container" / "cluster-storage-container.yaml"
-_ELSEWHERE = ("PersistentVolume", "Job", "CronJob")  # of which this needs none
+_ELSEWHERE = ("PersistentVolume", "Job", "CronJob")  # of which deployments need none
 
 
 @dataclass(frozen=True)
@@ -49,49 +48,17 @@ class OwnNamespace:
         return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
 
 
-def image_tag() -> str:
-    """The tag of the images under test."""
-    return os.environ.get("FULLCIRCLE_IMAGE_TAG", "dev")
-
-
-def missing_images(cluster: Kubectl, *names: str) -> list[str]:
-    """Images that no node has."""
-    wanted = {f"localhost/fullcircle/{name}:{image_tag()}" for name in names}
-    nodes = cluster.json("get", "nodes")["items"]
-    return sorted(
-        wanted - {name for node in nodes for image in node["status"]["images"] for name in image.get("names") or []}
-    )
-
-
-def objects(name: str) -> list[Object]:
-    """The overlay's objects for a namespace, with a MinIO whose data end with its pod."""
-    text = yaml.safe_dump_all([item for item in overlay("one-node") if item["kind"] not in _ELSEWHERE])
-    text = text.replace("namespace: fullcircle\n", f"namespace: {name}\n")
-    text = text.replace("minio-service.fullcircle:", f"minio-service.{name}:").replace(":dev\n", f":{image_tag()}\n")
-    found = list(yaml.safe_load_all(text))
-    for item in found:
-        if item["kind"] == "Namespace":
-            item["metadata"]["name"] = name
-        if item["kind"] == "StatefulSet":
-            del item["spec"]["volumeClaimTemplates"], item["spec"]["persistentVolumeClaimRetentionPolicy"]
-            volumes = item["spec"]["template"]["spec"].setdefault("volumes", [])
-            volumes.append({"name": "data", "emptyDir": {}})
-    return found
-
-
 @contextmanager
 def own_namespace(cluster: Kubectl, name: str) -> Iterator[OwnNamespace]:
-    """Make a namespace from the overlay; it is deleted in the end."""
-    if missing := missing_images(cluster, "predictor", "minio"):
-        pytest.skip(f"no node has {', '.join(missing)}: build and load them, or set FULLCIRCLE_IMAGE_TAG")
-    if not cluster.run("get", "namespace", name).returncode:
-        pytest.skip(f"the namespace {name} is there already: this test would delete it")
+    """Make a namespace for deployments from the overlay; it is deleted in the end."""
+    needs.images(cluster, "predictor", "minio")
+    needs.free_namespace(cluster, name)
     if cluster.run("get", "clusterstoragecontainer", "default").returncode:
-        pytest.skip("the cluster has no KServe")
+        needs.lacking("the cluster has no KServe")
     # Others in this cluster rely on it too, so that it stays.
     cluster("patch", "clusterstoragecontainer", "default", "--type=merge", "--patch-file", _STORAGE_CONTAINER)
     try:
-        cluster("apply", "-f", "-", stdin=yaml.safe_dump_all(objects(name)))
+        apply(cluster, [_forgetful(item) for item in rendered(name) if item["kind"] not in _ELSEWHERE])
         cluster("-n", name, "rollout", "status", "statefulset/minio", "--timeout=120s", timeout=130)
         found = OwnNamespace(name, cluster, "")
         found = OwnNamespace(name, cluster, found.address("minio-service"))
@@ -109,3 +76,46 @@ def wait_for(condition: Any, seconds: float = 60) -> Any:
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.2)
     return found
+
+
+def apply(cluster: Kubectl, objects: list[Object]) -> None:
+    """Apply objects, as YAML."""
+    cluster("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
+
+
+def rendered(namespace: str) -> list[Object]:
+    """The overlay's objects, in this namespace and with the images under test."""
+    return [_moved(item, namespace) for item in overlay("one-node")]
+
+
+def _moved(item: Object, namespace: str) -> Object:
+    found: Object = _texts(item, namespace)
+    if item["kind"] == "Namespace":
+        found["metadata"]["name"] = namespace
+    if item["kind"] == "PersistentVolume":
+        found["metadata"]["name"] = f"{namespace}-minio"
+    return found
+
+
+def _texts(value: Any, namespace: str, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: _texts(item, namespace, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_texts(item, namespace) for item in value]
+    if not isinstance(value, str):
+        return value
+    if key == "namespace" and value == "fullcircle":
+        return namespace
+    if key == "image":
+        return containers.name_of(value.rpartition("/")[2].partition(":")[0])
+    return value.replace("minio-service.fullcircle:", f"minio-service.{namespace}:").replace(
+        "fullcircle-one-node", f"{namespace}-data"
+    )
+
+
+def _forgetful(item: Object) -> Object:
+    """The same, but for a MinIO whose data end with its pod."""
+    if item["kind"] == "StatefulSet":
+        del item["spec"]["volumeClaimTemplates"], item["spec"]["persistentVolumeClaimRetentionPolicy"]
+        item["spec"]["template"]["spec"].setdefault("volumes", []).append({"name": "data", "emptyDir": {}})
+    return item

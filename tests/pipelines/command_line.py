@@ -1,13 +1,16 @@
 """`python -m pipelines` as a person starts it, in a folder of its own."""
 
+import io
 import os
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +48,22 @@ def call(*arguments: object, folder: Path, seconds: float = 180.0, **extra: str)
             process.kill()
             raise
         return process.returncode, output
+
+
+def call_here(*arguments: object, folder: Path, **extra: str) -> tuple[int, str]:
+    """The same in this process, which has the libraries loaded."""
+    from pipelines.__main__ import main
+
+    output = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(output):
+        patch.chdir(folder)
+        for name in os.environ:
+            if name.startswith(_NOT_INHERITED):
+                patch.delenv(name)
+        for name, value in {"COLUMNS": "100", **extra}.items():
+            patch.setenv(name, value)
+        code = main([str(argument) for argument in arguments])
+    return code, output.getvalue()
 
 
 def read_until(process: "subprocess.Popen[str]", text: str) -> str:

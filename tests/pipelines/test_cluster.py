@@ -11,9 +11,9 @@ import yaml
 from components.shared.config import DEFAULT_TASKS, Stage
 from components.shared.config_file import load_config
 from components.shared.store import StoreSettings
-from pipelines import commands
 from pipelines.__main__ import main
 from pipelines.cluster import USES_THE_STORE
+from pipelines.compiled import put_in_ascii
 from pipelines.local_run import _repeat_nothing
 from pipelines.training import training_pipeline
 from tests.pipelines.command_line import ROOT, WINE, call, definitions, write_config
@@ -242,7 +242,7 @@ def test_a_comment_at_the_top_is_escaped(tmp_path):
     path = tmp_path / "p.yaml"
     path.write_text("# Description: Größe\na: 1\n", encoding="utf-8")
 
-    commands._in_ascii(path)
+    put_in_ascii(path)
 
     assert path.read_bytes() == b"# Description: Gr\\xf6\\xdfe\na: 1\n"
 

@@ -11,6 +11,7 @@ from components.shared.champion import Champion, move_champion, read_champion
 from components.shared.errors import StoreError
 from components.shared.store import Store, StoreSettings
 from components.shared.store_admin import GRANTS, PURPOSES, Keys, Purpose, policy, prepare, read_keys
+from components.shared.store_rights import PREFIXES, report, try_rights
 from pipelines.__main__ import main
 from pipelines.local_store import LocalStore
 
@@ -190,3 +191,50 @@ def test_no_policy_has_wildcard_actions(purpose, capsys):
     for statement in policy(purpose, "b")["Statement"]:
         assert all(resource.startswith("arn:aws:s3:::b") for resource in statement["Resource"])
     assert ("s3:DeleteObject" in text) == bool(GRANTS[purpose].remove)
+
+
+def settings_of(settings: StoreSettings, purpose: Purpose, **changes: str) -> StoreSettings:
+    bucket = "mlpipeline" if purpose == "artifacts" else "fullcircle"
+    keys = {"access_key": USERS[purpose].access_key, "secret_key": USERS[purpose].secret_key}
+    return replace(settings, **{"bucket": bucket, **keys, **changes})
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_rights_are_tried_without_leaving_anything(ready, purpose):
+    before = [Store(ready).for_bucket(bucket).list() for bucket in ("fullcircle", "mlpipeline")]
+
+    rights = try_rights(settings_of(ready, purpose), purpose)
+
+    assert {right.place for right in rights} == set(PREFIXES)
+    assert [right for right in rights if right.allowed != right.expected] == []
+    assert before == [Store(ready).for_bucket(bucket).list() for bucket in ("fullcircle", "mlpipeline")]
+
+
+def test_too_many_and_too_few_rights_are_seen(ready):
+    as_serving = {(right.action, right.place): right for right in try_rights(settings_of(ready, "serving"), "stages")}
+    as_root = try_rights(ready, "serving")
+
+    assert as_serving["write", "inference/"].allowed
+    assert not as_serving["write", "inference/"].expected
+    assert not as_serving["write", "models/"].allowed
+    assert as_serving["write", "models/"].expected
+    assert {right.place for right in as_root if right.action == "remove" and right.allowed} == set(PREFIXES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"access_key": "nobody"}, "AWS_ACCESS_KEY_ID"),
+        ({"secret_key": "not-the-secret"}, "AWS_SECRET_ACCESS_KEY"),
+        ({"endpoint": "http://127.0.0.1:1"}, "AWS_ENDPOINT_URL"),
+    ],
+)
+def test_what_prevents_trying_is_named(ready, changes, named):
+    found = report(settings_of(ready, "stages", **changes), "stages")
+
+    assert named in found["error"]
+    assert "rights" not in found
+
+
+def test_a_missing_bucket_is_named(ready):
+    assert "'absent' does not exist" in report(replace(ready, bucket="absent"), "stages")["error"]

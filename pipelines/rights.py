@@ -1,0 +1,62 @@
+"""What each service account needs on a cluster, and what none may have: one table, for `doctor` and for the tests."""
+
+from dataclasses import dataclass
+
+RUNS = "pipeline-runner"
+SERVING = "fullcircle-serving"
+MONITORING = "fullcircle-monitoring"
+MINIO = "minio"
+
+_SERVING_GROUP = "serving.kserve.io"
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One thing that an account may or may not do in a namespace.
+
+    Attributes:
+        verb: Such as `get`.
+        resource: Such as `pods`, or `pods/log`.
+        group: The API group; empty for the core one.
+        name: One object's name; empty for all.
+        why: What needs it.
+    """
+
+    verb: str
+    resource: str
+    group: str = ""
+    name: str = ""
+    why: str = ""
+
+    def __str__(self) -> str:
+        kind = f"{self.resource}.{self.group}" if self.group else self.resource
+        return f"{self.verb} {kind}{f'/{self.name}' if self.name else ''}"
+
+
+def _rights(verbs: str, resource: str, group: str = "", *, name: str = "", why: str) -> tuple[Right, ...]:
+    return tuple(Right(verb, resource, group, name, why) for verb in verbs.split())
+
+
+NEEDED: dict[str, tuple[Right, ...]] = {
+    RUNS: (
+        *_rights("get list watch create update patch delete", "inferenceservices", _SERVING_GROUP, why="deploy"),
+        *_rights("get list", "pods", why="deploy and monitor say why a pod does not run"),
+        *_rights("get", "pods/log", why="deploy and monitor show what a pod said"),
+        *_rights("get", "services", why="deploy finds the endpoint"),
+        *_rights("get", "cronjobs", "batch", name="fullcircle-monitoring", why="monitor makes its Job from it"),
+        *_rights("get list watch create", "jobs", "batch", why="monitor runs the report"),
+    ),
+    SERVING: (),
+    MONITORING: (),
+    MINIO: (),
+}
+
+# Of the namespace: an account that may do these can take more than it was given.
+DANGEROUS: tuple[Right, ...] = (
+    *_rights("get list", "secrets", why="keys of others"),
+    *_rights("create", "pods", why="a pod under any account"),
+    *_rights("create", "pods/exec", why="commands in any pod"),
+    *_rights("create", "roles", "rbac.authorization.k8s.io", why="rights for itself"),
+    *_rights("create", "rolebindings", "rbac.authorization.k8s.io", why="rights for itself"),
+    *_rights("create", "serviceaccounts/token", why="becoming another account"),
+)

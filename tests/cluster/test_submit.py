@@ -1,0 +1,174 @@
+"""Submitting without an address: through the API server, and from a pod of the cluster.
+
+A server that speaks KFP's API stands behind the Service `ml-pipeline`; Services, proxy, pods and MinIO are real.
+"""
+
+import base64
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.shared.store import Store, StoreSettings
+from tests.cluster import needs
+from tests.cluster.containers import name_of
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.own_namespace import apply, rendered
+from tests.cluster.test_diagnose import SECURITY
+from tests.manifests.rendering import kubectl as kubectl_program
+from tests.pipelines.command_line import WINE, call
+from tests.pipelines.kfp_server import Server, look, node, serving
+
+NAMESPACE = os.environ.get("FULLCIRCLE_TEST_NAMESPACE", "fullcircle-use")
+NODE = "10.244.0.1"  # this machine, for the pods of the one-node cluster
+PLACES = ("--namespace", NAMESPACE, "--kfp-namespace", NAMESPACE)
+
+
+@pytest.fixture(scope="module")
+def kubectl(cluster: Kubectl) -> Iterator[Kubectl]:
+    """The cluster with MinIO and the accounts, in a namespace of its own."""
+    needs.images(cluster, "stage", "minio")
+    if not cluster.run("get", "--raw", "/version").stdout or not _is_here():
+        pytest.skip(f"this machine has not the address {NODE}, at which pods of the one-node cluster reach it")
+    was_there = not cluster.run("get", "namespace", NAMESPACE).returncode
+    cluster.run("-n", NAMESPACE, "delete", "job", "prepare-store", "--ignore-not-found")
+    apply(cluster, [item for item in rendered(NAMESPACE) if item["kind"] != "ServingRuntime"])
+    cluster("-n", NAMESPACE, "wait", "--for=condition=complete", "job/prepare-store", "--timeout=180s", timeout=190)
+    yield cluster
+    if not was_there:
+        cluster("delete", "namespace", NAMESPACE, "--timeout=180s", timeout=200)
+        cluster("delete", "persistentvolume", f"{NAMESPACE}-minio", "--ignore-not-found")
+
+
+def _is_here() -> bool:
+    try:
+        with serving(NODE):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def kfp(kubectl: Kubectl) -> Iterator[Server]:
+    """The server, behind the Service that KFP's is called by."""
+    with serving(NODE) as server:
+        port = int(server.url.rpartition(":")[2])
+        metadata = {"name": "ml-pipeline", "namespace": NAMESPACE}
+        service = {"ports": [{"name": "http", "port": 8888, "targetPort": port}]}
+        # The API server's own proxy looks for Endpoints; slices are made of them.
+        addresses = {
+            "apiVersion": "v1",
+            "kind": "Endpoints",
+            "metadata": metadata,
+            "subsets": [{"addresses": [{"ip": NODE}], "ports": [{"name": "http", "port": port}]}],
+        }
+        apply(kubectl, [{"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service}, addresses])
+        health = f"/api/v1/namespaces/{NAMESPACE}/services/ml-pipeline:http/proxy/apis/v2beta1/healthz"
+        end = time.monotonic() + 20
+        while kubectl.run("get", "--raw", health).returncode and time.monotonic() < end:
+            time.sleep(0.2)
+        yield server
+        kubectl("-n", NAMESPACE, "delete", "service/ml-pipeline", "endpoints/ml-pipeline", "--ignore-not-found")
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What a person's shell has: kubectl on PATH and a kubeconfig."""
+    folder = str(Path(shutil.which("kubectl") or kubectl_program()).parent)
+    return {"KUBECONFIG": os.environ["KUBECONFIG"], "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+
+
+def pod(name: str, command: list[str], **metadata: Any) -> dict[str, Any]:
+    container = {
+        "name": "main",
+        "image": name_of("stage"),
+        "command": command,
+        "env": [{"name": "HOME", "value": "/tmp"}],
+        "resources": {"limits": {"memory": "1Gi"}},
+        "securityContext": SECURITY,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE, **metadata},
+        "spec": {"restartPolicy": "Never", "serviceAccountName": "pipeline-runner", "containers": [container]},
+    }
+
+
+def ended(kubectl: Kubectl, name: str) -> str:
+    """The log of a pod that ends well."""
+    for _ in range(120):
+        phase = kubectl.json("-n", NAMESPACE, "get", "pod", name)["status"]["phase"]
+        if phase in ("Succeeded", "Failed"):
+            break
+        time.sleep(0.5)
+    log = kubectl("-n", NAMESPACE, "logs", name)
+    assert phase == "Succeeded", log
+    return log
+
+
+def test_a_run_is_followed_through_the_api_server_with_words_and_pages_from_the_cluster(
+    kubectl, kfp, environment, tmp_path
+):
+    code, output = call("submit", WINE, *PLACES, "--no-follow", folder=tmp_path, **environment)
+    assert code == 0, output
+    assert f"kubectl -n {NAMESPACE} port-forward service/ml-pipeline-ui 8080:80" in output
+    run = kfp.runs[0].run_id
+    kfp.looks = [
+        look("SUCCEEDED", node("ingest", "SUCCEEDED", number="11", seconds=4), node("gate", "SUCCEEDED", number="12"))
+    ]
+    stage = pod(
+        f"wine-{run[:8]}",
+        ["python", "-c", "from components.shared.progress import announce; announce('178 rows')"],
+        labels={"pipeline/runid": run},
+        annotations={"workflows.argoproj.io/node-name": "wine-x7k2p.root.ingest.executor"},
+    )
+    apply(kubectl, [stage])
+    _put_verdict(kubectl, run)
+    ended(kubectl, stage["metadata"]["name"])
+
+    code, output = call("follow", WINE, run, *PLACES, folder=tmp_path, **environment)
+    kubectl("-n", NAMESPACE, "delete", "pod", stage["metadata"]["name"])
+
+    assert code == 0, output
+    assert "✓ ingest                           4.0 s  178 rows" in output
+    assert " Gate      not promoted (0 of 1 checks hold)" in output
+    assert "· worse than before" in output
+    assert (tmp_path / "build/runs/wine" / run / "index.html").is_file()
+
+
+def _put_verdict(kubectl: Kubectl, run: str) -> None:
+    secret = kubectl.json("-n", NAMESPACE, "get", "secret", "mlpipeline-minio-artifact")["data"]
+    access, key = (base64.b64decode(secret[name]).decode() for name in ("accesskey", "secretkey"))
+    verdict = {"promoted": False, "forced": False, "checks": [{"holds": False}], "reasons": ["worse than before"]}
+    with kubectl.forwarded(NAMESPACE, "minio-service", 9000) as address:
+        store = Store(StoreSettings(address, access, key, bucket="mlpipeline"))
+        store.put_bytes(f"v2/artifacts/wine/{run}/gate/a1/verdict", json.dumps(verdict).encode())
+
+
+def test_a_pod_of_the_cluster_submits_by_the_services_name(kubectl, kfp):
+    command = ["python", "-m", "pipelines", "submit", "pipelines/configs/wine.yaml", *PLACES, "--no-follow"]
+    submitting = pod("submits", command)
+    kubectl.run("-n", NAMESPACE, "delete", "pod", "submits", "--ignore-not-found")
+    apply(kubectl, [submitting])
+
+    log = ended(kubectl, "submits")
+    kubectl("-n", NAMESPACE, "delete", "pod", "submits")
+
+    assert len(kfp.runs) == 1
+    assert kfp.runs[0].run_id in log
+
+
+def test_a_service_that_is_not_there_is_named(kubectl, environment, tmp_path):
+    code, output = call("submit", WINE, *PLACES, "--no-follow", folder=tmp_path, **environment)
+
+    assert code == 1
+    assert f"there is no Service ml-pipeline in the namespace {NAMESPACE}" in output
+    assert "KFP_NAMESPACE" in output
+    assert "HOST=http://localhost:8080" in output
+    assert "Traceback" not in output
