@@ -44,8 +44,9 @@ _SETTLE_SECONDS = 30.0  # a server that is told to end answers on while it is ta
 _RESTORE_SECONDS = 120.0
 _LEAVE_SECONDS = 60.0
 
-# Proves a candidate besides its golden requests: given its V1 prediction URL and the version that serves, if one does.
-Rehearsal = Callable[[str, str], DarkLaunch]
+# What a candidate has to do besides its golden requests: given the version that serves, if one does, gets ready to
+# prove a candidate by its V1 prediction URL.
+Rehearsal = Callable[[str], Callable[[str], DarkLaunch]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class ClusterEndpoint:
             release: What is deployed.
             package: Its package, fetched and verified.
             serving: Settings of servers and rollout.
-            rehearsal: What a candidate has to do besides; it is given its prediction URL and the version that serves.
+            rehearsal: What a candidate has to do besides its golden requests.
 
         Raises:
             DeployError: The version did not become ready or answered wrongly; what served before is put back.
@@ -200,15 +201,17 @@ class ClusterEndpoint:
         if not serving.dark_launch.enabled:
             return DarkLaunch(ran=False, version=release.version, remarks=("serving.dark_launch.enabled is false",))
         wanted = candidate_service(release, serving, namespace=self.cluster.namespace)
-        name, start = wanted["metadata"]["name"], time.monotonic()
+        name = wanted["metadata"]["name"]
         if found := self.cluster.get(name):
             refuse_foreign(found, "changed")
         try:
+            rehearse = rehearsal(annotation(before, MODEL_VERSION) if before else "")
+            start = time.monotonic()
             service = self.cluster.apply(wanted)
             self._wait(service, seconds=serving.start_seconds + serving.pull_seconds)
             ready = time.monotonic() - start
             golden = self._prove(service, package, version=release.version, serving=serving)
-            proven = rehearsal(self._url(name), annotation(before, MODEL_VERSION) if before else "")
+            proven = rehearse(self._url(name))
         except FullcircleError as error:
             what = f"Version {release.version} of {self.name!r} failed its dark launch, before anybody asked it"
             left = f"Version {annotation(before, MODEL_VERSION)} serves on." if before else "No version serves."

@@ -283,6 +283,21 @@ def test_a_server_that_no_node_can_take(site):
     assert site.champion() == before
 
 
+def test_a_namespace_that_takes_no_more_pods(site):
+    """There is no pod then that could say why."""
+    before = site.answering()
+    site.namespace("create", "quota", "full", f"--hard=pods={len(site.namespace.json('get', 'pods')['items'])}")
+    try:
+        with asking(site) as answers, pytest.raises(DeployError) as caught:
+            site.deploy(site.add(5))
+    finally:
+        site.namespace("delete", "quota", "full")
+    print(caught.value)
+    assert "there is no pod of this version" in str(caught.value)
+    assert "exceeded quota: full" in str(caught.value)
+    assert answers.versions() == [before]
+
+
 def test_an_image_that_is_missing(site):
     before, spec = site.answering(), site.service()["spec"]
     runtime = site.namespace.json("get", "servingruntime", "fullcircle")

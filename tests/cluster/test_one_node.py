@@ -171,7 +171,7 @@ class TestOneNode:
         "what",
         [
             *(f"{verb} inferenceservices.serving.kserve.io" for verb in VERBS),
-            "get pods", "list pods", "get pods --subresource=log", "get services",
+            "get pods", "list pods", "get pods --subresource=log", "get services", "list events",
             "create jobs", "get jobs", "list jobs", "watch jobs", "get cronjobs/fullcircle-monitoring",
         ],
     )  # fmt: skip
