@@ -253,6 +253,7 @@ def canary_service(before: Object, wanted: Object, settings: CanaryConfig) -> Ob
             # Its pods are told from those of before by it, as they are without a canary.
             "labels": {REVISION: wanted["metadata"]["labels"][REVISION]},
             **predictor,
+            "model": {"name": "kserve-container", **predictor["model"]},  # which KServe does not fill in here
             "minReplicas": 1,
         },
     }

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from components.deploy.address import endpoint_url, pod_addresses, proof_url
+from components.deploy.address import endpoint_url, pod_addresses, proof_url, service_port
 from components.deploy.canary import CanaryReport, canary_ready, canary_service, watch
-from components.deploy.cluster import Cluster, patiently
+from components.deploy.cluster import Cluster, in_pod, patiently
 from components.deploy.dark_launch import DarkLaunch
 from components.deploy.deployed import Deployed
 from components.deploy.diagnosis import Trouble, conditions_text, is_leaving, is_ready, troubles
+from components.deploy.forwarding import forwarded, is_reachable
 from components.deploy.inference_service import (
     MANAGED_BY,
     MANAGER,
@@ -211,7 +212,8 @@ class ClusterEndpoint:
             self._wait(service, seconds=serving.start_seconds + serving.pull_seconds)
             ready = time.monotonic() - start
             golden = self._prove(service, package, version=release.version, serving=serving)
-            proven = rehearse(self._url(name))
+            with self._reached(name) as url:
+                proven = rehearse(url)
         except FullcircleError as error:
             what = f"Version {release.version} of {self.name!r} failed its dark launch, before anybody asked it"
             left = f"Version {annotation(before, MODEL_VERSION)} serves on." if before else "No version serves."
@@ -269,7 +271,8 @@ class ClusterEndpoint:
         if not progress(service, self.cluster.pods(self.name)).done:
             return False
         version = annotation(wanted, MODEL_VERSION)
-        return not replay_golden(self._url(self.name), package, version=version, rows=serving.rows)
+        with self._reached(self.name) as url:
+            return not replay_golden(url, package, version=version, rows=serving.rows)
 
     @contextmanager
     def _putting_back(self, before: Object | None, wanted: Object, version: str) -> Iterator[None]:
@@ -378,10 +381,10 @@ class ClusterEndpoint:
                 return
             moment = time.monotonic()
             hopeless = [trouble for trouble in found.troubles if trouble.hopeless]
-            hopeless_since = (hopeless_since or moment) if hopeless else None
-            crashed = any(trouble.crashed for trouble in hopeless)
-            if hopeless_since and (crashed or moment - hopeless_since > _HOPELESS_SECONDS):
-                raise DeployError(self._why(now, found))
+            if hopeless:
+                hopeless_since = hopeless_since or moment  # it may look better while it is tried again
+                if any(trouble.crashed for trouble in hopeless) or moment - hopeless_since > _HOPELESS_SECONDS:
+                    raise DeployError(self._why(now, found))
             if not found.pods and moment - start > min(seconds, _PODLESS_SECONDS):
                 raise DeployError(self._why(now, found))
             if moment - start > seconds:
@@ -413,7 +416,8 @@ class ClusterEndpoint:
         name, deadline, golden = service["metadata"]["name"], time.monotonic() + _SETTLE_SECONDS, read_golden(package)
         while True:
             try:
-                answers = golden_answers(self._url(name), golden, version=version, rows=serving.rows)
+                with self._reached(name) as url:
+                    answers = golden_answers(url, golden, version=version, rows=serving.rows)
                 break
             except DeployError:
                 # A server of the version before, which is leaving, may still get a request.
@@ -426,9 +430,21 @@ class ClusterEndpoint:
             raise DeployError(f"It answers {len(wrong)} of {len(golden)} golden requests wrongly: {wrong[0]}.")
         return len(golden)
 
-    def _url(self, name: str) -> str:
+    @contextmanager
+    def _reached(self, name: str) -> Iterator[str]:
+        """The V1 prediction URL of an InferenceService, as this process reaches it.
+
+        Raises:
+            DeployError: It cannot be reached.
+        """
         service = f"{name}-predictor"
-        return proof_url(self.cluster.service(service), self.cluster.pods(name), model=name, service_name=service)
+        found = self.cluster.service(service)
+        url = proof_url(found, self.cluster.pods(name), model=name, service_name=service)
+        if in_pod() or is_reachable(url):
+            yield url
+            return
+        with forwarded(self.cluster.namespace, service, service_port(found)) as address:
+            yield f"{address}/v1/models/{name}:predict"
 
 
 def _refuse_change(service: Object, now: Object | None) -> None:

@@ -220,6 +220,16 @@ def test_the_same_again_changes_nothing(site, monkeypatch):
     assert [pod["metadata"]["uid"] for pod in site.pods()] == [pod["metadata"]["uid"] for pod in pods]
 
 
+def test_from_a_machine_that_does_not_reach_services(site, monkeypatch):
+    """The same through a forwarded port."""
+    before = site.answering()
+    monkeypatch.setattr(cluster_endpoint, "is_reachable", lambda url: False)
+    assert not site.deploy(before).restarted
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(DeployError, match="cannot be reached from this machine, and there is no kubectl on PATH"):
+        deploy_version(NAME, before, site.serving, namespace=NAMESPACE)
+
+
 def test_a_version_takes_over_while_clients_ask(site):
     before, version = site.answering(), site.add(2)
     with asking(site) as answers:

@@ -123,7 +123,8 @@ def test_a_canary_beside_what_serves():
     assert canary["trafficPercent"] == 20
     assert canary["predictor"]["name"] == "canary"
     assert canary["predictor"]["labels"] == {REVISION: label(wanted, REVISION)}
-    assert canary["predictor"]["model"] == wanted["spec"]["predictor"]["model"]
+    model = wanted["spec"]["predictor"]["model"]
+    assert canary["predictor"]["model"] == {"name": "kserve-container", **model}
     assert canary["predictor"]["minReplicas"] == 1
     assert "maxReplicas" not in canary["predictor"]  # KServe refuses what scales a canary
     # Put back, or killed on the way: what serves is as it was.
