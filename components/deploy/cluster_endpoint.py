@@ -21,7 +21,6 @@ from components.deploy.inference_service import (
     MODEL_VERSION,
     REVISION,
     ROLE,
-    RUN_ID,
     Object,
     Release,
     annotation,
@@ -29,8 +28,11 @@ from components.deploy.inference_service import (
     candidate_service,
     inference_service,
     label,
+    like,
     minimum_replicas,
     refuse_foreign,
+    renewed,
+    same_revision,
 )
 from components.deploy.replay import golden_answers, replay_golden
 from components.shared.config import ServingConfig
@@ -70,7 +72,9 @@ class Progress:
 
 
 def progress(service: Object, pods: list[Object]) -> Progress:
-    """Judge how far an InferenceService has come; an old `Ready` alone would pass for a new one.
+    """Judge how far an InferenceService has come, by its pods: an old `Ready` alone would pass for a new one.
+
+    `status.observedGeneration` does not tell: in Standard mode KServe copies the Deployment's there.
 
     Args:
         service: The InferenceService, just read.
@@ -84,9 +88,7 @@ def progress(service: Object, pods: list[Object]) -> Progress:
     wanted = max(1, minimum_replicas(service))
     conditions = {one["type"]: one["status"] for one in status.get("conditions") or []}
     waiting_for = ""
-    if status.get("observedGeneration", 0) < service["metadata"]["generation"]:
-        waiting_for = "KServe has not looked at it yet"
-    elif not new:
+    if not new:
         waiting_for = "there is no pod of this version"
     elif len(ready) < wanted:
         waiting_for = f"{len(ready)} of {wanted} servers are ready"
@@ -149,10 +151,10 @@ class ClusterEndpoint:
         golden = len(read_golden(package))
         before = self._before()
         wanted = inference_service(release, serving, namespace=self.cluster.namespace)
-        if before and label(before, REVISION) == label(wanted, REVISION):
-            wanted["metadata"]["annotations"][RUN_ID] = annotation(before, RUN_ID)  # it would restart the servers
+        if before and same_revision(before, wanted):
             if self._serves(before, wanted, package, serving):
                 return self._deployed(release, golden, before=before)
+            wanted = renewed(wanted, before)
         self._remove_candidates()
         dark_launch = self._dark_launch(release, package, serving, rehearsal=rehearsal, before=before)
         with self._putting_back(before, wanted, release.version):
@@ -264,11 +266,11 @@ class ClusterEndpoint:
         )
 
     def _serves(self, before: Object, wanted: Object, package: Path, serving: ServingConfig) -> bool:
-        """Whether the same is applied already, is ready and answers rightly; applying it undoes what others changed."""
-        service = self.cluster.apply(wanted)
-        if service["metadata"]["generation"] != before["metadata"]["generation"]:
+        """Whether the same is applied already, by nobody changed since, and is ready and answers rightly."""
+        alike = self.cluster.apply(like(wanted, before), dry_run=True)
+        if alike["metadata"]["generation"] != before["metadata"]["generation"]:
             return False
-        if not progress(service, self.cluster.pods(self.name)).done:
+        if not progress(before, self.cluster.pods(self.name)).done:
             return False
         version = annotation(wanted, MODEL_VERSION)
         with self._reached(self.name) as url:

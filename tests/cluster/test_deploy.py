@@ -220,6 +220,21 @@ def test_the_same_again_changes_nothing(site, monkeypatch):
     assert [pod["metadata"]["uid"] for pod in site.pods()] == [pod["metadata"]["uid"] for pod in pods]
 
 
+def test_what_somebody_changed_by_hand_is_undone(site):
+    """The version is the same, but not how it is served: it is rolled out again."""
+    version, pods = site.answering(), site.pods()
+    patch = [{"op": "replace", "path": "/spec/predictor/model/env/0/value", "value": '{"rows": 1}'}]
+    site.namespace("patch", "inferenceservice", NAME, "--type=json", "--patch", json.dumps(patch))
+    with asking(site) as answers:
+        deployed = site.deploy(version)
+    assert (deployed.restarted, deployed.replaced) == (True, "")
+    (variable,) = site.service()["spec"]["predictor"]["model"]["env"]
+    assert variable["value"] == site.serving.server_settings
+    assert answers.versions() == [version]
+    assert not {pod["metadata"]["uid"] for pod in pods} & {pod["metadata"]["uid"] for pod in site.pods()}
+    assert not site.deploy(version).restarted
+
+
 def test_from_a_machine_that_does_not_reach_services(site, monkeypatch):
     """The same through a forwarded port."""
     before = site.answering()

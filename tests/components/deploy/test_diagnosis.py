@@ -48,8 +48,9 @@ def service(*, observed=2, generation=2, ready="True", replicas=1, **status):
     [
         (service(), [pod()], ""),
         (service(), [pod(), pod("old", revision="old", leaving=True)], ""),
+        # In Standard mode KServe tells the Deployment's generation, which may be less or more.
+        (service(observed=1), [pod()], ""),
         # An old Ready is no news.
-        (service(observed=1), [pod()], "KServe has not looked at it yet"),
         (service(), [pod("old", revision="old")], "there is no pod of this version"),
         (service(), [], "there is no pod of this version"),
         (service(), [pod(ready=False), pod("old", revision="old")], "0 of 1 servers are ready"),
@@ -74,7 +75,6 @@ def test_how_far_a_canary_has_come():
     canary = {"canaryStatuses": [{"name": "canary", "ready": True, "trafficPercent": 10}]}
     old = pod("old", revision="old")
     assert canary_progress(service(**canary), [old, pod()], revision="new").done
-    assert not canary_progress(service(observed=1, **canary), [old, pod()], revision="new").done
     assert not canary_progress(service(), [old, pod()], revision="new").done
     assert canary_progress(service(**canary), [old], revision="new").waiting_for == "there is no pod of the canary"
     waiting = canary_progress(service(**canary), [old, pod(ready=False)], revision="new")
