@@ -10,7 +10,6 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel, ConfigDict
 
 from components.deploy.inference_service import REVISION, Object, applicable
@@ -88,6 +87,8 @@ def read_figures(page: str) -> Figures:
     Raises:
         DeployError: It is no such page, or one of another server.
     """
+    from prometheus_client.parser import text_string_to_metric_families
+
     requests = errors = 0.0
     buckets: dict[float, float] = {}
     seen = set()
