@@ -45,7 +45,7 @@ from tests.cluster.kubectl import Kubectl
 from tests.cluster.own_namespace import OwnNamespace, own_namespace, wait_for
 from tests.helpers import make_manifest, make_package
 
-NAMESPACE = "fullcircle-deploy-test"
+NAMESPACE = f"fullcircle-deploy-{os.getpid()}"  # of this run, beside others
 NAME = "demo"
 GOLDEN_ONLY = DarkLaunchConfig(enabled=False)
 
