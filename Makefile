@@ -8,6 +8,8 @@ CONFIG ?= pipelines/configs/flights.yaml
 DATA ?=
 VERSION ?=
 DESTINATION ?=
+MODEL ?=
+NAMESPACE ?=
 REGISTRY ?= localhost/fullcircle
 TAG ?=
 PYTHON ?=
@@ -27,6 +29,7 @@ help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@printf '\n'; printf '  %s\n' 'CONFIG=file.yaml     the use case (default: $(CONFIG))' \
 		'DATA=place           the table to predict: a file, folder, glob, https://… or s3://… (default: the tables of CONFIG)' \
+		'MODEL=name           the model to roll back or undeploy; NAMESPACE=… of its endpoint (default: the kubeconfig context'"'"'s)' \
 		'REGISTRY=prefix      where images are: REGISTRY/stage:TAG (default: $(REGISTRY))' \
 		'TAG=name             the version of the images (default: the git commit)' \
 		'PYTHON=path          the Python 3.11 or 3.12 to set up with (default: the first found)'
@@ -46,6 +49,14 @@ predict: .venv/.stage ## Predict every row of the table DATA with the champion, 
 .PHONY: stop
 stop: ## End the servers that make run left serving
 	@if [ -e .venv/.stage ]; then $(VENV_PYTHON) -m pipelines stop; else echo "Nothing is set up here, so nothing runs."; fi
+
+.PHONY: rollback
+rollback: .venv/.stage ## Make the version of MODEL before the champion again, and deploy it with the same proofs (NAMESPACE)
+	@$(if $(MODEL),,echo "MODEL=… is needed: the name of the model" >&2; exit 1;) $(VENV_PYTHON) -m pipelines rollback "$(MODEL)" --namespace "$(NAMESPACE)"
+
+.PHONY: undeploy
+undeploy: .venv/.stage ## End the endpoint of MODEL that Fullcircle has made, here or on the cluster (NAMESPACE)
+	@$(if $(MODEL),,echo "MODEL=… is needed: the name of the model" >&2; exit 1;) $(VENV_PYTHON) -m pipelines undeploy "$(MODEL)" --namespace "$(NAMESPACE)"
 
 .PHONY: contract
 contract: .venv/.stage ## Write a data contract inferred from the tables of CONFIG, for you to edit

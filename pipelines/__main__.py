@@ -1,4 +1,4 @@
-"""Command line: run a use case here, predict a table, stop what runs, compile for a cluster, write a contract."""
+"""Command line: run a use case here, predict a table, stop what runs, roll back, compile for a cluster."""
 
 import argparse
 import sys
@@ -56,6 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("place", help="s3://bucket/prefix/")
     fetch.add_argument("folder", type=Path, help="a folder that is new or empty")
     commands.add_parser("stop", help="stop the endpoints and the object store that runs have started here")
+    rollback = commands.add_parser("rollback", help="make the version before the champion again, and deploy it")
+    _add_endpoint(rollback)
+    rollback.add_argument(
+        "--no-dark-launch", action="store_true", help="do without the latest logged requests: golden requests only"
+    )
+    _add_endpoint(commands.add_parser("undeploy", help="end a model's endpoint; its versions stay in the store"))
     compiled = commands.add_parser("compile", help="write the pipelines as YAML for a KFP cluster")
     _add_config(compiled)
     compiled.add_argument("--pipeline", choices=["training", "batch-prediction"], help="only this one (default: both)")
@@ -80,6 +86,15 @@ def _add_window(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--window-start", default="", metavar="TIME", help="first moment of the data window, ISO 8601")
     parser.add_argument("--window-end", default="", metavar="TIME", help="moment after the data window, ISO 8601")
     parser.add_argument("--paths", default="", metavar="JSON", help='other places of source tables: {"table": "path"}')
+
+
+def _add_endpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="name of the model, and of its endpoint")
+    parser.add_argument(
+        "--namespace",
+        default="",
+        help="where it is on a cluster (default: here if it is served here, else the context's)",
+    )
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

@@ -1,12 +1,14 @@
 """The commands of `python -m pipelines`, one function each; all return an exit code."""
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,10 @@ from components.shared.config_file import load_config
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from components.shared.store import Store
+
 BUILD = Path("build")
+LOCAL_ENDPOINTS = BUILD / "local" / "serving"
 _PREDICTION_PARAMETERS = ("data", "window_start", "window_end", "paths", "version", "destination")
 
 
@@ -65,6 +70,45 @@ def predict(options: argparse.Namespace) -> int:
     result = run_here(f"{config.name}-batch-prediction", pipeline, console=console, arguments=arguments)
     print_predictions(result, console)
     return 0
+
+
+def rollback(options: argparse.Namespace) -> int:
+    """Deploy the version before the champion again, where the model is served."""
+    from components.deploy.rollback import is_served_here, roll_back
+    from components.shared.store import Store
+    from pipelines.local_store import settings_or_start
+
+    here = not options.namespace and is_served_here(options.model, LOCAL_ENDPOINTS.resolve())
+    store = Store(settings_or_start(Path.cwd())) if here else Store.connect()
+    with _as_environment(store):
+        deployed = roll_back(
+            store, options.model, folder=LOCAL_ENDPOINTS.resolve() if here else None, namespace=options.namespace,
+            dark_launch=not options.no_dark_launch,
+        )  # fmt: skip
+    print(deployed.message)
+    return 0
+
+
+def undeploy(options: argparse.Namespace) -> int:
+    """End the endpoint of a model, where it is served."""
+    from components.deploy.rollback import is_served_here, undeploy
+
+    here = not options.namespace and is_served_here(options.model, LOCAL_ENDPOINTS.resolve())
+    version = undeploy(options.model, folder=LOCAL_ENDPOINTS.resolve() if here else None, namespace=options.namespace)
+    print(f"{options.model} is served no more; version {version} is still in the store, and the champion what it was")
+    return 0
+
+
+@contextlib.contextmanager
+def _as_environment(store: "Store") -> Iterator[None]:
+    """Where servers that are started find the store."""
+    before = dict(os.environ)
+    os.environ.update(store.settings.environment())
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def fetch(options: argparse.Namespace) -> int:

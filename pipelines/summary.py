@@ -22,6 +22,7 @@ _PAGES = (
     ("Profile", "the table, column by column", "profile", "page"),
     ("Model card", "how good the model is, and for whom", "evaluate", "card"),
     ("Gate", "why the model was promoted or not", "gate", "page"),
+    ("Deployment", "how the version came to serve, and what it was proven by", "deploy", "page"),
     ("Drift", "how the newest window differs from the training data", "monitor", "page"),
     ("Drift in detail", "Evidently's own report, with the distributions", "monitor", "evidently"),
 )

@@ -4,6 +4,8 @@ from components.deploy.diagnosis import is_leaving, is_ready
 from components.deploy.inference_service import Object
 from components.shared.errors import DeployError
 
+PORT = 8080  # of a server, as the runtime says
+
 
 def endpoint_url(service: Object | None, namespace: str, *, model: str) -> str:
     """The V1 prediction URL inside the cluster.
@@ -27,12 +29,19 @@ def proof_url(service: Object | None, pods: list[Object], *, model: str, service
         raise DeployError(f"KServe has made no Service {service_name}.")
     if not _is_headless(service):
         return f"http://{_host(service['spec']['clusterIP'])}:{_port(service)['port']}/v1/models/{model}:predict"
-    addresses = [
-        pod["status"]["podIP"] for pod in pods if is_ready(pod) and not is_leaving(pod) and pod["status"].get("podIP")
-    ]
+    addresses = pod_addresses(pods, port=_target_port(service))
     if not addresses:
         raise DeployError(f"No server is ready behind the Service {service_name}.")
-    return f"http://{_host(addresses[-1])}:{_target_port(service)}/v1/models/{model}:predict"
+    return f"{addresses[-1]}/v1/models/{model}:predict"
+
+
+def pod_addresses(pods: list[Object], *, port: int = PORT) -> list[str]:
+    """Where the servers that get requests are, `http://host:port` each."""
+    return [
+        f"http://{_host(pod['status']['podIP'])}:{port}"
+        for pod in pods
+        if is_ready(pod) and not is_leaving(pod) and pod["status"].get("podIP")
+    ]
 
 
 def _is_headless(service: Object) -> bool:
@@ -46,7 +55,7 @@ def _port(service: Object) -> Object:
 
 def _target_port(service: Object) -> int:
     target = _port(service).get("targetPort")
-    return target if isinstance(target, int) else 8080  # a name: the runtime's only port
+    return target if isinstance(target, int) else PORT  # a name: the runtime's only port
 
 
 def _host(address: str) -> str:

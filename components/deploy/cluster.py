@@ -77,7 +77,7 @@ class Cluster:
             )
         namespace = namespace or own_namespace()
         try:
-            return cls(_kserve_client()(), namespace)
+            return cls(_kserve_client()(config_file=_kubeconfig()), namespace)
         except Exception as error:  # kubernetes' own, YAML's, the operating system's
             raise DeployError(f"The cluster's credentials cannot be used: {short(str(error))}.") from error
 
@@ -277,7 +277,7 @@ def own_namespace() -> str:
     from kubernetes import config
 
     try:
-        context = config.list_kube_config_contexts()[1]
+        context = config.list_kube_config_contexts(_kubeconfig())[1]
     except Exception as error:  # kubernetes' own, YAML's, the operating system's
         raise DeployError(f"The kubeconfig cannot be used: {short(str(error))}.") from error
     if found := context["context"].get("namespace"):
@@ -286,6 +286,11 @@ def own_namespace() -> str:
         f"The kubeconfig's context {context['name']} names no namespace. Set cluster.namespace in the configuration, "
         "or name one by NAMESPACE."
     )
+
+
+def _kubeconfig() -> str | None:
+    """Where the kubeconfig is; None in a pod, and for the usual place. The client itself looks only when imported."""
+    return None if in_pod() else os.environ.get("KUBECONFIG") or None
 
 
 def _kserve_client() -> Any:

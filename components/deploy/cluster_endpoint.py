@@ -1,39 +1,51 @@
 """The endpoint on a cluster: an InferenceService of KServe that is proven, or is again what it was."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
-from components.deploy.address import endpoint_url, proof_url
+from components.deploy.address import endpoint_url, pod_addresses, proof_url
+from components.deploy.canary import CanaryReport, canary_ready, canary_service, watch
 from components.deploy.cluster import Cluster, patiently
+from components.deploy.dark_launch import DarkLaunch
 from components.deploy.deployed import Deployed
 from components.deploy.diagnosis import Trouble, conditions_text, is_leaving, is_ready, troubles
 from components.deploy.inference_service import (
+    MANAGED_BY,
+    MANAGER,
+    MODEL,
     MODEL_VERSION,
     REVISION,
+    ROLE,
     RUN_ID,
     Object,
     Release,
     annotation,
     applicable,
+    candidate_service,
     inference_service,
     label,
     minimum_replicas,
     refuse_foreign,
 )
-from components.deploy.replay import replay_golden
+from components.deploy.replay import golden_answers, replay_golden
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError, FullcircleError
+from components.shared.golden import differences
 from components.shared.model_package import read_golden
 
 _POLL_SECONDS = 0.5
-_HOPELESS_SECONDS = 20.0  # how long something hopeless has to last: registries and secrets may be late
+_HOPELESS_SECONDS = 15.0  # how long something hopeless has to last: registries and secrets may be late
 _PODLESS_SECONDS = 30.0
 _SETTLE_SECONDS = 30.0  # a server that is told to end answers on while it is taken off the Service
 _RESTORE_SECONDS = 120.0
+_LEAVE_SECONDS = 60.0
+
+# Proves a candidate besides its golden requests: given its V1 prediction URL and the version that serves, if one does.
+Rehearsal = Callable[[str, str], DarkLaunch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +89,29 @@ def progress(service: Object, pods: list[Object]) -> Progress:
     elif len(ready) < wanted:
         waiting_for = f"{len(ready)} of {wanted} servers are ready"
     elif len(new) < len(live) or len(templates) > 1:
-        waiting_for = "servers of the version before are still there"
+        waiting_for = "other servers are still there"
     elif conditions.get("Ready") != "True":
         waiting_for = "KServe does not say that it is ready"
     return Progress(not waiting_for, not waiting_for and len(pods) == len(new), waiting_for, troubles(new), len(new))
+
+
+def canary_progress(service: Object, pods: list[Object], *, revision: str) -> Progress:
+    """Judge how far the canary of an InferenceService has come.
+
+    Args:
+        service: The InferenceService, just read.
+        pods: Its predictor's pods, the canary's among them.
+        revision: That of the canary's pods.
+    """
+    mine = [pod for pod in pods if label(pod, REVISION) == revision and not is_leaving(pod)]
+    waiting_for = ""
+    if not mine:
+        waiting_for = "there is no pod of the canary"
+    elif not all(map(is_ready, mine)):
+        waiting_for = "the canary is not ready"
+    elif not canary_ready(service):
+        waiting_for = "KServe does not say that the canary is ready"
+    return Progress(not waiting_for, not waiting_for, waiting_for, troubles(mine), len(mine))
 
 
 class ClusterEndpoint:
@@ -100,13 +131,14 @@ class ClusterEndpoint:
         found = self.cluster.get(self.name)
         return annotation(found, MODEL_VERSION) if found else ""
 
-    def deploy(self, release: Release, package: Path, serving: ServingConfig) -> Deployed:
-        """Serve a version, proven by its golden requests.
+    def deploy(self, release: Release, package: Path, serving: ServingConfig, *, rehearsal: Rehearsal) -> Deployed:
+        """Serve a version, proven by its golden requests, and before anybody asks it by a dark launch.
 
         Args:
             release: What is deployed.
             package: Its package, fetched and verified.
             serving: Settings of servers and rollout.
+            rehearsal: What a candidate has to do besides; it is given its prediction URL and the version that serves.
 
         Raises:
             DeployError: The version did not become ready or answered wrongly; what served before is put back.
@@ -118,20 +150,26 @@ class ClusterEndpoint:
         if before and label(before, REVISION) == label(wanted, REVISION):
             wanted["metadata"]["annotations"][RUN_ID] = annotation(before, RUN_ID)  # it would restart the servers
             if self._serves(before, wanted, package, serving):
-                return self._deployed(release, golden, before=before, rollout="unchanged")
-        applied = time.monotonic()
+                return self._deployed(release, golden, before=before)
+        self._remove_candidates()
+        dark_launch = self._dark_launch(release, package, serving, rehearsal=rehearsal, before=before)
         with self._putting_back(before, wanted, release.version):
+            canary, remarks = self._canary(before, wanted, package, serving=serving)
+            applied = time.monotonic()
             service = self.cluster.apply(wanted)
             self._wait(service, seconds=serving.start_seconds + serving.pull_seconds)
             ready = time.monotonic() - applied
             self._prove(service, package, version=release.version, serving=serving)
-        return self._deployed(
-            release,
-            golden,
-            before=before,
-            rollout="rolling" if before else "first",
-            seconds=round(time.monotonic() - start, 3),
-            ready_seconds=round(ready, 3),
+        return self._deployed(release, golden, before=before).model_copy(
+            update={
+                "restarted": True,
+                "rollout": "canary" if canary else "rolling" if before else "first",
+                "seconds": round(time.monotonic() - start, 3),
+                "ready_seconds": round(ready, 3),
+                "dark_launch": dark_launch,
+                "canary": canary,
+                "remarks": remarks,
+            }
         )
 
     def remove(self) -> str:
@@ -147,8 +185,58 @@ class ClusterEndpoint:
         if found is None:
             return ""
         refuse_foreign(found, "removed")
+        self._remove_candidates()
         self.cluster.delete(found)
         return annotation(found, MODEL_VERSION)
+
+    def _dark_launch(
+        self, release: Release, package: Path, serving: ServingConfig, *, rehearsal: Rehearsal, before: Object | None
+    ) -> DarkLaunch:
+        """Bring a version up in an InferenceService of its own, prove it there, and remove that again.
+
+        Raises:
+            DeployError: It did not become ready, answered wrongly, or too slowly.
+        """
+        if not serving.dark_launch.enabled:
+            return DarkLaunch(ran=False, version=release.version, remarks=("serving.dark_launch.enabled is false",))
+        wanted = candidate_service(release, serving, namespace=self.cluster.namespace)
+        name, start = wanted["metadata"]["name"], time.monotonic()
+        if found := self.cluster.get(name):
+            refuse_foreign(found, "changed")
+        try:
+            service = self.cluster.apply(wanted)
+            self._wait(service, seconds=serving.start_seconds + serving.pull_seconds)
+            ready = time.monotonic() - start
+            golden = self._prove(service, package, version=release.version, serving=serving)
+            proven = rehearsal(self._url(name), annotation(before, MODEL_VERSION) if before else "")
+        except FullcircleError as error:
+            what = f"Version {release.version} of {self.name!r} failed its dark launch, before anybody asked it"
+            left = f"Version {annotation(before, MODEL_VERSION)} serves on." if before else "No version serves."
+            raise _failure(what, error, left) from error
+        finally:
+            self._remove_candidates()
+        return proven.model_copy(
+            update={"candidate": name, "ready_seconds": round(ready, 3), "golden_requests": golden}
+        )
+
+    def _remove_candidates(self) -> None:
+        """Remove this model's candidates, those that a killed deployment left behind too, and wait until they are gone.
+
+        Raises:
+            DeployError: One does not go.
+        """
+        selector = f"{MANAGED_BY}={MANAGER},{MODEL}={self.name},{ROLE}=candidate"
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        told: set[str] = set()
+        while found := patiently(lambda: self.cluster.find(selector)):
+            for candidate in found:
+                if candidate["metadata"]["uid"] not in told:
+                    patiently(partial(self.cluster.delete, candidate))
+                    told.add(candidate["metadata"]["uid"])
+            if time.monotonic() > deadline:
+                names = ", ".join(candidate["metadata"]["name"] for candidate in found)
+                raise DeployError(f"{names} was told to go and is still there: see its finalizers, or KServe's log.")
+            time.sleep(_POLL_SECONDS)
 
     def _before(self) -> Object | None:
         found = self.cluster.get(self.name)
@@ -156,28 +244,18 @@ class ClusterEndpoint:
             refuse_foreign(found, "changed")
         return found
 
-    def _deployed(
-        self,
-        release: Release,
-        golden: int,
-        *,
-        before: Object | None,
-        rollout: Literal["first", "rolling", "canary", "unchanged"],
-        seconds: float = 0.0,
-        ready_seconds: float = 0.0,
-    ) -> Deployed:
+    def _deployed(self, release: Release, golden: int, *, before: Object | None) -> Deployed:
+        """The endpoint as it is when nothing had to be done."""
         replaced = annotation(before, MODEL_VERSION) if before else ""
         return Deployed(
             name=self.name,
             version=release.version,
             url=endpoint_url(self.cluster.service(f"{self.name}-predictor"), self.cluster.namespace, model=self.name),
             replaced="" if replaced == release.version else replaced,
-            restarted=rollout != "unchanged",
+            restarted=False,
             golden_requests=golden,
-            seconds=seconds,
             namespace=self.cluster.namespace,
-            ready_seconds=ready_seconds,
-            rollout=rollout,
+            rollout="unchanged",
         )
 
     def _serves(self, before: Object, wanted: Object, package: Path, serving: ServingConfig) -> bool:
@@ -198,7 +276,7 @@ class ClusterEndpoint:
         except BaseException as error:
             outcome = self._put_back(before, wanted, interrupted=not isinstance(error, Exception))
             if isinstance(error, FullcircleError):
-                raise DeployError(f"Version {version} of {self.name!r} does not serve: {error} {outcome}") from error
+                raise _failure(f"Version {version} of {self.name!r} does not serve", error, outcome) from error
             raise
 
     def _put_back(self, before: Object | None, wanted: Object, *, interrupted: bool) -> str:
@@ -209,7 +287,8 @@ class ClusterEndpoint:
         """
         try:
             now = patiently(lambda: self.cluster.get(self.name))
-            if now is None or label(now, REVISION) != label(wanted, REVISION):
+            ours = {label(service, REVISION) for service in (wanted, before) if service}
+            if now is None or label(now, REVISION) not in ours:
                 return "Somebody else has changed the endpoint meanwhile; it is left as it is."
             if before is None:
                 patiently(lambda: self.cluster.delete(now))
@@ -219,10 +298,68 @@ class ClusterEndpoint:
                 return ""
             self._wait(service, seconds=_RESTORE_SECONDS)
         except DeployError as error:
-            return f"And what was there before cannot be put back: {error}"
+            return f"{self._what_is_left(before)} What was there before cannot be put back: {error}"
         return f"Version {annotation(before, MODEL_VERSION)} serves on."
 
-    def _wait(self, service: Object, *, seconds: float) -> None:
+    def _what_is_left(self, before: Object | None) -> str:
+        """Whether servers of the version before answer, in a sentence; empty when there are none."""
+        if before is None:
+            return ""
+        revision = label(before, REVISION)
+        with suppress(DeployError):
+            for pod in self.cluster.pods(self.name):
+                if label(pod, REVISION) == revision and is_ready(pod) and not is_leaving(pod):
+                    return f"Version {annotation(before, MODEL_VERSION)} still answers."
+        return ""
+
+    def _canary(
+        self, before: Object | None, wanted: Object, package: Path, *, serving: ServingConfig
+    ) -> tuple[CanaryReport | None, tuple[str, ...]]:
+        """Give a new version a share of the requests, and watch it.
+
+        Returns:
+            What was seen, or why there was no canary.
+
+        Raises:
+            DeployError: It did not become ready, answered wrongly, or went beyond its limits.
+        """
+        if not serving.canary.percent:
+            return None, ()
+        if before is None:
+            return None, ("no canary: there is no version before this one to share the requests with",)
+        if not patiently(self.cluster.has_gateway_api):
+            return None, (
+                "no canary: KServe shares requests by the Gateway API, which this cluster does not have; "
+                "the version was rolled out fully after its dark launch",
+            )
+        revision, version = label(wanted, REVISION), annotation(wanted, MODEL_VERSION)
+        service = self.cluster.apply(canary_service(before, wanted, serving.canary))
+        seconds = serving.start_seconds + serving.pull_seconds
+        self._wait(service, seconds=seconds, judge=partial(canary_progress, revision=revision))
+        golden = read_golden(package)
+        for address in self._canary_addresses(revision):
+            url = f"{address}/v1/models/{self.name}:predict"
+            if wrong := differences(golden, golden_answers(url, golden, version=version, rows=serving.rows)):
+                raise DeployError(f"Its canary answers {len(wrong)} golden requests wrongly: {wrong[0]}.")
+        report = watch(partial(self._canary_addresses, revision), serving.canary)
+        if not report.promoted:
+            raise DeployError(f"Its canary was taken back: {report.reason}.")
+        return report, ()
+
+    def _canary_addresses(self, revision: str) -> list[str]:
+        """Where the canary's servers tell their figures.
+
+        Raises:
+            DeployError: One of them has ended.
+        """
+        pods = [pod for pod in patiently(lambda: self.cluster.pods(self.name)) if label(pod, REVISION) == revision]
+        if found := troubles(pods):
+            raise DeployError(f"{found[0].text}.")
+        return pod_addresses(pods)
+
+    def _wait(
+        self, service: Object, *, seconds: float, judge: Callable[[Object, list[Object]], Progress] = progress
+    ) -> None:
         """Wait until an applied InferenceService serves.
 
         Raises:
@@ -233,7 +370,7 @@ class ClusterEndpoint:
         while True:
             now, pods = patiently(lambda: (self.cluster.get(name), self.cluster.pods(name)))
             _refuse_change(service, now)
-            found = progress(now, pods)
+            found = judge(now, pods)
             if found.done:
                 return
             moment = time.monotonic()
@@ -250,34 +387,41 @@ class ClusterEndpoint:
 
     def _why(self, service: Object, found: Progress) -> str:
         """Why it is not ready: the pods' reasons, what KServe and Kubernetes say, the last lines of a log."""
-        said = list(dict.fromkeys(trouble.text for trouble in found.troubles)) or [found.waiting_for]
-        if told := conditions_text(service):
-            said.append(told)
-        if not found.troubles:
+        said = list(dict.fromkeys(trouble.text for trouble in found.troubles))
+        if not said:
+            said = [found.waiting_for, *filter(None, [conditions_text(service)])]
             said += self.cluster.warnings_about(service["metadata"]["name"])[:3]
-        text = "; ".join(part.rstrip(".") for part in said) + "."
+        text = "; ".join(part.rstrip(".") for part in dict.fromkeys(said)) + "."
         for trouble in found.troubles[:1]:
             lines = self.cluster.log(trouble.pod, trouble.container, previous=trouble.previous)
             if lines.strip():
-                text += f" The end of its log:\n{_indented(lines)}\n"
+                text += f"\nThe end of the log of pod {trouble.pod}:\n{_indented(lines)}"
         return text
 
-    def _prove(self, service: Object, package: Path, *, version: str, serving: ServingConfig) -> None:
+    def _prove(self, service: Object, package: Path, *, version: str, serving: ServingConfig) -> int:
         """Replay the golden requests through the Service.
 
+        Returns:
+            How many.
+
         Raises:
-            DeployError: An answer is wrong.
+            DeployError: An answer is wrong, or this version does not answer.
         """
-        name, deadline = service["metadata"]["name"], time.monotonic() + _SETTLE_SECONDS
+        name, deadline, golden = service["metadata"]["name"], time.monotonic() + _SETTLE_SECONDS, read_golden(package)
         while True:
-            wrong = replay_golden(self._url(name), package, version=version, rows=serving.rows)
-            if not wrong:
-                return
-            now, pods = patiently(lambda: (self.cluster.get(name), self.cluster.pods(name)))
-            _refuse_change(service, now)
-            if progress(now, pods).settled or time.monotonic() > deadline:
-                raise DeployError(f"It answers {len(wrong)} golden requests wrongly: {wrong[0]}.")
-            time.sleep(_POLL_SECONDS)
+            try:
+                answers = golden_answers(self._url(name), golden, version=version, rows=serving.rows)
+                break
+            except DeployError:
+                # A server of the version before, which is leaving, may still get a request.
+                now, pods = patiently(lambda: (self.cluster.get(name), self.cluster.pods(name)))
+                _refuse_change(service, now)
+                if progress(now, pods).settled or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)
+        if wrong := differences(golden, answers):
+            raise DeployError(f"It answers {len(wrong)} of {len(golden)} golden requests wrongly: {wrong[0]}.")
+        return len(golden)
 
     def _url(self, name: str) -> str:
         service = f"{name}-predictor"
@@ -291,6 +435,12 @@ def _refuse_change(service: Object, now: Object | None) -> None:
         raise DeployError(f"Somebody has removed the InferenceService {name} meanwhile.")
     if label(now, REVISION) != label(service, REVISION):
         raise DeployError(f"Another deployment has changed the InferenceService {name} meanwhile.")
+
+
+def _failure(what: str, why: FullcircleError, outcome: str) -> DeployError:
+    """What happened, why, and what is left; the lines of a log, if there are any, come last."""
+    head, line_end, log = str(why).partition("\n")
+    return DeployError(f"{what}: {head.rstrip('. ')}. {outcome}{line_end}{log}")
 
 
 def _indented(lines: str) -> str:

@@ -6,14 +6,22 @@ from components.shared.component import stage
 
 
 @stage
-def deploy(name: str, serving: str, version: str, endpoint: dsl.Output[dsl.Artifact], namespace: str = "") -> str:
+def deploy(
+    name: str,
+    serving: str,
+    version: str,
+    endpoint: dsl.Output[dsl.Artifact],
+    page: dsl.Output[dsl.HTML],
+    namespace: str = "",
+) -> str:
     """Bring up the endpoint with a version and prove it; a failing version leaves the one before serving.
 
     Args:
         name: Name of the model and of the endpoint.
         serving: The configuration's `serving` section, JSON.
         version: The version to serve.
-        endpoint: Where it answers: JSON with `url`, `version`, `replaced` and `golden_requests`.
+        endpoint: Where it answers, how it came to serve and how it differs from the version before: JSON.
+        page: The same for people.
         namespace: Where the endpoint is on a cluster; empty for the namespace of the run.
 
     Returns:
@@ -22,10 +30,12 @@ def deploy(name: str, serving: str, version: str, endpoint: dsl.Output[dsl.Artif
     from pathlib import Path
 
     from components.deploy.deploy import deploy_version
+    from components.deploy.page import deployment_page
     from components.shared.config import ServingConfig
     from components.shared.progress import announce
 
     deployed = deploy_version(name, version, ServingConfig.model_validate_json(serving), namespace=namespace)
     Path(endpoint.path).write_text(deployed.model_dump_json(indent=2), encoding="utf-8")
+    deployment_page(deployed).write(Path(page.path))
     announce(deployed.message)
     return deployed.version

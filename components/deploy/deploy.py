@@ -1,26 +1,19 @@
 """Deploying a version: fetch it, bring it up, prove it, or put back what was there."""
 
 import os
-import shutil
-import tempfile
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.deploy.cluster import Cluster
-from components.deploy.cluster_endpoint import ClusterEndpoint
 from components.deploy.deployed import Deployed
-from components.deploy.inference_service import Release
+from components.deploy.fetching import fetch
 from components.deploy.local_endpoint import LocalEndpoint
 from components.shared.champion import Champion, move_champion, read_champion, withdraw_champion
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError, FullcircleError
-from components.shared.model_package import verify, version_prefix
 from components.shared.processes import stoppable
 from components.shared.store import Store
 
 FOLDER_VARIABLE = "FULLCIRCLE_SERVING_FOLDER"
-RUN_VARIABLE = "KFP_RUN_ID"
 
 
 def deploy_version(name: str, version: str, serving: ServingConfig, *, namespace: str = "") -> Deployed:
@@ -41,9 +34,18 @@ def deploy_version(name: str, version: str, serving: ServingConfig, *, namespace
         PackageError: What the store holds is altered or incomplete; with the same consequences.
         StoreError: The object store cannot be reached or has no such version.
     """
-    store = Store.connect()
-    if folder := os.environ.get(FOLDER_VARIABLE):
-        return _deploy_here(store, name, version, serving, endpoint=LocalEndpoint(Path(folder), name))
+    folder = os.environ.get(FOLDER_VARIABLE)
+    return deploy_on(
+        Store.connect(), name, version, serving, folder=Path(folder) if folder else None, namespace=namespace
+    )
+
+
+def deploy_on(
+    store: Store, name: str, version: str, serving: ServingConfig, *, folder: Path | None, namespace: str
+) -> Deployed:
+    """The same, with the place said: a folder of this machine's endpoints, or None for the cluster."""
+    if folder is not None:
+        return _deploy_here(store, name, version, serving, endpoint=LocalEndpoint(folder, name))
     return _deploy_on_cluster(store, name, version, serving, namespace=namespace)
 
 
@@ -60,68 +62,15 @@ def _deploy_here(store: Store, name: str, version: str, serving: ServingConfig, 
 
 
 def _deploy_on_cluster(store: Store, name: str, version: str, serving: ServingConfig, *, namespace: str) -> Deployed:
-    endpoint: ClusterEndpoint | None = None
+    from components.deploy.cluster_deployment import deploy_on_cluster, is_asked_for
+
     try:
-        with stoppable(), tempfile.TemporaryDirectory(prefix="fullcircle-deploy-") as folder:
-            endpoint = ClusterEndpoint(Cluster.connect(namespace), name)
-            package = fetch(store, name, version, Path(folder))
-            return endpoint.deploy(_release(store, package), package, serving)
+        with stoppable():
+            return deploy_on_cluster(store, name, version, serving, namespace=namespace)
     except BaseException as error:
-        if not _serves_on_cluster(endpoint, version):
+        if not is_asked_for(name, version, namespace=namespace):
             _restore_after(error, store, name, version)
         raise
-
-
-def _release(store: Store, package: Path) -> Release:
-    manifest = verify(package)
-    return Release(
-        name=manifest.name,
-        version=manifest.version,
-        uri=store.uri(version_prefix(manifest.name, manifest.version)),
-        git_commit=manifest.git_commit,
-        run_id=os.environ.get(RUN_VARIABLE, ""),
-    )
-
-
-def _serves_on_cluster(endpoint: ClusterEndpoint | None, version: str) -> bool:
-    """Whether the endpoint is to serve a version nevertheless; when nobody can tell, it is not said to."""
-    if endpoint is None:
-        return False
-    with suppress(FullcircleError):
-        return endpoint.running() == version
-    return False
-
-
-def fetch(store: Store, name: str, version: str, versions: Path) -> Path:
-    """Bring a version's package here, unless it is here intact, and verify it.
-
-    Args:
-        store: The object store.
-        name: Name of the model.
-        version: The version's id.
-        versions: Folder of the packages here; a folder named by the version is made in it.
-
-    Raises:
-        PackageError: What the store holds is altered or incomplete.
-        StoreError: The object store cannot be reached or has no such version.
-    """
-    package = versions / version
-    if package.exists():
-        try:
-            verify(package, version=version)
-        except FullcircleError:
-            shutil.rmtree(package)
-        else:
-            return package
-    partial = versions / f".{version}.partial"
-    shutil.rmtree(partial, ignore_errors=True)  # of a deployment that was killed
-    try:
-        store.get_folder(version_prefix(name, version), partial)
-        verify(partial, version=version)
-        partial.replace(package)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return package
 
 
 def restore_champion(store: Store, name: str, failed: str) -> None:

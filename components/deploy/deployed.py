@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from components.deploy.canary import CanaryReport
+from components.deploy.dark_launch import DarkLaunch
+
 
 class Deployed(BaseModel):
     """Where a version answers.
@@ -19,6 +22,8 @@ class Deployed(BaseModel):
         namespace: Where the endpoint is on a cluster; empty on this machine.
         ready_seconds: On a cluster: from applying the endpoint until it was ready.
         rollout: How the version came to serve.
+        dark_launch: What was proven before anybody asked the version; none on this machine, or when it served already.
+        canary: What a share of the real requests showed; none without a canary.
         remarks: What was left out, and why.
     """
 
@@ -34,6 +39,8 @@ class Deployed(BaseModel):
     namespace: str = ""
     ready_seconds: float = 0.0
     rollout: Literal["local", "first", "rolling", "canary", "unchanged"] = "local"
+    dark_launch: DarkLaunch | None = None
+    canary: CanaryReport | None = None
     remarks: tuple[str, ...] = ()
 
     @property

@@ -22,7 +22,6 @@ _HINTS = {
     "OOMKilled": "raise serving.resources.memory_limit",
 }
 _INITIALIZER = "storage-initializer"
-_SHORTEST = 15  # characters of a message that says something
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +121,9 @@ def conditions_text(service: Object) -> str:
     """What KServe says of an InferenceService that is not ready, in a line; empty when it says nothing."""
     status = service.get("status") or {}
     said = [
-        f"{one['type']}: {one.get('reason') or ''} {short(one.get('message'))}".strip()
+        short(one.get("message") or one.get("reason"))
         for one in status.get("conditions") or []
-        if one.get("status") != "True" and len(one.get("message") or one.get("reason") or "") >= _SHORTEST
+        if one.get("status") != "True" and (one.get("message") or one.get("reason"))
     ]
     failure = (status.get("modelStatus") or {}).get("lastFailureInfo") or {}
     if failure.get("message"):

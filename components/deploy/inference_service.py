@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.shared.config import ResourcesConfig, ServingConfig
-from components.shared.errors import DeployError
+from components.shared.errors import DeployError, in_short
 
 API_VERSION = "serving.kserve.io/v1beta1"
 MANAGER = "fullcircle"  # of server-side apply, and in the label that says who made an object
@@ -109,7 +109,10 @@ def predictor(release: Release, serving: ServingConfig) -> Object:
 
 
 def applicable(previous: Object) -> Object:
-    """What to apply so that an object is again as it was read: its spec, and the labels and annotations of ours."""
+    """What to apply so that an object is again as it was read: its spec, and the labels and annotations of ours.
+
+    A canary is left out: it is there only while a deployment runs, or when one was killed.
+    """
     metadata = previous["metadata"]
     return {
         "apiVersion": API_VERSION,
@@ -120,7 +123,7 @@ def applicable(previous: Object) -> Object:
             "labels": _of_ours(metadata.get("labels")),
             "annotations": _of_ours(metadata.get("annotations")),
         },
-        "spec": previous["spec"],
+        "spec": {key: value for key, value in previous["spec"].items() if key != "canary"},
     }
 
 
@@ -152,6 +155,44 @@ def annotation(found: Object, name: str) -> str:
 def minimum_replicas(found: Object) -> int:
     """How many servers an InferenceService asks for."""
     return int(found["spec"]["predictor"].get("minReplicas", 1))
+
+
+def serving_of(found: Object) -> ServingConfig:
+    """The settings with which an InferenceService of ours serves, for another version in its place.
+
+    Raises:
+        DeployError: They cannot be read.
+    """
+    predictor = found["spec"]["predictor"]
+    try:
+        settings = next(one["value"] for one in predictor["model"]["env"] if one["name"] == SETTINGS_VARIABLE)
+        given = predictor["model"].get("resources") or {}
+        requests, limits = given.get("requests") or {}, given.get("limits") or {}
+        return ServingConfig.model_validate(
+            {
+                **json.loads(settings),
+                "replicas": {"minimum": predictor.get("minReplicas", 1), "maximum": predictor.get("maxReplicas", 0)},
+                "resources": {
+                    "cpu": _cores(requests.get("cpu")),
+                    "cpu_limit": _cores(limits.get("cpu")),
+                    "memory": requests.get("memory"),
+                    "memory_limit": limits.get("memory"),
+                },
+            }
+        )
+    except (StopIteration, LookupError, TypeError, ValueError) as error:
+        raise DeployError(
+            f"The settings of the InferenceService {found['metadata']['name']} cannot be read: {in_short(error)}. "
+            "Deploy with a configuration instead."
+        ) from error
+
+
+def _cores(quantity: Any) -> float | None:
+    """Kubernetes' spelling of a number of cores, such as 0.5 or 500m."""
+    if quantity is None:
+        return None
+    text = str(quantity)
+    return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
 
 
 def _object(release: Release, name: str, namespace: str, *, role: str, predictor: Object) -> Object:

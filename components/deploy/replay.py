@@ -4,13 +4,13 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from components.shared.errors import DeployError
 from components.shared.golden import differences
-from components.shared.model_package import read_golden
+from components.shared.model_package import GoldenRequest, read_golden
 
 _REQUEST_SECONDS = 10.0
 _POLL_SECONDS = 0.05
@@ -56,17 +56,27 @@ def replay_golden(url: str, package: Path, *, version: str, rows: int = 1000) ->
         What is wrong with the answers; empty when nothing is.
     """
     golden = read_golden(package)
+    try:
+        answers = golden_answers(url, golden, version=version, rows=rows)
+    except DeployError as error:
+        return [str(error)]
+    return differences(golden, answers)
+
+
+def golden_answers(url: str, golden: Sequence[GoldenRequest], *, version: str, rows: int = 1000) -> list[Any]:
+    """What an endpoint answers to golden requests.
+
+    Raises:
+        DeployError: The endpoint cannot be reached or refuses, or another version answers.
+    """
     answers: list[Any] = []
     for start in range(0, len(golden), rows):
-        try:
-            answer = ask(url, [request.row for request in golden[start : start + rows]])
-        except DeployError as error:
-            return [str(error)]
+        answer = ask(url, [request.row for request in golden[start : start + rows]])
         if (found := answer.get("model_version")) != version:
-            return [f"{url} is served by version {found}"]
+            raise DeployError(f"{url} is served by version {found}")
         predictions = answer.get("predictions")
         answers += predictions if isinstance(predictions, list) else []
-    return differences(golden, answers)
+    return answers
 
 
 def ask(url: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The two windows of a drift report: what the model learned from, and the newest rows there are."""
 
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,14 @@ from components.shared.inference_rows import (
     MODEL_VERSION,
     PREDICTION,
     left_out,
-    log_prefix,
     logged_name,
+    newest_files,
     probability_names,
 )
 from components.shared.model_package import REFERENCE
 from components.shared.schema import Schema, unlike
 from components.shared.scoring import Scorer, choose_classes
-from components.shared.store import ObjectInfo, Store
+from components.shared.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def _logged(store: Store, name: str, scorer: Scorer, *, rows: int) -> tuple[list
     found: list[_Logged] = []
     missing, skipped = rows, 0
     with tempfile.TemporaryDirectory(prefix="fullcircle-log-") as folder:
-        for item in _newest_first(store, name):
+        for item in newest_files(store, name):
             path = Path(folder, "rows.parquet")
             store.get_file(item.key, path)
             try:
@@ -219,9 +219,3 @@ def _read(path: Path, scorer: Scorer, *, newest: int) -> _Logged:
         table = file.read(columns=[*known.columns, *present.intersection(_answer_columns(scorer.schema))])
     table = table.slice(max(0, table.num_rows - newest))
     return _Logged(table.num_rows, features(table, known), _logged_prediction(table, scorer))
-
-
-def _newest_first(store: Store, name: str) -> Iterator[ObjectInfo]:
-    """Files of the inference log; their keys sort by date and hour."""
-    files = [item for item in store.list(log_prefix(name)) if item.key.endswith(".parquet")]
-    return iter(sorted(files, key=lambda item: item.key, reverse=True))

@@ -5,13 +5,15 @@ the request and its answer. A file says in its metadata which columns were left 
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from components.shared.schema import FeatureKind, Schema, unlike
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from components.shared.store import ObjectInfo, Store
 
 REQUEST_ID = "request_id"
 REQUEST_ROW = "request_row"
@@ -27,6 +29,16 @@ _RECEIVED_NAME = b"received"
 def log_prefix(model: str) -> str:
     """What the keys of a model's log begin with."""
     return f"inference/{model}/"
+
+
+def newest_files(store: "Store", model: str) -> "Iterator[ObjectInfo]":
+    """The files of a model's log, the newest first: their keys sort by date and hour.
+
+    Raises:
+        StoreError: The object store cannot be reached, or the keys may not read the log.
+    """
+    files = [item for item in store.list(log_prefix(model)) if item.key.endswith(".parquet")]
+    return iter(sorted(files, key=lambda item: item.key, reverse=True))
 
 
 def logged_name(name: str, schema: Schema) -> str:

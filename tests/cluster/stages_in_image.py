@@ -17,10 +17,18 @@ LATE = ["kserve", "kubernetes", "lightgbm", "onnxmltools", "kfp.client", "matplo
 
 
 @stage
-def deploy(name: str, serving: str, version: str, endpoint: dsl.Output[dsl.Artifact]) -> str:
+def deploy(
+    name: str,
+    serving: str,
+    version: str,
+    endpoint: dsl.Output[dsl.Artifact],
+    page: dsl.Output[dsl.HTML],
+    namespace: str = "",
+) -> str:
     """Says only that the version serves."""
     from pathlib import Path
 
+    Path(page.path).write_text(f"<p>{namespace}</p>")
     Path(endpoint.path).write_text(f'{{"name": "{name}", "settings": {len(serving)}}}')
     return version
 

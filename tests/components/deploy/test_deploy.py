@@ -19,7 +19,8 @@ import pytest
 from kfp import dsl
 
 from components.deploy.component import deploy
-from components.deploy.deploy import FOLDER_VARIABLE, deploy_version, fetch, restore_champion
+from components.deploy.deploy import FOLDER_VARIABLE, deploy_version, restore_champion
+from components.deploy.fetching import fetch
 from components.deploy.local_endpoint import LocalEndpoint, ServerState
 from components.deploy.replay import ask, replay_golden
 from components.shared.champion import Champion, move_champion, read_champion
@@ -197,14 +198,16 @@ def deploying(site: Site, version: str) -> subprocess.Popen[bytes]:
 def test_a_second_version_takes_the_place_of_the_first(site, tmp_path, capsys):
     before, version = site.add(1), site.add(5)
     site.crown(version)
-    answer = tmp_path / "endpoint.json"
+    answer, page = tmp_path / "endpoint.json", tmp_path / "page.html"
     serving = site.serving.model_dump_json()
-    served = deploy.python_func(name=NAME, serving=serving, version=version, endpoint=dsl.Artifact(uri=str(answer)))
+    outputs = {"endpoint": dsl.Artifact(uri=str(answer)), "page": dsl.HTML(uri=str(page))}
+    served = deploy.python_func(name=NAME, serving=serving, version=version, **outputs)
     assert served == version
     assert_serves(site, version)
     found = json.loads(answer.read_bytes())
     assert (found["version"], found["replaced"], found["golden_requests"]) == (version, before, 5)
     assert found["url"] == f"http://127.0.0.1:{site.port}/v1/models/{NAME}:predict"
+    assert f"<h1>Deployment of {NAME}</h1>" in page.read_text()
     assert capsys.readouterr().out.startswith(f"▸ {version} instead of {before} answers at {found['url']}")
     # The one before can be put back without the store; older ones are gone.
     assert {path.name for path in site.endpoint.versions.iterdir()} == {before, version}
@@ -404,15 +407,6 @@ def test_another_port_that_is_asked_for_is_taken(site):
     assert f":{site.port}/" in deployed.url
     assert_serves(site, version)
     assert site.endpoint.stop()
-
-
-# What ends before a server is started
-
-
-def test_a_machine_without_a_folder_is_told(monkeypatch):
-    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
-    with pytest.raises(DeployError, match=f"{FOLDER_VARIABLE} is not set: it names the folder"):
-        deploy_version(NAME, "0123456789ab", ServingConfig())
 
 
 def test_a_folder_that_cannot_be_written_is_named(site, monkeypatch, tmp_path):

@@ -1,0 +1,104 @@
+"""Deploying on a cluster: the package, the latest logged requests and the InferenceService brought together."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from components.deploy.cluster import Cluster
+from components.deploy.cluster_endpoint import ClusterEndpoint
+from components.deploy.dark_launch import DarkLaunch, compared, prove
+from components.deploy.deployed import Deployed
+from components.deploy.fetching import fetch
+from components.deploy.inference_service import Release
+from components.deploy.logged_requests import LoggedRequests, log_store, newest_requests
+from components.shared.config import ServingConfig
+from components.shared.errors import FullcircleError, PackageError, StoreError, in_short
+from components.shared.model_package import read_golden, verify, version_prefix
+from components.shared.schema import Schema
+from components.shared.scoring import Scorer
+from components.shared.store import Store
+
+RUN_VARIABLE = "KFP_RUN_ID"
+
+
+def deploy_on_cluster(store: Store, name: str, version: str, serving: ServingConfig, *, namespace: str) -> Deployed:
+    """Serve a version of a model from the cluster.
+
+    Args:
+        store: The object store.
+        name: Name of the model and of the endpoint.
+        version: A version in the object store.
+        serving: Settings of the endpoint and of how it is brought up.
+        namespace: Of the endpoint; empty for that of this pod, or of the kubeconfig's context.
+
+    Raises:
+        DeployError: There is no cluster, or the version did not come up or answered wrongly; the version before serves.
+        PackageError: What the store holds is altered or incomplete.
+        StoreError: The object store cannot be reached or has no such version.
+    """
+    endpoint = ClusterEndpoint(Cluster.connect(namespace), name)
+    with tempfile.TemporaryDirectory(prefix="fullcircle-deploy-") as folder:
+        package = fetch(store, name, version, Path(folder))
+        rehearsal = _rehearsal(store, name, package, serving)
+        return endpoint.deploy(_release(store, package), package, serving, rehearsal=rehearsal)
+
+
+def is_asked_for(name: str, version: str, *, namespace: str) -> bool:
+    """Whether the endpoint is to serve a version; when nobody can tell, it is not said to."""
+    with suppress(FullcircleError):
+        return ClusterEndpoint(Cluster.connect(namespace), name).running() == version
+    return False
+
+
+def _rehearsal(store: Store, name: str, package: Path, serving: ServingConfig) -> Callable[[str, str], DarkLaunch]:
+    """What a candidate has to do besides its golden requests: to answer what the endpoint was asked last."""
+
+    def rehearse(url: str, serving_now: str) -> DarkLaunch:
+        settings, version = serving.dark_launch, verify(package).version
+        scorer = Scorer.load(package, version=version)
+        logged = _logged(store, name, scorer.schema, serving)
+        figures = prove(url, logged, scorer, settings)
+        found = DarkLaunch(
+            ran=True,
+            version=version,
+            requests=len(logged.requests),
+            rows=sum(map(len, logged.requests)),
+            latency_ms=figures,
+            remarks=logged.remarks,
+        )
+        if not serving_now or serving_now == version:
+            return found
+        try:
+            before = fetch(store, name, serving_now, package.parent)
+            comparison, words = compared(logged, read_golden(package), Scorer.load(before, version=serving_now), scorer)
+        except (PackageError, StoreError) as error:
+            return found.model_copy(update={"compared": f"not compared: {in_short(error)}"})
+        return found.model_copy(update={"comparison": comparison, "compared": words})
+
+    return rehearse
+
+
+def _logged(store: Store, name: str, schema: Schema, serving: ServingConfig) -> LoggedRequests:
+    settings = serving.dark_launch
+    if not settings.requests:
+        return LoggedRequests([], ("no logged requests were asked: serving.dark_launch.requests is 0",))
+    largest = min(serving.rows, settings.rows)
+    found = newest_requests(
+        log_store(store), name, schema, requests=settings.requests, rows=settings.rows, largest=largest
+    )
+    if found.requests:
+        return found
+    return LoggedRequests([], (*found.remarks, "no logged requests were asked: the inference log has none yet"))
+
+
+def _release(store: Store, package: Path) -> Release:
+    manifest = verify(package)
+    return Release(
+        name=manifest.name,
+        version=manifest.version,
+        uri=store.uri(version_prefix(manifest.name, manifest.version)),
+        git_commit=manifest.git_commit,
+        run_id=os.environ.get(RUN_VARIABLE, ""),
+    )

@@ -1,0 +1,162 @@
+"""The requests that the endpoint was asked last, from its inference log: to be asked again."""
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.shared.errors import DeployError, StoreError
+from components.shared.inference_rows import REQUEST_ID, REQUEST_ROW, logged_name, newest_files
+from components.shared.schema import Schema
+from components.shared.store import Store
+
+ACCESS_KEY = "FULLCIRCLE_LOG_ACCESS_KEY_ID"
+SECRET_KEY = "FULLCIRCLE_LOG_SECRET_ACCESS_KEY"  # noqa: S105, the name of a variable
+
+# A request: rows by column, as a client sends them.
+Request = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequests:
+    """What was found in the log.
+
+    Attributes:
+        requests: The newest, in the order in which they came.
+        remarks: What was left out, and why.
+    """
+
+    requests: list[Request]
+    remarks: tuple[str, ...] = ()
+
+
+def log_store(store: Store, environment: Mapping[str, str] | None = None) -> Store:
+    """The store with the keys that may read the log, where the environment has them; a stage's own may not."""
+    given = os.environ if environment is None else environment
+    access, secret = given.get(ACCESS_KEY), given.get(SECRET_KEY)
+    if not (access and secret):
+        return store
+    return Store(replace(store.settings, access_key=access, secret_key=secret, session_token=""))
+
+
+def newest_requests(
+    store: Store, name: str, schema: Schema, *, requests: int, rows: int, largest: int
+) -> LoggedRequests:
+    """Read the newest requests of a model's log.
+
+    Args:
+        store: The object store, with keys that may read the log.
+        name: Name of the model.
+        schema: Of the version that is to answer them.
+        requests: Most requests.
+        rows: Most rows of them together.
+        largest: Most rows of one; larger ones are left out.
+
+    Raises:
+        DeployError: The log cannot be read.
+    """
+    try:
+        parts, unfit = _newest_rows(store, name, schema, requests=requests, rows=rows)
+    except StoreError as error:
+        raise DeployError(
+            f"The inference log, whose requests a new version has to answer first, cannot be read: {error} Give keys "
+            f"that may read it in {ACCESS_KEY} and {SECRET_KEY} (those of the secret fullcircle-monitoring), or set "
+            "serving.dark_launch.requests to 0."
+        ) from error
+    whole, cut = _grouped(part for table in reversed(parts) for part in table)
+    fitting = [request for request in whole if len(request) <= largest]
+    remarks = []
+    if unfit:
+        remarks.append(f"{unfit} files of the log were left out: damaged, or without columns that this version needs")
+    if cut:
+        remarks.append(f"{cut} logged requests were left out: the log does not hold all of their rows")
+    if len(fitting) < len(whole):
+        remarks.append(
+            f"{len(whole) - len(fitting)} logged requests were left out: of more than {largest:,} rows, which the "
+            "configuration allows"
+        )
+    return LoggedRequests(_newest_of(fitting, requests=requests, rows=rows), tuple(remarks))
+
+
+# A row of the log: the request's id, the row's place in it, the columns.
+_Row = tuple[str, int, dict[str, Any]]
+
+
+def _newest_rows(store: Store, name: str, schema: Schema, *, requests: int, rows: int) -> tuple[list[list[_Row]], int]:
+    """Rows of the newest files, the newest file first, until there is enough; and how many files do not fit."""
+    parts: list[list[_Row]] = []
+    unfit, count, ids = 0, 0, set[str]()
+    with tempfile.TemporaryDirectory(prefix="fullcircle-log-") as folder:
+        path = Path(folder, "rows.parquet")
+        for item in newest_files(store, name):
+            store.get_file(item.key, path)
+            try:
+                part = _read(path, schema)
+            except (pa.ArrowException, OSError, KeyError, ValueError):
+                unfit += 1
+                continue
+            parts.append(part)
+            count += len(part)
+            ids |= {row[0] for row in part}
+            if len(ids) > requests or count > rows:  # one more: the oldest may be cut
+                break
+    return parts, unfit
+
+
+def _read(path: Path, schema: Schema) -> list[_Row]:
+    """The rows of a file.
+
+    Raises:
+        KeyError: A column is missing.
+    """
+    about = [logged_name(REQUEST_ID, schema), logged_name(REQUEST_ROW, schema)]
+    with pq.ParquetFile(path) as file:
+        if missing := {*about, *schema.columns} - set(file.schema_arrow.names):
+            raise KeyError(*missing)
+        table = file.read(columns=[*about, *schema.columns])
+    ids, places = (table[column].to_pylist() for column in about)
+    content = table.select(schema.columns).to_pylist()
+    return [
+        (one, place, {name: _as_sent(value) for name, value in row.items()})
+        for one, place, row in zip(ids, places, content, strict=True)
+    ]
+
+
+def _as_sent(value: Any) -> Any:
+    """A logged value as JSON has it."""
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _grouped(rows: Iterable[_Row]) -> tuple[list[Request], int]:
+    """Whole requests in the order of their first rows, and how many lack rows.
+
+    A client may use an id again: its rows then start from 0 again.
+    """
+    groups: dict[tuple[str, int], list[tuple[int, dict[str, Any]]]] = {}
+    turns: Counter[str] = Counter()
+    for one, place, row in rows:
+        turns[one] += place == 0
+        groups.setdefault((one, turns[one]), []).append((place, row))
+    whole = [
+        [row for _, row in group]
+        for group in groups.values()
+        if [place for place, _ in group] == list(range(len(group)))
+    ]
+    return whole, len(groups) - len(whole)
+
+
+def _newest_of(given: list[Request], *, requests: int, rows: int) -> list[Request]:
+    chosen: list[Request] = []
+    for request in reversed(given[-requests:]):
+        rows -= len(request)
+        if rows < 0:
+            break
+        chosen.append(request)
+    return chosen[::-1]

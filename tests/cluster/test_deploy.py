@@ -1,0 +1,502 @@
+"""Deployments on a real cluster, in the order in which an endpoint lives: each test begins with what the last left."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from components.deploy import cluster_endpoint
+from components.deploy.canary import canary_service
+from components.deploy.cluster import Cluster
+from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
+from components.deploy.deployed import Deployed
+from components.deploy.inference_service import (
+    GIT_COMMIT,
+    MODEL_VERSION,
+    RUN_ID,
+    Release,
+    candidate_service,
+    inference_service,
+)
+from components.deploy.logged_requests import ACCESS_KEY, SECRET_KEY
+from components.deploy.rollback import roll_back
+from components.shared.champion import Champion, move_champion, read_champion
+from components.shared.config import CanaryConfig, DarkLaunchConfig, ReplicasConfig, ResourcesConfig, ServingConfig
+from components.shared.errors import DeployError, PackageError
+from components.shared.model_package import GOLDEN, METRICS, read_golden, version_prefix
+from components.shared.store import Store
+from pipelines.__main__ import main as pipelines
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.own_namespace import OwnNamespace, own_namespace, wait_for
+from tests.helpers import make_manifest, make_package
+
+NAMESPACE = "fullcircle-deploy-test"
+NAME = "demo"
+GOLDEN_ONLY = DarkLaunchConfig(enabled=False)
+
+
+@dataclass
+class Site:
+    """A namespace, and versions of a model in its store."""
+
+    namespace: OwnNamespace
+    store: Store
+    package: Path
+    folder: Path
+    other: Path  # a package of another model for the same rows
+    serving: ServingConfig = field(default_factory=lambda: ServingConfig(dark_launch=GOLDEN_ONLY))
+
+    def add(self, number: int, *, broken: str = "", other: bool = False) -> str:
+        """Store a version; all answer alike, but the other model's and those broken before their hashes were taken."""
+        package = shutil.copytree(self.other if other else self.package, self.folder / uuid.uuid4().hex)
+        (package / METRICS).write_text(json.dumps({"number": number}))
+        if broken == GOLDEN:
+            golden = json.loads((package / GOLDEN).read_bytes())
+            golden[0]["answer"]["label"] = not golden[0]["answer"]["label"]
+            (package / GOLDEN).write_text(json.dumps(golden))
+        elif broken:
+            (package / broken).write_bytes(b"this is no " + broken.encode())
+        version = make_manifest(package, name=NAME).version
+        self.store.put_folder(version_prefix(NAME, version), package)
+        return version
+
+    def deploy(self, version: str, serving: ServingConfig | None = None) -> Deployed:
+        """Publish and deploy."""
+        current = read_champion(self.store, NAME)
+        if current is None or current.version != version:
+            previous = current.version if current else None
+            pointer = Champion(version=version, previous=previous, moved="2024-02-01T00:00:00+00:00")
+            assert move_champion(self.store, NAME, pointer, expected=current)
+        return deploy_version(NAME, version, serving or self.serving, namespace=NAMESPACE)
+
+    def champion(self) -> str:
+        found = read_champion(self.store, NAME)
+        return found.version if found else ""
+
+    def service(self, name: str = NAME) -> Any:
+        return self.namespace.json("get", "inferenceservice", name, "--show-managed-fields")
+
+    def pods(self) -> list[Any]:
+        """Those that are not told to end."""
+        items = self.namespace.json("get", "pods", "-l", "component=predictor")["items"]
+        return [item for item in items if "deletionTimestamp" not in item["metadata"]]
+
+    def answering(self) -> str:
+        """The version that answers."""
+        row = read_golden(self.package)[0].row
+        url = urlsplit(self.namespace.address(f"{NAME}-predictor"))
+        with closing(http.client.HTTPConnection(str(url.hostname), url.port, timeout=10)) as connection:
+            connection.request("POST", f"/v1/models/{NAME}:predict", json.dumps({"instances": [row]}))
+            return str(json.loads(connection.getresponse().read())["model_version"])
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: Kubectl) -> Iterator[OwnNamespace]:
+    with own_namespace(cluster, NAMESPACE) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def module_site(namespace: OwnNamespace, packages, tmp_path_factory) -> Site:
+    folder = tmp_path_factory.mktemp("versions")
+    return Site(namespace, namespace.store(), packages(), folder, make_package(folder / "other", noise=0.4))
+
+
+@pytest.fixture
+def site(module_site: Site, monkeypatch) -> Site:
+    """The same for all tests, with the stages' keys in the environment."""
+    for name, value in module_site.store.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    return module_site
+
+
+@dataclass
+class Answers:
+    """What clients were told: the versions that answered, or what went wrong instead."""
+
+    seen: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def versions(self) -> list[str]:
+        return list(dict.fromkeys(self.seen))
+
+
+@contextmanager
+def asking(site: Site, pause: float = 0.01) -> Iterator[Answers]:
+    """Four clients that ask all the time, over connections they keep or not."""
+    row = read_golden(site.package)[0].row
+    body = json.dumps({"instances": [row]})
+    url = urlsplit(site.namespace.address(f"{NAME}-predictor"))
+    answers, stop = Answers(), threading.Event()
+
+    def ask_on(keep: bool) -> None:
+        connection = http.client.HTTPConnection(str(url.hostname), url.port, timeout=10)
+        while not stop.is_set():
+            start = time.monotonic()
+            try:
+                connection.request("POST", f"/v1/models/{NAME}:predict", body)
+                response = connection.getresponse()
+                content = json.loads(response.read())
+                answers.seen.append(content.get("model_version") or f"{response.status} {content}")
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                answers.seen.append(repr(error))
+                connection.close()
+            answers.seconds.append(time.monotonic() - start)
+            if not keep:
+                connection.close()
+            time.sleep(pause)
+        connection.close()
+
+    clients = [threading.Thread(target=ask_on, args=(keep,)) for keep in (False, True, False, True)]
+    for client in clients:
+        client.start()
+    try:
+        yield answers
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
+
+
+def test_a_first_version_that_fails_leaves_nothing(site):
+    broken = site.add(0, broken=GOLDEN)
+    start = time.monotonic()
+    with pytest.raises(DeployError) as caught:
+        site.deploy(broken)
+    print(f"refused after {time.monotonic() - start:.1f} s: {caught.value}")
+    message = str(caught.value)
+    assert f"Version {broken} of '{NAME}' does not serve: pod {NAME}-predictor-" in message
+    assert "container kserve-container: the server ended with exit code 1" in message
+    assert "answers 1 of 5 golden requests wrongly: request 0: expected" in message
+    assert "There was no version before it; the endpoint is removed." in message
+    assert site.champion() == ""
+    assert site.namespace("get", "inferenceservices").strip() == ""
+
+
+def test_a_first_version(site, monkeypatch):
+    version = site.add(1)
+    monkeypatch.setenv("KFP_RUN_ID", "run-1")
+    deployed = site.deploy(version)
+    print(deployed.model_dump_json())
+    assert (deployed.version, deployed.replaced, deployed.rollout) == (version, "", "first")
+    assert deployed.golden_requests == len(read_golden(site.package))
+    assert deployed.url == f"http://{NAME}-predictor.{NAMESPACE}.svc.cluster.local/v1/models/{NAME}:predict"
+    assert site.answering() == version
+    metadata = site.service()["metadata"]
+    assert (metadata["annotations"][MODEL_VERSION], metadata["annotations"][RUN_ID]) == (version, "run-1")
+    assert GIT_COMMIT in metadata["annotations"]
+    assert metadata["labels"]["app.kubernetes.io/managed-by"] == "fullcircle"
+    managers = {part["manager"] for part in metadata["managedFields"] if part["operation"] == "Apply"}
+    assert managers == {"fullcircle"}
+
+
+def test_the_same_again_changes_nothing(site, monkeypatch):
+    version, before, pods = site.add(1), site.service()["metadata"], site.pods()
+    monkeypatch.setenv("KFP_RUN_ID", "run-2")
+    deployed = site.deploy(version)
+    assert (deployed.restarted, deployed.rollout) == (False, "unchanged")
+    assert deployed.message.startswith(f"{version} answers already at ")
+    after = site.service()["metadata"]
+    assert (after["uid"], after["generation"], after["annotations"]) == (
+        before["uid"], before["generation"], before["annotations"],
+    )  # fmt: skip
+    assert [pod["metadata"]["uid"] for pod in site.pods()] == [pod["metadata"]["uid"] for pod in pods]
+
+
+def test_a_version_takes_over_while_clients_ask(site):
+    before, version = site.answering(), site.add(2)
+    with asking(site) as answers:
+        wait_for(lambda: len(answers.seen) > 100)
+        deployed = site.deploy(version)
+        time.sleep(7)  # the version before leaves only now
+    took = sorted(answers.seconds)
+    print(
+        f"{len(answers.seen)} requests, {Counter(answers.seen)}; deployed in {deployed.seconds} s, ready after "
+        f"{deployed.ready_seconds} s; p50 {took[len(took) // 2] * 1e3:.1f} ms, p99 {took[-len(took) // 100] * 1e3:.1f} "
+        f"ms, longest {took[-1] * 1e3:.0f} ms"
+    )
+    assert (deployed.replaced, deployed.rollout) == (before, "rolling")
+    assert answers.versions() == [before, version]
+    assert (site.answering(), site.champion()) == (version, version)
+
+
+@pytest.mark.parametrize("broken", [GOLDEN, "model.onnx"])
+def test_a_broken_version_leaves_the_one_before_serving(site, broken):
+    before, spec = site.answering(), site.service()["spec"]
+    version = site.add(3, broken=broken)
+    with asking(site) as answers, pytest.raises(DeployError) as caught:
+        site.deploy(version)
+    print(caught.value)
+    assert "the server ended with exit code 1" in str(caught.value)
+    assert ("golden requests wrongly" if broken == GOLDEN else "cannot be loaded as an ONNX model") in str(caught.value)
+    assert f"Version {before} serves on." in str(caught.value)
+    assert answers.versions() == [before]
+    assert (site.service()["spec"], site.champion()) == (spec, before)
+
+
+def test_a_version_that_answers_wrongly_is_taken_back(site, monkeypatch):
+    """The server proves its golden requests itself: here only the client's replay disagrees."""
+    before, spec, version = site.answering(), site.service()["spec"], site.add(4)
+    monkeypatch.setattr(cluster_endpoint, "differences", lambda *_: ["request 0: expected 1, got 2"])
+    with asking(site) as answers, pytest.raises(DeployError, match="answers 1 of 5 golden requests wrongly: request 0"):
+        site.deploy(version)
+    assert set(answers.seen) == {before, version}
+    assert (site.answering(), site.service()["spec"], site.champion()) == (before, spec, before)
+
+
+def test_a_server_without_enough_memory(site):
+    before = site.answering()
+    serving = site.serving.model_copy(update={"resources": ResourcesConfig(memory="16Mi", memory_limit="24Mi")})
+    with asking(site) as answers, pytest.raises(DeployError) as caught:
+        site.deploy(site.add(5), serving)
+    print(caught.value)
+    assert "OOMKilled" in str(caught.value) or "memory" in str(caught.value)
+    assert answers.versions() == [before]
+    assert site.champion() == before
+
+
+def test_a_server_that_no_node_can_take(site):
+    before = site.answering()
+    serving = site.serving.model_copy(
+        update={"resources": ResourcesConfig(cpu=1000, cpu_limit=1000), "start_seconds": 3, "pull_seconds": 0}
+    )
+    with asking(site) as answers, pytest.raises(DeployError, match=r"(?s)not ready within 3 s.*Insufficient cpu"):
+        site.deploy(site.add(5), serving)
+    assert answers.versions() == [before]
+    assert site.champion() == before
+
+
+def test_an_image_that_is_missing(site):
+    before, spec = site.answering(), site.service()["spec"]
+    runtime = site.namespace.json("get", "servingruntime", "fullcircle")
+    image = runtime["spec"]["containers"][0]["image"]
+    patch = [{"op": "replace", "path": "/spec/containers/0/image", "value": "localhost/fullcircle/predictor:none"}]
+    site.namespace("patch", "servingruntime", "fullcircle", "--type=json", "--patch", json.dumps(patch))
+    try:
+        with asking(site) as answers, pytest.raises(DeployError) as caught:
+            site.deploy(site.add(6))
+    finally:
+        patch[0]["value"] = image
+        site.namespace("patch", "servingruntime", "fullcircle", "--type=json", "--patch", json.dumps(patch))
+    print(caught.value)
+    assert "container kserve-container: " in str(caught.value)
+    assert "localhost/fullcircle/predictor:none" in str(caught.value)
+    assert f"Version {before} still answers" in str(caught.value)
+    assert answers.versions() == [before]
+    assert (site.answering(), site.service()["spec"], site.champion()) == (before, spec, before)
+
+
+def test_a_stopped_deployment_leaves_the_one_before_serving(site):
+    before, spec = site.answering(), site.service()["spec"]
+    version = site.add(7)
+    with asking(site) as answers, deploying(site, version) as program:
+        wait_for(lambda: site.service()["metadata"]["annotations"][MODEL_VERSION] == version)
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(60) == 128 + signal.SIGTERM
+        wait_for(lambda: len(site.pods()) == 1)
+    assert before in answers.versions()
+    assert set(answers.versions()) <= {before, version}
+    wait_for(lambda: site.answering() == before)
+    assert (site.service()["spec"], site.champion()) == (spec, before)
+
+
+@contextmanager
+def deploying(site: Site, version: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The stage as a process of its own."""
+    current = read_champion(site.store, NAME)
+    pointer = Champion(
+        version=version, previous=current.version if current else None, moved="2024-02-02T00:00:00+00:00"
+    )
+    assert move_champion(site.store, NAME, pointer, expected=current)
+    code = (
+        "from components.deploy.deploy import deploy_version; from components.shared.config import ServingConfig; "
+        f"serving = ServingConfig.model_validate_json({site.serving.model_dump_json()!r}); "
+        f"deploy_version({NAME!r}, {version!r}, serving, namespace={NAMESPACE!r})"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
+
+
+def test_a_package_altered_in_the_store_is_refused(site):
+    before, version = site.answering(), site.add(8)
+    site.store.put_bytes(version_prefix(NAME, version) + "model.onnx", b"other")
+    with pytest.raises(PackageError, match=r"model\.onnx is not the file the manifest lists"):
+        site.deploy(version)
+    assert (site.answering(), site.champion()) == (before, before)
+
+
+def test_a_server_that_is_killed_is_replaced(site):
+    """With two of them, one after the other, nobody notices."""
+    before = site.answering()
+    site.deploy(before, site.serving.model_copy(update={"replicas": ReplicasConfig(minimum=2)}))
+    pods = site.pods()
+    assert len(pods) == 2
+    with asking(site) as answers:
+        for pod in pods:
+            site.namespace("delete", "pod", pod["metadata"]["name"], "--wait")
+            wait_for(lambda: sum(is_ready(pod) for pod in site.pods()) == 2)
+    assert answers.versions() == [before]
+    assert not {pod["metadata"]["uid"] for pod in pods} & {pod["metadata"]["uid"] for pod in site.pods()}
+
+
+def is_ready(pod: Any) -> bool:
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
+
+
+def candidates(site: Site) -> list[str]:
+    names = site.namespace("get", "inferenceservices", "-o", "name").split()
+    return [name for name in names if name != f"inferenceservice.serving.kserve.io/{NAME}"]
+
+
+def test_a_dark_launch_needs_to_read_the_log(site):
+    """A stage's own keys may not; and what failed leaves no candidate."""
+    before = site.answering()
+    with pytest.raises(DeployError, match=r"failed its dark launch(?s:.*)FULLCIRCLE_LOG_ACCESS_KEY_ID") as caught:
+        site.deploy(site.add(10), ServingConfig())
+    print(caught.value)
+    assert str(caught.value).endswith(f"Version {before} serves on.")
+    assert (site.answering(), site.champion(), candidates(site)) == (before, before, [])
+
+
+@pytest.fixture
+def log_keys(monkeypatch) -> None:
+    monkeypatch.setenv(ACCESS_KEY, "development-monitoring")
+    monkeypatch.setenv(SECRET_KEY, "development-monitoring-secret")
+
+
+def test_a_candidate_that_is_too_slow(site, log_keys):
+    before = site.answering()
+    wait_for(lambda: site.namespace.store("monitoring").list(f"inference/{NAME}/"))
+    settings = DarkLaunchConfig(requests=50, latency_ms=0.001)
+    with asking(site) as answers, pytest.raises(DeployError, match=r"ms or longer; serving\.dark_launch\.latency_ms"):
+        site.deploy(site.add(10), ServingConfig(dark_launch=settings))
+    assert answers.versions() == [before]
+    assert (site.champion(), candidates(site)) == (before, [])
+
+
+def test_a_candidate_that_fails_its_golden_requests_is_never_asked(site, log_keys):
+    before, pods = site.answering(), {pod["metadata"]["uid"] for pod in site.pods()}
+    with asking(site) as answers, pytest.raises(DeployError, match="failed its dark launch, before anybody asked it"):
+        site.deploy(site.add(11, broken=GOLDEN), ServingConfig())
+    assert answers.versions() == [before]
+    assert pods <= {pod["metadata"]["uid"] for pod in site.pods()}
+    assert (site.champion(), candidates(site)) == (before, [])
+
+
+def test_a_dark_launch_answers_what_the_endpoint_was_asked(site, log_keys):
+    before, version = site.answering(), site.add(12, other=True)
+    left_over = candidate_service(Release(NAME, version, site.store.uri("models/none")), ServingConfig(), namespace="")
+    left_over["metadata"]["namespace"] = NAMESPACE
+    site.namespace("apply", "-f", "-", stdin=json.dumps(left_over))
+    with asking(site) as answers:
+        deployed = site.deploy(version, ServingConfig())
+        time.sleep(7)
+    print(deployed.model_dump_json(indent=1))
+    found = deployed.dark_launch
+    assert found is not None
+    assert (found.ran, found.candidate, found.requests) == (True, f"{NAME}-candidate", 1000)
+    assert 0 < found.latency_ms["p50"] <= found.latency_ms["p99"] <= found.latency_ms["longest"]
+    assert found.comparison is not None
+    assert (found.comparison.before, found.comparison.now, found.comparison.rows) == (before, version, 1000)
+    assert found.comparison.mean_difference > 0
+    assert found.compared == "1,000 rows of the latest 1,000 logged requests"
+    assert answers.versions() == [before, version]
+    assert (site.answering(), site.champion(), candidates(site)) == (version, version, [])
+    assert not site.namespace.store("monitoring").list(f"inference/{NAME}-candidate/")
+
+
+def test_a_canary_where_the_cluster_has_no_gateway_api(site, log_keys):
+    if "gateway.networking.k8s.io" in site.namespace.kubectl("api-versions"):
+        pytest.skip("this cluster has the Gateway API")
+    before, version = site.answering(), site.add(13)
+    serving = ServingConfig(canary=CanaryConfig(percent=10), dark_launch=DarkLaunchConfig(requests=20))
+    with asking(site) as answers:
+        deployed = site.deploy(version, serving)
+    assert deployed.canary is None
+    assert deployed.rollout == "rolling"
+    assert "no canary: KServe shares requests by the Gateway API" in deployed.remarks[0]
+    assert answers.versions() == [before, version]
+
+
+def test_the_api_server_takes_a_canary(site):
+    """KServe's own API types; that requests are shared needs a gateway."""
+    before = site.service()
+    release = Release(NAME, "abc", "s3://bucket/models/abc")
+    wanted = inference_service(release, site.serving, namespace=NAMESPACE)
+    taken = Cluster.connect(NAMESPACE).apply(canary_service(before, wanted, CanaryConfig(percent=10)), dry_run=True)
+    (canary,) = taken["spec"]["canary"]
+    assert canary["predictor"]["model"]["storageUri"] == "s3://bucket/models/abc/"
+    assert taken["metadata"]["generation"] == before["metadata"]["generation"] + 1
+    assert site.service()["metadata"]["generation"] == before["metadata"]["generation"]
+
+
+def test_back_to_the_version_before(site, log_keys):
+    serving, version = read_champion(site.store, NAME), site.answering()
+    assert serving is not None
+    assert serving.previous
+    spec = site.service()["spec"]["predictor"]
+    with asking(site) as answers:
+        deployed = roll_back(site.store, NAME, namespace=NAMESPACE, dark_launch=False)
+    assert (deployed.version, deployed.replaced) == (serving.previous, version)
+    now = read_champion(site.store, NAME)
+    assert now is not None
+    assert (now.version, now.previous) == (serving.previous, version)
+    assert answers.versions() == [version, serving.previous]
+    after = site.service()["spec"]["predictor"]
+    assert {**after, "model": {**after["model"], "storageUri": spec["model"]["storageUri"]}} == spec
+
+
+def test_a_roll_back_that_fails_changes_nothing(site):
+    before = read_champion(site.store, NAME)
+    with pytest.raises(DeployError, match="FULLCIRCLE_LOG_ACCESS_KEY_ID"):
+        roll_back(site.store, NAME, namespace=NAMESPACE)
+    after = read_champion(site.store, NAME)
+    assert before is not None
+    assert after is not None
+    assert (after.version, after.previous) == (before.version, before.previous)
+    assert site.answering() == before.version
+
+
+def test_what_others_made_is_left_alone(site):
+    site.namespace("label", "inferenceservice", NAME, "app.kubernetes.io/managed-by=somebody", "--overwrite")
+    before = site.service()
+    with pytest.raises(DeployError, match=r"was not made by Fullcircle .*; it is not changed"):
+        site.deploy(site.add(9))
+    after = site.service()
+    assert (after["spec"], after["metadata"]["labels"]) == (before["spec"], before["metadata"]["labels"])
+    site.namespace("label", "inferenceservice", NAME, "app.kubernetes.io/managed-by=fullcircle", "--overwrite")
+
+
+def test_an_endpoint_is_ended(site, capsys):
+    site.namespace("label", "inferenceservice", NAME, "app.kubernetes.io/managed-by=somebody", "--overwrite")
+    assert pipelines(["undeploy", NAME, "--namespace", NAMESPACE]) == 1
+    assert "was not made by Fullcircle" in capsys.readouterr().err
+    site.namespace("label", "inferenceservice", NAME, "app.kubernetes.io/managed-by=fullcircle", "--overwrite")
+    version = site.champion()
+    assert pipelines(["undeploy", NAME, "--namespace", NAMESPACE]) == 0
+    assert f"version {version} is still in the store" in capsys.readouterr().out
+    assert site.namespace("get", "inferenceservices").strip() == ""
+    assert site.champion() == version
+    assert pipelines(["undeploy", NAME, "--namespace", NAMESPACE]) == 1
+    assert f"There is no InferenceService {NAME} in namespace {NAMESPACE}" in capsys.readouterr().err
