@@ -5,12 +5,12 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 import yaml
 
 from tests.cluster import containers
+from tests.cluster.containers import lacking
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.one_node import NAMESPACE
 from tests.manifests.rendering import MANIFESTS
@@ -24,13 +24,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.cluster)
-
-
-def lacking(what: str) -> NoReturn:
-    """Skip the test, with the reason; or fail it where FULLCIRCLE_CLUSTER_REQUIRED says that everything is there."""
-    if os.environ.get("FULLCIRCLE_CLUSTER_REQUIRED"):
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 @pytest.fixture(scope="session")
@@ -53,12 +46,8 @@ def images(cluster: Kubectl) -> dict[str, str]:
         names = {name: containers.name_of(name) for name in IMAGES}
     except subprocess.CalledProcessError as error:
         lacking(str(error.stderr).strip())
-    nodes = cluster.json("get", "nodes")["items"]
-    present = {name for node in nodes for image in node["status"]["images"] for name in image.get("names") or []}
-    if missing := set(names.values()) - present:
-        pytest.skip(
-            f"no node has {', '.join(sorted(missing))}: make images, hand them to the node, or set REGISTRY and TAG"
-        )
+    if missing := containers.not_on_nodes(cluster, names.values()):
+        lacking(f"no node has {', '.join(missing)}: make images, hand them to the node, or set REGISTRY and TAG")
     return names
 
 

@@ -4,11 +4,14 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import pytest
+
+from tests.cluster.kubectl import Kubectl
 from tests.pipelines.command_line import ROOT
 
 REGISTRY = os.environ.get("REGISTRY") or "localhost/fullcircle"
@@ -25,6 +28,20 @@ def name_of(image: str) -> str:
         [ROOT / "images" / "tag", os.environ.get("TAG", "")], capture_output=True, text=True, check=True
     )
     return f"{REGISTRY}/{image}:{tag.stdout.strip()}"
+
+
+def lacking(what: str) -> NoReturn:
+    """Skip the test, with the reason; or fail it where FULLCIRCLE_CLUSTER_REQUIRED says that everything is there."""
+    if os.environ.get("FULLCIRCLE_CLUSTER_REQUIRED"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def not_on_nodes(cluster: Kubectl, images: Iterable[str]) -> list[str]:
+    """Those of the images that no node of a cluster has."""
+    nodes = cluster.json("get", "nodes")["items"]
+    present = {name for node in nodes for image in node["status"]["images"] for name in image.get("names") or []}
+    return sorted(set(images) - present)
 
 
 def why_not() -> str:

@@ -1,17 +1,16 @@
 """The overlay one-node in a namespace of a test's own, beside others: MinIO, its users, the runtime, the rights."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 import yaml
 
 from components.shared.store import Store, StoreSettings
 from components.shared.store_admin import PURPOSES, Keys, prepare
+from tests.cluster.containers import lacking, name_of, not_on_nodes
 from tests.cluster.kubectl import Kubectl
 from tests.manifests.rendering import MANIFESTS, Object, overlay
 
@@ -49,25 +48,13 @@ class OwnNamespace:
         return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
 
 
-def image_tag() -> str:
-    """The tag of the images under test."""
-    return os.environ.get("FULLCIRCLE_IMAGE_TAG", "dev")
-
-
-def missing_images(cluster: Kubectl, *names: str) -> list[str]:
-    """Images that no node has."""
-    wanted = {f"localhost/fullcircle/{name}:{image_tag()}" for name in names}
-    nodes = cluster.json("get", "nodes")["items"]
-    return sorted(
-        wanted - {name for node in nodes for image in node["status"]["images"] for name in image.get("names") or []}
-    )
-
-
 def objects(name: str) -> list[Object]:
     """The overlay's objects for a namespace, with a MinIO whose data end with its pod."""
     text = yaml.safe_dump_all([item for item in overlay("one-node") if item["kind"] not in _ELSEWHERE])
     text = text.replace("namespace: fullcircle\n", f"namespace: {name}\n")
-    text = text.replace("minio-service.fullcircle:", f"minio-service.{name}:").replace(":dev\n", f":{image_tag()}\n")
+    text = text.replace("minio-service.fullcircle:", f"minio-service.{name}:")
+    for image in ("stage", "predictor", "minio"):
+        text = text.replace(f"localhost/fullcircle/{image}:dev\n", f"{name_of(image)}\n")
     found = list(yaml.safe_load_all(text))
     for item in found:
         if item["kind"] == "Namespace":
@@ -82,12 +69,12 @@ def objects(name: str) -> list[Object]:
 @contextmanager
 def own_namespace(cluster: Kubectl, name: str) -> Iterator[OwnNamespace]:
     """Make a namespace from the overlay; it is deleted in the end."""
-    if missing := missing_images(cluster, "predictor", "minio"):
-        pytest.skip(f"no node has {', '.join(missing)}: build and load them, or set FULLCIRCLE_IMAGE_TAG")
+    if missing := not_on_nodes(cluster, map(name_of, ("predictor", "minio"))):
+        lacking(f"no node has {', '.join(missing)}: make images, hand them to the node, or set REGISTRY and TAG")
     if not cluster.run("get", "namespace", name).returncode:
-        pytest.skip(f"the namespace {name} is there already: this test would delete it")
+        lacking(f"the namespace {name} is there already: this test would delete it")
     if cluster.run("get", "clusterstoragecontainer", "default").returncode:
-        pytest.skip("the cluster has no KServe")
+        lacking("the cluster has no KServe")
     # Others in this cluster rely on it too, so that it stays.
     cluster("patch", "clusterstoragecontainer", "default", "--type=merge", "--patch-file", _STORAGE_CONTAINER)
     try:
