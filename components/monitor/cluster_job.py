@@ -37,7 +37,7 @@ _POLL_SECONDS = 2.0
 _HEARTBEAT_SECONDS = 30.0
 _LONGEST_SECONDS = 1800.0
 # How long what may mend itself is waited for: an image that is being pushed, a node that is being added.
-_PATIENCE: dict[str, float] = {"image": 120.0, "configuration": 120.0, "unschedulable": 600.0}
+_PATIENCE: dict[str, float] = {"image": 90.0, "configuration": 60.0, "unschedulable": 600.0}
 _SILENCE_SECONDS = 60.0
 
 Object = dict[str, Any]

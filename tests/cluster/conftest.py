@@ -3,15 +3,17 @@
 import json
 import os
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.cluster import needs
 from tests.cluster.kubectl import Kubectl
-from tests.cluster.one_node import NAMESPACE
+from tests.cluster.one_node import NAMESPACE, empty, ours
 from tests.manifests.rendering import MANIFESTS
 
 STORAGE_CONTAINER = MANIFESTS / "components" / "storage-container" / "cluster-storage-container.yaml"
@@ -49,7 +51,7 @@ def one_node(cluster: Kubectl, images: dict[str, str], tmp_path_factory: pytest.
     """The overlay one-node with the images under test, in a namespace that is not there yet."""
     needs.free_namespace(cluster, NAMESPACE)
     folder = tmp_path_factory.mktemp("one-node")
-    kustomization = {
+    kustomization: dict[str, Any] = {
         "resources": [os.path.relpath((MANIFESTS / "overlays" / "one-node").resolve(), folder.resolve())],
         "images": [
             {
@@ -60,15 +62,28 @@ def one_node(cluster: Kubectl, images: dict[str, str], tmp_path_factory: pytest.
             for name, image in images.items()
         ],
     }
+    # The data outlive the overlay: a folder of the node for each test.
+    mount = {"name": "data", "mountPath": "/data", "subPath": f"fullcircle-test-{uuid.uuid4().hex[:12]}"}
+    template = {"spec": {"template": {"spec": {"containers": [{"name": "minio", "volumeMounts": [mount]}]}}}}
+    patch = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "minio"}, **template}
+    kustomization["patches"] = [{"patch": json.dumps(patch)}]
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
     return folder
 
 
 @pytest.fixture(scope="module")
-def applied(cluster: Kubectl, one_node: Path) -> Iterator[Path]:
-    """The overlay, applied from nothing; deleted in the end."""
+def beforehand(cluster: Kubectl) -> set[str]:
+    """What belongs to no namespace and is labelled as ours, but not of this test."""
+    return ours(cluster)
+
+
+@pytest.fixture(scope="module")
+def applied(cluster: Kubectl, one_node: Path, beforehand: set[str]) -> Iterator[Path]:
+    """The overlay, applied from nothing; deleted in the end, and the data before."""
     cluster("apply", "-k", one_node)
     yield one_node
+    if not cluster.run("-n", NAMESPACE, "get", "pod", "minio-0").returncode:
+        empty(cluster)
     cluster("delete", "--ignore-not-found", "--timeout=180s", "-k", one_node, timeout=200)
 
 

@@ -15,7 +15,7 @@ from components.shared.model_package import GOLDEN, verify, version_prefix
 from components.shared.store import Store, StoreSettings
 from images.predictor.program import SETTINGS_VARIABLE
 from tests.cluster.kubectl import Kubectl
-from tests.cluster.one_node import KEYS, NAMESPACE
+from tests.cluster.one_node import KEYS, NAMESPACE, empty, ours
 
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
 DEPLOYER = f"system:serviceaccount:{NAMESPACE}:pipeline-runner"
@@ -196,10 +196,9 @@ class TestOneNode:
                 root.delete(key)
         assert found == allowed
 
-    def test_deleted_nothing_is_left(self, cluster, applied):
+    def test_deleted_nothing_is_left(self, cluster, applied, beforehand):
+        empty(cluster)
         cluster("delete", "--timeout=180s", "-k", applied, timeout=200)
         assert cluster.run("get", "namespace", NAMESPACE).returncode
-        kinds = cluster("api-resources", "--verbs=list", "--namespaced=false", "-o", "name").split()
-        found = cluster("get", ",".join(kinds), "-l", "app.kubernetes.io/part-of=fullcircle", "-o", "name")
-        assert found.strip() == ""
-        assert "data-minio-0" not in cluster("get", "persistentvolumeclaims", "-A", "-o", "name")
+        assert ours(cluster) <= beforehand
+        assert f"{NAMESPACE} " not in cluster("get", "persistentvolumeclaims", "-A", "--no-headers")

@@ -81,7 +81,11 @@ def until_logged(cluster: Kubectl, name: str, text: str, *, seconds: float = 120
 def run_wine(cluster: Kubectl, name: str, **values: str) -> str:
     """A whole run in a pod of its own, begun."""
     remove(cluster, name)
-    return begin(cluster, pod(name, NAMESPACE, [program(RUN, *SOURCES, **values)], run=name))
+    part = program(RUN, *SOURCES, **values)
+    for key in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):  # of the log, for the deployment
+        source = {"secretKeyRef": {"name": "fullcircle-monitoring", "key": f"AWS_{key}"}}
+        part["env"].append({"name": f"FULLCIRCLE_LOG_{key}", "valueFrom": source})
+    return begin(cluster, pod(name, NAMESPACE, [part], run=name))
 
 
 def intact(cluster: Kubectl, folder: Path) -> list[str]:

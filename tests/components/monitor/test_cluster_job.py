@@ -195,8 +195,8 @@ def test_the_names_of_jobs_are_names_that_pods_can_have():
 @pytest.mark.parametrize(
     ("pods", "seconds", "text"),
     [
-        ([waiting("ErrImageNeverPull", "not present")], 130, "cannot be had (ErrImageNeverPull): not present"),
-        ([waiting("CreateContainerConfigError", 'secret "k" not found')], 130, 'secret "k" not found'),
+        ([waiting("ErrImageNeverPull", "not present")], 100, "cannot be had (ErrImageNeverPull): not present"),
+        ([waiting("CreateContainerConfigError", 'secret "k" not found')], 70, 'secret "k" not found'),
         ([], 1000, "has not ended within 900 s"),
     ],
 )

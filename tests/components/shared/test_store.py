@@ -97,6 +97,13 @@ def test_an_endpoint_that_is_no_url_is_refused(url):
         StoreSettings.from_environment({**KEYS, "AWS_ENDPOINT_URL": url})
 
 
+def test_a_task_on_a_cluster_is_told_where_settings_come_from_there():
+    with pytest.raises(
+        StoreError, match=r"found no AWS_SECRET_ACCESS_KEY\. .*\(fullcircle-store\).*\(fullcircle-stages\)"
+    ):
+        StoreSettings.from_environment({**KEYS, "AWS_SECRET_ACCESS_KEY": "", "KUBERNETES_SERVICE_HOST": "10.96.0.1"})
+
+
 def test_connect_uses_the_environment(store):
     assert Store.connect().settings == store.settings
 
