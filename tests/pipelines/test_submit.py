@@ -2,7 +2,9 @@
 
 import json
 import signal
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +205,32 @@ def test_a_host_that_does_not_answer_is_named_at_once(host, named, tmp_path):
     assert named in output
     assert "HOST" in output
     assert "Traceback" not in output
+
+
+class SignIn(BaseHTTPRequestHandler):
+    """A page, whatever is asked."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<html>Sign in</html>")
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+def test_a_page_to_sign_in_at_is_not_taken_for_an_answer(tmp_path):
+    with ThreadingHTTPServer(("127.0.0.1", 0), SignIn) as http:
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        code, output = submit(tmp_path, host=f"http://127.0.0.1:{http.server_port}")
+        http.shutdown()
+        thread.join()
+
+    assert code == 1
+    assert "not as Kubeflow Pipelines does: with a page to sign in at, perhaps" in output
+    assert "TOKEN" in output
 
 
 def test_without_a_host_and_without_a_cluster_it_asks_for_one(tmp_path, monkeypatch, capsys):
