@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 from components.shared.errors import StoreError
@@ -67,7 +68,7 @@ def report(settings: StoreSettings, purpose: Purpose) -> dict[str, Any]:
 def _prove_keys(store: Store, readable: tuple[str, ...]) -> None:
     """Read what must be readable: the error of wrong keys or of a missing bucket, not a list of rights."""
     for prefix in readable[:1]:
-        _is_allowed(lambda prefix=prefix: store.list(f"{prefix}{_unused()}"))
+        _is_allowed(partial(store.list, f"{prefix}{_unused()}"))
 
 
 def _attempts(store: Store, place: str) -> Iterator[tuple[Action, Callable[[], object]]]:

@@ -159,10 +159,10 @@ def test_a_run_is_followed_through_the_api_server_with_words_and_pages_from_the_
 
 def _put_verdict(kubectl: Kubectl, run: str) -> None:
     secret = kubectl.json("-n", NAMESPACE, "get", "secret", "mlpipeline-minio-artifact")["data"]
-    keys = [base64.b64decode(secret[name]).decode() for name in ("accesskey", "secretkey")]
+    access, hidden = (base64.b64decode(secret[name]).decode() for name in ("accesskey", "secretkey"))
     verdict = {"promoted": False, "forced": False, "checks": [{"holds": False}], "reasons": ["worse than before"]}
     with kubectl.forwarded(NAMESPACE, "minio-service", 9000) as address:
-        store = Store(StoreSettings(address, *keys, bucket="mlpipeline"))
+        store = Store(StoreSettings(address, access, hidden, bucket="mlpipeline"))
         store.put_bytes(f"v2/artifacts/wine/{run}/gate/a1/verdict", json.dumps(verdict).encode())
 
 

@@ -1,5 +1,6 @@
 """Submitting to a server that speaks KFP's API over HTTP, with KFP's own client."""
 
+import base64
 import json
 import signal
 import threading
@@ -12,6 +13,7 @@ import pytest
 
 from components.shared.store import Store
 from pipelines import __main__ as command_line
+from tests.pipelines.api_server import ApiServer, answering
 from tests.pipelines.command_line import WINE, call_here, read_until, start, write_config
 from tests.pipelines.kfp_server import Server, look, node, serving
 
@@ -139,6 +141,91 @@ def test_with_the_artifacts_at_hand_the_summary_is_that_of_a_local_run(kfp, stor
     assert "0a1b2c" in (folder / "index.html").read_text()
     assert (folder / "pages/gate-page.html").is_file()
     assert not (folder / "artifacts/train/model/model.onnx").exists()
+
+
+@pytest.fixture
+def cluster(tmp_path, store) -> Iterator[tuple[ApiServer, dict[str, str]]]:
+    """A cluster whose launcher keeps artifacts in a store that is reached without it."""
+    with answering(tmp_path) as (server, kubeconfig):
+        provider = {
+            "endpoint": store.settings.endpoint.removeprefix("http://"),
+            "disableSSL": True,
+            "credentials": {"secretRef": {"secretName": "keys", "accessKeyKey": "a", "secretKeyKey": "s"}},
+        }
+        root = f"minio://{store.settings.bucket}/v2/artifacts"
+        data = {"defaultPipelineRoot": root, "providers": json.dumps({"minio": {"default": provider}})}
+        server.add(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kfp-launcher"}, "data": data}, "kubeflow"
+        )
+        keys = {"a": store.settings.access_key, "s": store.settings.secret_key}
+        encoded = {name: base64.b64encode(value.encode()).decode() for name, value in keys.items()}
+        server.add({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "data": encoded}, "kubeflow")
+        yield server, {"KUBECONFIG": str(kubeconfig)}
+
+
+def stage_pod(run: str, name: str, **status: Any) -> dict[str, Any]:
+    metadata = {
+        "name": f"wine-{name}", "uid": name, "creationTimestamp": "2026-03-01T12:00:00Z", "labels": {"pipeline/runid": run},
+        "annotations": {"workflows.argoproj.io/node-name": f"wine-x7.root.{name}.executor"},
+    }  # fmt: skip
+    spec = {"containers": [{"name": "main", "image": "r/stage:1"}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status}
+
+
+def test_what_stages_say_and_where_artifacts_are_comes_from_the_cluster(kfp, cluster, store, tmp_path):
+    api, environment = cluster
+    submit(tmp_path, "--no-follow", host=kfp.url)
+    run = kfp.runs[0].run_id
+    kfp.looks = [finished(node("gate", "SUCCEEDED", number="21"))]
+    api.add(stage_pod(run, "ingest", phase="Succeeded"), "kubeflow")
+    api.logs["wine-ingest"] = "▸ 178 rows\n"
+    put(store, run, "gate", "verdict", {"promoted": False, "checks": [{"holds": False}], "reasons": ["worse"]})
+
+    command = ("follow", WINE, run, "--host", kfp.url, "--seconds", "0.05")
+    code, output = call_here(*command, folder=tmp_path, **environment)
+
+    assert code == 0, output
+    assert "✓ ingest                           4.0 s  178 rows\n" in output
+    assert " Gate      not promoted (0 of 1 checks hold)\n            · worse\n" in output
+    assert (tmp_path / "build/runs/wine" / run / "logs/ingest.log").read_text() == "▸ 178 rows\n"
+
+
+def test_a_failed_stages_own_words_end_the_run(kfp, cluster, tmp_path):
+    api, environment = cluster
+    submit(tmp_path, "--no-follow", host=kfp.url)
+    run = kfp.runs[0].run_id
+    kfp.looks = [look("FAILED", node("ingest", "FAILED", number="11", seconds=2))]
+    ended = {"name": "main", "state": {"terminated": {"exitCode": 1}}}
+    api.add(stage_pod(run, "ingest", phase="Failed", containerStatuses=[ended]), "kubeflow")
+    api.logs["wine-ingest"] = "Traceback (most recent call last):\nSourceError: The table wine has no rows.\n"
+
+    command = ("follow", WINE, run, "--host", kfp.url, "--seconds", "0.05")
+    code, output = call_here(*command, folder=tmp_path, **environment)
+
+    assert code == 1
+    assert " ✗ ingest: the container main ended with exit code 1\n   The table wine has no rows.\n" in output
+
+
+@pytest.mark.parametrize(
+    ("missing", "reason"),
+    [
+        ("configmaps/kfp-launcher", "names no endpoint for minio://"),
+        ("secrets/keys", "the secret keys of kubeflow has no"),
+        ("nothing", "holds none"),
+    ],
+)
+def test_why_there_are_no_pages_is_said(kfp, cluster, missing, reason, tmp_path):
+    api, environment = cluster
+    submit(tmp_path, "--no-follow", host=kfp.url)
+    kfp.looks = [finished()]
+    api.objects.pop(f"/api/v1/namespaces/kubeflow/{missing}", None)
+
+    command = ("follow", WINE, kfp.runs[0].run_id, "--host", kfp.url, "--seconds", "0.05")
+    code, output = call_here(*command, folder=tmp_path, **environment)
+
+    assert code == 0, output
+    assert "they could not be brought here" in output
+    assert reason in output
 
 
 def put(store: Store, run: str, task: str, artifact: str, content: Any) -> None:
