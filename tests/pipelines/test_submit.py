@@ -154,18 +154,19 @@ def cluster(tmp_path, store) -> Iterator[tuple[ApiServer, dict[str, str]]]:
         }
         root = f"minio://{store.settings.bucket}/v2/artifacts"
         data = {"defaultPipelineRoot": root, "providers": json.dumps({"minio": {"default": provider}})}
-        server.add(
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kfp-launcher"}, "data": data}, "kubeflow"
-        )
+        metadata = {"name": "kfp-launcher"}
+        server.add({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}, "kubeflow")
         keys = {"a": store.settings.access_key, "s": store.settings.secret_key}
         encoded = {name: base64.b64encode(value.encode()).decode() for name, value in keys.items()}
-        server.add({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "data": encoded}, "kubeflow")
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "data": encoded}
+        server.add(secret, "kubeflow")
         yield server, {"KUBECONFIG": str(kubeconfig)}
 
 
 def stage_pod(run: str, name: str, **status: Any) -> dict[str, Any]:
     metadata = {
-        "name": f"wine-{name}", "uid": name, "creationTimestamp": "2026-03-01T12:00:00Z", "labels": {"pipeline/runid": run},
+        "name": f"wine-{name}", "uid": name, "creationTimestamp": "2026-03-01T12:00:00Z",
+        "labels": {"pipeline/runid": run},
         "annotations": {"workflows.argoproj.io/node-name": f"wine-x7.root.{name}.executor"},
     }  # fmt: skip
     spec = {"containers": [{"name": "main", "image": "r/stage:1"}]}
@@ -186,7 +187,8 @@ def test_what_stages_say_and_where_artifacts_are_comes_from_the_cluster(kfp, clu
 
     assert code == 0, output
     assert "✓ ingest                           4.0 s  178 rows\n" in output
-    assert " Gate      not promoted (0 of 1 checks hold)\n            · worse\n" in output
+    assert " Gate      not promoted (0 of 1 checks hold)\n" in output
+    assert "\n            · worse\n" in output
     assert (tmp_path / "build/runs/wine" / run / "logs/ingest.log").read_text() == "▸ 178 rows\n"
 
 
@@ -359,6 +361,14 @@ def test_a_run_that_is_not_there(kfp, tmp_path):
     assert code == 1
     assert "Could not look up the run none-such" in output
     assert "Run none-such not found" in output
+
+
+@pytest.mark.parametrize("command", [("follow", WINE, ""), ("diagnose", " ")])
+def test_a_run_has_to_be_named(command, tmp_path):
+    code, output = call_here(*command, folder=tmp_path, **NOWHERE)
+
+    assert code == 1
+    assert "RUN=…" in output
 
 
 def test_a_wrong_host_that_answers_something_else(tmp_path, s3):
