@@ -226,14 +226,15 @@ def submit(options: argparse.Namespace) -> int:
 def follow(options: argparse.Namespace) -> int:
     """Follow a run that is there already."""
     config = load_config(options.config)
+    run_id = _run_id(options)
     console = _console(config.name, config.description)
     kfp = _kfp(options)
     from pipelines import submit as submission
 
-    kfp.get_run(options.run)
-    submission.say_run(console, kfp, options.run)
-    again = _follow_again(options, options.run)
-    return submission.follow(kfp, config, options.run, console=console, again=again, seconds=options.seconds)
+    kfp.get_run(run_id)
+    submission.say_run(console, kfp, run_id)
+    again = _follow_again(options, run_id)
+    return submission.follow(kfp, config, run_id, console=console, again=again, seconds=options.seconds)
 
 
 def schedule(options: argparse.Namespace) -> int:
@@ -262,9 +263,10 @@ def diagnose(options: argparse.Namespace) -> int:
     from pipelines.kfp_api import KfpError
     from pipelines.kubernetes_api import Cluster, ClusterError
 
+    run_id = _run_id(options)
     kfp, run, cluster, notes = _kfp(options), None, None, []
     try:
-        run = kfp.get_run(options.run)
+        run = kfp.get_run(run_id)
     except KfpError as error:
         notes.append(f"Kubeflow Pipelines was not asked: {error}")
     try:
@@ -273,7 +275,7 @@ def diagnose(options: argparse.Namespace) -> int:
         if run is None:
             raise
         notes.append(f"The pods were not looked at: {error}")
-    found = diagnosing.diagnose(options.run, cluster, namespace=options.namespace, run=run)
+    found = diagnosing.diagnose(run_id, cluster, namespace=options.namespace, run=run)
     found.notes += notes
     from rich.console import Console
 
@@ -304,6 +306,15 @@ def _kfp(options: argparse.Namespace) -> "Kfp":
 
     token = read_token(options.token_file or os.environ.get(TOKEN_VARIABLE, ""))
     return Kfp(KfpSettings(options.host, token, options.namespace, options.kfp_namespace))
+
+
+def _run_id(options: argparse.Namespace) -> str:
+    run_id: str = options.run.strip()
+    if not run_id:
+        from pipelines.kfp_api import KfpError
+
+        raise KfpError("Which run? Say RUN=…: its id is in the address of its page, and what `make submit` prints.")
+    return run_id
 
 
 def _follow_again(options: argparse.Namespace, run_id: str) -> str:

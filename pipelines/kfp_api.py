@@ -252,6 +252,11 @@ class Kfp:
             client._existing_config.host = client._existing_config.host.rstrip("/")
             shared = client.get_kfp_healthz().multi_user
             client.set_user_namespace(self.settings.namespace if shared else "")
+        if shared is None:  # KFP's client takes any text for an answer
+            raise KfpError(
+                f"{self._place} answers, but not as Kubeflow Pipelines does: with a page to sign in at, perhaps. "
+                f"{self._advice} Where one has to sign in, say TOKEN=… too."
+            )
         return client
 
     def _check_there_is_a_way(self) -> None:

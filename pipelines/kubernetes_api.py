@@ -1,11 +1,13 @@
 """The Kubernetes API in plain values: objects are what their YAML says. The command line's one home of its client."""
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import urllib3
@@ -16,6 +18,7 @@ Object = dict[str, Any]
 
 _NOT_FOUND, _CONFLICT, _FORBIDDEN, _UNAUTHORISED = 404, 409, 403, 401
 _SECONDS = 20
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _HINT = "Name a cluster by KUBECONFIG, or check `kubectl get namespaces`."
 
 
@@ -137,14 +140,15 @@ class Cluster:
     def _client(self) -> Any:
         from kubernetes import client, config
 
+        settings, file = client.Configuration(), os.environ.get("KUBECONFIG") or None
         try:
-            config.load_incluster_config()
-        except config.ConfigException:
-            try:
-                config.load_kube_config()
-            except (config.ConfigException, OSError) as error:
-                raise ClusterError(f"No cluster is named: {error}. {_HINT}") from error
-        made = client.ApiClient()
+            if _ACCOUNT.exists() and file is None:
+                config.load_incluster_config(client_configuration=settings)
+            else:
+                config.load_kube_config(config_file=file, client_configuration=settings)
+        except (config.ConfigException, OSError) as error:
+            raise ClusterError(f"No cluster is named: {error}. {_HINT}") from error
+        made = client.ApiClient(settings)
         made.rest_client.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(total=1, backoff_factor=0.5)
         return made
 

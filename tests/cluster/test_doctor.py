@@ -35,8 +35,12 @@ def kubectl(cluster: Kubectl) -> Iterator[Kubectl]:
     cluster.run("-n", NAMESPACE, "delete", "job", "prepare-store", "--ignore-not-found")
     apply(cluster, objects)
     cluster("-n", NAMESPACE, "wait", "--for=condition=complete", "job/prepare-store", "--timeout=180s", timeout=190)
-    cluster("patch", "clusterstoragecontainer", "default", "--type=merge", "--patch-file", STORAGE_CONTAINER)
+    container = ("clusterstoragecontainer", "default")
+    before = cluster.json("get", *container)["spec"]["container"].get("securityContext")
+    cluster("patch", *container, "--type=merge", "--patch-file", STORAGE_CONTAINER)
     yield cluster
+    as_before = {"spec": {"container": {"securityContext": before}}}
+    cluster("patch", *container, "--type=merge", "--patch", json.dumps(as_before))
     if not was_there:
         cluster("delete", "namespace", NAMESPACE, "--timeout=180s", timeout=200)
         cluster("delete", "persistentvolume", f"{NAMESPACE}-minio", "--ignore-not-found")

@@ -26,6 +26,27 @@ from tests.pipelines.kfp_server import Server, look, node, serving
 
 NAMESPACE = os.environ.get("FULLCIRCLE_TEST_NAMESPACE", "fullcircle-use")
 NODE = "10.244.0.1"  # this machine, for the pods of the one-node cluster
+RELAY = f"""
+import asyncio, sys
+
+async def copy(reader, writer):
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    finally:
+        writer.close()
+
+async def answer(reader, writer):
+    there = await asyncio.open_connection("{NODE}", int(sys.argv[1]))
+    await asyncio.gather(copy(reader, there[1]), copy(there[0], writer), return_exceptions=True)
+
+async def main():
+    async with await asyncio.start_server(answer, "0.0.0.0", 8888) as server:
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
 PLACES = ("--namespace", NAMESPACE, "--kfp-namespace", NAMESPACE)
 
 
@@ -55,25 +76,21 @@ def _is_here() -> bool:
 
 @pytest.fixture
 def kfp(kubectl: Kubectl) -> Iterator[Server]:
-    """The server, behind the Service that KFP's is called by."""
+    """The server, behind the Service that KFP's is called by: a pod hands on what comes to it."""
     with serving(NODE) as server:
-        port = int(server.url.rpartition(":")[2])
         metadata = {"name": "ml-pipeline", "namespace": NAMESPACE}
-        service = {"ports": [{"name": "http", "port": 8888, "targetPort": port}]}
-        # The API server's own proxy looks for Endpoints; slices are made of them.
-        addresses = {
-            "apiVersion": "v1",
-            "kind": "Endpoints",
-            "metadata": metadata,
-            "subsets": [{"addresses": [{"ip": NODE}], "ports": [{"name": "http", "port": port}]}],
-        }
-        apply(kubectl, [{"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service}, addresses])
+        relay = pod(
+            "ml-pipeline", ["python", "-c", RELAY, server.url.rpartition(":")[2]], labels={"app": "ml-pipeline"}
+        )
+        ports = [{"name": "http", "port": 8888}]
+        service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
+        apply(kubectl, [{**service, "spec": {"selector": {"app": "ml-pipeline"}, "ports": ports}}, relay])
         health = f"/api/v1/namespaces/{NAMESPACE}/services/ml-pipeline:http/proxy/apis/v2beta1/healthz"
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while kubectl.run("get", "--raw", health).returncode and time.monotonic() < end:
-            time.sleep(0.2)
+            time.sleep(0.5)
         yield server
-        kubectl("-n", NAMESPACE, "delete", "service/ml-pipeline", "endpoints/ml-pipeline", "--ignore-not-found")
+        kubectl("-n", NAMESPACE, "delete", "service/ml-pipeline", "pod/ml-pipeline", "--grace-period=0", "--force")
 
 
 @pytest.fixture
@@ -144,10 +161,10 @@ def test_a_run_is_followed_through_the_api_server_with_words_and_pages_from_the_
 
 def _put_verdict(kubectl: Kubectl, run: str) -> None:
     secret = kubectl.json("-n", NAMESPACE, "get", "secret", "mlpipeline-minio-artifact")["data"]
-    access, key = (base64.b64decode(secret[name]).decode() for name in ("accesskey", "secretkey"))
+    access, hidden = (base64.b64decode(secret[name]).decode() for name in ("accesskey", "secretkey"))
     verdict = {"promoted": False, "forced": False, "checks": [{"holds": False}], "reasons": ["worse than before"]}
     with kubectl.forwarded(NAMESPACE, "minio-service", 9000) as address:
-        store = Store(StoreSettings(address, access, key, bucket="mlpipeline"))
+        store = Store(StoreSettings(address, access, hidden, bucket="mlpipeline"))
         store.put_bytes(f"v2/artifacts/wine/{run}/gate/a1/verdict", json.dumps(verdict).encode())
 
 

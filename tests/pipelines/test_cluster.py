@@ -234,6 +234,36 @@ def test_make_images_passes_on_registry_and_tag():
     )
 
 
+def test_make_submit_says_where_and_with_which_image_but_not_the_token():
+    printed = make(
+        "submit", "HOST=http://localhost:8080", "TOKEN=se-cret", "TAG=v1", 'PATHS={"wine": "s3://b/k"}', "FORCE=1"
+    )
+
+    assert '"http://localhost:8080"' in printed
+    assert "localhost/fullcircle/stage:$tag" in printed
+    assert 'images/tag "v1"' in printed
+    assert """--paths '{"wine": "s3://b/k"}' --force""" in printed
+    assert "se-cret" not in printed
+
+
+@pytest.mark.parametrize(
+    ("target", "given", "named"),
+    [
+        (
+            "follow",
+            ("RUN=r1", "NAMESPACE=ann"),
+            'follow "pipelines/configs/flights.yaml" "r1" --host "" --namespace "ann"',
+        ),
+        ("schedule", ("CRON=17 3 * * mon",), 'schedule "pipelines/configs/flights.yaml" "17 3 * * mon"'),
+        ("diagnose", ("RUN=r1",), 'diagnose "r1"'),
+        ("doctor", ("TAG=v1", "JSON=1"), '--image "localhost/fullcircle/stage:v1" --json'),
+        ("cluster", (), "manifests/kind/up"),
+    ],
+)
+def test_make_hands_on_what_it_is_given(target, given, named):
+    assert named in make(target, *given)
+
+
 def make(*arguments: str) -> str:
     return subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 

@@ -1,5 +1,6 @@
 """Recurring runs, on a server that speaks KFP's API over HTTP."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,3 +85,17 @@ def test_what_is_no_schedule_is_refused_before_anything_is_asked(kfp, tmp_path):
     assert code == 1
     assert "CRON: 'every day' has 2 fields" in output
     assert kfp.asked == []
+
+
+def test_when_one_of_several_is_gone_already_the_new_one_stays(kfp, tmp_path):
+    schedule("17 3 * * *", tmp_path, kfp)
+    second = copy.copy(kfp.schedules[0])
+    second.recurring_run_id = "second"
+    kfp.schedules.append(second)
+    kfp.refuses = {"DELETE recurringruns/second": 500}
+
+    code, output = schedule("17 4 * * *", tmp_path, kfp)
+
+    assert code == 1
+    assert "is there, and so is the old one second" in output
+    assert [item.trigger.cron_schedule.cron for item in kfp.schedules] == ["0 17 3 * * *", "0 17 4 * * *"]

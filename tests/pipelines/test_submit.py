@@ -1,8 +1,11 @@
 """Submitting to a server that speaks KFP's API over HTTP, with KFP's own client."""
 
+import base64
 import json
 import signal
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 
 from components.shared.store import Store
 from pipelines import __main__ as command_line
+from tests.pipelines.api_server import ApiServer, answering
 from tests.pipelines.command_line import WINE, call_here, read_until, start, write_config
 from tests.pipelines.kfp_server import Server, look, node, serving
 
@@ -139,6 +143,93 @@ def test_with_the_artifacts_at_hand_the_summary_is_that_of_a_local_run(kfp, stor
     assert not (folder / "artifacts/train/model/model.onnx").exists()
 
 
+@pytest.fixture
+def cluster(tmp_path, store) -> Iterator[tuple[ApiServer, dict[str, str]]]:
+    """A cluster whose launcher keeps artifacts in a store that is reached without it."""
+    with answering(tmp_path) as (server, kubeconfig):
+        provider = {
+            "endpoint": store.settings.endpoint.removeprefix("http://"),
+            "disableSSL": True,
+            "credentials": {"secretRef": {"secretName": "keys", "accessKeyKey": "a", "secretKeyKey": "s"}},
+        }
+        root = f"minio://{store.settings.bucket}/v2/artifacts"
+        data = {"defaultPipelineRoot": root, "providers": json.dumps({"minio": {"default": provider}})}
+        metadata = {"name": "kfp-launcher"}
+        server.add({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}, "kubeflow")
+        keys = {"a": store.settings.access_key, "s": store.settings.secret_key}
+        encoded = {name: base64.b64encode(value.encode()).decode() for name, value in keys.items()}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "data": encoded}
+        server.add(secret, "kubeflow")
+        yield server, {"KUBECONFIG": str(kubeconfig)}
+
+
+def stage_pod(run: str, name: str, **status: Any) -> dict[str, Any]:
+    metadata = {
+        "name": f"wine-{name}", "uid": name, "creationTimestamp": "2026-03-01T12:00:00Z",
+        "labels": {"pipeline/runid": run},
+        "annotations": {"workflows.argoproj.io/node-name": f"wine-x7.root.{name}.executor"},
+    }  # fmt: skip
+    spec = {"containers": [{"name": "main", "image": "r/stage:1"}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status}
+
+
+def test_what_stages_say_and_where_artifacts_are_comes_from_the_cluster(kfp, cluster, store, tmp_path):
+    api, environment = cluster
+    submit(tmp_path, "--no-follow", host=kfp.url)
+    run = kfp.runs[0].run_id
+    kfp.looks = [finished(node("gate", "SUCCEEDED", number="21"))]
+    api.add(stage_pod(run, "ingest", phase="Succeeded"), "kubeflow")
+    api.logs["wine-ingest"] = "▸ 178 rows\n"
+    put(store, run, "gate", "verdict", {"promoted": False, "checks": [{"holds": False}], "reasons": ["worse"]})
+
+    command = ("follow", WINE, run, "--host", kfp.url, "--seconds", "0.05")
+    code, output = call_here(*command, folder=tmp_path, **environment)
+
+    assert code == 0, output
+    assert "✓ ingest                           4.0 s  178 rows\n" in output
+    assert " Gate      not promoted (0 of 1 checks hold)\n" in output
+    assert "\n            · worse\n" in output
+    assert (tmp_path / "build/runs/wine" / run / "logs/ingest.log").read_text() == "▸ 178 rows\n"
+
+
+def test_a_failed_stages_own_words_end_the_run(kfp, cluster, tmp_path):
+    api, environment = cluster
+    submit(tmp_path, "--no-follow", host=kfp.url)
+    run = kfp.runs[0].run_id
+    kfp.looks = [look("FAILED", node("ingest", "FAILED", number="11", seconds=2))]
+    ended = {"name": "main", "state": {"terminated": {"exitCode": 1}}}
+    api.add(stage_pod(run, "ingest", phase="Failed", containerStatuses=[ended]), "kubeflow")
+    api.logs["wine-ingest"] = "Traceback (most recent call last):\nSourceError: The table wine has no rows.\n"
+
+    command = ("follow", WINE, run, "--host", kfp.url, "--seconds", "0.05")
+    code, output = call_here(*command, folder=tmp_path, **environment)
+
+    assert code == 1
+    assert " ✗ ingest: the container main ended with exit code 1\n   The table wine has no rows.\n" in output
+
+
+@pytest.mark.parametrize(
+    ("missing", "reason"),
+    [
+        ("configmaps/kfp-launcher", "names no endpoint for minio://"),
+        ("secrets/keys", "the secret keys of kubeflow has no"),
+        ("nothing", "holds none"),
+    ],
+)
+def test_why_there_are_no_pages_is_said(kfp, cluster, missing, reason, tmp_path):
+    api, environment = cluster
+    submit(tmp_path, "--no-follow", host=kfp.url)
+    kfp.looks = [finished()]
+    api.objects.pop(f"/api/v1/namespaces/kubeflow/{missing}", None)
+
+    command = ("follow", WINE, kfp.runs[0].run_id, "--host", kfp.url, "--seconds", "0.05")
+    code, output = call_here(*command, folder=tmp_path, **environment)
+
+    assert code == 0, output
+    assert "they could not be brought here" in output
+    assert reason in output
+
+
 def put(store: Store, run: str, task: str, artifact: str, content: Any) -> None:
     store.put_bytes(f"v2/artifacts/wine/{run}/{task}/a1/{artifact}", json.dumps(content).encode())
 
@@ -205,6 +296,32 @@ def test_a_host_that_does_not_answer_is_named_at_once(host, named, tmp_path):
     assert "Traceback" not in output
 
 
+class SignIn(BaseHTTPRequestHandler):
+    """A page, whatever is asked."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<html>Sign in</html>")
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+def test_a_page_to_sign_in_at_is_not_taken_for_an_answer(tmp_path):
+    with ThreadingHTTPServer(("127.0.0.1", 0), SignIn) as http:
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        code, output = submit(tmp_path, host=f"http://127.0.0.1:{http.server_port}")
+        http.shutdown()
+        thread.join()
+
+    assert code == 1
+    assert "not as Kubeflow Pipelines does: with a page to sign in at, perhaps" in output
+    assert "TOKEN" in output
+
+
 def test_without_a_host_and_without_a_cluster_it_asks_for_one(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("KUBECONFIG", "/nowhere/kubeconfig")
     monkeypatch.delenv("KF_PIPELINES_ENDPOINT", raising=False)
@@ -244,6 +361,14 @@ def test_a_run_that_is_not_there(kfp, tmp_path):
     assert code == 1
     assert "Could not look up the run none-such" in output
     assert "Run none-such not found" in output
+
+
+@pytest.mark.parametrize("command", [("follow", WINE, ""), ("diagnose", " ")])
+def test_a_run_has_to_be_named(command, tmp_path):
+    code, output = call_here(*command, folder=tmp_path, **NOWHERE)
+
+    assert code == 1
+    assert "RUN=…" in output
 
 
 def test_a_wrong_host_that_answers_something_else(tmp_path, s3):
