@@ -44,6 +44,11 @@ def pod_addresses(pods: list[Object], *, port: int = PORT) -> list[str]:
     ]
 
 
+def service_port(service: Object | None) -> int:
+    """The port of a predictor's Service."""
+    return int(_port(service)["port"]) if service else 80
+
+
 def _is_headless(service: Object) -> bool:
     return service["spec"].get("clusterIP") in (None, "", "None")
 

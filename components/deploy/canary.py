@@ -10,7 +10,6 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel, ConfigDict
 
 from components.deploy.inference_service import REVISION, Object, applicable
@@ -88,6 +87,8 @@ def read_figures(page: str) -> Figures:
     Raises:
         DeployError: It is no such page, or one of another server.
     """
+    from prometheus_client.parser import text_string_to_metric_families
+
     requests = errors = 0.0
     buckets: dict[float, float] = {}
     seen = set()
@@ -253,6 +254,7 @@ def canary_service(before: Object, wanted: Object, settings: CanaryConfig) -> Ob
             # Its pods are told from those of before by it, as they are without a canary.
             "labels": {REVISION: wanted["metadata"]["labels"][REVISION]},
             **predictor,
+            "model": {"name": "kserve-container", **predictor["model"]},  # which KServe does not fill in here
             "minReplicas": 1,
         },
     }
@@ -261,8 +263,6 @@ def canary_service(before: Object, wanted: Object, settings: CanaryConfig) -> Ob
 
 
 def canary_ready(service: Object) -> bool:
-    """Whether KServe says that the canary of this generation is ready."""
-    status = service.get("status") or {}
-    if status.get("observedGeneration", 0) < service["metadata"]["generation"]:
-        return False
-    return any(one.get("name") == NAME and one.get("ready") for one in status.get("canaryStatuses") or [])
+    """Whether KServe says that the canary is ready."""
+    told = (service.get("status") or {}).get("canaryStatuses") or []
+    return any(one.get("name") == NAME and one.get("ready") for one in told)

@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from components.deploy.cluster import Cluster
-from components.deploy.cluster_endpoint import ClusterEndpoint
+from components.deploy.cluster_endpoint import ClusterEndpoint, Rehearsal
+from components.deploy.comparison import Comparison
 from components.deploy.dark_launch import DarkLaunch, compared, prove
 from components.deploy.deployed import Deployed
 from components.deploy.fetching import fetch
@@ -52,32 +53,45 @@ def is_asked_for(name: str, version: str, *, namespace: str) -> bool:
     return False
 
 
-def _rehearsal(store: Store, name: str, package: Path, serving: ServingConfig) -> Callable[[str, str], DarkLaunch]:
+def _rehearsal(store: Store, name: str, package: Path, serving: ServingConfig) -> Rehearsal:
     """What a candidate has to do besides its golden requests: to answer what the endpoint was asked last."""
+    version = verify(package).version
 
-    def rehearse(url: str, serving_now: str) -> DarkLaunch:
-        settings, version = serving.dark_launch, verify(package).version
+    def prepare(serving_now: str) -> Callable[[str], DarkLaunch]:
         scorer = Scorer.load(package, version=version)
         logged = _logged(store, name, scorer.schema, serving)
-        figures = prove(url, logged, scorer, settings)
-        found = DarkLaunch(
-            ran=True,
-            version=version,
-            requests=len(logged.requests),
-            rows=sum(map(len, logged.requests)),
-            latency_ms=figures,
-            remarks=logged.remarks,
-        )
-        if not serving_now or serving_now == version:
-            return found
-        try:
-            before = fetch(store, name, serving_now, package.parent)
-            comparison, words = compared(logged, read_golden(package), Scorer.load(before, version=serving_now), scorer)
-        except (PackageError, StoreError) as error:
-            return found.model_copy(update={"compared": f"not compared: {in_short(error)}"})
-        return found.model_copy(update={"comparison": comparison, "compared": words})
+        other = serving_now if serving_now != version else ""
 
-    return rehearse
+        def rehearse(url: str) -> DarkLaunch:
+            figures = prove(url, logged, scorer, serving.dark_launch)
+            comparison, words = _compared(store, name, other, package, logged=logged, scorer=scorer)
+            return DarkLaunch(
+                ran=True,
+                version=version,
+                requests=len(logged.requests),
+                rows=sum(map(len, logged.requests)),
+                latency_ms=figures,
+                comparison=comparison,
+                compared=words,
+                remarks=logged.remarks,
+            )
+
+        return rehearse
+
+    return prepare
+
+
+def _compared(
+    store: Store, name: str, other: str, package: Path, *, logged: LoggedRequests, scorer: Scorer
+) -> tuple[Comparison | None, str]:
+    """How the version that serves answers the same; nothing when there is no other."""
+    if not other:
+        return None, ""
+    try:
+        before = Scorer.load(fetch(store, name, other, package.parent), version=other)
+        return compared(logged, read_golden(package), before, scorer)
+    except (PackageError, StoreError) as error:
+        return None, f"not compared: {in_short(error)}"
 
 
 def _logged(store: Store, name: str, schema: Schema, serving: ServingConfig) -> LoggedRequests:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from components.deploy.address import endpoint_url, pod_addresses, proof_url
+from components.deploy.address import endpoint_url, pod_addresses, proof_url, service_port
 from components.deploy.canary import CanaryReport, canary_ready, canary_service, watch
-from components.deploy.cluster import Cluster, patiently
+from components.deploy.cluster import Cluster, in_pod, patiently
 from components.deploy.dark_launch import DarkLaunch
 from components.deploy.deployed import Deployed
 from components.deploy.diagnosis import Trouble, conditions_text, is_leaving, is_ready, troubles
+from components.deploy.forwarding import forwarded, is_reachable
 from components.deploy.inference_service import (
     MANAGED_BY,
     MANAGER,
@@ -20,7 +21,6 @@ from components.deploy.inference_service import (
     MODEL_VERSION,
     REVISION,
     ROLE,
-    RUN_ID,
     Object,
     Release,
     annotation,
@@ -28,8 +28,11 @@ from components.deploy.inference_service import (
     candidate_service,
     inference_service,
     label,
+    like,
     minimum_replicas,
     refuse_foreign,
+    renewed,
+    same_revision,
 )
 from components.deploy.replay import golden_answers, replay_golden
 from components.shared.config import ServingConfig
@@ -44,8 +47,9 @@ _SETTLE_SECONDS = 30.0  # a server that is told to end answers on while it is ta
 _RESTORE_SECONDS = 120.0
 _LEAVE_SECONDS = 60.0
 
-# Proves a candidate besides its golden requests: given its V1 prediction URL and the version that serves, if one does.
-Rehearsal = Callable[[str, str], DarkLaunch]
+# What a candidate has to do besides its golden requests: given the version that serves, if one does, gets ready to
+# prove a candidate by its V1 prediction URL.
+Rehearsal = Callable[[str], Callable[[str], DarkLaunch]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,9 @@ class Progress:
 
 
 def progress(service: Object, pods: list[Object]) -> Progress:
-    """Judge how far an InferenceService has come; an old `Ready` alone would pass for a new one.
+    """Judge how far an InferenceService has come, by its pods: an old `Ready` alone would pass for a new one.
+
+    `status.observedGeneration` does not tell: in Standard mode KServe copies the Deployment's there.
 
     Args:
         service: The InferenceService, just read.
@@ -82,9 +88,7 @@ def progress(service: Object, pods: list[Object]) -> Progress:
     wanted = max(1, minimum_replicas(service))
     conditions = {one["type"]: one["status"] for one in status.get("conditions") or []}
     waiting_for = ""
-    if status.get("observedGeneration", 0) < service["metadata"]["generation"]:
-        waiting_for = "KServe has not looked at it yet"
-    elif not new:
+    if not new:
         waiting_for = "there is no pod of this version"
     elif len(ready) < wanted:
         waiting_for = f"{len(ready)} of {wanted} servers are ready"
@@ -138,7 +142,7 @@ class ClusterEndpoint:
             release: What is deployed.
             package: Its package, fetched and verified.
             serving: Settings of servers and rollout.
-            rehearsal: What a candidate has to do besides; it is given its prediction URL and the version that serves.
+            rehearsal: What a candidate has to do besides its golden requests.
 
         Raises:
             DeployError: The version did not become ready or answered wrongly; what served before is put back.
@@ -147,10 +151,10 @@ class ClusterEndpoint:
         golden = len(read_golden(package))
         before = self._before()
         wanted = inference_service(release, serving, namespace=self.cluster.namespace)
-        if before and label(before, REVISION) == label(wanted, REVISION):
-            wanted["metadata"]["annotations"][RUN_ID] = annotation(before, RUN_ID)  # it would restart the servers
+        if before and same_revision(before, wanted):
             if self._serves(before, wanted, package, serving):
                 return self._deployed(release, golden, before=before)
+            wanted = renewed(wanted, before)
         self._remove_candidates()
         dark_launch = self._dark_launch(release, package, serving, rehearsal=rehearsal, before=before)
         with self._putting_back(before, wanted, release.version):
@@ -200,15 +204,18 @@ class ClusterEndpoint:
         if not serving.dark_launch.enabled:
             return DarkLaunch(ran=False, version=release.version, remarks=("serving.dark_launch.enabled is false",))
         wanted = candidate_service(release, serving, namespace=self.cluster.namespace)
-        name, start = wanted["metadata"]["name"], time.monotonic()
+        name = wanted["metadata"]["name"]
         if found := self.cluster.get(name):
             refuse_foreign(found, "changed")
         try:
+            rehearse = rehearsal(annotation(before, MODEL_VERSION) if before else "")
+            start = time.monotonic()
             service = self.cluster.apply(wanted)
             self._wait(service, seconds=serving.start_seconds + serving.pull_seconds)
             ready = time.monotonic() - start
             golden = self._prove(service, package, version=release.version, serving=serving)
-            proven = rehearsal(self._url(name), annotation(before, MODEL_VERSION) if before else "")
+            with self._reached(name) as url:
+                proven = rehearse(url)
         except FullcircleError as error:
             what = f"Version {release.version} of {self.name!r} failed its dark launch, before anybody asked it"
             left = f"Version {annotation(before, MODEL_VERSION)} serves on." if before else "No version serves."
@@ -259,14 +266,15 @@ class ClusterEndpoint:
         )
 
     def _serves(self, before: Object, wanted: Object, package: Path, serving: ServingConfig) -> bool:
-        """Whether the same is applied already, is ready and answers rightly; applying it undoes what others changed."""
-        service = self.cluster.apply(wanted)
-        if service["metadata"]["generation"] != before["metadata"]["generation"]:
+        """Whether the same is applied already, by nobody changed since, and is ready and answers rightly."""
+        alike = self.cluster.apply(like(wanted, before), dry_run=True)
+        if alike["metadata"]["generation"] != before["metadata"]["generation"]:
             return False
-        if not progress(service, self.cluster.pods(self.name)).done:
+        if not progress(before, self.cluster.pods(self.name)).done:
             return False
         version = annotation(wanted, MODEL_VERSION)
-        return not replay_golden(self._url(self.name), package, version=version, rows=serving.rows)
+        with self._reached(self.name) as url:
+            return not replay_golden(url, package, version=version, rows=serving.rows)
 
     @contextmanager
     def _putting_back(self, before: Object | None, wanted: Object, version: str) -> Iterator[None]:
@@ -375,10 +383,10 @@ class ClusterEndpoint:
                 return
             moment = time.monotonic()
             hopeless = [trouble for trouble in found.troubles if trouble.hopeless]
-            hopeless_since = (hopeless_since or moment) if hopeless else None
-            crashed = any(trouble.crashed for trouble in hopeless)
-            if hopeless_since and (crashed or moment - hopeless_since > _HOPELESS_SECONDS):
-                raise DeployError(self._why(now, found))
+            if hopeless:
+                hopeless_since = hopeless_since or moment  # it may look better while it is tried again
+                if any(trouble.crashed for trouble in hopeless) or moment - hopeless_since > _HOPELESS_SECONDS:
+                    raise DeployError(self._why(now, found))
             if not found.pods and moment - start > min(seconds, _PODLESS_SECONDS):
                 raise DeployError(self._why(now, found))
             if moment - start > seconds:
@@ -410,7 +418,8 @@ class ClusterEndpoint:
         name, deadline, golden = service["metadata"]["name"], time.monotonic() + _SETTLE_SECONDS, read_golden(package)
         while True:
             try:
-                answers = golden_answers(self._url(name), golden, version=version, rows=serving.rows)
+                with self._reached(name) as url:
+                    answers = golden_answers(url, golden, version=version, rows=serving.rows)
                 break
             except DeployError:
                 # A server of the version before, which is leaving, may still get a request.
@@ -423,9 +432,21 @@ class ClusterEndpoint:
             raise DeployError(f"It answers {len(wrong)} of {len(golden)} golden requests wrongly: {wrong[0]}.")
         return len(golden)
 
-    def _url(self, name: str) -> str:
+    @contextmanager
+    def _reached(self, name: str) -> Iterator[str]:
+        """The V1 prediction URL of an InferenceService, as this process reaches it.
+
+        Raises:
+            DeployError: It cannot be reached.
+        """
         service = f"{name}-predictor"
-        return proof_url(self.cluster.service(service), self.cluster.pods(name), model=name, service_name=service)
+        found = self.cluster.service(service)
+        url = proof_url(found, self.cluster.pods(name), model=name, service_name=service)
+        if in_pod() or is_reachable(url):
+            yield url
+            return
+        with forwarded(self.cluster.namespace, service, service_port(found)) as address:
+            yield f"{address}/v1/models/{name}:predict"
 
 
 def _refuse_change(service: Object, now: Object | None) -> None:

@@ -4,6 +4,7 @@ A fingerprint of all that a server depends on stands in a label, which KServe ha
 version with these settings is told from one of the version before.
 """
 
+import copy
 import hashlib
 import json
 from dataclasses import dataclass
@@ -125,6 +126,27 @@ def applicable(previous: Object) -> Object:
         },
         "spec": {key: value for key, value in previous["spec"].items() if key != "canary"},
     }
+
+
+def same_revision(one: Object, other: Object) -> bool:
+    """Whether two InferenceServices are the same version served in the same way."""
+    return label(one, REVISION).partition("-")[0] == label(other, REVISION).partition("-")[0]
+
+
+def like(wanted: Object, before: Object) -> Object:
+    """The same, as it was applied before: the run that did so, and how often it was renewed."""
+    found = copy.deepcopy(wanted)
+    found["metadata"]["labels"][REVISION] = label(before, REVISION)
+    found["metadata"]["annotations"][RUN_ID] = annotation(before, RUN_ID)
+    return found
+
+
+def renewed(wanted: Object, before: Object) -> Object:
+    """The same, told from what was applied before: its servers are started anew."""
+    found = copy.deepcopy(wanted)
+    own = label(wanted, REVISION).partition("-")[0]
+    found["metadata"]["labels"][REVISION] = f"{own}-{before['metadata']['generation']}"
+    return found
 
 
 def refuse_foreign(found: Object, doing: str) -> None:

@@ -45,7 +45,7 @@ from tests.cluster.kubectl import Kubectl
 from tests.cluster.own_namespace import OwnNamespace, own_namespace, wait_for
 from tests.helpers import make_manifest, make_package
 
-NAMESPACE = "fullcircle-deploy-test"
+NAMESPACE = f"fullcircle-deploy-{os.getpid()}"  # of this run, beside others
 NAME = "demo"
 GOLDEN_ONLY = DarkLaunchConfig(enabled=False)
 
@@ -220,6 +220,31 @@ def test_the_same_again_changes_nothing(site, monkeypatch):
     assert [pod["metadata"]["uid"] for pod in site.pods()] == [pod["metadata"]["uid"] for pod in pods]
 
 
+def test_what_somebody_changed_by_hand_is_undone(site):
+    """The version is the same, but not how it is served: it is rolled out again."""
+    version, pods = site.answering(), site.pods()
+    patch = [{"op": "replace", "path": "/spec/predictor/model/env/0/value", "value": '{"rows": 1}'}]
+    site.namespace("patch", "inferenceservice", NAME, "--type=json", "--patch", json.dumps(patch))
+    with asking(site) as answers:
+        deployed = site.deploy(version)
+    assert (deployed.restarted, deployed.replaced) == (True, "")
+    (variable,) = site.service()["spec"]["predictor"]["model"]["env"]
+    assert variable["value"] == site.serving.server_settings
+    assert answers.versions() == [version]
+    assert not {pod["metadata"]["uid"] for pod in pods} & {pod["metadata"]["uid"] for pod in site.pods()}
+    assert not site.deploy(version).restarted
+
+
+def test_from_a_machine_that_does_not_reach_services(site, monkeypatch):
+    """The same through a forwarded port."""
+    before = site.answering()
+    monkeypatch.setattr(cluster_endpoint, "is_reachable", lambda url: False)
+    assert not site.deploy(before).restarted
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(DeployError, match="cannot be reached from this machine, and there is no kubectl on PATH"):
+        deploy_version(NAME, before, site.serving, namespace=NAMESPACE)
+
+
 def test_a_version_takes_over_while_clients_ask(site):
     before, version = site.answering(), site.add(2)
     with asking(site) as answers:
@@ -281,6 +306,21 @@ def test_a_server_that_no_node_can_take(site):
         site.deploy(site.add(5), serving)
     assert answers.versions() == [before]
     assert site.champion() == before
+
+
+def test_a_namespace_that_takes_no_more_pods(site):
+    """There is no pod then that could say why."""
+    before = site.answering()
+    site.namespace("create", "quota", "full", f"--hard=pods={len(site.namespace.json('get', 'pods')['items'])}")
+    try:
+        with asking(site) as answers, pytest.raises(DeployError) as caught:
+            site.deploy(site.add(5))
+    finally:
+        site.namespace("delete", "quota", "full")
+    print(caught.value)
+    assert "there is no pod of this version" in str(caught.value)
+    assert "exceeded quota: full" in str(caught.value)
+    assert answers.versions() == [before]
 
 
 def test_an_image_that_is_missing(site):

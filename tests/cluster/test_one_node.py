@@ -138,7 +138,7 @@ class TestOneNode:
         "what",
         [
             *(f"{verb} inferenceservices.serving.kserve.io" for verb in VERBS),
-            "get pods", "list pods", "get pods --subresource=log", "get services",
+            "get pods", "list pods", "get pods --subresource=log", "get services", "list events",
             "create jobs", "get jobs", "get cronjobs/fullcircle-monitoring",
         ],
     )  # fmt: skip

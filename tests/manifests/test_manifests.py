@@ -15,6 +15,7 @@ DEPLOY = {
     ("serving.kserve.io", "inferenceservices"): {"get", "list", "watch", "create", "update", "patch", "delete"},
     ("", "pods"): {"get", "list"},
     ("", "pods/log"): {"get"},
+    ("", "events"): {"list"},
     ("", "services"): {"get"},
 }
 MONITOR = {

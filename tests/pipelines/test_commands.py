@@ -76,3 +76,14 @@ def test_options_of_a_run_become_parameters_of_the_pipeline():
         "paths": "{}",
         "force_promotion": True,
     }
+
+
+@pytest.mark.parametrize("command", ["rollback", "undeploy"])
+def test_without_an_endpoint_here_or_a_cluster_it_says_so(command, store, folder, monkeypatch, capsys):
+    monkeypatch.setenv("KUBECONFIG", str(folder / "none"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+    assert main([command, "demo"]) == 1
+
+    expected = {"rollback": "No version of 'demo' is published", "undeploy": "There is no cluster to deploy on"}
+    assert expected[command] in capsys.readouterr().err

@@ -83,7 +83,7 @@ def test_help_names_every_command(capsys):
 
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    for command in ("run", "predict", "fetch", "stop", "compile", "contract", "schema"):
+    for command in ("run", "predict", "fetch", "stop", "rollback", "undeploy", "compile", "contract", "schema"):
         assert f"    {command} " in shown
 
 

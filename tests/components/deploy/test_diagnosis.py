@@ -3,7 +3,14 @@ import json
 import pytest
 
 from components.deploy.address import endpoint_url, pod_addresses, proof_url
-from components.deploy.cluster import Cluster, FleetingError, _explanation, _NoSuchObjectError, has_kubeconfig
+from components.deploy.cluster import (
+    Cluster,
+    FleetingError,
+    _explanation,
+    _NoSuchObjectError,
+    has_kubeconfig,
+    patiently,
+)
 from components.deploy.cluster_endpoint import canary_progress, progress
 from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
 from components.deploy.diagnosis import conditions_text, short, troubles
@@ -48,8 +55,9 @@ def service(*, observed=2, generation=2, ready="True", replicas=1, **status):
     [
         (service(), [pod()], ""),
         (service(), [pod(), pod("old", revision="old", leaving=True)], ""),
+        # In Standard mode KServe tells the Deployment's generation, which may be less or more.
+        (service(observed=1), [pod()], ""),
         # An old Ready is no news.
-        (service(observed=1), [pod()], "KServe has not looked at it yet"),
         (service(), [pod("old", revision="old")], "there is no pod of this version"),
         (service(), [], "there is no pod of this version"),
         (service(), [pod(ready=False), pod("old", revision="old")], "0 of 1 servers are ready"),
@@ -74,7 +82,6 @@ def test_how_far_a_canary_has_come():
     canary = {"canaryStatuses": [{"name": "canary", "ready": True, "trafficPercent": 10}]}
     old = pod("old", revision="old")
     assert canary_progress(service(**canary), [old, pod()], revision="new").done
-    assert not canary_progress(service(observed=1, **canary), [old, pod()], revision="new").done
     assert not canary_progress(service(), [old, pod()], revision="new").done
     assert canary_progress(service(**canary), [old], revision="new").waiting_for == "there is no pod of the canary"
     waiting = canary_progress(service(**canary), [old, pod(ready=False)], revision="new")
@@ -207,7 +214,9 @@ def test_without_a_cluster_it_says_so(store, monkeypatch, tmp_path):
         deploy_version("demo", "abc", ServingConfig())
 
 
-def test_a_kubeconfig_without_a_namespace(monkeypatch, tmp_path):
+@pytest.fixture
+def kubeconfig(monkeypatch, tmp_path) -> None:
+    """One that names a cluster which is not there."""
     config = {
         "apiVersion": "v1", "kind": "Config", "current-context": "here",
         "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
@@ -216,5 +225,40 @@ def test_a_kubeconfig_without_a_namespace(monkeypatch, tmp_path):
     }  # fmt: skip
     (tmp_path / "config").write_text(json.dumps(config))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+
+
+def test_a_cluster_that_does_not_answer(kubeconfig):
+    cluster = Cluster.connect("place")
+    with pytest.raises(FleetingError, match=r"The API server does not answer \(read the InferenceService demo\)"):
+        cluster.get("demo")
+    assert cluster.warnings_about("demo") == []
+    assert cluster.log("pod", "container", previous=False) == ""
+
+
+def test_an_api_server_may_be_away_for_a_while(monkeypatch):
+    monkeypatch.setattr("components.deploy.cluster.time.sleep", lambda seconds: None)
+    answers = iter([FleetingError("away"), FleetingError("away"), None])
+
+    def read() -> str:
+        if error := next(answers):
+            raise error
+        return "there"
+
+    assert patiently(read) == "there"
+    monkeypatch.setattr("components.deploy.cluster._PATIENCE_SECONDS", -1)
+    answers = iter([FleetingError("away"), None])
+    with pytest.raises(FleetingError, match="away"):
+        patiently(read)
+
+
+def test_a_kubeconfig_that_is_none(monkeypatch, tmp_path):
+    (tmp_path / "config").write_text("{}")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    for namespace in ("", "place"):
+        with pytest.raises(DeployError, match="cannot be used: Invalid kube-config file"):
+            Cluster.connect(namespace)
+
+
+def test_a_kubeconfig_without_a_namespace(kubeconfig):
     with pytest.raises(DeployError, match="context here names no namespace. Set cluster.namespace"):
         Cluster.connect()

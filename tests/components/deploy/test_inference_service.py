@@ -13,7 +13,10 @@ from components.deploy.inference_service import (
     candidate_service,
     inference_service,
     label,
+    like,
     refuse_foreign,
+    renewed,
+    same_revision,
     serving_of,
 )
 from components.shared.config import CanaryConfig, InferenceLogConfig, ReplicasConfig, ResourcesConfig, ServingConfig
@@ -123,7 +126,8 @@ def test_a_canary_beside_what_serves():
     assert canary["trafficPercent"] == 20
     assert canary["predictor"]["name"] == "canary"
     assert canary["predictor"]["labels"] == {REVISION: label(wanted, REVISION)}
-    assert canary["predictor"]["model"] == wanted["spec"]["predictor"]["model"]
+    model = wanted["spec"]["predictor"]["model"]
+    assert canary["predictor"]["model"] == {"name": "kserve-container", **model}
     assert canary["predictor"]["minReplicas"] == 1
     assert "maxReplicas" not in canary["predictor"]  # KServe refuses what scales a canary
     # Put back, or killed on the way: what serves is as it was.
@@ -151,3 +155,21 @@ def test_the_settings_in_use():
     found["spec"]["predictor"]["model"]["env"] = []
     with pytest.raises(DeployError, match="settings of the InferenceService demo cannot be read"):
         serving_of(found)
+
+
+def test_the_same_again_is_told_from_the_same_anew():
+    wanted = inference_service(RELEASE, SERVING, namespace="place")
+    before = inference_service(
+        Release(RELEASE.name, RELEASE.version, RELEASE.uri, run_id="old"), SERVING, namespace="x"
+    )
+    before["metadata"]["generation"] = 3
+    assert same_revision(before, wanted)
+    assert like(wanted, before)["metadata"]["annotations"]["fullcircle/run-id"] == "old"
+    anew = renewed(wanted, before)
+    assert label(anew, REVISION) == f"{label(wanted, REVISION)}-3"
+    assert anew["spec"] == wanted["spec"]
+    assert same_revision(anew, wanted)
+    assert label(like(wanted, anew), REVISION) == label(anew, REVISION)
+    assert label(renewed(wanted, {**anew, "metadata": {**anew["metadata"], "generation": 4}}), REVISION).endswith("-4")
+    other = inference_service(RELEASE, SERVING.model_copy(update={"rows": 5}), namespace="place")
+    assert not same_revision(other, wanted)

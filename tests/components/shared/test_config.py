@@ -103,6 +103,11 @@ def test_a_misspelt_key_inside_a_mapping_is_recognised(tmp_path):
         ("search: {space: {lightgbm: {num_leaves: {low: 9, high: 5}}}}", "low (9.0) is above high (5.0)"),
         ("search: {space: {lightgbm: {rate: {low: 0, high: 5, log: true}}}}", "needs low above 0"),
         ("gate: {thresholds: {accuracy: {}}}", "give `minimum`, `maximum` or both"),
+        ("serving: {replicas: {minimum: 3, maximum: 2}}", "maximum (2) is below minimum (3)"),
+        ("serving: {resources: {cpu: 2, cpu_limit: 1}}", "cpu (2) is above cpu_limit (1)"),
+        ("serving: {resources: {memory: 2Gi, memory_limit: 512Mi}}", "memory (2Gi) is above memory_limit (512Mi)"),
+        ("serving: {canary: {percent: 51}}", "serving.canary.percent: found 51"),
+        ("cluster: {namespace: My_Place}", "cluster.namespace"),
         ("prepare: {split: {method: grouped}}", "`group` names a column exactly when method is `grouped`"),
     ],
 )
@@ -179,3 +184,12 @@ def test_wrong_tasks_are_refused(tmp_path, task, message):
 
 def test_a_task_of_no_stage_is_refused(tmp_path):
     assert "cluster.tasks.trian" in mistakes(tmp_path, MINIMAL + "cluster: {tasks: {trian: {cpu: 1}}}\n")
+
+
+def test_a_model_server_is_told_nothing_about_its_rollout():
+    given = config_module.ServingConfig(port=9000, rows=5, canary=config_module.CanaryConfig(percent=5))
+
+    told = config_module.ServingConfig.model_validate_json(given.server_settings)
+
+    assert told == config_module.ServingConfig(rows=5)
+    assert set(config_module.ServingConfig.model_fields) >= config_module.ServingConfig.ROLLOUT
