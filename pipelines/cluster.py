@@ -14,6 +14,7 @@ _LOG_KEYS = {
     "AWS_ACCESS_KEY_ID": "FULLCIRCLE_LOG_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY": "FULLCIRCLE_LOG_SECRET_ACCESS_KEY",
 }
+_USER = 1000  # the image's
 # KFP labels every pod of a run so.
 _RUN_ID_LABEL = "metadata.labels['pipeline/runid']"
 
@@ -34,6 +35,8 @@ def on_cluster(task: Any, stage: Stage, cluster: ClusterConfig) -> Any:
     task.set_cpu_request(f"{settings.cpu:g}").set_cpu_limit(f"{settings.cpu_limit:g}")
     task.set_memory_request(settings.memory).set_memory_limit(settings.memory_limit)
     kubernetes.set_timeout(task, settings.seconds)
+    # Said here, so that a namespace may enforce the restricted profile whatever KFP is configured to say.
+    kubernetes.set_security_context(task, run_as_user=_USER, run_as_group=_USER, run_as_non_root=True)
     if settings.retries:
         task.set_retry(
             num_retries=settings.retries,

@@ -1,6 +1,6 @@
 """`make bench`: speed and memory on this machine, written to build/bench/laptop.json.
 
-python -m tests.benchmarks.laptop [--only flights|table_steps|fresh_setup]
+python -m tests.benchmarks.laptop [--only flights|table_steps|fresh_setup|compiling]
 """
 
 import argparse
@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
+from tests.benchmarks.compiling import compiling
 from tests.benchmarks.flights import flights
 from tests.benchmarks.fresh_setup import fresh_setup
 from tests.benchmarks.report import Figure, report
@@ -19,6 +20,7 @@ PARTS: dict[str, Callable[[Console], list[Figure]]] = {
     "flights": flights,
     "table_steps": table_steps,
     "fresh_setup": fresh_setup,
+    "compiling": compiling,
 }
 
 

@@ -1,7 +1,6 @@
 """What a cluster is told about each task, in the compiled pipelines."""
 
 import subprocess
-import time
 from pathlib import Path
 from typing import Any, get_args
 
@@ -104,6 +103,15 @@ def test_every_task_ends_in_time(training, prediction):
     assert limits == {"ingest": DEFAULT_TASKS["ingest"].seconds, "predict": 60}
 
 
+def test_every_task_runs_as_the_images_user_who_is_not_root(training, prediction):
+    for pipeline, platform in (training, prediction):
+        told = platform["deploymentSpec"]["executors"]
+        assert {name: executor.get("securityContext") for name, executor in told.items()} == {
+            f"exec-{name}": {"runAsUser": "1000", "runAsGroup": "1000", "runAsNonRoot": True}
+            for name in containers(pipeline)
+        }
+
+
 def test_what_is_safe_to_repeat_is_repeated_with_back_off(training, prediction):
     tasks = stages(training[0]) | stages(prediction[0])
 
@@ -203,22 +211,6 @@ def test_the_longest_path_is_short(training):
         return max(until(name) for name in tasks)
 
     assert length("root") == LONGEST_PATH
-
-
-def test_compiling_takes_no_longer_than_three_seconds(tmp_path):
-    start = time.perf_counter()
-    code, text = call("compile", WINE, "--pipeline", "training", "--output", tmp_path / "p.yaml", folder=tmp_path)
-    seconds = time.perf_counter() - start
-
-    assert code == 0, text
-    assert seconds < 3 * _slowness()
-
-
-def _slowness() -> float:
-    """How much slower than alone this machine is now, by work that takes 0.1 s; 1 where it is not."""
-    start = time.perf_counter()
-    sum(number * number for number in range(1_500_000))
-    return max(1.0, (time.perf_counter() - start) / 0.1)
 
 
 def test_make_names_the_image_by_registry_and_tag():
