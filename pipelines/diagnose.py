@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from components.shared.kubernetes_api import Cluster, ClusterError, Object
 from components.shared.pods import Trouble
-from pipelines.kubernetes_api import Cluster, ClusterError, Object
 from pipelines.pods import find_trouble, mend, own_message, say_last_lines, task_path
 from pipelines.task_names import label_of, stage_of, task_of
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.shared.kubernetes_api import Cluster, ClusterError, Object
 from pipelines import rights
 from pipelines.checks import Check, Place
-from pipelines.kubernetes_api import Cluster, ClusterError, Object
 from pipelines.pods import find_trouble, mend, say_last_lines
 
 _SUBJECT = "from inside"

@@ -11,6 +11,7 @@ from kubernetes import client
 
 from components.monitor.jobs import Jobs
 from components.shared.errors import MonitorError
+from components.shared.kubernetes_api import Cluster
 
 JOBS = "/apis/batch/v1/namespaces/team/jobs"
 
@@ -63,7 +64,7 @@ def jobs(server: ApiServer) -> Jobs:
     settings = client.Configuration()
     settings.host = f"http://127.0.0.1:{server.server_port}"
     settings.retries = False
-    return Jobs("team", client.ApiClient(settings))
+    return Jobs("team", Cluster(client.ApiClient(settings)))
 
 
 def test_what_the_client_does_not_know_stays(server, jobs):

@@ -1,4 +1,4 @@
-"""The Kubernetes API in plain values: objects are what their YAML says. The command line's one home of its client."""
+"""The Kubernetes API in plain values: objects are what their YAML says. The one home of its client."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from components.shared.errors import FullcircleError
 Object = dict[str, Any]
 
 _NOT_FOUND, _CONFLICT, _FORBIDDEN, _UNAUTHORISED = 404, 409, 403, 401
-_SECONDS = 20
-_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+_SECONDS = (5.0, 30.0)  # to connect, to answer
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _HINT = "Name a cluster by KUBECONFIG, or check `kubectl get namespaces`."
 
 
@@ -27,11 +27,15 @@ class ClusterError(FullcircleError):
 
     Attributes:
         status: The HTTP status; 0 when there was no answer.
+        said: What the API server said, or why it did not, in one line.
+        details: What it said of the object that was asked for, such as its `kind` and `name`.
     """
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, *, said: str = "", details: Object | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.said = said
+        self.details = details or {}
 
     @property
     def is_forbidden(self) -> bool:
@@ -39,14 +43,28 @@ class ClusterError(FullcircleError):
         return self.status in (_FORBIDDEN, _UNAUTHORISED)
 
 
+def in_pod() -> bool:
+    """Whether this process runs in a pod that may speak to the API server."""
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and (_ACCOUNT / "token").exists()
+
+
+def pod_namespace() -> str:
+    """The namespace of the pod that this process runs in."""
+    return (_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
+
+
 class Cluster:
-    """The cluster of the current kubeconfig context, or the one that this process runs in.
+    """A cluster: that of the current kubeconfig context, or the one that this process runs in.
 
     Every method raises `ClusterError` when the API server cannot be reached or refuses.
+
+    Args:
+        client: A `kubernetes.client.ApiClient`; None for one that is made when it is first needed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, client: Any = None) -> None:
         self.clock_difference = 0.0
+        self._given = client
 
     @classmethod
     def connect(cls) -> "Cluster":
@@ -54,6 +72,22 @@ class Cluster:
         cluster = cls()
         cluster.get("/version")
         return cluster
+
+    @classmethod
+    def of_this_pod(cls) -> "Cluster":
+        """The cluster that this process runs in, with the rights of its service account.
+
+        Raises:
+            ClusterError: This is no pod, or it has no service account's token.
+        """
+        from kubernetes import client, config
+
+        settings = client.Configuration()
+        try:
+            config.load_incluster_config(client_configuration=settings)
+        except (config.ConfigException, OSError) as error:
+            raise ClusterError(f"This pod cannot speak to the API server: {error}", said=str(error)) from error
+        return cls(_patient(client.ApiClient(settings)))
 
     @property
     def address(self) -> str:
@@ -80,10 +114,22 @@ class Cluster:
         made: Object = self._call("POST", path, body=body)
         return made
 
-    def delete(self, path: str) -> None:
-        """Remove an object; no error when there is none."""
+    def apply(self, path: str, body: Object, **query: str) -> Object:
+        """Server-side apply: make the object, or change what of it the `fieldManager` of the query owns."""
+        made: Object = self._call("PATCH", path, query=query, body=body, content="application/apply-patch+yaml")
+        return made
+
+    def delete(self, path: str, **options: Any) -> None:
+        """Remove an object; no error when there is none.
+
+        Args:
+            path: Of the object.
+            options: `DeleteOptions` besides; without any, it goes at once.
+        """
         try:
-            self._call("DELETE", path, body={"propagationPolicy": "Background", "gracePeriodSeconds": 0})
+            self._call(
+                "DELETE", path, body={"propagationPolicy": "Background", **(options or {"gracePeriodSeconds": 0})}
+            )
         except ClusterError as error:
             if error.status != _NOT_FOUND:
                 raise
@@ -105,6 +151,7 @@ class Cluster:
         *,
         query: Mapping[str, str] | None = None,
         body: Object | None = None,
+        content: str = "application/json",
         plain: bool = False,
     ) -> Any:
         from kubernetes.client import ApiException
@@ -114,7 +161,7 @@ class Cluster:
                 path,
                 method,
                 query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json, text/plain", "Content-Type": "application/json"},
+                header_params={"Accept": "application/json, text/plain", "Content-Type": content},
                 body=body,
                 response_type="object",
                 _preload_content=not plain,  # its parser takes a log of one line of JSON for an object
@@ -122,13 +169,13 @@ class Cluster:
                 _request_timeout=_SECONDS,
             )
         except ApiException as error:
-            raise ClusterError(
-                f"{method} {path} at {self.address}: {error.status} {_message(error)}", error.status or 0
-            ) from error
+            said, details = _told(error)
+            text = f"{method} {path} at {self.address}: {error.status} {said}"
+            raise ClusterError(text, error.status or 0, said=said, details=details) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ClusterError(
-                f"The Kubernetes API server {self.address} cannot be reached: {_cause(error)}. {_HINT}"
-            ) from error
+            said = _cause(error)
+            text = f"The Kubernetes API server {self.address} cannot be reached: {said}. {_HINT}"
+            raise ClusterError(text, said=said) from error
         self._compare_clocks(headers)
         return answer.data.decode(errors="replace") if plain else answer
 
@@ -138,27 +185,35 @@ class Cluster:
 
     @cached_property
     def _client(self) -> Any:
+        if self._given is not None:
+            return self._given
         from kubernetes import client, config
 
         settings, file = client.Configuration(), os.environ.get("KUBECONFIG") or None
         try:
-            if _ACCOUNT.exists() and file is None:
+            if in_pod() and file is None:
                 config.load_incluster_config(client_configuration=settings)
             else:
                 config.load_kube_config(config_file=file, client_configuration=settings)
         except (config.ConfigException, OSError) as error:
             raise ClusterError(f"No cluster is named: {error}. {_HINT}") from error
-        made = client.ApiClient(settings)
-        made.rest_client.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(total=1, backoff_factor=0.5)
-        return made
+        return _patient(client.ApiClient(settings))
 
 
-def _message(error: Any) -> str:
+def _patient(client: Any) -> Any:
+    """A client that tries once more what did not get through."""
+    client.rest_client.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(total=1, backoff_factor=0.5)
+    return client
+
+
+def _told(error: Any) -> tuple[str, Object]:
+    """What an API server said in its refusal, in one line, and of what."""
     try:
-        said = json.loads(error.body)["message"]
-    except (TypeError, ValueError, KeyError):
-        said = error.reason
-    return " ".join(str(said).split())
+        status = json.loads(error.body)
+        said, details = status.get("message"), status.get("details")
+    except (AttributeError, TypeError, ValueError):  # not a Status: of a proxy, say
+        said, details = None, None
+    return " ".join(str(said or error.reason).split()), details or {}
 
 
 def _cause(error: Exception) -> str:
