@@ -9,7 +9,7 @@ from pathlib import Path
 
 from components.deploy.address import endpoint_url, pod_addresses, proof_url, service_port
 from components.deploy.canary import CanaryReport, canary_ready, canary_service, watch
-from components.deploy.cluster import Cluster, in_pod, patiently
+from components.deploy.cluster import Cluster, patiently
 from components.deploy.dark_launch import DarkLaunch
 from components.deploy.deployed import Deployed
 from components.deploy.diagnosis import conditions_text, crashes, in_words, is_leaving, is_ready, troubles
@@ -38,6 +38,7 @@ from components.deploy.replay import golden_answers, replay_golden
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError, FullcircleError
 from components.shared.golden import differences
+from components.shared.kubernetes_api import in_pod
 from components.shared.model_package import read_golden
 from components.shared.pods import Trouble
 

@@ -53,6 +53,21 @@ def pod_namespace() -> str:
     return (_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
 
 
+def context_and_namespace() -> tuple[str, str]:
+    """The kubeconfig's current context, and the namespace it names; that may be empty.
+
+    Raises:
+        ClusterError: There is no kubeconfig that can be used.
+    """
+    from kubernetes import config
+
+    try:
+        context = config.list_kube_config_contexts(os.environ.get("KUBECONFIG") or None)[1]
+    except Exception as error:  # kubernetes' own, YAML's, the operating system's
+        raise ClusterError(f"The kubeconfig cannot be used: {error}. {_HINT}", said=str(error)) from error
+    return context["name"], context["context"].get("namespace") or ""
+
+
 class Cluster:
     """A cluster: that of the current kubeconfig context, or the one that this process runs in.
 
@@ -94,15 +109,19 @@ class Cluster:
         """Where the API server is."""
         return str(self._client.configuration.host)
 
+    def read(self, path: str, **query: str) -> Object:
+        """What is at a path."""
+        found: Object = self._call("GET", path, query=query)
+        return found
+
     def get(self, path: str, **query: str) -> Object | None:
         """An object; None when it, or its kind, is not there."""
         try:
-            found: Object = self._call("GET", path, query=query)
+            return self.read(path, **query)
         except ClusterError as error:
             if error.status == _NOT_FOUND:
                 return None
             raise
-        return found
 
     def list(self, path: str, **query: str) -> "list[Object]":
         """The objects of a kind; none when the kind is not there."""

@@ -17,6 +17,7 @@ from components.deploy.diagnosis import conditions_text, crashes, in_words, shor
 from components.deploy.inference_service import REVISION
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError
+from components.shared.kubernetes_api import ClusterError
 
 
 def pod(name="one", *, revision="new", ready=True, leaving=False, template="a", containers=(), **status):
@@ -171,30 +172,28 @@ def test_where_a_service_without_an_address_answers():
         proof_url(None, [], **of)
 
 
-class RefusalError(Exception):
-    """What kubernetes' client raises."""
-
-    def __init__(self, status, **said):
-        self.status, self.reason, self.body = status, "Reason", json.dumps(said) if said else "<html>"
+def refusal(status: int, message: str = "Reason", **details: str) -> ClusterError:
+    return ClusterError("", status, said=message, details=details)
 
 
 @pytest.mark.parametrize(
     ("error", "kind", "text"),
     [
-        (RefusalError(404, message='isvc "x" not found', details={"name": "x"}), _NoSuchObjectError, "not found"),
-        (RefusalError(404), DeployError, "the cluster knows no serving.kserve.io/v1beta1. Install KServe"),
+        (refusal(404, message='isvc "x" not found', name="x"), _NoSuchObjectError, "not found"),
+        (refusal(404), DeployError, "the cluster knows no serving.kserve.io/v1beta1. Install KServe"),
         (
-            RefusalError(404, message="gone", details={"kind": "namespaces", "name": "place"}), DeployError,
+            refusal(404, message="gone", kind="namespaces", name="place"), DeployError,
             "the namespace place does not exist",
         ),
         (
-            RefusalError(403, message='User "x" cannot patch resource'), DeployError,
+            refusal(403, message='User "x" cannot patch resource'), DeployError,
             "may not patch inferenceservices. Apply the Role fullcircle-deploy",
         ),
-        (RefusalError(403, message="exceeded quota: pods"), DeployError, "403 exceeded quota: pods."),
-        (RefusalError(401), DeployError, "does not accept the credentials"),
-        (RefusalError(503, message="starting"), FleetingError, "503 starting."),
-        (RefusalError(422, message="spec.predictor is wrong."), DeployError, "422 spec.predictor is wrong."),
+        (refusal(403, message="exceeded quota: pods"), DeployError, "403 exceeded quota: pods."),
+        (refusal(401), DeployError, "does not accept the credentials"),
+        (refusal(503, message="starting"), FleetingError, "503 starting."),
+        (refusal(0, message="refused"), FleetingError, "The API server does not answer (apply it): refused."),
+        (refusal(422, message="spec.predictor is wrong."), DeployError, "422 spec.predictor is wrong."),
     ],
 )  # fmt: skip
 def test_refusals_in_words(error, kind, text):
