@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import yaml
 
 from components.shared.errors import FullcircleError, StoreError
+from components.shared.kubernetes_api import Cluster
 from components.shared.store import ObjectInfo, Store, StoreSettings
-from pipelines.kubernetes_api import Cluster
 
 # By stage and artifact; of a folder only the files that are named, where only those are needed.
 WANTED: dict[tuple[str, str], frozenset[str]] = {

@@ -259,9 +259,9 @@ def schedule(options: argparse.Namespace) -> int:
 
 def diagnose(options: argparse.Namespace) -> int:
     """Say why a run is stuck or failed."""
+    from components.shared.kubernetes_api import Cluster, ClusterError
     from pipelines import diagnose as diagnosing
     from pipelines.kfp_api import KfpError
-    from pipelines.kubernetes_api import Cluster, ClusterError
 
     run_id = _run_id(options)
     kfp, run, cluster, notes = _kfp(options), None, None, []
@@ -286,9 +286,9 @@ def diagnose(options: argparse.Namespace) -> int:
 
 def doctor(options: argparse.Namespace) -> int:
     """Check a cluster; 1 when something would fail."""
+    from components.shared.kubernetes_api import Cluster
     from pipelines.checks import Place, as_json, print_checks
     from pipelines.doctor import examine
-    from pipelines.kubernetes_api import Cluster
 
     place = Place(options.namespace, options.runs, options.kfp_namespace, options.image)
     found = examine(Cluster.connect(), place)

@@ -7,8 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from pipelines.kubernetes_api import Cluster, ClusterError, Object
-from pipelines.pods import Trouble, find_trouble, own_message, say_last_lines, task_path
+from components.shared.kubernetes_api import Cluster, ClusterError, Object
+from components.shared.pods import Trouble
+from pipelines.pods import find_trouble, mend, own_message, say_last_lines, task_path
 from pipelines.task_names import label_of, stage_of, task_of
 
 _RUN_LABEL = "pipeline/runid"
@@ -97,7 +98,7 @@ def examine(cluster: Cluster, namespace: str, pods: Iterable[Object], families: 
     troubled = []
     for pod in _last_attempts(pods):
         if trouble := find_trouble(pod, _events(cluster, namespace, pod)):
-            troubled.append((not trouble.final, not stage_of(task_path(pod)), _created(pod), pod, trouble))
+            troubled.append((not trouble.ended, not stage_of(task_path(pod)), _created(pod), pod, trouble))
     troubled.sort(key=lambda item: item[:3])
     return [_finding(cluster, namespace, pod, trouble=trouble, families=families) for *_, pod, trouble in troubled]
 
@@ -122,8 +123,8 @@ def _events(cluster: Cluster, namespace: str, pod: Object) -> list[Object]:
 def _finding(cluster: Cluster, namespace: str, pod: Object, *, trouble: Trouble, families: Sequence[str]) -> Finding:
     name = pod["metadata"]["name"]
     log = ""
-    if trouble.container:
-        log = cluster.log(namespace, name, trouble.container, lines=_LOG_LINES)
+    if trouble.has_run:
+        log = cluster.log(namespace, name, trouble.container, lines=_LOG_LINES, previous=trouble.previous)
         log = log or cluster.log(namespace, name, trouble.container, lines=_LOG_LINES, previous=True)
     parts = task_path(pod)
     message = own_message(log)
@@ -131,7 +132,7 @@ def _finding(cluster: Cluster, namespace: str, pod: Object, *, trouble: Trouble,
         task=label_of(parts, families) if parts else name,
         what=trouble.what,
         message=message,
-        mend="" if message and trouble.mend.startswith("Its own message") else trouble.mend,
+        mend="" if message and trouble.kind == "crash" else mend(trouble),
         pod=name,
         log=say_last_lines(log),
     )

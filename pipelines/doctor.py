@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from components.shared.kubernetes_api import Cluster, ClusterError, Object
 from pipelines import rights
 from pipelines.artifacts import DEFAULT_ROOT, Root
 from pipelines.checks import Check, Place, Status
 from pipelines.doctor_pods import check_inside
-from pipelines.kubernetes_api import Cluster, ClusterError, Object
 
 STORE = "fullcircle-store"
 LAUNCHER = "kfp-launcher"

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.shared.kubernetes_api import Cluster, ClusterError, Object
 from pipelines import rights
 from pipelines.checks import Check, Place
-from pipelines.kubernetes_api import Cluster, ClusterError, Object
-from pipelines.pods import find_trouble, say_last_lines
+from pipelines.pods import find_trouble, mend, say_last_lines
 
 _SUBJECT = "from inside"
 _STORE = "fullcircle-store"
@@ -245,9 +245,9 @@ def _not_run(cluster: Cluster, probe: Probe, pod: Object, events: list[Object]) 
     if trouble is None:
         found = f"its pod has not ended within {_SECONDS:.0f} s ({pod['status'].get('phase', 'gone')})"
         return Check(_SUBJECT, probe.name, "fail", found, "Look at its node: kubectl describe nodes")
-    log = cluster.log(probe.namespace, probe.pod, "main", lines=20) if trouble.container else ""
+    log = cluster.log(probe.namespace, probe.pod, "main", lines=20) if trouble.has_run else ""
     last = say_last_lines(log, 1)
-    return Check(_SUBJECT, probe.name, "fail", f"{trouble.what}{f': {last[0]}' if last else ''}", trouble.mend)
+    return Check(_SUBJECT, probe.name, "fail", f"{trouble.what}{f': {last[0]}' if last else ''}", mend(trouble))
 
 
 def _judge_rights(probe: Probe, answer: dict[str, Any]) -> Check:

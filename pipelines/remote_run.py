@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from components.shared.kubernetes_api import Cluster, ClusterError, Object
 from pipelines.display import Progress
 from pipelines.kfp_api import Kfp, KfpError
-from pipelines.kubernetes_api import Cluster, ClusterError, Object
 from pipelines.pods import announced, own_message, task_path
 from pipelines.task_names import label_of, stage_of
 from pipelines.task_runner import TaskRecord

@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.text import Text
 
 from components.shared.config import Config
+from components.shared.kubernetes_api import Cluster, ClusterError
 from components.shared.reports import format_duration
 from pipelines.artifacts import bring
 from pipelines.compiled import compile_to, content_name
 from pipelines.diagnose import diagnose, print_diagnosis
 from pipelines.display import Progress
 from pipelines.kfp_api import Kfp
-from pipelines.kubernetes_api import Cluster, ClusterError
 from pipelines.local_run import RunResult
 from pipelines.remote_run import Follower
 from pipelines.summary import print_summary, write_index

@@ -4,27 +4,22 @@ KServe's client finds the cluster and its credentials; its own methods for an In
 apply nor time-outs and hide the status of a failure, so that the requests are made with the client it holds.
 """
 
-import json
 import os
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import urllib3
-
 from components.deploy.diagnosis import short
 from components.deploy.inference_service import API_VERSION, MANAGER, OF_SERVICE, Object
+from components.shared import kubernetes_api
 from components.shared.errors import DeployError
+from components.shared.kubernetes_api import ClusterError, in_pod
 
-_POD_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_GROUP, _VERSION = API_VERSION.split("/")
-_PLURAL = "inferenceservices"
-_REQUEST_SECONDS = (5.0, 20.0)  # to connect, to answer
 _FLEETING = frozenset({409, 429, 500, 502, 503, 504})
 _PATIENCE_SECONDS = 30.0  # an API server that restarts
 _GATEWAY_GROUP = "gateway.networking.k8s.io"
@@ -32,11 +27,6 @@ _GATEWAY_GROUP = "gateway.networking.k8s.io"
 
 class FleetingError(DeployError):
     """The API server did not answer, or asks to come back."""
-
-
-def in_pod() -> bool:
-    """Whether this process runs in a pod that may speak to the API server."""
-    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and (_POD_FOLDER / "token").exists()
 
 
 def has_kubeconfig() -> bool:
@@ -56,9 +46,9 @@ class Cluster:
 
     def __init__(self, kserve: Any, namespace: str) -> None:
         self.namespace = namespace
-        self._objects = kserve.api_instance
-        self._core = kserve.core_api
-        self._api = kserve.api_instance.api_client
+        self._api = kubernetes_api.Cluster(kserve.api_instance.api_client)
+        self._core = f"/api/v1/namespaces/{namespace}"
+        self._services = f"/apis/{API_VERSION}/namespaces/{namespace}/inferenceservices"
 
     @classmethod
     def connect(cls, namespace: str = "") -> "Cluster":
@@ -83,22 +73,11 @@ class Cluster:
 
     def get(self, name: str) -> Object | None:
         """An InferenceService; None when there is none of that name."""
-        try:
-            with self._explained(f"read the InferenceService {name}", "get inferenceservices"):
-                found: Object = self._objects.get_namespaced_custom_object(
-                    _GROUP, _VERSION, self.namespace, _PLURAL, name, _request_timeout=_REQUEST_SECONDS
-                )
-                return found
-        except _NoSuchObjectError:
-            return None
+        return self._get(f"{self._services}/{name}", f"the InferenceService {name}", "get inferenceservices")
 
     def find(self, selector: str) -> list[Object]:
         """InferenceServices by their labels."""
-        with self._explained("list InferenceServices", "list inferenceservices"):
-            found: list[Object] = self._objects.list_namespaced_custom_object(
-                _GROUP, _VERSION, self.namespace, _PLURAL, label_selector=selector, _request_timeout=_REQUEST_SECONDS
-            )["items"]
-            return found
+        return self._list(self._services, "InferenceServices", "list inferenceservices", labelSelector=selector)
 
     def apply(self, body: Object, *, dry_run: bool = False) -> Object:
         """Server-side apply: make the object, or change what of it is ours; the same again changes nothing.
@@ -111,77 +90,36 @@ class Cluster:
             The object as it is now.
         """
         name = body["metadata"]["name"]
-        query = [("fieldManager", MANAGER), ("force", "true"), *([("dryRun", "All")] if dry_run else [])]
+        query = {"fieldManager": MANAGER, "force": "true", **({"dryRun": "All"} if dry_run else {})}
         with self._explained(f"apply the InferenceService {name}", "patch and create inferenceservices"):
-            found: Object = self._api.call_api(
-                f"/apis/{API_VERSION}/namespaces/{self.namespace}/{_PLURAL}/{name}",
-                "PATCH",
-                query_params=query,
-                header_params={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
-                body=body,
-                auth_settings=["BearerToken"],
-                response_type="object",
-                _return_http_data_only=True,
-                _request_timeout=_REQUEST_SECONDS,
-            )
-            return found
+            return self._api.apply(f"{self._services}/{name}", body, **query)
 
     def delete(self, found: Object) -> None:
         """Remove an InferenceService that was read before, and no other one of its name; no error when it is gone."""
         metadata = found["metadata"]
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": metadata["uid"]}}
-        with (
-            suppress(_NoSuchObjectError),
-            self._explained(f"remove the InferenceService {metadata['name']}", "delete inferenceservices"),
-        ):
-            self._objects.delete_namespaced_custom_object(
-                _GROUP, _VERSION, self.namespace, _PLURAL, metadata["name"], body=body,
-                _request_timeout=_REQUEST_SECONDS,
-            )  # fmt: skip
+        with self._explained(f"remove the InferenceService {metadata['name']}", "delete inferenceservices"):
+            self._api.delete(f"{self._services}/{metadata['name']}", preconditions={"uid": metadata["uid"]})
 
     def pods(self, service: str) -> list[Object]:
         """The pods of an InferenceService's predictor."""
-        with self._explained("list pods", "list pods"):
-            answer = self._core.list_namespaced_pod(
-                self.namespace, label_selector=f"{OF_SERVICE}={service},component=predictor",
-                _preload_content=False, _request_timeout=_REQUEST_SECONDS,
-            )  # fmt: skip
-            found: list[Object] = json.loads(answer.data)["items"]
-            return found
+        selector = f"{OF_SERVICE}={service},component=predictor"
+        return self._list(f"{self._core}/pods", "pods", "list pods", labelSelector=selector)
 
     def log(self, pod: str, container: str, *, previous: bool, lines: int = 8) -> str:
         """The last lines of a container's log; empty when there is none."""
         try:
-            with self._explained("read a pod's log", "get pods/log"):
-                answer = self._core.read_namespaced_pod_log(
-                    pod, self.namespace, container=container, previous=previous, tail_lines=lines,
-                    _preload_content=False, _request_timeout=_REQUEST_SECONDS,
-                )  # fmt: skip
-                return str(answer.data.decode(errors="replace"))
-        except DeployError:  # a log is a help, not a need
+            return self._api.log(self.namespace, pod, container, lines=lines, previous=previous)
+        except ClusterError:  # a log is a help, not a need
             return ""
 
     def service(self, name: str) -> Object | None:
         """A Service; None when there is none of that name."""
-        try:
-            with self._explained(f"read the Service {name}", "get services"):
-                answer = self._core.read_namespaced_service(
-                    name, self.namespace, _preload_content=False, _request_timeout=_REQUEST_SECONDS
-                )
-                found: Object = json.loads(answer.data)
-                return found
-        except _NoSuchObjectError:
-            return None
+        return self._get(f"{self._core}/services/{name}", f"the Service {name}", "get services")
 
     def warnings_about(self, service: str) -> list[str]:
         """What Kubernetes warned of lately about the Deployment of a service and what it made; empty without rights."""
         try:
-            with self._explained("list events", "list events"):
-                answer = self._core.list_namespaced_event(
-                    self.namespace, field_selector="type=Warning", _preload_content=False,
-                    _request_timeout=_REQUEST_SECONDS,
-                )  # fmt: skip
-                events = json.loads(answer.data)["items"]
+            events = self._list(f"{self._core}/events", "events", "list events", fieldSelector="type=Warning")
         except DeployError:
             return []
         about = [
@@ -196,23 +134,27 @@ class Cluster:
     def has_gateway_api(self) -> bool:
         """Whether the API server knows the Gateway API."""
         with self._explained("ask for its API groups", ""):
-            found = self._api.call_api(
-                "/apis", "GET", header_params={"Accept": "application/json"}, auth_settings=["BearerToken"],
-                response_type="object", _return_http_data_only=True, _request_timeout=_REQUEST_SECONDS,
-            )  # fmt: skip
-            return any(group["name"] == _GATEWAY_GROUP for group in found["groups"])
+            return any(group["name"] == _GATEWAY_GROUP for group in self._api.read("/apis")["groups"])
+
+    def _get(self, path: str, what: str, right: str) -> Object | None:
+        try:
+            with self._explained(f"read {what}", right):
+                return self._api.read(path)
+        except _NoSuchObjectError:
+            return None
+
+    def _list(self, path: str, what: str, right: str, **query: str) -> list[Object]:
+        with self._explained(f"list {what}", right):
+            found: list[Object] = self._api.read(path, **query)["items"]
+            return found
 
     @contextmanager
     def _explained(self, doing: str, right: str) -> Iterator[None]:
-        """Turn what the client and the network raise into a DeployError."""
-        from kubernetes.client import ApiException
-
+        """Turn a refusal, or no answer, into a DeployError."""
         try:
             yield
-        except ApiException as error:
+        except ClusterError as error:
             raise _explanation(error, doing, right, self.namespace) from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise FleetingError(f"The API server does not answer ({doing}): {short(str(error))}.") from error
 
 
 def patiently(read: Callable[[], Any]) -> Any:
@@ -235,11 +177,12 @@ class _NoSuchObjectError(DeployError):
     """There is no object of that name, though there could be."""
 
 
-def _explanation(error: Any, doing: str, right: str, namespace: str) -> DeployError:
-    told = _told(error)
-    said, about = short(told.get("message") or str(error.reason)), told.get("details") or {}
+def _explanation(error: ClusterError, doing: str, right: str, namespace: str) -> DeployError:
+    said = short(error.said)
+    if not error.status:
+        return FleetingError(f"The API server does not answer ({doing}): {said}.")
     if error.status == HTTPStatus.NOT_FOUND:
-        return _not_found(doing, said, about, namespace=namespace)
+        return _not_found(doing, said, error.details, namespace=namespace)
     if error.status == HTTPStatus.FORBIDDEN and " cannot " in said:
         return DeployError(
             f"Could not {doing} in namespace {namespace}: the account of this process may not {right}. "
@@ -259,13 +202,6 @@ def _not_found(doing: str, said: str, about: Object, *, namespace: str) -> Deplo
     return DeployError(f"Could not {doing}: the cluster knows no {API_VERSION}. Install KServe, or mend its CRDs.")
 
 
-def _told(error: Any) -> dict[str, Any]:
-    with suppress(ValueError, TypeError):
-        found = json.loads(error.body)
-        return found if isinstance(found, dict) else {}
-    return {}
-
-
 def own_namespace() -> str:
     """The namespace of this pod, or of the kubeconfig's context.
 
@@ -273,17 +209,15 @@ def own_namespace() -> str:
         DeployError: The context names none.
     """
     if in_pod():
-        return (_POD_FOLDER / "namespace").read_text(encoding="utf-8").strip()
-    from kubernetes import config
-
+        return kubernetes_api.pod_namespace()
     try:
-        context = config.list_kube_config_contexts(_kubeconfig())[1]
-    except Exception as error:  # kubernetes' own, YAML's, the operating system's
-        raise DeployError(f"The kubeconfig cannot be used: {short(str(error))}.") from error
-    if found := context["context"].get("namespace"):
-        return str(found)
+        context, found = kubernetes_api.context_and_namespace()
+    except ClusterError as error:
+        raise DeployError(f"The kubeconfig cannot be used: {short(error.said)}.") from error
+    if found:
+        return found
     raise DeployError(
-        f"The kubeconfig's context {context['name']} names no namespace. Set cluster.namespace in the configuration, "
+        f"The kubeconfig's context {context} names no namespace. Set cluster.namespace in the configuration, "
         "or name one by NAMESPACE."
     )
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from components.deploy.address import endpoint_url, pod_addresses, proof_url, service_port
 from components.deploy.canary import CanaryReport, canary_ready, canary_service, watch
-from components.deploy.cluster import Cluster, in_pod, patiently
+from components.deploy.cluster import Cluster, patiently
 from components.deploy.dark_launch import DarkLaunch
 from components.deploy.deployed import Deployed
-from components.deploy.diagnosis import Trouble, conditions_text, is_leaving, is_ready, troubles
+from components.deploy.diagnosis import conditions_text, crashes, in_words, is_leaving, is_ready, troubles
 from components.deploy.forwarding import forwarded, is_reachable
 from components.deploy.inference_service import (
     MANAGED_BY,
@@ -38,7 +38,9 @@ from components.deploy.replay import golden_answers, replay_golden
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError, FullcircleError
 from components.shared.golden import differences
+from components.shared.kubernetes_api import in_pod
 from components.shared.model_package import read_golden
+from components.shared.pods import Trouble
 
 _POLL_SECONDS = 0.5
 _HOPELESS_SECONDS = 15.0  # how long something hopeless has to last: registries and secrets may be late
@@ -362,7 +364,7 @@ class ClusterEndpoint:
         """
         pods = [pod for pod in patiently(lambda: self.cluster.pods(self.name)) if label(pod, REVISION) == revision]
         if found := troubles(pods):
-            raise DeployError(f"{found[0].text}.")
+            raise DeployError(f"{in_words(found[0])}.")
         return pod_addresses(pods)
 
     def _wait(
@@ -385,7 +387,7 @@ class ClusterEndpoint:
             hopeless = [trouble for trouble in found.troubles if trouble.hopeless]
             if hopeless:
                 hopeless_since = hopeless_since or moment  # it may look better while it is tried again
-                if any(trouble.crashed for trouble in hopeless) or moment - hopeless_since > _HOPELESS_SECONDS:
+                if any(map(crashes, hopeless)) or moment - hopeless_since > _HOPELESS_SECONDS:
                     raise DeployError(self._why(now, found))
             if not found.pods and moment - start > min(seconds, _PODLESS_SECONDS):
                 raise DeployError(self._why(now, found))
@@ -395,13 +397,13 @@ class ClusterEndpoint:
 
     def _why(self, service: Object, found: Progress) -> str:
         """Why it is not ready: the pods' reasons, what KServe and Kubernetes say, the last lines of a log."""
-        said = list(dict.fromkeys(trouble.text for trouble in found.troubles))
+        said = list(dict.fromkeys(map(in_words, found.troubles)))
         if not said:
             said = [found.waiting_for, *filter(None, [conditions_text(service)])]
             said += self.cluster.warnings_about(service["metadata"]["name"])[:3]
         text = "; ".join(part.rstrip(".") for part in dict.fromkeys(said)) + "."
         for trouble in found.troubles[:1]:
-            lines = self.cluster.log(trouble.pod, trouble.container, previous=trouble.previous)
+            lines = self.cluster.log(trouble.pod, trouble.container, previous=trouble.previous) or trouble.last_words
             if lines.strip():
                 text += f"\nThe end of the log of pod {trouble.pod}:\n{_indented(lines)}"
         return text

@@ -1,18 +1,12 @@
-"""Why a version does not become ready, from what Kubernetes says of its pods."""
+"""Why a version does not become ready, from what Kubernetes says of its pods and KServe of itself."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from components.shared.pods import Trouble, find_troubles, one_line
 
 Object = dict[str, Any]
 
-# Waiting for these has no end: nothing changes until a person changes something.
-_STUCK = frozenset(
-    {
-        "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
-        "CreateContainerConfigError", "CreateContainerError", "RunContainerError",
-    }
-)  # fmt: skip
 _HINTS = {
     "ErrImagePull": "push the image, or set imagePullSecrets",
     "ImagePullBackOff": "push the image, or set imagePullSecrets",
@@ -22,37 +16,6 @@ _HINTS = {
     "OOMKilled": "raise serving.resources.memory_limit",
 }
 _INITIALIZER = "storage-initializer"
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What is wrong with a container.
-
-    Attributes:
-        pod: Name of its pod.
-        container: Its name.
-        reason: Kubernetes' word for it.
-        message: What Kubernetes says besides.
-        hopeless: Whether waiting longer is of no use.
-        crashed: Whether it is the server that ends again and again, which no patience mends.
-        previous: Whether its log is that of the run before.
-    """
-
-    pod: str
-    container: str
-    reason: str
-    message: str
-    hopeless: bool
-    crashed: bool = False
-    previous: bool = False
-
-    @property
-    def text(self) -> str:
-        """One line for people."""
-        where = f"pod {self.pod}" + (f", container {self.container}" if self.container else "")
-        said = f": {self.message}" if self.message else ""
-        hint = f" ({_HINTS[self.reason]})" if self.reason in _HINTS else ""
-        return f"{where}: {self.reason}{hint}{said}"
 
 
 def is_ready(pod: Object) -> bool:
@@ -67,54 +30,26 @@ def is_leaving(pod: Object) -> bool:
 
 def troubles(pods: Sequence[Object]) -> list[Trouble]:
     """What keeps pods from being ready; empty when they only take their time."""
-    found: list[Trouble] = []
-    for pod in pods:
-        found += _refused(pod)
-        status = _status(pod)
-        for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
-            if trouble := _of_container(pod["metadata"]["name"], container):
-                found.append(trouble)
-    return found
+    return [trouble for pod in pods for trouble in find_troubles(pod)]
+
+
+def crashes(trouble: Trouble) -> bool:
+    """Whether it is the server that ends again and again, which no patience mends; a fetch may yet succeed."""
+    return trouble.repeated and trouble.container != _INITIALIZER
+
+
+def in_words(trouble: Trouble) -> str:
+    """What is wrong with a pod, and what to do, in one line for people."""
+    said = [trouble.text]
+    if trouble.kind == "crash" and trouble.container == _INITIALIZER:
+        said.append("the model could not be fetched")
+    if trouble.reason in _HINTS:
+        said.append(_HINTS[trouble.reason])
+    return "; ".join(part.rstrip(".") for part in said)
 
 
 def _status(pod: Object) -> Object:
     return pod.get("status") or {}
-
-
-def _refused(pod: Object) -> list[Trouble]:
-    """A pod that no node takes, or that its node has put out."""
-    name, status = pod["metadata"]["name"], _status(pod)
-    if status.get("reason") in ("Evicted", "NodeLost", "UnexpectedAdmissionError"):
-        return [Trouble(name, "", status["reason"], short(status.get("message")), hopeless=False)]
-    for condition in status.get("conditions") or []:
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            message = short(condition.get("message"))
-            return [Trouble(name, "", condition.get("reason") or "Unschedulable", message, hopeless=False)]
-    return []
-
-
-def _of_container(pod: str, status: Object) -> Trouble | None:
-    state, last = status.get("state") or {}, (status.get("lastState") or {}).get("terminated")
-    waiting, ended = state.get("waiting"), state.get("terminated")
-    name, restarts = status["name"], status.get("restartCount", 0)
-    if waiting and waiting.get("reason") in _STUCK:
-        return Trouble(pod, name, waiting["reason"], short(waiting.get("message")), hopeless=True)
-    if ended and ended.get("exitCode"):
-        return _ended(pod, name, ended, hopeless=False, previous=False)
-    if last and last.get("exitCode") and not (status.get("ready") and not restarts):
-        # Once may be bad luck; the second time in a row it waits to be started again.
-        again = bool(waiting and waiting.get("reason") == "CrashLoopBackOff" and restarts)
-        return _ended(pod, name, last, hopeless=again, previous=not waiting)
-    return None
-
-
-def _ended(pod: str, name: str, ended: Object, *, hopeless: bool, previous: bool) -> Trouble:
-    reason = ended.get("reason") or "Error"
-    if reason == "Error":
-        what = "the model could not be fetched" if name == _INITIALIZER else "the server ended"
-        reason = f"{what} with exit code {ended.get('exitCode')}"
-    crashed = hopeless and name != _INITIALIZER
-    return Trouble(pod, name, reason, "", hopeless=hopeless, crashed=crashed, previous=previous)
 
 
 def conditions_text(service: Object) -> str:
@@ -133,5 +68,5 @@ def conditions_text(service: Object) -> str:
 
 def short(message: str | None, length: int = 300) -> str:
     """A message in one line, cut."""
-    text = " ".join((message or "").split())
+    text = one_line(message)
     return text if len(text) <= length else f"{text[: length - 1]}…"

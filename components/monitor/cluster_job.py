@@ -21,7 +21,7 @@ from components.monitor.monitor import DriftReport, ReportFiles, fetch_report, n
 from components.shared.config import MonitoringConfig
 from components.shared.errors import MonitorError
 from components.shared.frames import part_path
-from components.shared.pods import Trouble, trouble
+from components.shared.pods import Trouble, find_trouble
 from components.shared.progress import announce
 from components.shared.schema import Schema
 from components.shared.store import Store
@@ -207,7 +207,7 @@ def follow(
         sleep(_POLL_SECONDS)
         if clock() - watch.spoke >= _HEARTBEAT_SECONDS:
             watch.spoke = clock()
-            state = watch.last.text if watch.last else "runs"
+            state = _said(watch.last) if watch.last else "runs"
             announce(f"job {name}, {clock() - watch.started:.0f} s: {state}")
 
 
@@ -217,13 +217,13 @@ def _ended(api: JobsApi, name: str, job: Object | None, pods: list[Object], *, w
         raise MonitorError(_failure(api, name, "is gone: somebody deleted it", watch.last))
     if _condition(job, "Complete"):
         return True
-    found = trouble(pods[-1]) if pods else None
+    found = find_trouble(pods[-1]) if pods else None
     if found is None or watch.last is None or found.kind != watch.last.kind:
         watch.since = watch.heard
     failed = _condition(job, "Failed")
     # Of a Job that failed, what was seen last stays true when its pods are gone.
     if found and found != watch.last:
-        announce(f"job {name}: {found.text}")
+        announce(f"job {name}: {_said(found)}")
     watch.last = found or (watch.last if failed or not pods else None)
     if failed:
         raise MonitorError(_failure(api, name, f"failed ({failed['reason']}: {failed.get('message', '')})", watch.last))
@@ -236,12 +236,18 @@ def _give_up_what_does_not_run(api: JobsApi, name: str, watch: _Watch) -> None:
 
 
 def _failure(api: JobsApi, name: str, what: str, why: Trouble | None) -> str:
-    reason = f": {why.text}" if why else ""
+    reason = f": {_said(why)}" if why else ""
     kubectl = f"kubectl -n {api.namespace}"
     return (
         f"The drift report's job {name} {what}{reason}\n"
         f"See it with `{kubectl} describe job {name}` and `{kubectl} logs job/{name}`."
     )
+
+
+def _said(trouble: Trouble) -> str:
+    """What is wrong with a pod, with the last words of its program: this task may not read logs."""
+    words = "" if trouble.message else trouble.last_words
+    return f"{trouble.text}: {words}" if words else trouble.text
 
 
 def _condition(job: Object, kind: str) -> Object | None:

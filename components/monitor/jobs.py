@@ -1,18 +1,10 @@
 """The Jobs of a cluster's namespace, as JSON, and what goes wrong with them in the user's words."""
 
-import json
-from pathlib import Path
-from typing import Any
-
-import urllib3
-from kubernetes import client, config
+from http import HTTPStatus
+from typing import NoReturn
 
 from components.shared.errors import MonitorError
-
-Object = dict[str, Any]
-
-_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_TIMEOUT = (5, 30)  # to connect and to answer, in seconds
+from components.shared.kubernetes_api import Cluster, ClusterError, Object, pod_namespace
 
 
 class Jobs:
@@ -21,9 +13,10 @@ class Jobs:
     Every method raises `MonitorError` when the API server refuses, and `ConnectionError` when it does not answer.
     """
 
-    def __init__(self, namespace: str, api: client.ApiClient) -> None:
+    def __init__(self, namespace: str, cluster: Cluster) -> None:
         self.namespace = namespace
-        self._batch, self._core = client.BatchV1Api(api), client.CoreV1Api(api)
+        self._cluster = cluster
+        self._path = f"/apis/batch/v1/namespaces/{namespace}"
 
     @classmethod
     def of_this_pod(cls, namespace: str = "") -> "Jobs":
@@ -32,20 +25,17 @@ class Jobs:
         Raises:
             MonitorError: The pod has no service account's token.
         """
-        settings = client.Configuration()
         try:
-            config.load_incluster_config(client_configuration=settings)
-            namespace = namespace or _OWN_NAMESPACE.read_text(encoding="utf-8").strip()
-        except (config.ConfigException, OSError) as error:
+            return cls(namespace or pod_namespace(), Cluster.of_this_pod())
+        except (ClusterError, OSError) as error:
+            said = error.said if isinstance(error, ClusterError) else error
             raise MonitorError(
-                f"This pod cannot speak to the API server: {error}. It needs its service account's token."
+                f"This pod cannot speak to the API server: {said}. It needs its service account's token."
             ) from error
-        settings.retries = urllib3.Retry(2, backoff_factor=0.2)
-        return cls(namespace, client.ApiClient(settings))
 
     def cron_job(self, name: str) -> Object:
         """The CronJob of a name."""
-        found = self._asked("get", f"CronJob {name}", self._batch.read_namespaced_cron_job, name)
+        found = self._get("cronjobs", name, f"CronJob {name}")
         if found is None:
             raise MonitorError(
                 f"There is no CronJob {name} in namespace {self.namespace}, from which the drift report's job is made. "
@@ -56,48 +46,48 @@ class Jobs:
 
     def find(self, name: str) -> Object | None:
         """The Job of a name; None when there is none."""
-        return self._asked("get", f"Job {name}", self._batch.read_namespaced_job, name)
+        return self._get("jobs", name, f"Job {name}")
 
     def create(self, job: Object) -> bool:
         """Make a Job; False when there is one of its name."""
         name = job["metadata"]["name"]
-        return self._asked("create", f"Job {name}", self._batch.create_namespaced_job, body=job) is not None
+        try:
+            self._cluster.create(f"{self._path}/jobs", job)
+        except ClusterError as error:
+            if error.status == HTTPStatus.CONFLICT:
+                return False
+            self._refuse("create", f"Job {name}", error)
+        return True
 
     def pods(self, name: str) -> list[Object]:
         """Pods of a Job, the newest last."""
         selector = f"batch.kubernetes.io/job-name={name}"
-        found = self._asked("list", f"pods of Job {name}", self._core.list_namespaced_pod, label_selector=selector)
-        return sorted((found or {}).get("items", []), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
-
-    def _asked(self, verb: str, what: str, call: Any, *names: str, **arguments: Any) -> Object | None:
-        """What the API answers, with fields that the client does not know.
-
-        Returns:
-            None when a name that is asked for is not there, or one that is made is there already.
-        """
-        given = {"namespace": self.namespace, "_preload_content": False, "_request_timeout": _TIMEOUT}
         try:
-            found = json.loads(call(*names, **given, **arguments).data)
-        except client.ApiException as error:
-            if error.status == (409 if verb == "create" else 404):
-                return None
-            if error.status == 429 or error.status >= 500:
-                raise ConnectionError(f"the API server answered {error.status}") from error
-            raise MonitorError(self._refused(verb, what, error)) from error
-        except urllib3.exceptions.HTTPError as error:
-            raise ConnectionError(f"the API server does not answer: {error}") from error
-        return found if isinstance(found, dict) else {}
+            found = self._cluster.list(f"/api/v1/namespaces/{self.namespace}/pods", labelSelector=selector)
+        except ClusterError as error:
+            self._refuse("list", f"pods of Job {name}", error)
+        return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
-    def _refused(self, verb: str, what: str, error: client.ApiException) -> str:
+    def _get(self, kind: str, name: str, what: str) -> Object | None:
+        """The object of a name; None when there is none."""
         try:
-            message = str(json.loads(error.body)["message"])
-        except (TypeError, ValueError, KeyError):
-            message = str(error.reason)
+            return self._cluster.get(f"{self._path}/{kind}/{name}")
+        except ClusterError as error:
+            self._refuse("get", what, error)
+
+    def _refuse(self, verb: str, what: str, error: ClusterError) -> NoReturn:
+        """Tell what cannot be mended by waiting from what may."""
+        if not error.status:
+            raise ConnectionError(f"the API server does not answer: {error.said}") from error
+        if error.status == HTTPStatus.TOO_MANY_REQUESTS or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise ConnectionError(f"the API server answered {error.status}") from error
         advice = (
             " Apply the Role and RoleBinding fullcircle-monitor for the service account of this task "
             "(manifests/base/role.yaml)."
-            if error.status in (401, 403)
+            if error.is_forbidden
             else ""
         )
-        what = f"{what} in namespace {self.namespace}"
-        return f"The API server refused to {verb} {what} ({error.status}): {message}.{advice}"
+        raise MonitorError(
+            f"The API server refused to {verb} {what} in namespace {self.namespace} ({error.status}): "
+            f"{error.said}.{advice}"
+        ) from error

@@ -1,47 +1,123 @@
-"""Why a pod does not run, or did not end well, in a sentence; pure, so that a pod may come from any client.
+"""Why a pod does not run, or ended badly: the facts, and a sentence; pure, so that a pod may come from any client.
 
-A pod is what the Kubernetes API answers as JSON (`kubectl get pod -o json`).
+A pod is what the Kubernetes API answers as JSON (`kubectl get pod -o json`), and so are its events.
 """
 
-from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from signal import Signals
+from typing import Any, Literal
 
-Kind = Literal["unschedulable", "image", "configuration", "memory", "evicted", "deadline", "failed"]
+Object = dict[str, Any]
+Kind = Literal[
+    "evicted", "deadline", "unschedulable", "image", "configuration", "memory", "crash", "volume", "failed"
+]  # fmt: skip
 
-_IMAGE = ("ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError")
+_EVICTED = ("Evicted", "NodeLost", "Preempting")
+_UNREACHABLE = "RegistryUnavailable"
+_IMAGE = (
+    "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", _UNREACHABLE,
+)  # fmt: skip
 _CONFIGURATION = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+_VOLUME = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
+_NO_MEMORY = "OOMKilled"
+_PLAIN = ("", "Error", _NO_MEMORY)  # reasons of a container that ran and left its own words, not the kubelet's
+_SAID = (*_PLAIN, "Evicted", "DeadlineExceeded", "Unschedulable")  # reasons that the sentence has in it
+_SIGNALLED, _KILLED = 128, 137
 _LINES = 12
 
 
-class Trouble(NamedTuple):
-    """What is wrong with a pod: of which kind, and in words."""
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is wrong with a pod.
+
+    Attributes:
+        kind: Of which kind it is.
+        pod: The pod's name.
+        container: The container that it is about; empty when it is about the whole pod.
+        reason: Kubernetes' word for it; may be empty.
+        message: What Kubernetes says besides, in one line; may be empty.
+        image: The container's image; empty without a container.
+        exit_code: Of a container that ended; None of others.
+        memory_limit: The container's limit of memory, such as `2Gi`; empty when it has none.
+        last_words: The end of what a container that ended left, as far as the kubelet kept it; may have lines.
+        ended: Whether the pod or the container has ended for good, rather than waits or runs again.
+        hopeless: Whether waiting longer is of no use: nothing changes until a person changes something.
+        repeated: Whether the container ends again and again.
+        previous: Whether the log that tells more is that of the container before: it runs again.
+    """
 
     kind: Kind
-    text: str
+    pod: str
+    container: str = ""
+    reason: str = ""
+    message: str = ""
+    image: str = ""
+    exit_code: int | None = None
+    memory_limit: str = ""
+    last_words: str = ""
+    ended: bool = False
+    hopeless: bool = False
+    repeated: bool = False
+    previous: bool = False
+
+    @property
+    def has_run(self) -> bool:
+        """Whether a container ran, so that there may be a log."""
+        return self.exit_code is not None
+
+    @property
+    def what(self) -> str:
+        """What is wrong, in a sentence that leaves the pod's name to others."""
+        container = f"the container {self.container}"
+        limit = f"its limit is {self.memory_limit}" if self.memory_limit else "the node had none left"
+        facts = {
+            "evicted": "it was evicted from its node",
+            "deadline": "it took longer than its time-out",
+            "unschedulable": "no node takes it",
+            "image": f"{container}'s image {self.image} cannot be had",
+            "configuration": f"{container} cannot be started",
+            "memory": f"{container} ran out of memory ({self.reason}, {limit})",
+            "crash": f"{container} ended with {_exit(self.exit_code)}",
+            "volume": "it cannot be started",
+            "failed": "it failed",
+        }
+        again = ", and runs again" if self.previous else ""
+        because = f" ({self.reason})" if self.reason and self.reason not in _SAID else ""
+        said = f": {self.message}" if self.message else ""
+        return f"{facts[self.kind]}{again}{because}{said}"
+
+    @property
+    def text(self) -> str:
+        """What is wrong with which pod."""
+        return f"pod {self.pod}: {self.what}"
 
 
-def trouble(pod: dict[str, Any], log: str = "") -> Trouble | None:
+def find_trouble(pod: Object, events: Sequence[Object] = ()) -> Trouble | None:
+    """The first of `find_troubles`; None when nothing is wrong, or when it is too early to say."""
+    return next(iter(find_troubles(pod, events)), None)
+
+
+def find_troubles(pod: Object, events: Sequence[Object] = ()) -> list[Trouble]:
     """What keeps a pod from running, or made it fail.
 
     Args:
-        pod: The pod, as JSON.
-        log: The end of its log; without it, what the kubelet kept of it is taken.
+        pod: The pod.
+        events: What was reported about it, the oldest first. Only there stands which volume is missing, and often why
+            an image cannot be had.
 
     Returns:
-        None when nothing is wrong.
+        First what is wrong with the whole pod, then with containers that cannot be started, with those that ended,
+        and with those that run again; empty when nothing is wrong, or when it is too early to say.
     """
-    name, status = pod["metadata"]["name"], pod.get("status", {})
-    if status.get("reason") in ("Evicted", "NodeLost", "Preempting"):
-        return Trouble("evicted", f"pod {name} was evicted: {status.get('message') or status['reason']}")
-    if status.get("reason") == "DeadlineExceeded":
-        return Trouble("deadline", f"pod {name} ran longer than it may: {status.get('message') or 'deadline exceeded'}")
-    for condition in status.get("conditions") or []:
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return Trouble(
-                "unschedulable", f"no node takes pod {name}: {condition.get('message') or 'no reason given'}"
-            )
-    found = (_of_container(pod, container, log) for container in _containers(status))
-    return next((one for one in found if one), None)
+    found = [
+        *_of_pod(pod),
+        *_waiting(pod, events),
+        *_ended(pod),
+        *_ended_before(pod),
+        *_without_volume(pod, events),
+    ]
+    return found or list(_failed(pod))
 
 
 def last_words(log: str) -> str:
@@ -50,31 +126,129 @@ def last_words(log: str) -> str:
     return "\n".join(paragraph.splitlines()[-_LINES:])
 
 
-def _containers(status: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _of_pod(pod: Object) -> Iterator[Trouble]:
+    """Evicted, ended for its time, or taken by no node."""
+    status, name = _status(pod), _name(pod)
+    reason, message = status.get("reason") or "", one_line(status.get("message"))
+    if reason in _EVICTED:
+        yield Trouble("evicted", name, reason=reason, message=message, ended=True)
+    if reason == "DeadlineExceeded":
+        yield Trouble("deadline", name, reason=reason, message=message, ended=True)
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            reason, message = condition.get("reason") or "", one_line(condition.get("message"))
+            yield Trouble("unschedulable", name, reason=reason, message=message)
+
+
+def _waiting(pod: Object, events: Sequence[Object]) -> Iterator[Trouble]:
+    """Containers that cannot be started."""
+    for container in _containers(pod):
+        state = (container.get("state") or {}).get("waiting") or {}
+        reason, message = state.get("reason") or "", one_line(state.get("message"))
+        if reason in _IMAGE:
+            message, hopeless = _pull_message(events) or message, reason != _UNREACHABLE
+            yield _trouble("image", pod, container, reason=reason, message=message, hopeless=hopeless)
+        if reason in _CONFIGURATION:
+            yield _trouble("configuration", pod, container, reason=reason, message=message, hopeless=True)
+
+
+def _pull_message(events: Sequence[Object]) -> str:
+    """What the registry answered, which the container's state tells only at the first attempt; empty when unknown."""
+    said = [one_line(one.get("message")) for one in events if one.get("reason") in ("Failed", "ErrImageNeverPull")]
+    return next((text for text in reversed(said) if not text.startswith("Error:")), "")
+
+
+def _ended(pod: Object) -> Iterator[Trouble]:
+    """Containers that have ended badly."""
+    for container in _containers(pod):
+        if ended := (container.get("state") or {}).get("terminated"):
+            yield from _end(pod, container, ended, for_good=True)
+
+
+def _ended_before(pod: Object) -> Iterator[Trouble]:
+    """Containers that ended badly and run again, or wait to."""
+    for container in _containers(pod):
+        state, restarts = container.get("state") or {}, container.get("restartCount", 0)
+        ended = (container.get("lastState") or {}).get("terminated")
+        if not ended or "terminated" in state or (container.get("ready") and not restarts):
+            continue
+        waiting = state.get("waiting") or {}
+        # Once may be bad luck; the second time in a row it waits to be started again.
+        again = waiting.get("reason") == "CrashLoopBackOff" and bool(restarts)
+        yield from _end(pod, container, ended, repeated=again, hopeless=again, previous="running" in state)
+
+
+def _end(pod: Object, container: Object, ended: Object, *, for_good: bool = False, **more: bool) -> Iterator[Trouble]:
+    code, reason = ended.get("exitCode", 0), ended.get("reason") or ""
+    if not code:
+        return
+    said = ended.get("message") or ""
+    yield _trouble(
+        "memory" if reason == _NO_MEMORY else "crash",
+        pod,
+        container,
+        reason=reason,
+        # Of one that never ran, or was lost, it is the kubelet that says why; of others these are their own words.
+        message="" if reason in _PLAIN else one_line(said),
+        last_words=last_words(said),
+        exit_code=code,
+        ended=for_good,
+        **more,
+    )
+
+
+def _without_volume(pod: Object, events: Sequence[Object]) -> Iterator[Trouble]:
+    if _status(pod).get("phase") == "Pending":
+        for event in [event for event in events if event.get("reason") in _VOLUME][-1:]:
+            yield Trouble("volume", _name(pod), reason=event["reason"], message=one_line(event.get("message")))
+
+
+def _failed(pod: Object) -> Iterator[Trouble]:
+    """A pod that failed without a container that did: its node did not admit it."""
+    status = _status(pod)
+    if status.get("phase") == "Failed":
+        reason, message = status.get("reason") or "", one_line(status.get("message"))
+        yield Trouble("failed", _name(pod), reason=reason, message=message, ended=True)
+
+
+def _trouble(kind: Kind, pod: Object, container: Object, **facts: Any) -> Trouble:
+    """The trouble of a container, with what the pod's specification says of it."""
+    specification = pod.get("spec") or {}
+    every = [*(specification.get("initContainers") or []), *(specification.get("containers") or [])]
+    wanted: Object = next((one for one in every if one["name"] == container["name"]), {})
+    limits = (wanted.get("resources") or {}).get("limits") or {}
+    return Trouble(
+        kind,
+        _name(pod),
+        container["name"],
+        image=wanted.get("image") or container.get("image") or "",
+        memory_limit=limits.get("memory", ""),
+        **facts,
+    )
+
+
+def _containers(pod: Object) -> Iterator[Object]:
+    status = _status(pod)
     yield from status.get("initContainerStatuses") or []
     yield from status.get("containerStatuses") or []
 
 
-def _of_container(pod: dict[str, Any], container: dict[str, Any], log: str) -> Trouble | None:
-    where = f"container {container['name']} of pod {pod['metadata']['name']}"
-    state = container.get("state", {})
-    waiting = state.get("waiting") or {}
-    reason, message = waiting.get("reason", ""), waiting.get("message") or "no reason given"
-    if reason in _IMAGE:
-        return Trouble("image", f"the image {container['image']} of {where} cannot be had ({reason}): {message}")
-    if reason in _CONFIGURATION:
-        return Trouble("configuration", f"{where} cannot be started ({reason}): {message}")
-    ended = state.get("terminated") or ((container.get("lastState") or {}).get("terminated") if waiting else None)
-    if not ended or ended.get("exitCode") == 0:
-        return None
-    if ended.get("reason") == "OOMKilled":
-        return Trouble("memory", f"{where} needed more memory than its limit{_limit(pod, container['name'])}")
-    words = last_words(log or ended.get("message") or "")
-    return Trouble("failed", f"{where} ended with exit code {ended.get('exitCode')}{': ' + words if words else ''}")
+def _status(pod: Object) -> Object:
+    return pod.get("status") or {}
 
 
-def _limit(pod: dict[str, Any], name: str) -> str:
-    """The container's limit of memory, such as ` of 2Gi`; empty when it has none."""
-    every = [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
-    limits = next(((one.get("resources") or {}).get("limits") or {} for one in every if one["name"] == name), {})
-    return f" of {limits['memory']}" if "memory" in limits else ""
+def _name(pod: Object) -> str:
+    return str(pod["metadata"].get("name", ""))
+
+
+def _exit(code: int | None) -> str:
+    if code == _KILLED:
+        return f"exit code {code}: it was killed"
+    if code and code > _SIGNALLED and code - _SIGNALLED in list(Signals):
+        return f"exit code {code}: {Signals(code - _SIGNALLED).name}"
+    return f"exit code {code}"
+
+
+def one_line(said: Any) -> str:
+    """A message in one line; empty for None."""
+    return " ".join(str(said or "").split())

@@ -183,7 +183,7 @@ def test_a_first_version_that_fails_leaves_nothing(site):
     print(f"refused after {time.monotonic() - start:.1f} s: {caught.value}")
     message = str(caught.value)
     assert f"Version {broken} of '{NAME}' does not serve: pod {NAME}-predictor-" in message
-    assert "container kserve-container: the server ended with exit code 1" in message
+    assert "the container kserve-container ended with exit code 1" in message
     assert "answers 1 of 5 golden requests wrongly: request 0: expected" in message
     assert "There was no version before it; the endpoint is removed." in message
     assert site.champion() == ""
@@ -269,7 +269,7 @@ def test_a_broken_version_leaves_the_one_before_serving(site, broken):
     with asking(site) as answers, pytest.raises(DeployError) as caught:
         site.deploy(version)
     print(caught.value)
-    assert "the server ended with exit code 1" in str(caught.value)
+    assert "the container kserve-container ended with exit code 1" in str(caught.value)
     assert ("golden requests wrongly" if broken == GOLDEN else "cannot be loaded as an ONNX model") in str(caught.value)
     assert f"Version {before} serves on." in str(caught.value)
     assert answers.versions() == [before]

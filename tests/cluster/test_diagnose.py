@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from components.shared.kubernetes_api import Cluster
 from pipelines.diagnose import Diagnosis, diagnose
-from pipelines.kubernetes_api import Cluster
 from tests.cluster import needs
 from tests.cluster.containers import name_of
 from tests.cluster.kubectl import Kubectl
@@ -24,9 +24,11 @@ SECURITY = {
     "capabilities": {"drop": ["ALL"]},
     "seccompProfile": {"type": "RuntimeDefault"},
 }
+# All on one stream: of two, the container runtime keeps no order.
 CRASH = (
+    "import sys\n"
     "from components.shared.errors import SourceError\n"
-    "print('reading', flush=True)\n"
+    "print('reading', file=sys.stderr)\n"
     "raise SourceError('The table wine has no rows.\\nGive it some.')"
 )
 
@@ -126,7 +128,7 @@ def test_out_of_memory(run):
     (found,) = run.diagnosed().findings
 
     assert found.task == "train"
-    assert found.what == "the container main ran out of memory (its limit is 48Mi)"
+    assert found.what == "the container main ran out of memory (OOMKilled, its limit is 48Mi)"
     assert "memory_limit" in found.mend
     assert found.log == ["fitting"]
 

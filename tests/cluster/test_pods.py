@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.shared.pods import trouble
+from components.shared.pods import find_trouble
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.stage_pods import Object, pod, program
 
 NAMESPACE = "fullcircle-test-pods"
 FORGET_NOT = ["python3", "-c", "held = bytearray(300_000_000); held[::4096] = b'1' * len(held[::4096])"]
-SAY_WHY = ["python3", "-c", "print('▸ began'); raise SystemExit('\\nThe store is full.')"]
+# All on one stream: of two, the container runtime keeps no order.
+SAY_WHY = ["python3", "-c", "import sys; print('▸ began', file=sys.stderr); raise SystemExit('\\nThe store is full.')"]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def namespace(cluster: Kubectl, images: dict[str, str]) -> Iterator[str]:
 
 
 def ill(kind: str) -> Object:
-    part = program(SAY_WHY if kind == "failed" else FORGET_NOT)
+    part = program(SAY_WHY if kind == "crash" else FORGET_NOT)
     part["terminationMessagePolicy"] = "FallbackToLogsOnError"
     if kind == "image":
         part["image"], part["imagePullPolicy"] = "localhost/no-such-image:1", "Never"
@@ -39,18 +40,20 @@ def ill(kind: str) -> Object:
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        ("image", "of container main of pod ill-image cannot be had (ErrImageNeverPull)"),
+        ("image", "the container main's image localhost/no-such-image:1 cannot be had (ErrImageNeverPull): "),
         ("configuration", 'secret "forgotten" not found'),
-        ("memory", "needed more memory than its limit of 64Mi"),
-        ("unschedulable", "no node takes pod ill-unschedulable: 0/1 nodes are available: 1 Insufficient cpu."),
-        ("failed", "container main of pod ill-failed ended with exit code 1: The store is full."),
+        ("memory", "the container main ran out of memory (OOMKilled, its limit is 64Mi)"),
+        ("unschedulable", "no node takes it: 0/1 nodes are available: 1 Insufficient cpu."),
+        ("crash", "the container main ended with exit code 1"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_real_pod_is_said(cluster, namespace, kind, text):
     cluster("apply", "-f", "-", stdin=json.dumps(ill(kind)))
     end = time.monotonic() + 60
-    while (found := trouble(cluster.json("-n", namespace, "get", "pod", f"ill-{kind}"))) is None:
+    while (found := find_trouble(cluster.json("-n", namespace, "get", "pod", f"ill-{kind}"))) is None:
         assert time.monotonic() < end, f"nothing wrong is seen with ill-{kind}"
         time.sleep(0.5)
     assert found.kind == kind
+    assert found.text.startswith(f"pod ill-{kind}: ")
     assert text in found.text
+    assert found.last_words == ("The store is full." if kind == "crash" else "")

@@ -246,7 +246,7 @@ def test_pods_that_do_not_run_are_told_apart(api, capsys):
 
     _, found = checked(capsys)
 
-    assert "cannot be had (ErrImagePull: not found)" in found["image minio"]["found"]
+    assert "cannot be had (ErrImagePull): not found" in found["image minio"]["found"]
     assert found["image predictor"]["found"].endswith("ended with exit code 1: the last words")
 
 

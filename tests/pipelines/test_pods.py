@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.pods import announced, find_trouble, own_message, say_last_lines, task_path
+from pipelines.pods import announced, find_trouble, mend, own_message, say_last_lines, task_path
 from pipelines.task_names import label_of, stage_of, task_of
 
 LOG = """I0301 12:00:00.000001       1 launcher_v2.go:150] starting
@@ -35,7 +35,7 @@ def waiting(reason: str, message: str) -> dict[str, Any]:
 
 
 def unschedulable(message: str) -> dict[str, Any]:
-    return {"conditions": [{"type": "PodScheduled", "reason": "Unschedulable", "message": message}]}
+    return {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]}
 
 
 def ended(*states: dict[str, Any]) -> dict[str, Any]:
@@ -47,33 +47,35 @@ NO_SECRET = waiting("CreateContainerConfigError", 'secret "s" not found')
 NO_KEY = waiting("CreateContainerConfigError", "couldn't find key K in Secret ns/s")
 OOM = container(terminated={"reason": "OOMKilled", "exitCode": 137})
 CRASHED = (container("wait", terminated={"exitCode": 64}), container(terminated={"exitCode": 1}))
+NEVER_RAN = container(terminated={"exitCode": 128, "reason": "StartError", "message": "no such program"})
 RESTARTED = container(field="lastState", terminated={"exitCode": 3})
 
 
 @pytest.mark.parametrize(
-    ("status", "what", "mend"),
+    ("status", "what", "advice"),
     [
-        (waiting("ErrImagePull", "not  found"), "image r/stage:1 cannot be had (ErrImagePull: not found)", "REGISTRY"),
+        (waiting("ErrImagePull", "not  found"), "image r/stage:1 cannot be had (ErrImagePull): not found", "REGISTRY"),
         (NO_SECRET, "CreateContainerConfigError", "Make the secret s"),
         (NO_KEY, "couldn't find key K", "lacks the key K"),
         (unschedulable(ROOM), f"no node takes it: {ROOM}", "Lower its requests"),
         (unschedulable('persistentvolumeclaim "d" not found'), "no node takes it", "storage class"),
         (unschedulable("untolerated taint"), "no node takes it", "taints"),
-        (ended(OOM), "ran out of memory (its limit is 2Gi)", "memory_limit"),
+        (ended(OOM), "ran out of memory (OOMKilled, its limit is 2Gi)", "memory_limit"),
         (ended(*CRASHED), "container main ended with exit code 1", "message"),
         (ended(container(terminated={"exitCode": 137})), "137: it was killed", "message"),
         ({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}, "evicted from its node: low", "memory"),
         ({"phase": "Failed", "reason": "DeadlineExceeded"}, "longer than its time-out", "seconds"),
         ({"phase": "Running", "containerStatuses": [RESTARTED]}, "exit code 3", "message"),
+        (ended(NEVER_RAN), "(StartError): no such program", "describe"),
         ({"phase": "Failed", "message": "Pod was rejected: no"}, "it failed: Pod was rejected: no", "describe"),
     ],
 )
-def test_each_trouble_has_a_sentence_and_what_mends_it(status, what, mend):
+def test_each_trouble_has_a_sentence_and_what_mends_it(status, what, advice):
     found = find_trouble(pod(**status))
 
     assert found is not None
     assert what in found.what
-    assert mend in found.mend
+    assert advice in mend(found)
 
 
 @pytest.mark.parametrize("phase", ["Pending", "Running", "Succeeded"])
@@ -88,7 +90,7 @@ def test_what_is_not_mounted_is_in_the_events_only():
 
     assert found is not None
     assert "FailedMount" in found.what
-    assert "Make the secret keys" in found.mend
+    assert "Make the secret keys" in mend(found)
 
 
 def test_the_stages_own_message_is_the_last_error_with_all_its_lines():

@@ -13,10 +13,11 @@ from components.deploy.cluster import (
 )
 from components.deploy.cluster_endpoint import canary_progress, progress
 from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
-from components.deploy.diagnosis import conditions_text, short, troubles
+from components.deploy.diagnosis import conditions_text, crashes, in_words, short, troubles
 from components.deploy.inference_service import REVISION
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError
+from components.shared.kubernetes_api import ClusterError
 
 
 def pod(name="one", *, revision="new", ready=True, leaving=False, template="a", containers=(), **status):
@@ -94,27 +95,27 @@ CRASH = {"exitCode": 1, "reason": "Error"}
 @pytest.mark.parametrize(
     ("given", "text", "hopeless", "crashed"),
     [
-        (container(waiting="ImagePullBackOff", message="none"), "ImagePullBackOff (push the image", True, False),
+        (container(waiting="ImagePullBackOff", message="no"), "(ImagePullBackOff): no; push the image", True, False),
         (container(waiting="CreateContainerConfigError", message='secret "x" not found'), 'secret "x"', True, False),
-        (container(ended=CRASH), "the server ended with exit code 1", False, False),
-        (container(last=CRASH, restarts=1), "the server ended with exit code 1", False, False),
+        (container(ended=CRASH), "the container kserve-container ended with exit code 1", False, False),
+        (container(last=CRASH, restarts=1), "the container kserve-container ended with exit code 1", False, False),
         (container(waiting="CrashLoopBackOff", last=CRASH, restarts=1), "exit code 1", True, True),
         (container(waiting="CrashLoopBackOff", last=CRASH, restarts=0), "exit code 1", False, False),
         (
             container(waiting="CrashLoopBackOff", last={"exitCode": 137, "reason": "OOMKilled"}, restarts=2),
-            "OOMKilled (raise serving.resources.memory_limit)", True, True,
+            "(OOMKilled, the node had none left); raise serving.resources.memory_limit", True, True,
         ),
         (
             container(waiting="CrashLoopBackOff", last=CRASH, restarts=2, name="storage-initializer"),
-            "container storage-initializer: the model could not be fetched with exit code 1", True, False,
+            "the container storage-initializer ended with exit code 1; the model could not be fetched", True, False,
         ),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_container(given, text, hopeless, crashed):
     (found,) = troubles([pod(ready=False, containers=[given])])
-    assert found.text.startswith("pod one, container ")
-    assert text in found.text
-    assert (found.hopeless, found.crashed) == (hopeless, crashed)
+    assert in_words(found).startswith("pod one: the container ")
+    assert text in in_words(found)
+    assert (found.hopeless, crashes(found)) == (hopeless, crashed)
 
 
 @pytest.mark.parametrize(
@@ -127,9 +128,9 @@ def test_what_only_takes_its_time(given):
 def test_a_pod_that_no_node_takes():
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"}
     (found,) = troubles([pod(ready=False, conditions=[condition])])
-    assert (found.text, found.hopeless) == ("pod one: Unschedulable: Insufficient cpu", False)
+    assert (in_words(found), found.hopeless) == ("pod one: no node takes it: Insufficient cpu", False)
     (found,) = troubles([pod(ready=False, phase="Failed", reason="Evicted", message="The node was low on memory.")])
-    assert found.text == "pod one: Evicted: The node was low on memory."
+    assert in_words(found) == "pod one: it was evicted from its node: The node was low on memory"
 
 
 def test_what_kserve_says():
@@ -171,30 +172,28 @@ def test_where_a_service_without_an_address_answers():
         proof_url(None, [], **of)
 
 
-class RefusalError(Exception):
-    """What kubernetes' client raises."""
-
-    def __init__(self, status, **said):
-        self.status, self.reason, self.body = status, "Reason", json.dumps(said) if said else "<html>"
+def refusal(status: int, message: str = "Reason", **details: str) -> ClusterError:
+    return ClusterError("", status, said=message, details=details)
 
 
 @pytest.mark.parametrize(
     ("error", "kind", "text"),
     [
-        (RefusalError(404, message='isvc "x" not found', details={"name": "x"}), _NoSuchObjectError, "not found"),
-        (RefusalError(404), DeployError, "the cluster knows no serving.kserve.io/v1beta1. Install KServe"),
+        (refusal(404, message='isvc "x" not found', name="x"), _NoSuchObjectError, "not found"),
+        (refusal(404), DeployError, "the cluster knows no serving.kserve.io/v1beta1. Install KServe"),
         (
-            RefusalError(404, message="gone", details={"kind": "namespaces", "name": "place"}), DeployError,
+            refusal(404, message="gone", kind="namespaces", name="place"), DeployError,
             "the namespace place does not exist",
         ),
         (
-            RefusalError(403, message='User "x" cannot patch resource'), DeployError,
+            refusal(403, message='User "x" cannot patch resource'), DeployError,
             "may not patch inferenceservices. Apply the Role fullcircle-deploy",
         ),
-        (RefusalError(403, message="exceeded quota: pods"), DeployError, "403 exceeded quota: pods."),
-        (RefusalError(401), DeployError, "does not accept the credentials"),
-        (RefusalError(503, message="starting"), FleetingError, "503 starting."),
-        (RefusalError(422, message="spec.predictor is wrong."), DeployError, "422 spec.predictor is wrong."),
+        (refusal(403, message="exceeded quota: pods"), DeployError, "403 exceeded quota: pods."),
+        (refusal(401), DeployError, "does not accept the credentials"),
+        (refusal(503, message="starting"), FleetingError, "503 starting."),
+        (refusal(0, message="refused"), FleetingError, "The API server does not answer (apply it): refused."),
+        (refusal(422, message="spec.predictor is wrong."), DeployError, "422 spec.predictor is wrong."),
     ],
 )  # fmt: skip
 def test_refusals_in_words(error, kind, text):

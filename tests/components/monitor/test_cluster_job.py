@@ -225,6 +225,20 @@ def test_of_a_job_that_failed_the_reason_stays_when_its_pods_are_gone():
         follow(cluster, a_job(), clock=clock, sleep=sleep)
 
 
+def test_a_program_that_ended_badly_is_heard():
+    """The task may read pods, not their logs."""
+    cluster, clock, pod = Cluster(), Clock(), waiting("")
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": "▸ began\n\nThe store is full.\nFree some."}}
+    pod["status"]["containerStatuses"][0]["state"] = ended
+    cluster.jobs["report"], cluster.shown = a_job(**FAILED), [pod]
+
+    with pytest.raises(MonitorError) as error:
+        follow(cluster, a_job(), clock=clock, sleep=clock.sleep)
+
+    text = "too many retries): pod p: the container monitor ended with exit code 1: The store is full.\nFree some.\nSee"
+    assert text in str(error.value)
+
+
 def test_a_job_that_somebody_deletes_is_named():
     clock = Clock()
     with pytest.raises(MonitorError, match="report is gone"):

@@ -1,69 +1,25 @@
 """The API server's answers, over HTTP; tests/cluster/ asks a real one."""
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
-from kubernetes import client
 
 from components.monitor.jobs import Jobs
 from components.shared.errors import MonitorError
+from tests.components.api_answers import ApiServer, answering
 
 JOBS = "/apis/batch/v1/namespaces/team/jobs"
 
 
-class ApiServer(ThreadingHTTPServer):
-    """Answers what it is told to, by method and path."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
-        self.asked: list[tuple[str, str, Any]] = []
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: ApiServer
-
-    def do_GET(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else None
-        self.server.asked.append((self.command, self.path, body))
-        status, answer = self.server.answers[self.command, self.path.partition("?")[0]]
-        content = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def do_POST(self) -> None:
-        self.do_GET()
-
-    def log_message(self, *arguments: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[ApiServer]:
-    with ApiServer() as found:
-        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with answering() as found:
         yield found
-        found.shutdown()
-        thread.join()
 
 
 @pytest.fixture
 def jobs(server: ApiServer) -> Jobs:
-    settings = client.Configuration()
-    settings.host = f"http://127.0.0.1:{server.server_port}"
-    settings.retries = False
-    return Jobs("team", client.ApiClient(settings))
+    return Jobs("team", server.cluster())
 
 
 def test_what_the_client_does_not_know_stays(server, jobs):
@@ -80,7 +36,7 @@ def test_a_job_that_is_not_there_is_none_and_one_that_is_there_is_not_made(serve
     assert not jobs.create({"metadata": {"name": "report"}})
     server.answers["POST", JOBS] = (201, {"metadata": {"name": "report"}})
     assert jobs.create({"metadata": {"name": "report"}, "spec": {"newerField": 1}})
-    assert server.asked[-1][2]["spec"] == {"newerField": 1}
+    assert server.asked[-1].body["spec"] == {"newerField": 1}
 
 
 def test_a_cron_job_that_is_not_there_is_named(server, jobs):
@@ -96,7 +52,7 @@ def test_pods_are_in_the_order_in_which_they_were_made(server, jobs):
     ]
     server.answers["GET", "/api/v1/namespaces/team/pods"] = (200, {"items": pods})
     assert [pod["metadata"]["name"] for pod in jobs.pods("report")] == ["a", "b"]
-    assert "labelSelector=batch.kubernetes.io%2Fjob-name%3Dreport" in server.asked[-1][1]
+    assert "labelSelector=batch.kubernetes.io%2Fjob-name%3Dreport" in server.asked[-1].path
 
 
 def test_a_right_that_is_missing_is_named(server, jobs):
