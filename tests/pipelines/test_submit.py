@@ -240,10 +240,19 @@ def test_ctrl_c_leaves_the_run_running_and_says_how_to_follow_it_again(kfp, tmp_
     ]
     command = ("submit", WINE, "--host", kfp.url, "--seconds", "0.05")
 
-    with start(*command, folder=tmp_path, **NOWHERE) as process:
+    # Where the tests run in the background, SIGINT is ignored from the start, and by what they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        started = start(*command, folder=tmp_path, **NOWHERE)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with started as process:
         seen = read_until(process, "\u2713 ingest")
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=30)
+        try:
+            rest, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
 
     assert process.returncode == 130, seen + rest
     assert f"The run goes on. Follow it again: make follow CONFIG={WINE} RUN={kfp.runs[0].run_id}" in rest
