@@ -159,6 +159,11 @@ class Bench:
         """Another server around the same model."""
         return self._serving([sys.executable, str(program), "--model_dir", str(model), "--port", "{port}"], {})
 
+    def busy(self, microseconds: float) -> AbstractContextManager[Server]:
+        """A server that only keeps the core busy, so long a request."""
+        program = "tests/benchmarks/peers/busy.py"
+        return self._serving([sys.executable, program, "--microseconds", f"{microseconds:g}", "--port", "{port}"], {})
+
     def _serving(self, command: Sequence[str], environment: Mapping[str, str]) -> AbstractContextManager[Server]:
         log = self.folder / "servers.log"
         return serving(command, core=self.core, first=self.first, log=log, environment=environment)

@@ -42,6 +42,7 @@ WARM_UP_SECONDS = 6.0  # longer than the log waits before it writes: what is mea
 ROWS = 5_000
 LARGE = 100
 PACED = 0.7
+_BUSY = 0.75  # of what a request costs; receiving and sending is the rest
 _PEERS = Path("tests", "benchmarks", "peers")
 _SETTLE_SECONDS = 20.0
 _ROWS_ANSWERED = f'fullcircle_rows_total{{model_name="{NAME}"}}'
@@ -188,7 +189,20 @@ def _single_rows(bench: Bench, flights: Flights, *, rounds: int, seconds: float,
         if lost := ours.server.counters()[_ROWS_DROPPED]:
             raise RuntimeError(f"The inference log does not keep up: {lost:,.0f} rows are lost.")
     _show("One row a request", [*sides, paced], console=console)
-    return _single_figures(ours, plain=plain, onnx=onnx, sklearn=sklearn, paced=paced)
+    steady = steadiness(bench, ours, rounds, seconds)
+    return [*_single_figures(ours, plain=plain, onnx=onnx, sklearn=sklearn, paced=paced), steady]
+
+
+def steadiness(bench: Bench, ours: Side, rounds: int, seconds: float) -> Figure:
+    """What p99 this machine allows at that pace: of a server that is as busy and can be late in nothing."""
+    late = []
+    with bench.busy(ours.microseconds * _BUSY) as server:
+        for number in range(rounds):
+            load = run_load(server.port, ours.work.requests, seconds=seconds, rate=PACED * ours.rate, seed=number + 2)
+            late.append(load.milliseconds(99))
+    return told(
+        f"p99 at {PACED:.0%} of a server that only keeps the core busy as long", statistics.median(late), unit="ms"
+    )
 
 
 def _single_figures(ours: Side, *, plain: Side, onnx: Side, sklearn: Side, paced: Side) -> list[Figure]:

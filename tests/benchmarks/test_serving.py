@@ -8,7 +8,7 @@ from tests.benchmarks.at_rest import needs
 from tests.benchmarks.load import run_load
 from tests.benchmarks.report import at_least, at_most, told
 from tests.benchmarks.servers import Bench
-from tests.benchmarks.serving import Side
+from tests.benchmarks.serving import Side, steadiness
 from tests.benchmarks.workload import Flights, WrongAnswersError
 
 SIZE = 10
@@ -46,6 +46,14 @@ def test_answers_of_both_protocols_are_read_and_right(server, rows):
         side.measure(0.2, warm_up=0.1, rate=50)
         assert side.rate > 0
         assert side.p99 > 0
+
+
+def test_a_server_that_is_only_busy_shows_how_steady_the_machine_is(bench, server, rows):
+    side = Side("ours", server, rows.v1(1), rows.read_v1)
+    side.measure(0.2, warm_up=0.1)
+    found = steadiness(bench, side, 1, 0.2)
+    assert found.value > 0
+    assert found.holds is None
 
 
 def test_wrong_answers_and_errors_end_the_benchmark(server, rows):
