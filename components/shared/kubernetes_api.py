@@ -215,7 +215,7 @@ class Cluster:
             else:
                 config.load_kube_config(config_file=file, client_configuration=settings)
         except (config.ConfigException, OSError) as error:
-            raise ClusterError(f"No cluster is named: {error}. {_HINT}") from error
+            raise ClusterError(f"No cluster is named: {str(error).rstrip('.')}. {_HINT}") from error
         return _patient(client.ApiClient(settings))
 
 
