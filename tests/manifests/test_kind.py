@@ -167,9 +167,3 @@ def test_kserves_configuration_becomes_standard_without_ingress(mark):
 
     after = done.stdout.replace(mark, '"')
     assert after == before.replace('Creation": false', 'Creation": true').replace("Knative", "Standard")
-
-
-def test_shellcheck_finds_nothing():
-    if not shutil.which("shellcheck"):
-        pytest.skip("shellcheck is not on PATH")
-    subprocess.run(["shellcheck", UP], check=True)
