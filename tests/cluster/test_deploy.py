@@ -96,8 +96,14 @@ class Site:
         items = self.namespace.json("get", "pods", "-l", "component=predictor")["items"]
         return [item for item in items if "deletionTimestamp" not in item["metadata"]]
 
+    def leaving(self) -> list[str]:
+        """Names of the endpoint's servers that are told to end, and have not."""
+        items = self.namespace.json("get", "pods", "-l", f"serving.kserve.io/inferenceservice={NAME}")["items"]
+        return [item["metadata"]["name"] for item in items if "deletionTimestamp" in item["metadata"]]
+
     def answering(self) -> str:
-        """The version that answers."""
+        """The version that answers, once those servers are gone that were told to leave: they answer on for a while."""
+        wait_for(lambda: not self.leaving())
         row = read_golden(self.package)[0].row
         url = urlsplit(self.namespace.address(f"{NAME}-predictor"))
         with closing(http.client.HTTPConnection(str(url.hostname), url.port, timeout=10)) as connection:
