@@ -3,16 +3,13 @@
 import http.client
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,12 +35,14 @@ from components.deploy.rollback import roll_back
 from components.shared.champion import Champion, move_champion, read_champion
 from components.shared.config import CanaryConfig, DarkLaunchConfig, ReplicasConfig, ResourcesConfig, ServingConfig
 from components.shared.errors import DeployError, PackageError
-from components.shared.model_package import GOLDEN, METRICS, read_golden, version_prefix
+from components.shared.model_package import GOLDEN, read_golden, version_prefix
 from components.shared.store import Store
 from pipelines.__main__ import main as pipelines
+from tests import deployments
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.own_namespace import OwnNamespace, own_namespace, wait_for
-from tests.helpers import make_manifest, make_package
+from tests.deployments import add_version, crown
+from tests.helpers import make_package
 
 NAMESPACE = f"fullcircle-deploy-{os.getpid()}"  # of this run, beside others
 NAME = "demo"
@@ -63,25 +62,12 @@ class Site:
 
     def add(self, number: int, *, broken: str = "", other: bool = False) -> str:
         """Store a version; all answer alike, but the other model's and those broken before their hashes were taken."""
-        package = shutil.copytree(self.other if other else self.package, self.folder / uuid.uuid4().hex)
-        (package / METRICS).write_text(json.dumps({"number": number}))
-        if broken == GOLDEN:
-            golden = json.loads((package / GOLDEN).read_bytes())
-            golden[0]["answer"]["label"] = not golden[0]["answer"]["label"]
-            (package / GOLDEN).write_text(json.dumps(golden))
-        elif broken:
-            (package / broken).write_bytes(b"this is no " + broken.encode())
-        version = make_manifest(package, name=NAME).version
-        self.store.put_folder(version_prefix(NAME, version), package)
-        return version
+        package = self.other if other else self.package
+        return add_version(self.store, NAME, package, folder=self.folder, number=number, broken=broken)
 
     def deploy(self, version: str, serving: ServingConfig | None = None) -> Deployed:
         """Publish and deploy."""
-        current = read_champion(self.store, NAME)
-        if current is None or current.version != version:
-            previous = current.version if current else None
-            pointer = Champion(version=version, previous=previous, moved="2024-02-01T00:00:00+00:00")
-            assert move_champion(self.store, NAME, pointer, expected=current)
+        crown(self.store, NAME, version)
         return deploy_version(NAME, version, serving or self.serving, namespace=NAMESPACE)
 
     def champion(self) -> str:
@@ -133,52 +119,10 @@ def site(module_site: Site, monkeypatch) -> Site:
     return module_site
 
 
-@dataclass
-class Answers:
-    """What clients were told: the versions that answered, or what went wrong instead."""
-
-    seen: list[str] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-
-    def versions(self) -> list[str]:
-        return list(dict.fromkeys(self.seen))
-
-
-@contextmanager
-def asking(site: Site, pause: float = 0.01) -> Iterator[Answers]:
-    """Four clients that ask all the time, over connections they keep or not."""
-    row = read_golden(site.package)[0].row
-    body = json.dumps({"instances": [row]})
-    url = urlsplit(site.namespace.address(f"{NAME}-predictor"))
-    answers, stop = Answers(), threading.Event()
-
-    def ask_on(keep: bool) -> None:
-        connection = http.client.HTTPConnection(str(url.hostname), url.port, timeout=10)
-        while not stop.is_set():
-            start = time.monotonic()
-            try:
-                connection.request("POST", f"/v1/models/{NAME}:predict", body)
-                response = connection.getresponse()
-                content = json.loads(response.read())
-                answers.seen.append(content.get("model_version") or f"{response.status} {content}")
-            except (OSError, ValueError, http.client.HTTPException) as error:
-                answers.seen.append(repr(error))
-                connection.close()
-            answers.seconds.append(time.monotonic() - start)
-            if not keep:
-                connection.close()
-            time.sleep(pause)
-        connection.close()
-
-    clients = [threading.Thread(target=ask_on, args=(keep,)) for keep in (False, True, False, True)]
-    for client in clients:
-        client.start()
-    try:
-        yield answers
-    finally:
-        stop.set()
-        for client in clients:
-            client.join()
+def asking(site: Site, pause: float = 0.01) -> AbstractContextManager[deployments.Answers]:
+    """Clients that ask the endpoint all the time."""
+    url, row = urlsplit(site.namespace.address(f"{NAME}-predictor")), read_golden(site.package)[0].row
+    return deployments.asking(str(url.hostname), url.port or 80, NAME, row, pause=pause)
 
 
 def test_a_first_version_that_fails_leaves_nothing(site):

@@ -1,8 +1,6 @@
 """Versions in a real object store, and an endpoint of real server processes that ends with the tests."""
 
-import json
 import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,12 +11,11 @@ import pytest
 from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
 from components.deploy.deployed import Deployed
 from components.deploy.local_endpoint import LocalEndpoint
-from components.shared.champion import Champion, move_champion, read_champion
+from components.shared.champion import read_champion
 from components.shared.config import ServingConfig
-from components.shared.model_package import GOLDEN, METRICS, version_prefix
 from components.shared.processes import free_port
 from components.shared.store import Store, StoreSettings
-from tests.helpers import make_manifest
+from tests.deployments import add_version, crown
 
 NAME = "my-model-2"
 
@@ -42,25 +39,11 @@ class Site:
 
     def add(self, number: int, *, broken: str = "") -> str:
         """Store a version; all answer alike, but those that were broken before their hashes were taken."""
-        package = shutil.copytree(self.package, self.folder.parent / uuid.uuid4().hex)
-        (package / METRICS).write_text(json.dumps({"number": number}))
-        if broken == GOLDEN:
-            golden = json.loads((package / GOLDEN).read_bytes())
-            golden[0]["answer"]["label"] = not golden[0]["answer"]["label"]
-            (package / GOLDEN).write_text(json.dumps(golden))
-        elif broken:
-            (package / broken).write_bytes(b"this is no " + broken.encode())
-        version = make_manifest(package, name=NAME).version
-        self.store.put_folder(version_prefix(NAME, version), package)
-        return version
+        return add_version(self.store, NAME, self.package, folder=self.folder.parent, number=number, broken=broken)
 
     def crown(self, version: str) -> None:
         """Make a version the champion, as publish does before deploy."""
-        current = read_champion(self.store, NAME)
-        if current is None or current.version != version:
-            previous = current.version if current else None
-            pointer = Champion(version=version, previous=previous, moved="2024-02-01T00:00:00+00:00")
-            assert move_champion(self.store, NAME, pointer, expected=current)
+        crown(self.store, NAME, version)
 
     def champion(self) -> str | None:
         current = read_champion(self.store, NAME)

@@ -1,6 +1,5 @@
 """In the order in which a machine lives: each test begins with what the one before left serving."""
 
-import http.client
 import json
 import os
 import signal
@@ -9,10 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -29,6 +26,7 @@ from components.shared.errors import DeployError, PackageError, StoreError
 from components.shared.model_package import GOLDEN, MANIFEST, read_golden, version_prefix
 from components.shared.processes import free_port, write_private
 from tests.components.deploy.conftest import NAME, Site
+from tests.deployments import asking
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
@@ -217,7 +215,8 @@ def test_a_version_takes_over_while_clients_ask(site):
     """Clients that ask all the time, over connections they keep or not: none is refused, none fails."""
     before, version = site.add(5), site.add(6)
     row = read_golden(site.package)[0].row
-    with asking(site, row) as answers:
+    with asking("127.0.0.1", site.port, NAME, row, pause=0.003) as found:
+        answers = found.seen
         wait_until(lambda: len(answers) > 50)
         deployed = site.deploy(version)
         count = len(answers)
@@ -231,38 +230,6 @@ def test_a_version_takes_over_while_clients_ask(site):
     assert answers[-1] == version
     print(f"both versions answered between request {first_after} and {last_before} of {len(answers)}")
     assert json.loads(site.endpoint.log.read_text().splitlines()[-1])["message"] == f"answering at port {site.port} now"
-
-
-@contextmanager
-def asking(site: Site, row: dict[str, Any]) -> Iterator[list[str]]:
-    """Four clients that ask all the time; gives the versions that answered, or what went wrong instead."""
-    answers: list[str] = []
-    stop = threading.Event()
-
-    def ask_on(keep: bool) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
-        while not stop.is_set():
-            try:
-                connection.request("POST", f"/v1/models/{NAME}:predict", json.dumps({"instances": [row]}))
-                response = connection.getresponse()
-                content = json.loads(response.read())
-                answers.append(content.get("model_version") or f"{response.status} {content}")
-            except (OSError, ValueError, http.client.HTTPException) as error:
-                answers.append(repr(error))
-            if not keep:
-                connection.close()
-            time.sleep(0.003)
-        connection.close()
-
-    clients = [threading.Thread(target=ask_on, args=(keep,)) for keep in (False, True, False, True)]
-    for client in clients:
-        client.start()
-    try:
-        yield answers
-    finally:
-        stop.set()
-        for client in clients:
-            client.join()
 
 
 def test_other_settings_replace_the_server_of_the_same_version(site):
