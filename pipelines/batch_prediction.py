@@ -11,7 +11,7 @@ from kfp import dsl
 from components.ingest.component import ingest
 from components.predict.component import predict
 from components.shared.config import Config
-from pipelines.cluster import on_cluster
+from pipelines.cluster.tasks import on_cluster
 
 
 def batch_prediction_pipeline(config: Config) -> Any:

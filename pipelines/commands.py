@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.shared.config import Config
-from components.shared.config_file import load_config
+from components.shared.config.file import load_config
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from components.shared.store import Store
-    from pipelines.kfp_api import Kfp
+    from pipelines.cluster.kfp_api import Kfp
 
 BUILD = Path("build")
 LOCAL_ENDPOINTS = BUILD / "local" / "serving"
@@ -28,11 +28,11 @@ _PREDICTION_PARAMETERS = ("data", "window_start", "window_end", "paths", "versio
 def run(options: argparse.Namespace) -> int:
     """Run the pipeline here and say what came of it."""
     config = load_config(options.config)
-    from pipelines.task_runner import warm_up
+    from pipelines.local.task_runner import warm_up
 
     warm_up()  # the libraries load while kfp is imported and the store starts
     console = _console(config.name, config.description)
-    from pipelines.local_run import run_here
+    from pipelines.local.run import run_here
     from pipelines.summary import print_summary, write_index
 
     def pipeline() -> Any:
@@ -54,11 +54,11 @@ def run(options: argparse.Namespace) -> int:
 def predict(options: argparse.Namespace) -> int:
     """Predict a table here and say where the predictions are."""
     config = load_config(options.config)
-    from pipelines.task_runner import PRELOAD_PREDICTION, warm_up
+    from pipelines.local.task_runner import PRELOAD_PREDICTION, warm_up
 
     warm_up(PRELOAD_PREDICTION, {})
     console = _console(config.name, f"Predictions for {options.data or 'the configured tables'}")
-    from pipelines.local_run import run_here
+    from pipelines.local.run import run_here
     from pipelines.summary import print_predictions
 
     def pipeline() -> Any:
@@ -76,7 +76,7 @@ def rollback(options: argparse.Namespace) -> int:
     """Deploy the version before the champion again, where the model is served."""
     from components.deploy.rollback import is_served_here, roll_back
     from components.shared.store import Store
-    from pipelines.local_store import settings_or_start
+    from pipelines.local.store import settings_or_start
 
     here = not options.namespace and is_served_here(options.model, LOCAL_ENDPOINTS.resolve())
     store = Store(settings_or_start(Path.cwd())) if here else Store.connect()
@@ -114,7 +114,7 @@ def _as_environment(store: "Store") -> Iterator[None]:
 def fetch(options: argparse.Namespace) -> int:
     """Download what lies below a prefix of the object store that runs here use."""
     from components.shared.store import Store, parse_s3_uri
-    from pipelines.local_store import settings_or_start
+    from pipelines.local.store import settings_or_start
 
     bucket, prefix = parse_s3_uri(options.place)
     Store(settings_or_start(Path.cwd())).for_bucket(bucket).get_folder(prefix, options.folder)
@@ -145,7 +145,7 @@ def _pipeline_arguments(options: argparse.Namespace) -> dict[str, Any]:
 def stop(options: argparse.Namespace) -> int:
     """Stop every process that runs have started here."""
     del options
-    from pipelines.local_services import stop_all
+    from pipelines.local.services import stop_all
 
     stopped = stop_all(Path.cwd())
     print("\n".join(f"stopped {name}" for name in stopped) or "nothing was running")
@@ -155,7 +155,7 @@ def stop(options: argparse.Namespace) -> int:
 def compile(options: argparse.Namespace) -> int:
     """Write the pipelines for a KFP cluster: both, or the one that is named."""
     config = load_config(options.config)
-    from pipelines.compiled import Kind, compile_to
+    from pipelines.cluster.compiled import Kind, compile_to
 
     outputs: dict[Kind, Path] = {
         "training": BUILD / f"{config.name}.yaml",
@@ -212,7 +212,7 @@ def submit(options: argparse.Namespace) -> int:
     config = load_config(options.config)
     console = _console(config.name, config.description)
     kfp = _kfp(options)
-    from pipelines import submit as submission
+    from pipelines.cluster import submit as submission
 
     parameters = _pipeline_arguments(options)
     run_id = submission.start(kfp, config, parameters, console=console, account=options.account)
@@ -229,7 +229,7 @@ def follow(options: argparse.Namespace) -> int:
     run_id = _run_id(options)
     console = _console(config.name, config.description)
     kfp = _kfp(options)
-    from pipelines import submit as submission
+    from pipelines.cluster import submit as submission
 
     kfp.get_run(run_id)
     submission.say_run(console, kfp, run_id)
@@ -240,8 +240,8 @@ def follow(options: argparse.Namespace) -> int:
 def schedule(options: argparse.Namespace) -> int:
     """Make, change or remove the recurring run of a configuration."""
     config = load_config(options.config)
-    from pipelines import schedule as scheduling
-    from pipelines.cron import Cron
+    from pipelines.cluster import schedule as scheduling
+    from pipelines.cluster.cron import Cron
 
     if options.cron.strip().lower() == scheduling.OFF:
         removed = scheduling.unschedule(_kfp(options), config)
@@ -259,9 +259,9 @@ def schedule(options: argparse.Namespace) -> int:
 
 def diagnose(options: argparse.Namespace) -> int:
     """Say why a run is stuck or failed."""
-    from components.shared.kubernetes_api import Cluster, ClusterError
-    from pipelines import diagnose as diagnosing
-    from pipelines.kfp_api import KfpError
+    from components.shared.kubernetes.api import Cluster, ClusterError
+    from pipelines.cluster import diagnose as diagnosing
+    from pipelines.cluster.kfp_api import KfpError
 
     run_id = _run_id(options)
     kfp, run, cluster, notes = _kfp(options), None, None, []
@@ -286,9 +286,9 @@ def diagnose(options: argparse.Namespace) -> int:
 
 def doctor(options: argparse.Namespace) -> int:
     """Check a cluster; 1 when something would fail."""
-    from components.shared.kubernetes_api import Cluster
-    from pipelines.checks import Place, as_json, print_checks
-    from pipelines.doctor import examine
+    from components.shared.kubernetes.api import Cluster
+    from pipelines.cluster.checks import Place, as_json, print_checks
+    from pipelines.cluster.doctor import examine
 
     place = Place(options.namespace, options.runs, options.kfp_namespace, options.image)
     found = examine(Cluster.connect(), place)
@@ -302,7 +302,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def _kfp(options: argparse.Namespace) -> "Kfp":
-    from pipelines.kfp_api import TOKEN_VARIABLE, Kfp, KfpSettings, read_token
+    from pipelines.cluster.kfp_api import TOKEN_VARIABLE, Kfp, KfpSettings, read_token
 
     token = read_token(options.token_file or os.environ.get(TOKEN_VARIABLE, ""))
     return Kfp(KfpSettings(options.host, token, options.namespace, options.kfp_namespace))
@@ -311,7 +311,7 @@ def _kfp(options: argparse.Namespace) -> "Kfp":
 def _run_id(options: argparse.Namespace) -> str:
     run_id: str = options.run.strip()
     if not run_id:
-        from pipelines.kfp_api import KfpError
+        from pipelines.cluster.kfp_api import KfpError
 
         raise KfpError("Which run? Say RUN=…: its id is in the address of its page, and what `make submit` prints.")
     return run_id

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from pipelines.task_runner import TaskRecord
+from pipelines.local.task_runner import TaskRecord
 
 _LABEL_WIDTH = 31
 

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from components.shared.config import Config
 from components.shared.evaluation import LABELS, Evaluation, interval_text, metric_text
-from components.shared.reports import Page, Status, format_duration, format_number
-from pipelines.local_run import RunResult
+from components.shared.pages.reports import Page, Status, format_duration, format_number
+from pipelines.local.run import RunResult
 
 _METRICS_SHOWN = 5
 _PAGES = (

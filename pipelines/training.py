@@ -21,7 +21,7 @@ from components.shared.config import Config, Stage
 from components.train.component import train
 from components.tune.component import tune
 from components.validate.component import validate
-from pipelines.cluster import on_cluster
+from pipelines.cluster.tasks import on_cluster
 
 
 def _constant(section: BaseModel) -> str:

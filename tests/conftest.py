@@ -10,7 +10,7 @@ import pytest
 
 from components.shared.config import Task
 from components.shared.store import Store, StoreSettings
-from pipelines.local_store import LocalStore
+from pipelines.local.store import LocalStore
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from components.shared.champion import Champion, move_champion, read_champion
-from components.shared.model_package import GOLDEN, METRICS, version_prefix
+from components.shared.package.model_package import GOLDEN, METRICS, version_prefix
+from components.shared.registry.champion import Champion, move_champion, read_champion
 from components.shared.store import Store
 from tests.helpers import make_manifest
 

@@ -10,11 +10,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.shared import frames, model_package
+from components.shared import frames
+from components.shared.package import model_package
 from components.shared.config import Task
-from components.shared.model_package import GoldenRequest, Lineage, Manifest
-from components.shared.schema import Feature, Schema
-from components.shared.scoring import Scorer, parse_rows
+from components.shared.package.model_package import GoldenRequest, Lineage, Manifest
+from components.shared.package.schema import Feature, Schema
+from components.shared.package.scoring import Scorer, parse_rows
 
 COLOURS = ("röt", "blue 青", "green")
 CLASSES: dict[Task, list[bool | int | str]] = {

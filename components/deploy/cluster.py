@@ -16,9 +16,9 @@ from typing import Any
 
 from components.deploy.diagnosis import short
 from components.deploy.inference_service import API_VERSION, MANAGER, OF_SERVICE, Object
-from components.shared import kubernetes_api
 from components.shared.errors import DeployError
-from components.shared.kubernetes_api import ClusterError, in_pod
+from components.shared.kubernetes import api as kubernetes_api
+from components.shared.kubernetes.api import ClusterError, in_pod
 
 _FLEETING = frozenset({409, 429, 500, 502, 503, 504})
 _PATIENCE_SECONDS = 30.0  # an API server that restarts

@@ -16,9 +16,9 @@ from components.deploy.inference_service import Release
 from components.deploy.logged_requests import LoggedRequests, log_store, newest_requests
 from components.shared.config import ServingConfig
 from components.shared.errors import FullcircleError, PackageError, StoreError, in_short
-from components.shared.model_package import read_golden, verify, version_prefix
-from components.shared.schema import Schema
-from components.shared.scoring import Scorer
+from components.shared.package.model_package import read_golden, verify, version_prefix
+from components.shared.package.schema import Schema
+from components.shared.package.scoring import Scorer
 from components.shared.store import Store
 
 RUN_VARIABLE = "KFP_RUN_ID"

@@ -13,7 +13,6 @@ from components.deploy.cluster import Cluster, patiently
 from components.deploy.dark_launch import DarkLaunch
 from components.deploy.deployed import Deployed
 from components.deploy.diagnosis import conditions_text, crashes, in_words, is_leaving, is_ready, troubles
-from components.deploy.forwarding import forwarded, is_reachable
 from components.deploy.inference_service import (
     MANAGED_BY,
     MANAGER,
@@ -37,10 +36,11 @@ from components.deploy.inference_service import (
 from components.deploy.replay import golden_answers, replay_golden
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError, FullcircleError
-from components.shared.golden import differences
-from components.shared.kubernetes_api import in_pod
-from components.shared.model_package import read_golden
-from components.shared.pods import Trouble
+from components.shared.kubernetes.api import in_pod
+from components.shared.kubernetes.forwarding import forwarded, is_reachable
+from components.shared.kubernetes.pods import Trouble
+from components.shared.package.golden import differences
+from components.shared.package.model_package import read_golden
 
 _POLL_SECONDS = 0.5
 _HOPELESS_SECONDS = 15.0  # how long something hopeless has to last: registries and secrets may be late

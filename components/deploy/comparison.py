@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.schema import label_name
-from components.shared.scoring import Scorer, parse_rows, score_rows
+from components.shared.package.schema import label_name
+from components.shared.package.scoring import Scorer, parse_rows, score_rows
 
 _EXAMPLES = 5
 

@@ -15,9 +15,9 @@ from components.deploy.comparison import Comparison, compare
 from components.deploy.logged_requests import LoggedRequests, Request
 from components.shared.config import DarkLaunchConfig
 from components.shared.errors import DeployError, InputError
-from components.shared.golden import differences
-from components.shared.model_package import GoldenRequest
-from components.shared.scoring import Scorer, parse_rows, score_rows
+from components.shared.package.golden import differences
+from components.shared.package.model_package import GoldenRequest
+from components.shared.package.scoring import Scorer, parse_rows, score_rows
 
 _SECONDS = 30.0
 

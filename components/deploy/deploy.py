@@ -7,10 +7,10 @@ from pathlib import Path
 from components.deploy.deployed import Deployed
 from components.deploy.fetching import fetch
 from components.deploy.local_endpoint import LocalEndpoint
-from components.shared.champion import Champion, move_champion, read_champion, withdraw_champion
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError, FullcircleError
 from components.shared.processes import stoppable
+from components.shared.registry.champion import Champion, move_champion, read_champion, withdraw_champion
 from components.shared.store import Store
 
 FOLDER_VARIABLE = "FULLCIRCLE_SERVING_FOLDER"

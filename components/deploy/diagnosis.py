@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from components.shared.pods import Trouble, find_troubles, one_line
+from components.shared.kubernetes.pods import Trouble, find_troubles, one_line
 
 Object = dict[str, Any]
 

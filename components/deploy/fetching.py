@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from components.shared.errors import FullcircleError
-from components.shared.model_package import verify, version_prefix
+from components.shared.package.model_package import verify, version_prefix
 from components.shared.store import Store
 
 

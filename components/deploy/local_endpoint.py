@@ -18,7 +18,7 @@ from components.deploy.deployed import Deployed
 from components.deploy.replay import replay_golden, wait_until_ready
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError
-from components.shared.model_package import read_golden
+from components.shared.package.model_package import read_golden
 from components.shared.processes import ProcessId, end, free_port, log_tail, port_is_free, spawn, write_private
 
 HOST = "127.0.0.1"

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from components.shared.errors import DeployError, StoreError
 from components.shared.inference_rows import REQUEST_ID, REQUEST_ROW, logged_name, newest_files
-from components.shared.schema import Schema
+from components.shared.package.schema import Schema
 from components.shared.store import Store
 
 ACCESS_KEY = "FULLCIRCLE_LOG_ACCESS_KEY_ID"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from components.shared.errors import DeployError
-from components.shared.golden import differences
-from components.shared.model_package import GoldenRequest, read_golden
+from components.shared.package.golden import differences
+from components.shared.package.model_package import GoldenRequest, read_golden
 
 _REQUEST_SECONDS = 10.0
 _POLL_SECONDS = 0.05

@@ -10,9 +10,9 @@ from pathlib import Path
 from components.deploy.deploy import deploy_on
 from components.deploy.deployed import Deployed
 from components.deploy.local_endpoint import LocalEndpoint
-from components.shared.champion import Champion, move_champion, read_champion
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError
+from components.shared.registry.champion import Champion, move_champion, read_champion
 from components.shared.store import Store
 
 

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.shared import charts
 from components.shared.config import LOWER_IS_BETTER, Metric
 from components.shared.evaluation import (
     LABELS,
@@ -25,8 +24,10 @@ from components.shared.evaluation import (
     value_text,
 )
 from components.shared.metrics import gain
-from components.shared.model_package import TRAINING
-from components.shared.reports import (
+from components.shared.package.model_package import TRAINING
+from components.shared.package.schema import Feature, Schema
+from components.shared.pages import charts
+from components.shared.pages.reports import (
     Badge,
     Block,
     Chart,
@@ -38,7 +39,6 @@ from components.shared.reports import (
     format_share,
     table,
 )
-from components.shared.schema import Feature, Schema
 
 _SPLIT = "summary.json"
 _BARS = 20  # features in a chart

@@ -15,9 +15,9 @@ from components.shared import frames, metrics
 from components.shared.config import DEFAULT_METRIC, EvaluationConfig, Metric
 from components.shared.errors import PackageError
 from components.shared.evaluation import Evaluation, Importance, Shap, scores_of
-from components.shared.model_package import TRAINING
-from components.shared.schema import Schema
-from components.shared.scored import Scored, load_scorer, score_test
+from components.shared.package.model_package import TRAINING
+from components.shared.package.schema import Schema
+from components.shared.package.scored import Scored, load_scorer, score_test
 
 _IMPORTANCE_CELLS = 100_000_000  # rows × columns × features shuffled for permutation importance
 

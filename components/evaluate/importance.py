@@ -13,8 +13,8 @@ from components.shared import metrics, shapley
 from components.shared.bootstrap import Sample, observed
 from components.shared.config import Metric
 from components.shared.evaluation import Contribution, Importance, Shap
-from components.shared.schema import Schema
-from components.shared.scoring import MISSING_TIME, Inputs, Scorer, score_rows
+from components.shared.package.schema import Schema
+from components.shared.package.scoring import MISSING_TIME, Inputs, Scorer, score_rows
 from components.shared.shapley import Floats, Indices, ShapValues, background_rows, column, differ
 
 MOST_FEATURES = 50  # whose permutation importance is measured

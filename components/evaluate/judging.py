@@ -10,7 +10,7 @@ from components.shared import bootstrap, metrics
 from components.shared.bootstrap import Resampled, Sample
 from components.shared.config import EvaluationConfig, Metric
 from components.shared.evaluation import Gap, Interval, Slice, scores_of
-from components.shared.scored import Scored
+from components.shared.package.scored import Scored
 
 
 @dataclass(frozen=True, slots=True)

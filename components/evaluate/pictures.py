@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from components.shared import metrics
 from components.shared.evaluation import Calibration, Confusion, CurvePoints, Residuals, ThresholdCurve
 from components.shared.metrics import Curve
-from components.shared.scored import Scored
-from components.shared.scoring import choose_classes
+from components.shared.package.scored import Scored
+from components.shared.package.scoring import choose_classes
 
 _MOST_CLASSES = 6  # whose curves are drawn
 _RESIDUAL_BINS = 40

@@ -9,8 +9,8 @@ from components.evaluate.card import Background, card
 from components.evaluate.evaluation import evaluate
 from components.shared.config import EvaluationConfig
 from components.shared.evaluation import LABELS, Evaluation, interval_text, metric_text
-from components.shared.model_package import CARD
-from components.shared.reports import format_count
+from components.shared.package.model_package import CARD
+from components.shared.pages.reports import format_count
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from components.shared.config import EvaluationConfig
 from components.shared.errors import ConfigError
 from components.shared.evaluation import Slice
 from components.shared.frames import part_path
-from components.shared.schema import Schema
+from components.shared.package.schema import Schema
 
 MOST_DEFAULT_COLUMNS = 30  # sliced without having been asked for
 MOST_NUMBERS = 12  # a number or date of more distinct values is cut into bins

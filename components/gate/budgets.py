@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from components.gate.verdict import Check
 from components.shared import frames
 from components.shared.errors import DataError
-from components.shared.reports import format_duration, format_number
-from components.shared.scoring import Scorer
+from components.shared.package.scoring import Scorer
+from components.shared.pages.reports import format_duration, format_number
 
 _ROWS = 300  # timed, each on its own
 _WARM_UP = 50

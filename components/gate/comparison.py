@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from components.gate.verdict import Check
 from components.shared import bootstrap, frames, metrics
 from components.shared.bootstrap import Floats, Sample
-from components.shared.champion import Champion
 from components.shared.config import ChampionRule, EvaluationConfig, Metric
 from components.shared.errors import DataError, PackageError
 from components.shared.evaluation import LABELS, interval_text, metric_text
-from components.shared.model_package import MANIFEST, TRAINING, Lineage, Manifest, verify, version_prefix
-from components.shared.reports import format_count, format_share
-from components.shared.schema import Schema
-from components.shared.scored import Scored, load_scorer, score_test
+from components.shared.package.model_package import MANIFEST, TRAINING, Lineage, Manifest, verify, version_prefix
+from components.shared.package.schema import Schema
+from components.shared.package.scored import Scored, load_scorer, score_test
+from components.shared.pages.reports import format_count, format_share
+from components.shared.registry.champion import Champion
 from components.shared.store import Store
 
 _REMEDY = "Start the run with force_promotion=true to replace the champion without a comparison."

@@ -7,7 +7,6 @@ from pathlib import Path
 from components.gate.budgets import check_latency, check_size
 from components.gate.comparison import Question, compare
 from components.gate.verdict import Check, Verdict, decide
-from components.shared.champion import read_champion
 from components.shared.config import (
     DEFAULT_METRIC,
     LOWER_IS_BETTER,
@@ -21,8 +20,9 @@ from components.shared.config import (
 from components.shared.errors import PackageError
 from components.shared.evaluation import LABELS, Evaluation, interval_text, metric_text, value_text
 from components.shared.metrics import gain
-from components.shared.model_package import CARD, METRICS, TRAINED_FILES, file_hash, version_of
-from components.shared.reports import format_count
+from components.shared.package.model_package import CARD, METRICS, TRAINED_FILES, file_hash, version_of
+from components.shared.pages.reports import format_count
+from components.shared.registry.champion import read_champion
 from components.shared.store import Store
 
 

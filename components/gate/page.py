@@ -2,7 +2,7 @@
 
 from components.gate.verdict import Check, Verdict
 from components.shared.evaluation import LABELS
-from components.shared.reports import Badge, Page, Status
+from components.shared.pages.reports import Badge, Page, Status
 
 _NAMES = {
     "baseline": "Better than the dummy baseline",

@@ -27,7 +27,7 @@ from urllib.parse import unquote, urlsplit
 
 from components.shared.config import TableConfig
 from components.shared.errors import SourceError
-from components.shared.model_package import file_hash
+from components.shared.package.model_package import file_hash
 from components.shared.store import Store, parse_s3_uri
 
 Format = Literal["csv", "parquet", "jsonl"]

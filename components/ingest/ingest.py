@@ -26,7 +26,7 @@ from components.ingest.query import (
 from components.ingest.sources import damaged, override_paths, register
 from components.shared.config import ProblemConfig, SourceConfig
 from components.shared.errors import SourceError
-from components.shared.model_package import Lineage
+from components.shared.package.model_package import Lineage
 from components.shared.tables import engine, write_sql
 
 __all__ = ["Window", "ingest_table", "metadata", "parse_paths", "summary"]

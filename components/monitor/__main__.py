@@ -14,11 +14,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from components.shared.champion import read_champion
 from components.shared.config import MonitoringConfig
 from components.shared.errors import FullcircleError, in_short
-from components.shared.model_package import champion_key
+from components.shared.package.model_package import champion_key
 from components.shared.progress import announce
+from components.shared.registry.champion import read_champion
 from components.shared.store import Store
 
 SETTINGS_VARIABLE = "FULLCIRCLE_MONITORING"

@@ -21,9 +21,9 @@ from components.monitor.monitor import DriftReport, ReportFiles, fetch_report, n
 from components.shared.config import MonitoringConfig
 from components.shared.errors import MonitorError
 from components.shared.frames import part_path
-from components.shared.pods import Trouble, find_trouble
+from components.shared.kubernetes.pods import Trouble, find_trouble
+from components.shared.package.schema import Schema
 from components.shared.progress import announce
-from components.shared.schema import Schema
 from components.shared.store import Store
 
 CRON_JOB = "fullcircle-monitoring"

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import NoReturn
 
 from components.shared.errors import MonitorError
-from components.shared.kubernetes_api import Cluster, ClusterError, Object, pod_namespace
+from components.shared.kubernetes.api import Cluster, ClusterError, Object, pod_namespace
 
 
 class Jobs:

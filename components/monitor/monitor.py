@@ -11,8 +11,8 @@ from components.monitor.page import drift_page
 from components.monitor.windows import Window, newest_window, numeric_columns, reference_window
 from components.shared.config import MonitoringConfig
 from components.shared.errors import DataError, in_short
-from components.shared.model_package import verify, version_prefix
-from components.shared.scoring import Scorer
+from components.shared.package.model_package import verify, version_prefix
+from components.shared.package.scoring import Scorer
 from components.shared.store import Store
 
 JSON, PAGE, EVIDENTLY = "drift.json", "drift.html", "evidently.html"

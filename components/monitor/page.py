@@ -5,8 +5,8 @@ import pandas as pd
 
 from components.monitor.drift import ColumnFinding, DriftFindings
 from components.monitor.windows import Window
-from components.shared.charts import bars, lines
-from components.shared.reports import Badge, Chart, Page, format_number, format_share
+from components.shared.pages.charts import bars, lines
+from components.shared.pages.reports import Badge, Chart, Page, format_number, format_share
 
 _METHODS = {
     "wasserstein": "Wasserstein distance",

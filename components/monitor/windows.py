@@ -23,9 +23,9 @@ from components.shared.inference_rows import (
     newest_files,
     probability_names,
 )
-from components.shared.model_package import REFERENCE
-from components.shared.schema import Schema, unlike
-from components.shared.scoring import Scorer, choose_classes
+from components.shared.package.model_package import REFERENCE
+from components.shared.package.schema import Schema, unlike
+from components.shared.package.scoring import Scorer, choose_classes
 from components.shared.store import Store
 
 

@@ -37,7 +37,7 @@ def predict(
     from components.predict.page import prediction_page
     from components.predict.predict import predict_table
     from components.shared.config import SourceConfig
-    from components.shared.model_package import Lineage
+    from components.shared.package.model_package import Lineage
     from components.shared.progress import announce
     from components.shared.store import Store
 

@@ -17,12 +17,12 @@ from components.predict.parts import Parts
 from components.predict.reading import Block, Reader, missing_columns
 from components.predict.rejects import Rejects
 from components.predict.result import REJECTED, ROW, Destination, Summary, Values
-from components.shared.champion import read_champion
 from components.shared.errors import InputError, PackageError
-from components.shared.model_package import Lineage, Manifest, verify, version_prefix
-from components.shared.schema import Schema
-from components.shared.scored import load_scorer
-from components.shared.scoring import CELLS, Scorer, choose_classes
+from components.shared.package.model_package import Lineage, Manifest, verify, version_prefix
+from components.shared.package.schema import Schema
+from components.shared.package.scored import load_scorer
+from components.shared.package.scoring import CELLS, Scorer, choose_classes
+from components.shared.registry.champion import read_champion
 from components.shared.store import Store
 
 BLOCK = 10_000  # rows scored at once: the graph's own tensors stay in the processor's cache

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from components.shared.errors import InputError
-from components.shared.schema import FLOAT32_MAX, Feature, Schema
-from components.shared.scoring import MISSING_TIME, Inputs, epoch_seconds, parse_rows, read_moment
+from components.shared.package.schema import FLOAT32_MAX, Feature, Schema
+from components.shared.package.scoring import MISSING_TIME, Inputs, epoch_seconds, parse_rows, read_moment
 
 _EXACT = 2**53  # whole numbers beyond it are not themselves as DOUBLE
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from components.predict.reading import Reader
 from components.predict.result import ROW
-from components.shared.schema import Feature
+from components.shared.package.schema import Feature
 
 WORDED = 1000  # distinct values whose reasons are spelled out
 SHOWN = 10

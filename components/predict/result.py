@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.shared.errors import InputError, StoreError
-from components.shared.model_package import Lineage
+from components.shared.package.model_package import Lineage
 from components.shared.store import Store, parse_s3_uri
 
 SUMMARY = "summary.json"

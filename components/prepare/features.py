@@ -14,7 +14,7 @@ from components.prepare.columns import Column, batches
 from components.shared.config import ProblemConfig
 from components.shared.errors import DataError
 from components.shared.frames import PARTS, part_path
-from components.shared.schema import FLOAT32_MAX, Feature, FeatureKind
+from components.shared.package.schema import FLOAT32_MAX, Feature, FeatureKind
 
 MOST_CATEGORIES = 1_000  # listed in the schema
 _CELLS = 5_000_000  # in memory at a time

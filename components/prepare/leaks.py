@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from components.prepare.columns import ARRIVAL, batches
 from components.shared.frames import labels, part_path
-from components.shared.schema import Feature, Schema
+from components.shared.package.schema import Feature, Schema
 from components.shared.tables import fetch_arrow, fetch_row, identifier, literal
 
 ROWS = 50_000

@@ -18,8 +18,8 @@ from components.prepare.texts import encode_texts
 from components.shared.config import PrepareConfig, ProblemConfig
 from components.shared.errors import DataError
 from components.shared.frames import PARTS, part_path
+from components.shared.package.schema import Schema
 from components.shared.resources import memory_budget
-from components.shared.schema import Schema
 from components.shared.tables import engine, fetch, fetch_row, identifier, write_sql
 
 SUMMARY = "summary.json"

@@ -11,7 +11,7 @@ from components.prepare.split import PLACED
 from components.shared.config import ProblemConfig
 from components.shared.errors import DataError
 from components.shared.frames import PARTS
-from components.shared.schema import FLOAT32_MAX, label_name
+from components.shared.package.schema import FLOAT32_MAX, label_name
 from components.shared.tables import fetch, fetch_row
 
 MOST_CLASSES = 1_000

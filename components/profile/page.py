@@ -7,8 +7,8 @@ import numpy as np
 from components.profile.figures import ColumnProfile, Profile
 from components.profile.relations import Points
 from components.profile.statistics import MEDIAN, MOST_COLUMNS, QUANTILES
-from components.shared.charts import bars, heatmap, histogram, lines, scatter
-from components.shared.reports import (
+from components.shared.pages.charts import bars, heatmap, histogram, lines, scatter
+from components.shared.pages.reports import (
     Block,
     Card,
     Chart,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.profile.figures import Components, Correlations
-from components.shared.schema import Schema
+from components.shared.package.schema import Schema
 
 Floats = NDArray[np.float64]
 

@@ -20,7 +20,7 @@ from components.profile.figures import Category, ColumnProfile, Histogram, Kind,
 from components.profile.relations import LARGEST, Floats, Numbers, Points, correlate, principal_components
 from components.shared.config import ProfileConfig
 from components.shared.frames import PARTS, labels, part_path
-from components.shared.schema import Schema
+from components.shared.package.schema import Schema
 from components.shared.tables import engine, fetch, fetch_arrow, fetch_row, identifier, literal
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.shared.champion import Champion, move_champion, read_champion
 from components.shared.errors import PackageError, in_short
-from components.shared.model_package import (
+from components.shared.package.model_package import (
     CARD,
     FILES,
     FORMAT,
@@ -25,6 +24,7 @@ from components.shared.model_package import (
     version_prefix,
     write_manifest,
 )
+from components.shared.registry.champion import Champion, move_champion, read_champion
 from components.shared.store import Store
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from components.shared import metrics
 from components.shared.config import Metric, Task
-from components.shared.scoring import choose_classes
+from components.shared.package.scoring import choose_classes
 
 Counts = NDArray[np.uint8]
 Floats = NDArray[np.float64]

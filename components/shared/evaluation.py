@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from components.shared.config import Metric, Task
 from components.shared.errors import PackageError
-from components.shared.model_package import METRICS
-from components.shared.reports import format_number, format_share
+from components.shared.package.model_package import METRICS
+from components.shared.pages.reports import format_number, format_share
 
 LABELS: dict[Metric, str] = {
     "accuracy": "Accuracy",

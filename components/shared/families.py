@@ -17,8 +17,8 @@ from sklearn.pipeline import Pipeline
 
 from components.shared.config import Family, ParameterSpace, SearchConfig, Task, TrainConfig
 from components.shared.errors import ConfigError
+from components.shared.package.schema import Schema
 from components.shared.preprocessing import make_preprocessor
-from components.shared.schema import Schema
 
 Value = bool | int | float | str | None
 Parameters = dict[str, Value]

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from components.shared.errors import DataError
-from components.shared.schema import FeatureKind, Schema
-from components.shared.scoring import MISSING_TIME, Inputs
+from components.shared.package.schema import FeatureKind, Schema
+from components.shared.package.scoring import MISSING_TIME, Inputs
 
 PARTS = ("train", "validation", "test")
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from components.shared.schema import FeatureKind, Schema, unlike
+from components.shared.package.schema import FeatureKind, Schema, unlike
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from components.shared.config import LOWER_IS_BETTER, Metric, Task
 from components.shared.errors import DataError
-from components.shared.scoring import choose_classes
+from components.shared.package.scoring import choose_classes
 
 CLASSIFICATION: tuple[Metric, ...] = ("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss", "brier")
 REGRESSION: tuple[Metric, ...] = ("mae", "rmse", "r2", "mape")

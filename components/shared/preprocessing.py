@@ -31,8 +31,8 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from components.shared.config import DatePart, TrainConfig
 from components.shared.errors import DataError
-from components.shared.schema import Feature, Schema
-from components.shared.scoring import MISSING_TIME
+from components.shared.package.schema import Feature, Schema
+from components.shared.package.scoring import MISSING_TIME
 
 UNSEEN_ORDINAL = -1
 TARGET_FOLDS = 5

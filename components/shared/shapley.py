@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.shared.scoring import CELLS, Inputs, Scorer, score_rows
+from components.shared.package.scoring import CELLS, Inputs, Scorer, score_rows
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]

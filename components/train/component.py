@@ -29,7 +29,7 @@ def train(
     from pathlib import Path
 
     from components.shared.config import SearchConfig, TrainConfig
-    from components.shared.model_package import Lineage
+    from components.shared.package.model_package import Lineage
     from components.shared.progress import announce
     from components.shared.trials import FamilyTrials
     from components.train.training import train_model

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from components.shared.package.scoring import MISSING_TIME
 from components.shared.preprocessing import DAY, EPOCH_DAY, ERA, HOUR, MINUTE
-from components.shared.scoring import MISSING_TIME
 from components.train.graph import Graph
 
 _PLAIN = {"weekday": (2 * DAY, DAY, 7), "hour": (0, HOUR, 24), "minute": (0, MINUTE, 60)}  # (seconds + a) // b % c

@@ -5,7 +5,7 @@ from onnx import TensorProto, helper
 from sklearn.pipeline import Pipeline
 
 from components.shared.families import MODEL, PREPROCESS
-from components.shared.schema import Schema
+from components.shared.package.schema import Schema
 from components.train.graph import Graph
 from components.train.model_graph import add_model
 from components.train.preprocessing_graph import add_preprocessing, output_width

@@ -16,11 +16,18 @@ from sklearn.pipeline import Pipeline
 
 from components.shared.config import TrainConfig
 from components.shared.errors import PackageError
-from components.shared.fitted_pipeline import dump_pipeline, load_pipeline
 from components.shared.frames import Part, features, inputs, load_part, part_path
-from components.shared.model_package import GOLDEN, REFERENCE, REFERENCE_STATISTICS, SKOPS, TRAINING, GoldenRequest
-from components.shared.schema import Feature, Schema, unlike
-from components.shared.scoring import MISSING_TIME, MODEL_FILE, Scorer, choose_classes, parse_rows
+from components.shared.package.fitted_pipeline import dump_pipeline, load_pipeline
+from components.shared.package.model_package import (
+    GOLDEN,
+    REFERENCE,
+    REFERENCE_STATISTICS,
+    SKOPS,
+    TRAINING,
+    GoldenRequest,
+)
+from components.shared.package.schema import Feature, Schema, unlike
+from components.shared.package.scoring import MISSING_TIME, MODEL_FILE, Scorer, choose_classes, parse_rows
 from components.train.parity import predict
 from components.train.record import TrainingRecord
 

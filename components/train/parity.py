@@ -17,9 +17,9 @@ from components.shared.config import TrainConfig
 from components.shared.errors import ParityError
 from components.shared.families import MODEL, PREPROCESS
 from components.shared.frames import Part, inputs
+from components.shared.package.schema import Schema
+from components.shared.package.scoring import MISSING_TIME, Inputs, Scorer
 from components.shared.resources import cpu_count
-from components.shared.schema import Schema
-from components.shared.scoring import MISSING_TIME, Inputs, Scorer
 
 _ROUNDINGS = 8  # float32 roundings of a value that count as none: a sum over trees has several
 _STEP_ROUNDINGS = 4

@@ -10,8 +10,8 @@ import numpy as np
 from onnx import TensorProto
 from sklearn.compose import ColumnTransformer
 
+from components.shared.package.schema import Schema
 from components.shared.preprocessing import UNSEEN_ORDINAL
-from components.shared.schema import Schema
 from components.train.date_graph import add_date_parts
 from components.train.graph import FEATURES, ML, Graph
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.shared.config import Family, Metric, SearchConfig, TrainConfig
-from components.shared.model_package import Lineage
+from components.shared.package.model_package import Lineage
 from components.shared.trials import FamilyTrials, Value
 
 _LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "pandas", "scikit-learn", "skl2onnx", "skops")

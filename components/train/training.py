@@ -15,9 +15,9 @@ from components.shared.config import LOWER_IS_BETTER, SearchConfig, TrainConfig
 from components.shared.errors import DataError
 from components.shared.families import BASELINE, make_pipeline
 from components.shared.frames import Part, check_learnable, load_part
-from components.shared.model_package import Lineage
+from components.shared.package.model_package import Lineage
+from components.shared.package.schema import Schema
 from components.shared.resources import cpu_count
-from components.shared.schema import Schema
 from components.shared.trials import FamilyTrials
 from components.train import onnx_export, parity
 from components.train.package import write_package

@@ -43,9 +43,9 @@ from components.shared.families import (
     search_space,
 )
 from components.shared.frames import Part, check_learnable, features, labels, part_path
+from components.shared.package.schema import Schema
 from components.shared.preprocessing import make_preprocessor
 from components.shared.resources import cpu_count
-from components.shared.schema import Schema
 from components.shared.trials import Best, FamilyTrials, Trial
 from components.tune.stepwise import ROUNDS, Rows, fit_in_steps
 

@@ -17,7 +17,7 @@ from pandera.api.ibis.types import IbisData
 from pandera.engines import ibis_engine
 
 from components.shared.config import CheckRule, ColumnRule, ColumnType, ContractConfig, OnFailure, UniqueRule
-from components.shared.schema import FLOAT32_MAX
+from components.shared.package.schema import FLOAT32_MAX
 
 _EXACT = 2.0**53  # whole numbers below it are the same as float and as integer
 _MOST_LITERALS = 200  # in one expression; DuckDB takes minutes over a hundred thousand

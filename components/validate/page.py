@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from components.shared.reports import Badge, Page, format_count, format_share
+from components.shared.pages.reports import Badge, Page, format_count, format_share
 from components.validate.findings import Finding, Report, example_text
 
 _CHECKS_SHOWN = 500

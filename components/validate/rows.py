@@ -19,7 +19,7 @@ from ibis.backends.duckdb import Backend
 
 from components.shared.config import CheckRule, ContractConfig
 from components.shared.errors import DataError
-from components.shared.schema import FLOAT32_MAX
+from components.shared.package.schema import FLOAT32_MAX
 from components.shared.tables import identifier, literal, relation, write_sql
 from components.validate.contract import Columns, Rule, holds, with_check
 from components.validate.findings import first_distinct, plain

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 
 from components.shared.config import ContractConfig, ProblemConfig
 from components.shared.errors import ContractError
-from components.shared.reports import format_count, format_number, format_share
+from components.shared.pages.reports import format_count, format_number, format_share
 from components.shared.tables import engine
 from components.validate import rows as passes
 from components.validate import structure

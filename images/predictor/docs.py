@@ -5,9 +5,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from components.shared.model_package import read_golden
-from components.shared.schema import Feature, Schema
-from components.shared.scoring import Scorer
+from components.shared.package.model_package import read_golden
+from components.shared.package.schema import Feature, Schema
+from components.shared.package.scoring import Scorer
 from images.predictor.http_server import Response
 from images.predictor.v2 import DATATYPES
 

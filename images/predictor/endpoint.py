@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from components.shared.config import ServingConfig
 from components.shared.errors import InputError
-from components.shared.schema import Feature, Schema
-from components.shared.scoring import Inputs, Scorer, joined
+from components.shared.package.schema import Feature, Schema
+from components.shared.package.scoring import Inputs, Scorer, joined
 from images.predictor import docs, figures, metrics
 from images.predictor.explain import Explainer, Explanation
 from images.predictor.http_server import HttpError, Reply, Request, Response, error_response

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.shared.model_package import REFERENCE
-from components.shared.scoring import Inputs, Scorer, parse_columns
+from components.shared.package.model_package import REFERENCE
+from components.shared.package.scoring import Inputs, Scorer, parse_columns
 from components.shared.shapley import background_rows, outputs, shap_values
 from images.predictor.http_server import HttpError
 

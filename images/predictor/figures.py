@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from components.shared.model_package import FORMAT
-from components.shared.schema import Schema
+from components.shared.package.model_package import FORMAT
+from components.shared.package.schema import Schema
 from images.predictor.metrics import SECONDS, Family
 
 PROTOCOLS = ("v1", "v2", "other")

@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 
 from components.shared.errors import InputError, PackageError, in_short
-from components.shared.golden import differences
-from components.shared.model_package import (
+from components.shared.package.golden import differences
+from components.shared.package.model_package import (
     REFERENCE_STATISTICS,
     GoldenRequest,
     Manifest,
@@ -14,7 +14,7 @@ from components.shared.model_package import (
     refuse_pickles,
     verify,
 )
-from components.shared.scoring import Scorer, parse_rows
+from components.shared.package.scoring import Scorer, parse_rows
 
 
 def load_package(folder: Path) -> tuple[Scorer, Manifest]:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from components.shared.config import ServingConfig
 from components.shared.errors import PackageError, in_short
-from components.shared.schema import Schema
+from components.shared.package.schema import Schema
 from images.predictor import figures, logs
 from images.predictor.endpoint import Endpoint
 from images.predictor.figures import Described, families

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from components.shared.errors import InputError
-from components.shared.schema import Schema
-from components.shared.scoring import Inputs
+from components.shared.package.schema import Schema
+from components.shared.package.scoring import Inputs
 from images.predictor.http_server import HttpError
 
 _MANY = 10**15

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from components.shared import inference_rows
 from components.shared.config import InferenceLogConfig
-from components.shared.schema import Feature, Schema
-from components.shared.scoring import MISSING_TIME, Inputs, Scorer, choose_classes, joined
+from components.shared.package.schema import Feature, Schema
+from components.shared.package.scoring import MISSING_TIME, Inputs, Scorer, choose_classes, joined
 from images.predictor import figures
 from images.predictor.figures import is_complete
 from images.predictor.inference_log import InferenceLog

@@ -11,8 +11,8 @@ import orjson
 from numpy.typing import NDArray
 
 from components.shared.errors import InputError
-from components.shared.schema import FeatureKind
-from components.shared.scoring import Scorer, Values, choose_classes, parse_columns
+from components.shared.package.schema import FeatureKind
+from components.shared.package.scoring import Scorer, Values, choose_classes, parse_columns
 from images.predictor.explain import Explanation
 from images.predictor.http_server import HttpError
 from images.predictor.query import (

@@ -102,7 +102,7 @@ def make_tables(folder: Path) -> dict[str, Path]:
     import pyarrow.parquet as pq
 
     from components.ingest.ingest import ingest_table
-    from components.shared.config_file import load_config
+    from components.shared.config.file import load_config
     from components.shared.tables import ROW_GROUP
 
     config = load_config(CONFIG)
@@ -120,10 +120,10 @@ def make_tables(folder: Path) -> dict[str, Path]:
 @contextmanager
 def _served(folder: Path, package: Path) -> Iterator[dict[str, str]]:
     """A store that holds the package as the champion's version; gives the environment that names it."""
-    from components.shared.champion import Champion, move_champion
-    from components.shared.model_package import verify, version_prefix
+    from components.shared.package.model_package import verify, version_prefix
+    from components.shared.registry.champion import Champion, move_champion
     from components.shared.store import Store
-    from pipelines.local_store import LocalStore
+    from pipelines.local.store import LocalStore
 
     server = LocalStore(folder)
     settings = server.start()
@@ -152,7 +152,7 @@ def _predict(table: Path) -> None:
     """Body of a measured process: the stage's logic on the last of this machine's cores."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     from components.predict.predict import predict_table
-    from components.shared.model_package import Lineage
+    from components.shared.package.model_package import Lineage
     from components.shared.store import Store
 
     lineage = Lineage(rows=0, columns=0, content_hash="")

@@ -28,7 +28,7 @@ class OurRun:
 
     Attributes:
         measured: The whole command.
-        timings: One entry a task, as `pipelines.local_run` writes them.
+        timings: One entry a task, as `pipelines.local.run` writes them.
         trials: Parameters tried, by family; of a pruned trial, with the rounds it got to.
         metrics: Of the model on the test part.
     """

@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from components.shared.inference_rows import log_prefix
-from components.shared.model_package import read_golden
+from components.shared.package.model_package import read_golden
 from components.shared.processes import free_port
 from components.shared.store import Store
-from pipelines.local_store import LocalStore
+from pipelines.local.store import LocalStore
 from tests.benchmarks.report import Figure, at_most, report
 from tests.helpers import make_manifest, make_package
 from tests.images.predictor.outage import Load, Switch

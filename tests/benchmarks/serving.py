@@ -23,11 +23,11 @@ from pathlib import Path
 import joblib
 from rich.console import Console
 
-from components.shared.fitted_pipeline import load_pipeline
-from components.shared.model_package import SKOPS
-from components.shared.schema import FILE as SCHEMA_FILE
+from components.shared.package.fitted_pipeline import load_pipeline
+from components.shared.package.model_package import SKOPS
+from components.shared.package.schema import FILE as SCHEMA_FILE
 from components.shared.store import Store
-from pipelines.local_store import LocalStore
+from pipelines.local.store import LocalStore
 from tests.benchmarks import batch
 from tests.benchmarks.at_rest import memory, needs, start_up
 from tests.benchmarks.flights import trained_package

@@ -11,9 +11,9 @@ import orjson
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from components.shared.model_package import REFERENCE
-from components.shared.schema import Schema
-from components.shared.scoring import Scorer, parse_rows
+from components.shared.package.model_package import REFERENCE
+from components.shared.package.schema import Schema
+from components.shared.package.scoring import Scorer, parse_rows
 from tests.benchmarks.load import Load, post
 
 NAME = "flights"

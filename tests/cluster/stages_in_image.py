@@ -51,9 +51,9 @@ def import_everything() -> list[str]:
 
 def run_wine() -> Any:
     """Run the training pipeline with every model family, and batch prediction with what it published."""
-    from components.shared.config_file import load_config
+    from components.shared.config.file import load_config
     from pipelines import batch_prediction, training
-    from pipelines.local_run import run_here
+    from pipelines.local.run import run_here
 
     config = load_config(Path("pipelines/configs/wine.yaml"))
     families = ["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "dummy"]

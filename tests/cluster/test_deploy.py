@@ -32,10 +32,10 @@ from components.deploy.inference_service import (
 )
 from components.deploy.logged_requests import ACCESS_KEY, SECRET_KEY
 from components.deploy.rollback import roll_back
-from components.shared.champion import Champion, move_champion, read_champion
 from components.shared.config import CanaryConfig, DarkLaunchConfig, ReplicasConfig, ResourcesConfig, ServingConfig
 from components.shared.errors import DeployError, PackageError
-from components.shared.model_package import GOLDEN, read_golden, version_prefix
+from components.shared.package.model_package import GOLDEN, read_golden, version_prefix
+from components.shared.registry.champion import Champion, move_champion, read_champion
 from components.shared.store import Store
 from pipelines.__main__ import main as pipelines
 from tests import deployments

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from components.shared.kubernetes_api import Cluster
-from pipelines.diagnose import Diagnosis, diagnose
+from components.shared.kubernetes.api import Cluster
+from pipelines.cluster.diagnose import Diagnosis, diagnose
 from tests.cluster import needs
 from tests.cluster.containers import name_of
 from tests.cluster.kubectl import Kubectl

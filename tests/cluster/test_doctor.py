@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from components.shared.kubernetes_api import Cluster
+from components.shared.kubernetes.api import Cluster
 from components.shared.store import Store, StoreSettings
-from pipelines import rights
-from pipelines.checks import Check, Place
-from pipelines.doctor import examine
+from pipelines.cluster import rights
+from pipelines.cluster.checks import Check, Place
+from pipelines.cluster.doctor import examine
 from tests.cluster import needs
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.own_namespace import apply, rendered

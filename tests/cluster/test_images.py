@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pytest
 
 from components.shared.config import Stage
-from components.shared.model_package import read_golden
+from components.shared.package.model_package import read_golden
 from components.shared.processes import free_port
 from components.shared.store import Store, StoreSettings
 from tests.cluster import containers

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from components.shared.errors import StoreError
-from components.shared.model_package import GOLDEN, verify, version_prefix
+from components.shared.package.model_package import GOLDEN, verify, version_prefix
 from components.shared.store import Store, StoreSettings
 from images.predictor.program import SETTINGS_VARIABLE
 from tests.cluster.kubectl import Kubectl

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from components.shared.champion import read_champion
-from components.shared.model_package import MANIFEST, verify, version_prefix
+from components.shared.package.model_package import MANIFEST, verify, version_prefix
+from components.shared.registry.champion import read_champion
 from components.shared.store import Store, StoreSettings
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.one_node import KEYS, NAMESPACE

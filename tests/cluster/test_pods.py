@@ -1,4 +1,4 @@
-"""What a real kubelet and scheduler say of pods that do not run is what `components.shared.pods` reads."""
+"""What a real kubelet and scheduler say of pods that do not run is what `components.shared.kubernetes.pods` reads."""
 
 import json
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.shared.pods import find_trouble
+from components.shared.kubernetes.pods import find_trouble
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.stage_pods import Object, pod, program
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from kubernetes import client
 
-from components.shared.kubernetes_api import Cluster
+from components.shared.kubernetes.api import Cluster
 
 
 class Asked(NamedTuple):

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from components.shared.config import Family, SearchConfig, Task, TrainConfig
 from components.shared.families import Parameters, make_pipeline
 from components.shared.frames import Part, load_part
-from components.shared.model_package import Lineage
-from components.shared.schema import Feature, Schema
+from components.shared.package.model_package import Lineage
+from components.shared.package.schema import Feature, Schema
 
 LINEAGE = Lineage(rows=600, columns=10, content_hash="abc")
 TRAINING = TrainConfig(

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from components.shared.model_package import read_golden
+from components.shared.package.model_package import read_golden
+from components.shared.package.schema import Schema
 from components.shared.processes import free_port, log_tail
-from components.shared.schema import Schema
 from images.predictor.v2 import DATATYPES
 from tests.hostile.corpus import Attack, Target
 from tests.hostile.runner import send

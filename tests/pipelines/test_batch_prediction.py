@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from components.shared.champion import Champion, move_champion
-from components.shared.model_package import verify, version_prefix
-from components.shared.scoring import Scorer, parse_rows
+from components.shared.package.model_package import verify, version_prefix
+from components.shared.package.scoring import Scorer, parse_rows
+from components.shared.registry.champion import Champion, move_champion
 from components.shared.store import Store
 from pipelines.__main__ import main
-from pipelines.local_store import LocalStore
+from pipelines.local.store import LocalStore
 from tests.helpers import make_table
 from tests.pipelines.command_line import WINE, call, definitions, settled
 

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from pipelines import summary
-from pipelines.local_run import RunError, RunResult
-from pipelines.task_runner import TaskRecord
+from pipelines.local.run import RunError, RunResult
+from pipelines.local.task_runner import TaskRecord
 
 URL = "http://127.0.0.1:8080/v1/models/wine:predict"
 ROW = {"name": 'it\'s $HOME; `ls` "quoted"', "größe 高": 1.5, "none": None}

@@ -11,9 +11,9 @@ import pytest
 from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
 from components.deploy.deployed import Deployed
 from components.deploy.local_endpoint import LocalEndpoint
-from components.shared.champion import read_champion
 from components.shared.config import ServingConfig
 from components.shared.processes import free_port
+from components.shared.registry.champion import read_champion
 from components.shared.store import Store, StoreSettings
 from tests.deployments import add_version, crown
 

@@ -16,9 +16,9 @@ from components.deploy.logged_requests import ACCESS_KEY, SECRET_KEY, LoggedRequ
 from components.deploy.page import deployment_page
 from components.shared.config import DarkLaunchConfig
 from components.shared.errors import DeployError
-from components.shared.model_package import read_golden, verify
+from components.shared.package.model_package import read_golden, verify
+from components.shared.package.scoring import Scorer
 from components.shared.processes import free_port
-from components.shared.scoring import Scorer
 from components.shared.store import Store, StoreSettings
 from tests.helpers import make_manifest, make_package
 from tests.images.predictor.serving import NAME, Server, serving, until

@@ -20,11 +20,11 @@ from components.deploy.deploy import FOLDER_VARIABLE, deploy_version, restore_ch
 from components.deploy.fetching import fetch
 from components.deploy.local_endpoint import LocalEndpoint, ServerState
 from components.deploy.replay import ask, replay_golden
-from components.shared.champion import Champion, move_champion, read_champion
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError, PackageError, StoreError
-from components.shared.model_package import GOLDEN, MANIFEST, read_golden, version_prefix
+from components.shared.package.model_package import GOLDEN, MANIFEST, read_golden, version_prefix
 from components.shared.processes import free_port, write_private
+from components.shared.registry.champion import Champion, move_champion, read_champion
 from tests.components.deploy.conftest import NAME, Site
 from tests.deployments import asking
 

@@ -17,7 +17,7 @@ from components.deploy.diagnosis import conditions_text, crashes, in_words, shor
 from components.deploy.inference_service import REVISION
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError
-from components.shared.kubernetes_api import ClusterError
+from components.shared.kubernetes.api import ClusterError
 
 
 def pod(name="one", *, revision="new", ready=True, leaving=False, template="a", containers=(), **status):

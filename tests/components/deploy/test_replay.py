@@ -9,7 +9,7 @@ import pytest
 
 from components.deploy.replay import ask, replay_golden, wait_until_ready
 from components.shared.errors import DeployError
-from components.shared.model_package import read_golden
+from components.shared.package.model_package import read_golden
 
 
 @pytest.fixture

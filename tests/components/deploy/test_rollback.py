@@ -3,9 +3,9 @@
 import pytest
 
 from components.deploy.rollback import is_served_here, roll_back, undeploy
-from components.shared.champion import read_champion
 from components.shared.errors import DeployError
-from components.shared.model_package import GOLDEN
+from components.shared.package.model_package import GOLDEN
+from components.shared.registry.champion import read_champion
 from tests.components.deploy.conftest import NAME, Site
 
 

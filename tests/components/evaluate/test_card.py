@@ -6,7 +6,7 @@ import pytest
 
 from components.evaluate.card import Background, card
 from components.shared.evaluation import Contribution, Evaluation, Gap, Importance, Scores, Shap, Slice
-from components.shared.schema import Feature, Schema
+from components.shared.package.schema import Feature, Schema
 
 SCHEMA = Schema(
     task="binary",

@@ -17,7 +17,7 @@ from components.shared import frames, metrics
 from components.shared.config import EvaluationConfig, Task
 from components.shared.errors import DataError, PackageError
 from components.shared.evaluation import Evaluation
-from components.shared.scoring import Scorer
+from components.shared.package.scoring import Scorer
 from tests.components.evaluate.conftest import Made
 from tests.helpers import make_package, make_splits
 

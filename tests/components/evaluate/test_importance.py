@@ -17,8 +17,8 @@ from components.evaluate import importance
 from components.evaluate.importance import explain, permutation_importance, sample_rows, screen, shap_values
 from components.shared import frames, shapley
 from components.shared.config import Task
-from components.shared.schema import Feature, Schema
-from components.shared.scoring import Inputs, Scorer
+from components.shared.package.schema import Feature, Schema
+from components.shared.package.scoring import Inputs, Scorer
 from tests.components.evaluate.conftest import Made
 
 

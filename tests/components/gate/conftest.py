@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from components.gate.gate import Candidate, Rules
-from components.shared.champion import Champion, move_champion
 from components.shared.config import EvaluationConfig, GateConfig, SearchConfig, Task
 from components.shared.evaluation import Evaluation, Gap, Scores, Slice
-from components.shared.model_package import TRAINED_FILES, version_prefix
+from components.shared.package.model_package import TRAINED_FILES, version_prefix
+from components.shared.registry.champion import Champion, move_champion
 from components.shared.store import Store
 from tests.helpers import make_manifest, make_package, make_splits
 

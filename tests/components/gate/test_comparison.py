@@ -13,8 +13,8 @@ import pytest
 
 from components.gate.gate import Candidate, judge
 from components.gate.verdict import Check, Verdict
-from components.shared.model_package import version_prefix
-from components.shared.schema import Schema
+from components.shared.package.model_package import version_prefix
+from components.shared.package.schema import Schema
 from components.shared.store import Store
 from tests import helpers
 from tests.components.gate.conftest import rules

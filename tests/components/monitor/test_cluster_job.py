@@ -14,8 +14,8 @@ from components.monitor.monitor import ReportFiles
 from components.shared.config import ColumnDrift, MonitoringConfig
 from components.shared.errors import MonitorError
 from components.shared.frames import part_path
-from components.shared.model_package import verify, version_prefix
-from components.shared.schema import Schema
+from components.shared.package.model_package import verify, version_prefix
+from components.shared.package.schema import Schema
 from tests.helpers import make_splits
 from tests.manifests.rendering import MANIFESTS
 

@@ -17,8 +17,8 @@ from components.shared.config import MonitoringConfig, Task
 from components.shared.errors import DataError, PackageError, StoreError
 from components.shared.frames import PARTS, part_path
 from components.shared.inference_rows import log_schema
-from components.shared.model_package import MANIFEST, verify, version_prefix
-from components.shared.schema import Schema
+from components.shared.package.model_package import MANIFEST, verify, version_prefix
+from components.shared.package.schema import Schema
 from components.shared.store import Store
 from tests.helpers import make_manifest, make_package, make_schema, make_splits, make_table
 

@@ -5,15 +5,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.monitor.__main__ import main
-from components.shared.champion import Champion, move_champion
-from components.shared.model_package import version_prefix
+from components.shared.package.model_package import version_prefix
+from components.shared.registry.champion import Champion, move_champion
 from tests.helpers import make_table
 
 
 @pytest.fixture
 def champion(store, packages):
     """A published champion of the model demo."""
-    from components.shared.model_package import verify
+    from components.shared.package.model_package import verify
 
     version = verify(packages()).version
     store.put_folder(version_prefix("demo", version), packages())

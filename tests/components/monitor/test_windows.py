@@ -15,9 +15,9 @@ from components.monitor.windows import newest_window, numeric_columns, predictio
 from components.shared.config import InferenceLogConfig, MonitoringConfig, Task
 from components.shared.errors import DataError
 from components.shared.inference_rows import log_schema
-from components.shared.model_package import REFERENCE
-from components.shared.schema import Feature, Schema
-from components.shared.scoring import Scorer
+from components.shared.package.model_package import REFERENCE
+from components.shared.package.schema import Feature, Schema
+from components.shared.package.scoring import Scorer
 from components.shared.store import Store
 from images.predictor.inference_log import InferenceLog
 from tests.helpers import make_schema, make_splits, make_table

@@ -12,9 +12,9 @@ import pytest
 
 from components.predict.predict import predict_table
 from components.predict.result import SUMMARY, Summary
-from components.shared.champion import Champion, move_champion
 from components.shared.config import Task
-from components.shared.model_package import verify, version_prefix
+from components.shared.package.model_package import verify, version_prefix
+from components.shared.registry.champion import Champion, move_champion
 from components.shared.store import Store
 from tests.helpers import LINEAGE, make_table
 

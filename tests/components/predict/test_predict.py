@@ -12,10 +12,10 @@ import pytest
 
 from components.predict import parts, predict, rejects
 from components.predict.predict import predict_table
-from components.shared.champion import read_champion
 from components.shared.errors import InputError, PackageError, StoreError
-from components.shared.model_package import version_prefix
-from components.shared.scoring import Scorer, parse_rows
+from components.shared.package.model_package import version_prefix
+from components.shared.package.scoring import Scorer, parse_rows
+from components.shared.registry.champion import read_champion
 from components.shared.store import Store
 from tests.components.predict.conftest import NAME
 from tests.helpers import LINEAGE, make_table

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from components.predict.reading import Reader, missing_columns
 from components.shared.errors import InputError
-from components.shared.schema import Feature, Schema
-from components.shared.scoring import MISSING_TIME, Inputs, parse_rows
+from components.shared.package.schema import Feature, Schema
+from components.shared.package.scoring import MISSING_TIME, Inputs, parse_rows
 
 KINDS = ("number", "integer", "boolean", "category", "timestamp")
 TEXTS = st.one_of(

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from components.prepare.prepare import Summary, prepare
 from components.shared.config import PrepareConfig, ProblemConfig
 from components.shared.frames import PARTS, part_path
-from components.shared.schema import Schema
+from components.shared.package.schema import Schema
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from components.prepare import texts
 from components.prepare.prepare import prepare
 from components.shared.config import PrepareConfig, ProblemConfig
 from components.shared.frames import PARTS, part_path
-from components.shared.schema import Schema
+from components.shared.package.schema import Schema
 from components.shared.tables import engine, fetch, write_sql
 
 ROWS = texts._FEWEST_ROWS + 5_000

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.shared.frames import PARTS, part_path
-from components.shared.schema import Schema
+from components.shared.package.schema import Schema
 
 
 @pytest.fixture

@@ -130,7 +130,7 @@ def test_a_regression(splits):
 
 def splits_again(folder, features):
     """The same splits with other features."""
-    from components.shared.schema import Feature, Schema
+    from components.shared.package.schema import Feature, Schema
 
     listed = [Feature(name=name, kind=kind, nullable=True) for name, kind in features.items()]
     Schema.read(folder).model_copy(update={"features": listed}).write(folder)

@@ -3,8 +3,8 @@ import json
 from kfp import dsl
 
 from components.publish.component import publish
-from components.shared.champion import read_champion
-from components.shared.model_package import TRAINED_FILES
+from components.shared.package.model_package import TRAINED_FILES
+from components.shared.registry.champion import read_champion
 from tests.components.publish.test_publish import make_inputs
 
 

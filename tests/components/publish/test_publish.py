@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from components.publish.publish import Published, publish_version
-from components.shared.champion import Champion, move_champion, read_champion
 from components.shared.errors import PackageError, StoreError
-from components.shared.model_package import (
+from components.shared.package.model_package import (
     CARD,
     FILES,
     MANIFEST,
@@ -25,6 +24,7 @@ from components.shared.model_package import (
     verify,
     version_prefix,
 )
+from components.shared.registry.champion import Champion, move_champion, read_champion
 from components.shared.store import Store
 
 MOVED = "2024-02-01T00:00:00+00:00"

@@ -9,7 +9,7 @@ import yaml
 
 import components.shared.config as config_module
 from components.shared.config import Config
-from components.shared.config_file import load_config
+from components.shared.config.file import load_config
 from components.shared.errors import ConfigError
 
 CONFIGS = sorted(Path("pipelines/configs").glob("*.yaml"))

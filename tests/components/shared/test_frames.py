@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from components.shared.config import Task
 from components.shared.errors import DataError
 from components.shared.frames import features, inputs, labels, load_part
-from components.shared.schema import Feature, FeatureKind, Schema
-from components.shared.scoring import MISSING_TIME, parse_rows
+from components.shared.package.schema import Feature, FeatureKind, Schema
+from components.shared.package.scoring import MISSING_TIME, parse_rows
 from tests.helpers import make_schema, make_splits
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from components.shared.inference_rows import left_out, log_prefix, log_schema, logged_name, received_name
-from components.shared.schema import Feature, Schema
+from components.shared.package.schema import Feature, Schema
 from tests.helpers import make_schema
 
 

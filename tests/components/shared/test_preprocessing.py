@@ -12,6 +12,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from components.shared.config import DatePart, TrainConfig
 from components.shared.errors import DataError
 from components.shared.frames import load_part
+from components.shared.package.schema import Feature, Schema
+from components.shared.package.scoring import MISSING_TIME
 from components.shared.preprocessing import (
     DateParts,
     Float32Scaler,
@@ -20,8 +22,6 @@ from components.shared.preprocessing import (
     group_columns,
     make_preprocessor,
 )
-from components.shared.schema import Feature, Schema
-from components.shared.scoring import MISSING_TIME
 from tests.components.modelling import TRAINING, make_splits
 
 PARTS: tuple[DatePart, ...] = ("year", "month", "day", "weekday", "hour", "minute")

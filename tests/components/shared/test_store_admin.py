@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from minio.error import S3Error
 
-from components.shared.champion import Champion, move_champion, read_champion
 from components.shared.errors import StoreError
+from components.shared.registry.champion import Champion, move_champion, read_champion
 from components.shared.store import Store, StoreSettings
 from components.shared.store_admin import GRANTS, PURPOSES, Keys, Purpose, policy, prepare, read_keys
 from components.shared.store_rights import PREFIXES, report, try_rights
 from pipelines.__main__ import main
-from pipelines.local_store import LocalStore
+from pipelines.local.store import LocalStore
 
 USERS: dict[Purpose, Keys] = {purpose: Keys(f"{purpose}-key", f"{purpose}-secret") for purpose in PURPOSES}
 

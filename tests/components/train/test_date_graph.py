@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from components.shared.config import DatePart
+from components.shared.package.scoring import MISSING_TIME
 from components.shared.preprocessing import DateParts
-from components.shared.scoring import MISSING_TIME
 from components.train.date_graph import add_date_parts
 from components.train.graph import Graph
 

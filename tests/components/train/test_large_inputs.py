@@ -6,7 +6,7 @@ import pandas as pd
 from components.shared.config import SearchConfig, TrainConfig
 from components.shared.families import make_pipeline
 from components.shared.frames import Part
-from components.shared.schema import Feature, Schema
+from components.shared.package.schema import Feature, Schema
 from components.train.onnx_export import export
 from components.train.parity import check
 

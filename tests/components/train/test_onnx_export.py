@@ -9,8 +9,8 @@ import pytest
 
 from components.shared.config import Family, TrainConfig
 from components.shared.frames import inputs
-from components.shared.schema import Schema
-from components.shared.scoring import MISSING_TIME, Scorer, parse_rows
+from components.shared.package.schema import Schema
+from components.shared.package.scoring import MISSING_TIME, Scorer, parse_rows
 from components.train.onnx_export import export
 from components.train.parity import predict
 from tests.components.modelling import KINDS, TRAINING, Fitted, make_splits

@@ -11,9 +11,9 @@ import pytest
 from components.shared.config import SearchConfig
 from components.shared.errors import PackageError
 from components.shared.frames import features, inputs, load_part
-from components.shared.golden import differences
-from components.shared.model_package import TRAINED_FILES, file_hash, read_golden
-from components.shared.scoring import MISSING_TIME, Scorer, parse_rows
+from components.shared.package.golden import differences
+from components.shared.package.model_package import TRAINED_FILES, file_hash, read_golden
+from components.shared.package.scoring import MISSING_TIME, Scorer, parse_rows
 from components.shared.trials import Best, FamilyTrials
 from components.train import package as package_module
 from components.train.onnx_export import export

@@ -11,12 +11,12 @@ import pytest
 
 from components.shared.config import DEFAULT_METRIC, SearchConfig
 from components.shared.errors import DataError
-from components.shared.fitted_pipeline import load_pipeline
 from components.shared.frames import inputs, load_part
 from components.shared.metrics import score
-from components.shared.model_package import file_hash
-from components.shared.schema import Schema
-from components.shared.scoring import Scorer
+from components.shared.package.fitted_pipeline import load_pipeline
+from components.shared.package.model_package import file_hash
+from components.shared.package.schema import Schema
+from components.shared.package.scoring import Scorer
 from components.shared.trials import Best, FamilyTrials
 from components.train.component import train
 from components.train.record import TrainingRecord, git_commit

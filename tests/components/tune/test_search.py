@@ -11,7 +11,7 @@ import pytest
 from components.shared.config import Budget, ParameterSpace, SearchConfig
 from components.shared.errors import ConfigError, DataError
 from components.shared.families import default_parameters, search_space
-from components.shared.schema import Schema
+from components.shared.package.schema import Schema
 from components.shared.trials import FamilyTrials
 from components.tune.component import tune
 from components.tune.search import sample, tune_family, write_trials

@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.shared.schema import FLOAT32_MAX
+from components.shared.package.schema import FLOAT32_MAX
 from components.validate.rows import free_name, is_named
 from tests.components.validate.checking import Run
 

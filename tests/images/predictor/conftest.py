@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.shared.model_package import read_golden
+from components.shared.package.model_package import read_golden
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from components.shared.config import ServingConfig
-from components.shared.scoring import Scorer
+from components.shared.package.scoring import Scorer
 from images.predictor.docs import Docs
 from images.predictor.v1 import V1
 from images.predictor.v2 import V2

@@ -15,9 +15,9 @@ import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
 from components.shared.config import InferenceLogConfig, ServingConfig
-from components.shared.golden import differences
-from components.shared.model_package import read_golden
-from components.shared.schema import Schema
+from components.shared.package.golden import differences
+from components.shared.package.model_package import read_golden
+from components.shared.package.schema import Schema
 from images.predictor import figures
 from images.predictor.endpoint import Endpoint
 from images.predictor.figures import Described, families

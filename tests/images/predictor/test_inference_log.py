@@ -27,7 +27,7 @@ from components.shared.inference_rows import log_schema
 from components.shared.store import Store, StoreSettings
 from images.predictor import inference_log
 from images.predictor.inference_log import InferenceLog, connect_store
-from pipelines.local_store import LocalStore
+from pipelines.local.store import LocalStore
 from tests.helpers import make_schema
 
 ROOT = Path(__file__).parents[3]

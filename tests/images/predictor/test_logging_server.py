@@ -15,7 +15,7 @@ import pytest
 from components.monitor.windows import newest_window
 from components.shared.config import MonitoringConfig
 from components.shared.inference_rows import log_prefix
-from components.shared.scoring import Scorer
+from components.shared.package.scoring import Scorer
 from components.shared.store import Store
 from tests.helpers import make_splits, make_table
 from tests.images.predictor.outage import Load, Switch

@@ -20,8 +20,8 @@ from onnx import TensorProto, helper
 
 from components.shared.config import Family
 from components.shared.errors import PackageError
-from components.shared.fitted_pipeline import dump_pipeline
-from components.shared.model_package import (
+from components.shared.package.fitted_pipeline import dump_pipeline
+from components.shared.package.model_package import (
     FILES,
     GOLDEN,
     MANIFEST,
@@ -30,8 +30,8 @@ from components.shared.model_package import (
     SKOPS,
     TRAINING,
 )
-from components.shared.scoring import MODEL_FILE
-from components.shared.skops_archive import refuse_hidden_code
+from components.shared.package.scoring import MODEL_FILE
+from components.shared.package.skops_archive import refuse_hidden_code
 from images.predictor.package import load_package, prediction_quantiles
 from images.predictor.program import REFUSED
 from tests.components.modelling import Fitted, make_splits

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from components.shared.config import InferenceLogConfig, Task
 from components.shared.inference_rows import left_out, log_schema
-from components.shared.schema import Feature, Schema
-from components.shared.scoring import MISSING_TIME, Inputs, parse_rows
+from components.shared.package.schema import Feature, Schema
+from components.shared.package.scoring import MISSING_TIME, Inputs, parse_rows
 from images.predictor import recorder as recorder_module
 from images.predictor.figures import LOG_ROWS, Described, families
 from images.predictor.metrics import Meters

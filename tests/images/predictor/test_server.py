@@ -16,8 +16,8 @@ import numpy as np
 import psutil
 import pytest
 
-from components.shared.golden import differences
-from components.shared.model_package import read_golden, verify
+from components.shared.package.golden import differences
+from components.shared.package.model_package import read_golden, verify
 from images.predictor.v2 import DATATYPES
 from tests.hostile.server import ours
 

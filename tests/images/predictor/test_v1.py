@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from components.shared.errors import InputError
-from components.shared.model_package import read_golden
-from components.shared.scoring import Inputs, Scorer, parse_rows
+from components.shared.package.model_package import read_golden
+from components.shared.package.scoring import Inputs, Scorer, parse_rows
 from images.predictor.http_server import HttpError
 from images.predictor.v1 import V1
 from tests.images.predictor import rows

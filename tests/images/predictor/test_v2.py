@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.shared.errors import InputError
-from components.shared.scoring import Inputs, Scorer, parse_columns, parse_rows
+from components.shared.package.scoring import Inputs, Scorer, parse_columns, parse_rows
 from images.predictor.http_server import HttpError
 from images.predictor.v2 import V2
 from tests.images.predictor import rows

@@ -1,0 +1,94 @@
+"""The configuration of one use case: a table, a target, and what each stage should do.
+
+One YAML file, one `Config`; each section has a file of its own here, and `config.py` puts them together. Unknown keys
+are refused, every field has its unit and default in its description, and each stage receives only its own section.
+`file.load_config` reads a file and lists every mistake at once.
+"""
+
+from components.shared.config.base import (
+    DEFAULT_METRIC,
+    LOWER_IS_BETTER,
+    ClassificationMetric,
+    ColumnType,
+    Family,
+    Memory,
+    Metric,
+    ObjectName,
+    OnFailure,
+    RegressionMetric,
+    Section,
+    Share,
+    Stage,
+    Task,
+)
+from components.shared.config.cluster import DEFAULT_TASKS, ClusterConfig, TaskConfig
+from components.shared.config.config import Config
+from components.shared.config.contract import CheckRule, ColumnRule, ContractConfig, UniqueRule
+from components.shared.config.evaluation import EvaluationConfig
+from components.shared.config.gate import ChampionRule, GateConfig, SliceRule, Threshold
+from components.shared.config.monitoring import ColumnDrift, DriftMethod, MonitoringConfig
+from components.shared.config.prepare import Bounds, PrepareConfig, SplitConfig
+from components.shared.config.problem import ProblemConfig
+from components.shared.config.profile import ProfileConfig
+from components.shared.config.search import Budget, ParameterSpace, SearchConfig
+from components.shared.config.serving import (
+    CanaryConfig,
+    DarkLaunchConfig,
+    InferenceLogConfig,
+    ReplicasConfig,
+    ResourcesConfig,
+    ServingConfig,
+)
+from components.shared.config.source import SourceConfig, TableConfig
+from components.shared.config.train import DatePart, TrainConfig
+
+__all__ = [
+    "DEFAULT_METRIC",
+    "DEFAULT_TASKS",
+    "LOWER_IS_BETTER",
+    "Bounds",
+    "Budget",
+    "CanaryConfig",
+    "ChampionRule",
+    "CheckRule",
+    "ClassificationMetric",
+    "ClusterConfig",
+    "ColumnDrift",
+    "ColumnRule",
+    "ColumnType",
+    "Config",
+    "ContractConfig",
+    "DarkLaunchConfig",
+    "DatePart",
+    "DriftMethod",
+    "EvaluationConfig",
+    "Family",
+    "GateConfig",
+    "InferenceLogConfig",
+    "Memory",
+    "Metric",
+    "MonitoringConfig",
+    "ObjectName",
+    "OnFailure",
+    "ParameterSpace",
+    "PrepareConfig",
+    "ProblemConfig",
+    "ProfileConfig",
+    "RegressionMetric",
+    "ReplicasConfig",
+    "ResourcesConfig",
+    "SearchConfig",
+    "Section",
+    "ServingConfig",
+    "Share",
+    "SliceRule",
+    "SourceConfig",
+    "SplitConfig",
+    "Stage",
+    "TableConfig",
+    "Task",
+    "TaskConfig",
+    "Threshold",
+    "TrainConfig",
+    "UniqueRule",
+]

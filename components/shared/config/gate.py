@@ -1,0 +1,64 @@
+"""`gate`: what a candidate has to fulfil."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from components.shared.config.base import Metric, Section
+
+
+class Threshold(Section):
+    """What a metric has to reach."""
+
+    minimum: float | None = Field(default=None, description="Smallest allowed value.")
+    maximum: float | None = Field(default=None, description="Largest allowed value.")
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> Self:
+        if self.minimum is None and self.maximum is None:
+            raise ValueError("give `minimum`, `maximum` or both")
+        return self
+
+
+class ChampionRule(Section):
+    """The comparison with the model now serving, on the same test rows."""
+
+    metric: Metric | None = Field(default=None, description="What is compared; by default the search's metric.")
+    allowed_loss: float = Field(
+        default=0.0,
+        ge=0,
+        description="How much worse, in the metric's unit, the candidate may be: "
+        "it is blocked when its paired confidence interval lies wholly beyond.",
+    )
+
+
+class SliceRule(Section):
+    """What has to hold in every slice that has enough rows."""
+
+    metric: Metric | None = Field(
+        default=None, description="What is compared across slices; by default the search's metric."
+    )
+    floor: float | None = Field(default=None, description="Worst allowed value in any slice.")
+    largest_gap: float | None = Field(
+        default=None, gt=0, description="Largest allowed difference between the best and the worst slice of a column."
+    )
+
+
+class GateConfig(Section):
+    """What a candidate has to fulfil to be promoted."""
+
+    mode: Literal["block", "warn"] = Field(
+        default="block", description="`block` keeps a failing candidate out; `warn` only says so."
+    )
+    thresholds: dict[Metric, Threshold] = Field(default={}, description="Limits of metrics on the test part.")
+    beat_baseline: bool = Field(
+        default=True, description="Whether the candidate has to be better than the dummy baseline."
+    )
+    champion: ChampionRule = Field(default=ChampionRule(), description="No worse than the champion.")
+    slices: SliceRule = Field(default=SliceRule(), description="Floors and gaps of slices.")
+    package_megabytes: float = Field(
+        default=50, gt=0, description="Largest size of the model package, in MB (10^6 bytes)."
+    )
+    row_milliseconds: float = Field(
+        default=5, gt=0, description="Largest median time, in ms, to score one row on one thread."
+    )

@@ -1,0 +1,69 @@
+"""`search`: the model families and how each is tuned."""
+
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from components.shared.config.base import Family, Metric, Section
+
+
+class ParameterSpace(Section):
+    """Values a hyperparameter may take: a range, or choices."""
+
+    low: float | None = Field(default=None, description="Smallest value.")
+    high: float | None = Field(default=None, description="Largest value.")
+    log: bool = Field(default=False, description="Whether the range is searched on a logarithmic scale.")
+    integer: bool = Field(default=False, description="Whether only whole numbers are tried.")
+    choices: list[bool | int | float | str | None] = Field(
+        default=[], description="The values to try, instead of a range."
+    )
+
+    @model_validator(mode="after")
+    def _range_or_choices(self) -> Self:
+        is_range = self.low is not None and self.high is not None
+        if is_range == bool(self.choices):
+            raise ValueError("give either `low` and `high`, or `choices`")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low ({self.low}) is above high ({self.high})")
+        if self.log and (self.low or 0) <= 0:
+            raise ValueError("a logarithmic range needs low above 0")
+        return self
+
+
+class Budget(Section):
+    """What the search of one model family may cost."""
+
+    seconds: float = Field(default=60, gt=0, description="Wall-clock seconds; no trial starts after them.")
+    trials: int = Field(default=10, ge=1, description="Number of trials.")
+
+
+class SearchConfig(Section):
+    """How each model family is tuned."""
+
+    families: list[Family] = Field(
+        default=["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "dummy"],
+        min_length=1,
+        description="Model families to compare; `dummy` is the baseline and can never win.",
+    )
+    metric: Metric | None = Field(
+        default=None,
+        description="What is optimised on the validation part; by default ROC AUC, log loss or RMSE by task.",
+    )
+    budget: Budget = Field(default=Budget(), description="Per family.")
+    rows: int = Field(
+        default=50_000, ge=50, description="Training rows sampled for the trials; the final model learns from all."
+    )
+    pruning: bool = Field(default=True, description="Whether trials that fall behind are stopped early.")
+    seed: int = Field(default=0, ge=0, description="Seed of the search and of the models.")
+    space: dict[Family, dict[str, ParameterSpace]] = Field(
+        default={}, description="Overrides of the search spaces: family, then parameter."
+    )
+
+    @field_validator("families")
+    @classmethod
+    def _something_can_win(cls, families: list[Family]) -> list[Family]:
+        if set(families) == {"dummy"}:
+            raise ValueError("`dummy` is only the baseline: name at least one other family")
+        if len(set(families)) < len(families):
+            raise ValueError("each family may be named once")
+        return families

@@ -1,0 +1,43 @@
+"""`train`: the scikit-learn pipeline in front of the model, and the model package."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from components.shared.config.base import Section, Share
+
+DatePart = Literal["year", "month", "day", "weekday", "hour", "minute"]
+
+
+class TrainConfig(Section):
+    """The scikit-learn pipeline in front of the model."""
+
+    clip_quantiles: tuple[Share, Share] | None = Field(
+        default=(0.001, 0.999),
+        description="Numbers are clipped at these quantiles of the training part; null leaves them.",
+    )
+    one_hot_limit: int = Field(default=10, ge=0, description="Categories up to this many become one column each.")
+    ordinal_limit: int = Field(
+        default=100,
+        ge=0,
+        description="Categories up to this many become one code for tree models; "
+        "above it, and always for linear ones, the target's mean.",
+    )
+    date_parts: list[DatePart] = Field(
+        default=["month", "day", "weekday", "hour"],
+        description="What a timestamp feature becomes; weekday 0 is Monday.",
+    )
+    class_weight: Literal["balanced", "none"] = Field(default="none", description="Whether rare classes weigh more.")
+    parity_tolerance: float = Field(
+        default=1e-5,
+        gt=0,
+        description="Largest difference between ONNX and scikit-learn: of probabilities, "
+        "or in standard deviations of the target.",
+    )
+    parity_share: Share = Field(
+        default=0.9999, description="Share of test rows that have to agree within the tolerance."
+    )
+    reference_rows: int = Field(default=20_000, ge=100, description="Rows kept in the package as reference for drift.")
+    golden_requests: int = Field(
+        default=20, ge=1, le=1000, description="Requests kept in the package with their expected answers."
+    )

@@ -1,0 +1,62 @@
+"""The test part, scored with a served ONNX graph: what evaluation and gate ask their questions of."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.shared import frames, metrics
+from components.shared.errors import DataError
+from components.shared.package.schema import Schema
+from components.shared.package.scoring import Inputs, Scorer, score_rows
+from components.shared.resources import cpu_count
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Rows of the test part and what a model says of them.
+
+    Attributes:
+        scorer: The model.
+        inputs: The rows as tensors.
+        target: Class indices or values, shape (rows,).
+        scores: Probabilities, shape (rows, classes), or values, shape (rows,).
+    """
+
+    scorer: Scorer
+    inputs: Inputs
+    target: NDArray[Any]
+    scores: NDArray[np.float32]
+
+    @property
+    def schema(self) -> Schema:
+        """Columns and classes."""
+        return self.scorer.schema
+
+
+def score_test(splits: Path, scorer: Scorer) -> Scored:
+    """Score the test part by the model's own schema.
+
+    Args:
+        splits: The folder that prepare writes.
+        scorer: The model.
+
+    Raises:
+        DataError: The part is empty or does not fit the schema, or the model answers NaN or infinity.
+    """
+    part = frames.load_part(splits, "test", scorer.schema)
+    if not len(part.target):
+        raise DataError(
+            "The test part has no rows, so the model cannot be judged. Raise prepare.split.test or widen the window."
+        )
+    inputs = frames.inputs(part.frame, scorer.schema)
+    scores = score_rows(scorer, inputs)
+    metrics.check_finite(scores)
+    return Scored(scorer, inputs, part.target, scores)
+
+
+def load_scorer(folder: Path) -> Scorer:
+    """Load a model's folder for scoring many rows, on all cores this process may use."""
+    return Scorer.load(folder, threads=cpu_count())

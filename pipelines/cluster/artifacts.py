@@ -1,0 +1,192 @@
+"""The artifacts of a run on a cluster, brought here: what a summary and its pages need, and no more."""
+
+import base64
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from components.shared.errors import FullcircleError, StoreError
+from components.shared.kubernetes.api import Cluster
+from components.shared.store import ObjectInfo, Store, StoreSettings
+
+# By stage and artifact; of a folder only the files that are named, where only those are needed.
+WANTED: dict[tuple[str, str], frozenset[str]] = {
+    ("validate", "page"): frozenset(),
+    ("profile", "page"): frozenset(),
+    ("train", "model"): frozenset({"golden.json"}),
+    ("evaluate", "report"): frozenset(),
+    ("evaluate", "card"): frozenset(),
+    ("gate", "verdict"): frozenset(),
+    ("gate", "page"): frozenset(),
+    ("deploy", "endpoint"): frozenset(),
+    ("monitor", "page"): frozenset(),
+    ("monitor", "evidently"): frozenset(),
+}
+DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"
+
+_LAUNCHER = "/api/v1/namespaces/{namespace}/configmaps/kfp-launcher"
+
+
+class NoWayError(FullcircleError):
+    """The artifacts of runs cannot be reached from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Where artifacts of runs are: the scheme names a provider of the launcher's configuration."""
+
+    scheme: str
+    bucket: str
+    prefix: str
+
+    @classmethod
+    def parse(cls, uri: str) -> "Root":
+        """Read a pipeline root such as `minio://mlpipeline/v2/artifacts?endpoint=…`."""
+        parts = urlsplit(uri)
+        return cls(parts.scheme, parts.netloc, parts.path.strip("/"))
+
+
+@contextlib.contextmanager
+def artifact_store(cluster: Cluster | None, namespace: str, *, pipeline_root: str = "") -> Iterator[tuple[Store, Root]]:
+    """The store of runs' artifacts: that of the environment, or the one that the launcher of a namespace uses.
+
+    Args:
+        cluster: The cluster; None when there is no way to it.
+        namespace: Of the runs.
+        pipeline_root: The run's own root; empty for the namespace's.
+
+    Raises:
+        NoWayError: Nothing says where it is or how to sign in, or it cannot be reached from here.
+    """
+    if os.environ.get("AWS_ENDPOINT_URL"):
+        root = Root.parse(pipeline_root or DEFAULT_ROOT)
+        yield Store(_in(root, StoreSettings.from_environment())), root
+        return
+    if cluster is None:
+        raise NoWayError("neither a cluster nor AWS_ENDPOINT_URL is named")
+    config = (cluster.get(_LAUNCHER.format(namespace=namespace)) or {}).get("data", {})
+    root = Root.parse(pipeline_root or config.get("defaultPipelineRoot") or DEFAULT_ROOT)
+    provider = (yaml.safe_load(config.get("providers", "")) or {}).get(root.scheme, {}).get("default", {})
+    if not provider.get("endpoint"):
+        raise NoWayError(f"the ConfigMap kfp-launcher of {namespace} names no endpoint for {root.scheme}://")
+    keys = _keys(cluster, namespace, provider)
+    with _reachable(cluster, provider) as endpoint:
+        settings = StoreSettings(endpoint, *keys, region=provider.get("region") or "us-east-1")
+        yield Store(_in(root, settings)), root
+
+
+def _in(root: Root, settings: StoreSettings) -> StoreSettings:
+    from dataclasses import replace
+
+    return replace(settings, bucket=root.bucket)
+
+
+def _keys(cluster: Cluster, namespace: str, provider: dict[str, Any]) -> tuple[str, str]:
+    reference = provider.get("credentials", {}).get("secretRef", {})
+    secret = cluster.get(f"/api/v1/namespaces/{namespace}/secrets/{reference.get('secretName', '')}")
+    data = (secret or {}).get("data", {})
+    try:
+        access, hidden = (data[reference[key]] for key in ("accessKeyKey", "secretKeyKey"))
+    except KeyError as error:
+        raise NoWayError(f"the secret {reference.get('secretName')} of {namespace} has no {error}") from error
+    return base64.b64decode(access).decode(), base64.b64decode(hidden).decode()
+
+
+@contextlib.contextmanager
+def _reachable(cluster: Cluster, provider: dict[str, Any]) -> Iterator[str]:
+    """An address of the store that works here: a Service of the cluster is forwarded, unless this is a pod of it."""
+    host, _, port = str(provider["endpoint"]).partition(":")
+    scheme = "http" if str(provider.get("disableSSL", False)).lower() == "true" else "https"
+    service, _, rest = host.partition(".")
+    namespace = rest.partition(".")[0]
+    direct = f"{scheme}://{provider['endpoint']}"
+    inside = "KUBERNETES_SERVICE_HOST" in os.environ
+    if inside or not namespace or cluster.get(f"/api/v1/namespaces/{namespace}/services/{service}") is None:
+        yield direct
+        return
+    with forwarded(namespace, service, int(port or 80)) as address:
+        yield f"{scheme}://{address}"
+
+
+@contextlib.contextmanager
+def forwarded(namespace: str, service: str, port: int) -> Iterator[str]:
+    """The address on this machine that kubectl forwards to a Service's port.
+
+    Raises:
+        NoWayError: There is no kubectl, or it ended.
+    """
+    program = shutil.which("kubectl")
+    if program is None:
+        raise NoWayError("kubectl, which would forward the store's port, is not on PATH")
+    command = [program, "-n", namespace, "port-forward", f"service/{service}", f":{port}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            assert process.stdout is not None  # noqa: S101, it is a pipe
+            said = process.stdout.readline()
+            found = re.search(r"127\.0\.0\.1:\d+", said)
+            if found is None:
+                raise NoWayError(f"kubectl port-forward to {service}.{namespace} ended: {said.strip()}")
+            yield found[0]
+        finally:
+            process.terminate()
+
+
+def fetch_artifacts(store: Store, prefix: str, folder: Path) -> dict[str, dict[str, Path]]:
+    """Download what a summary needs of the artifacts of one run.
+
+    Args:
+        store: The bucket of artifacts.
+        prefix: What the keys of the run begin with; below are task, a name of the attempt, and artifact.
+        folder: Where to.
+
+    Returns:
+        By stage and name, where the artifacts are.
+    """
+    found: dict[str, dict[str, Path]] = {}
+    for (stage, name), files in WANTED.items():
+        objects = _newest(store.list(f"{prefix}/{stage}/"), prefix=f"{prefix}/{stage}/", name=name)
+        target = folder / stage / name
+        for inside, item in objects.items():
+            if not files or inside in files:
+                store.get_file(item.key, target / inside if inside else target)
+                found.setdefault(stage, {})[name] = target
+    return found
+
+
+def _newest(objects: list[ObjectInfo], *, prefix: str, name: str) -> dict[str, ObjectInfo]:
+    """The objects of the newest attempt's artifact, by path inside it; the empty path for one that is a file."""
+    attempts: dict[str, dict[str, ObjectInfo]] = {}
+    for item in objects:
+        attempt, _, rest = item.key.removeprefix(prefix).partition("/")
+        artifact, _, inside = rest.partition("/")
+        if artifact == name:
+            attempts.setdefault(attempt, {})[inside] = item
+    return max(attempts.values(), key=lambda found: max(item.modified for item in found.values()), default={})
+
+
+def bring(
+    cluster: Cluster | None, namespace: str, folder: Path, *, pipeline: str, run_id: str, pipeline_root: str = ""
+) -> tuple[dict[str, dict[str, Path]], str]:
+    """Bring here what a summary needs.
+
+    Returns:
+        Artifacts by stage and name, and why there are none; one of both is empty.
+    """
+    try:
+        with artifact_store(cluster, namespace, pipeline_root=pipeline_root) as (store, root):
+            prefix = "/".join(part for part in (root.prefix, pipeline, run_id) if part)
+            found = fetch_artifacts(store, prefix, folder)
+            return found, "" if found else f"{store.uri(prefix)}/ holds none"
+    except (NoWayError, StoreError) as error:
+        return {}, str(error)
+    except FullcircleError as error:
+        return {}, f"the cluster did not say where they are: {error}"

@@ -1,0 +1,188 @@
+"""Why a run is stuck or failed: what Kubeflow Pipelines, Argo and the pods themselves say, put in a few lines."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from components.shared.kubernetes.api import Cluster, ClusterError, Object
+from components.shared.kubernetes.pods import Trouble
+from pipelines.cluster.pods import find_trouble, mend, own_message, say_last_lines, task_path
+from pipelines.task_names import label_of, stage_of, task_of
+
+_RUN_LABEL = "pipeline/runid"
+_WORKFLOWS = "/apis/argoproj.io/v1alpha1/namespaces/{namespace}/workflows"
+_LOG_LINES = 400
+_BROKEN = ("Failed", "Error")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with a task.
+
+    Attributes:
+        task: Its name for people.
+        what: What is wrong, in a sentence.
+        message: The stage's own message; empty when it has none.
+        mend: What to do.
+        pod: The pod; empty when there is none.
+        log: The last lines of its log.
+    """
+
+    task: str
+    what: str
+    message: str = ""
+    mend: str = ""
+    pod: str = ""
+    log: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class Diagnosis:
+    """What is known about a run.
+
+    Attributes:
+        run_id: The run.
+        state: What Kubeflow Pipelines or Argo says of it; empty when neither was asked.
+        findings: What is wrong, the cause first.
+        notes: What could not be looked at, and why; or that nothing seems wrong.
+    """
+
+    run_id: str
+    state: str = ""
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def diagnose(
+    run_id: str, cluster: Cluster | None, *, namespace: str, run: Any = None, families: Sequence[str] = ()
+) -> Diagnosis:
+    """Find out why a run is stuck or failed.
+
+    Args:
+        run_id: The run.
+        cluster: Where its pods are; None when there is no way to them.
+        namespace: Of its pods.
+        run: The run as KFP's API describes it; None when it could not be asked.
+        families: The items of the loop over model families, in order.
+    """
+    found = Diagnosis(run_id, state=str(run.state) if run is not None else "")
+    if cluster is not None:
+        _look(found, cluster, namespace, families)
+    if run is not None and not found.findings:
+        _take_what_kfp_says(found, run)
+    if not found.findings and not found.notes:
+        found.notes.append("Nothing wrong is seen.")
+    return found
+
+
+def _look(found: Diagnosis, cluster: Cluster, namespace: str, families: Sequence[str]) -> None:
+    try:
+        pods = cluster.list(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"{_RUN_LABEL}={found.run_id}")
+        found.findings += examine(cluster, namespace, pods, families)
+        if not found.findings:
+            _look_at_workflow(found, cluster, namespace, families)
+        if not pods and not found.findings:
+            found.notes.append(
+                f"The namespace {namespace} has no pod of this run: it has not begun, is cleaned up, or runs elsewhere "
+                "(NAMESPACE=…)."
+            )
+    except ClusterError as error:
+        found.notes.append(f"The pods could not be looked at: {error}")
+
+
+def examine(cluster: Cluster, namespace: str, pods: Iterable[Object], families: Sequence[str] = ()) -> list[Finding]:
+    """What is wrong with pods of a run, what ended before what waits, and stages before what serves them."""
+    troubled = []
+    for pod in _last_attempts(pods):
+        if trouble := find_trouble(pod, _events(cluster, namespace, pod)):
+            troubled.append((not trouble.ended, not stage_of(task_path(pod)), _created(pod), pod, trouble))
+    troubled.sort(key=lambda item: item[:3])
+    return [_finding(cluster, namespace, pod, trouble=trouble, families=families) for *_, pod, trouble in troubled]
+
+
+def _last_attempts(pods: Iterable[Object]) -> list[Object]:
+    latest: dict[str, Object] = {}
+    for pod in sorted(pods, key=_created):
+        latest[task_of(task_path(pod)) or pod["metadata"]["name"]] = pod
+    return list(latest.values())
+
+
+def _created(pod: Object) -> str:
+    return str(pod["metadata"]["creationTimestamp"])
+
+
+def _events(cluster: Cluster, namespace: str, pod: Object) -> list[Object]:
+    selector = f"involvedObject.uid={pod['metadata']['uid']}"
+    found = cluster.list(f"/api/v1/namespaces/{namespace}/events", fieldSelector=selector)
+    return sorted(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+
+
+def _finding(cluster: Cluster, namespace: str, pod: Object, *, trouble: Trouble, families: Sequence[str]) -> Finding:
+    name = pod["metadata"]["name"]
+    log = ""
+    if trouble.has_run:
+        log = cluster.log(namespace, name, trouble.container, lines=_LOG_LINES, previous=trouble.previous)
+        log = log or cluster.log(namespace, name, trouble.container, lines=_LOG_LINES, previous=True)
+    parts = task_path(pod)
+    message = own_message(log)
+    return Finding(
+        task=label_of(parts, families) if parts else name,
+        what=trouble.what,
+        message=message,
+        mend="" if message and trouble.kind == "crash" else mend(trouble),
+        pod=name,
+        log=say_last_lines(log),
+    )
+
+
+def _look_at_workflow(found: Diagnosis, cluster: Cluster, namespace: str, families: Sequence[str]) -> None:
+    """What Argo says, where no pod tells: one that could not be made has left none."""
+    path = _WORKFLOWS.format(namespace=namespace)
+    for workflow in cluster.list(path, labelSelector=f"{_RUN_LABEL}={found.run_id}"):
+        status = workflow.get("status", {})
+        found.state = found.state or str(status.get("phase", ""))
+        nodes = [node for node in status.get("nodes", {}).values() if node.get("message")]
+        broken = [node for node in nodes if node.get("phase") in (*_BROKEN, "Pending") and not node.get("children")]
+        for node in broken:
+            parts = node["name"].split(".")[1:]
+            found.findings.append(Finding(label_of(parts, families), _sentence(node["message"])))
+        if not broken and status.get("message") and status.get("phase") in _BROKEN:
+            found.findings.append(Finding("the run", _sentence(status["message"])))
+
+
+def _take_what_kfp_says(found: Diagnosis, run: Any) -> None:
+    details = (run.run_details.task_details if run.run_details else None) or []
+    failed = [task for task in details if str(task.state) == "FAILED"]
+    stages = [task for task in failed if stage_of([task.display_name or ""])] or failed
+    for task in stages:
+        said = task.error.message if task.error else ""
+        found.findings.append(Finding(task.display_name or "a task", said or "it failed; its pod tells no more"))
+    if not stages and run.error and run.error.message:
+        found.findings.append(Finding("the run", _sentence(run.error.message)))
+
+
+def _sentence(text: str) -> str:
+    return " ".join(text.split())
+
+
+def print_diagnosis(found: Diagnosis, console: Console) -> None:
+    """Write a diagnosis for a person."""
+    console.print(
+        Text.assemble((f"\n Run {found.run_id}", "bold"), f"  {found.state.lower()}".rstrip()), soft_wrap=True
+    )
+    for finding in found.findings:
+        console.print(Text.assemble((" ✗ ", "red"), (finding.task, "bold"), f": {finding.what}"), soft_wrap=True)
+        for line in finding.message.splitlines():
+            console.print(Text(f"   {line}", "red"), soft_wrap=True)
+        if finding.mend:
+            console.print(Text.assemble(("   Mend: ", "bold"), finding.mend), soft_wrap=True)
+        if finding.pod:
+            ending = ", the last lines of its log:" if finding.log else ""
+            console.print(Text(f"   Pod {finding.pod}{ending}", "dim"), soft_wrap=True)
+        for line in finding.log:
+            console.print(Text(f"     {line}", "dim"), soft_wrap=True)
+    for note in found.notes:
+        console.print(Text(f" · {note}"), soft_wrap=True)

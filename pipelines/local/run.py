@@ -1,0 +1,213 @@
+"""A compiled pipeline under `kfp.local`, with a real S3 server and a real endpoint, on this machine."""
+
+import builtins
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from components.shared.errors import FullcircleError
+from pipelines.display import Progress
+from pipelines.local.store import settings_or_start
+from pipelines.local.task_runner import TaskRecord, TaskRunner
+
+BUILD = Path("build")
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run left behind.
+
+    Attributes:
+        folder: The run's own folder: artifacts, logs, index page.
+        records: One a task, in the order in which they started.
+        seconds: Wall time from the first task to the last.
+    """
+
+    folder: Path
+    records: list[TaskRecord]
+    seconds: float
+
+    def artifact(self, stage: str, name: str) -> Path | None:
+        """Path of a stage's output artifact; None when the stage did not run or did not write it."""
+        paths = (record.artifacts.get(name) for record in self.records if record.label == stage)
+        return next((path for path in paths if path and path.exists()), None)
+
+    def json(self, stage: str, name: str, file: str = "") -> Any:
+        """Content of a JSON artifact, or of a file in a folder artifact; None when there is none."""
+        path = self.artifact(stage, name)
+        path = path / file if path and file else path
+        return json.loads(path.read_bytes()) if path and path.is_file() else None
+
+
+class RunError(FullcircleError):
+    """A stage failed; the message holds each cause and names the log."""
+
+    def __init__(self, failures: list[TaskRecord]) -> None:
+        self.failures = failures
+        super().__init__("\n".join(_failure(record) for record in failures))
+
+
+def _failure(record: TaskRecord) -> str:
+    cause = record.cause.strip().replace("\n", "\n  ")
+    return f"{record.label} failed:\n  {cause}\n  Details: {record.log}"
+
+
+def run_here(
+    name: str,
+    make_pipeline: Callable[[], Any],
+    *,
+    console: Console,
+    arguments: dict[str, Any] | None = None,
+    build: Path = BUILD,
+    serve_here: bool = True,
+) -> RunResult:
+    """Run a pipeline on this machine.
+
+    Args:
+        name: Name of the folder that its runs share.
+        make_pipeline: Builds the pipeline; called where kfp may print what it likes.
+        console: Where progress is shown.
+        arguments: Pipeline parameters other than the defaults.
+        build: Folder for runs, the local store and the local endpoint.
+        serve_here: Whether this machine is to serve; otherwise deploy and monitor use the cluster this is a pod of.
+
+    Returns:
+        What the run left behind.
+
+    Raises:
+        StoreError: The object store cannot be reached or started.
+        RunError: A stage failed.
+        KeyboardInterrupt: The run was interrupted; what it had started is ended.
+    """
+    folder = _new_folder(build.resolve() / "runs" / name)
+    with _environment(build.resolve(), serve_here=serve_here), Progress(console) as progress:
+        runner = TaskRunner(folder / "logs", progress, background=frozenset({"profile"}))
+        start = time.monotonic()
+        with runner.installed(), _stop_on_signal(runner):
+            _run_pipeline(make_pipeline, arguments or {}, folder)
+    if failures := runner.failures():
+        raise RunError(failures)
+    _write_timings(folder / "timings.json", runner.records)
+    return RunResult(folder, runner.records, time.monotonic() - start)
+
+
+def _run_pipeline(make_pipeline: Callable[[], Any], arguments: dict[str, Any], folder: Path) -> None:
+    from kfp import local
+
+    with _output_of_kfp(folder / "kfp.log"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # kfp's doubts about the image, which is not used here
+        warnings.filterwarnings("ignore", "Task .* have no effect in the current local runner", UserWarning)
+        local.init(
+            runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "artifacts"), raise_on_error=False
+        )
+        pipeline = make_pipeline()
+        _repeat_nothing(pipeline.pipeline_spec)
+        pipeline(**arguments)
+
+
+def _repeat_nothing(definition: Any) -> None:
+    """Take the retries out: nothing evicts a task here, and what failed is told at once."""
+    parts = [definition.root, *definition.components.values()]
+    for task in (task for part in parts for task in part.dag.tasks.values()):
+        task.ClearField("retry_policy")
+
+
+@contextlib.contextmanager
+def _output_of_kfp(log: Path) -> Iterator[None]:
+    """Write to a file what kfp prints and logs, and put back what it replaces, which its threads leave in disorder."""
+    root, original_print = logging.getLogger(), builtins.print
+    handlers, level = root.handlers[:], root.level
+    file = log.open("w", encoding="utf-8", buffering=1)
+    with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        try:
+            yield
+        finally:
+            builtins.print = original_print
+            root.handlers[:] = handlers
+            root.setLevel(level)
+    file.close()  # after an error it stays open: threads of kfp that are still ending may write to it
+
+
+def _write_timings(path: Path, records: list[TaskRecord]) -> None:
+    """When each task and its own work ran, on the machine's monotonic clock, and where its artifacts are."""
+    timings = [
+        {
+            "task": record.label,
+            "started": record.started,
+            "seconds": record.seconds,
+            "work": record.work,
+            "artifacts": {name: str(artifact) for name, artifact in record.artifacts.items()},
+        }
+        for record in records
+    ]
+    path.write_text(json.dumps(timings) + "\n", encoding="utf-8")
+
+
+def _new_folder(parent: Path) -> Path:
+    """A folder named by the time, and `latest` pointing at it."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    folder = parent / stamp
+    (folder / "logs").mkdir(parents=True)
+    pointer = parent / f".latest-{stamp}"
+    pointer.symlink_to(stamp)
+    pointer.replace(parent / "latest")
+    return folder
+
+
+@contextlib.contextmanager
+def _environment(build: Path, *, serve_here: bool) -> Iterator[None]:
+    """What the tasks find in their environment: the object store, where to serve, the code's version."""
+    settings = settings_or_start(build.parent)
+    before = dict(os.environ)
+    os.environ.update(settings.environment())
+    if serve_here:
+        os.environ.setdefault("FULLCIRCLE_SERVING_FOLDER", str(build / "local" / "serving"))
+    else:
+        os.environ.pop("FULLCIRCLE_SERVING_FOLDER", None)
+    os.environ.setdefault("FULLCIRCLE_GIT_COMMIT", git_commit())
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def git_commit() -> str:
+    """The commit of this checkout, with `-dirty` when it is changed; empty when there is no git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+@contextlib.contextmanager
+def _stop_on_signal(runner: TaskRunner) -> Iterator[None]:
+    """End the tasks at once on Ctrl-C and SIGTERM, from whatever kfp is waiting for."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        runner.stop()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

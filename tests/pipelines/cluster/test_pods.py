@@ -1,0 +1,126 @@
+"""What is wrong with a pod. The pods are what a kubelet and a scheduler reported; `tests/cluster` sees real ones."""
+
+from typing import Any
+
+import pytest
+
+from pipelines.cluster.pods import announced, find_trouble, mend, own_message, say_last_lines, task_path
+from pipelines.task_names import label_of, stage_of, task_of
+
+LOG = """I0301 12:00:00.000001       1 launcher_v2.go:150] starting
+\u25b8 178 rows
+[KFP Executor 2026-03-01 12:00:01,000 INFO]: Looking for component
+Traceback (most recent call last):
+  File "/tmp/x.py", line 1, in <module>
+ValueError: the first
+components.shared.errors.SourceError: The table wine has no rows.
+Give it some, at s3://b/k.
+I0301 12:00:02.000001       1 launcher_v2.go:200] publish
+F0301 12:00:02.000001       1 main.go:49] failed to execute component: exit status 1
+"""
+
+
+def pod(**status: Any) -> dict[str, Any]:
+    main = {"name": "main", "image": "r/stage:1", "resources": {"limits": {"memory": "2Gi"}}}
+    spec = {"containers": [main, {"name": "wait", "image": "argo"}]}
+    return {"metadata": {"name": "p"}, "spec": spec, "status": {"phase": "Pending", **status}}
+
+
+def container(name: str = "main", field: str = "state", **state: Any) -> dict[str, Any]:
+    return {"name": name, field: state}
+
+
+def waiting(reason: str, message: str) -> dict[str, Any]:
+    return {"containerStatuses": [container(waiting={"reason": reason, "message": message})]}
+
+
+def unschedulable(message: str) -> dict[str, Any]:
+    return {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]}
+
+
+def ended(*states: dict[str, Any]) -> dict[str, Any]:
+    return {"phase": "Failed", "containerStatuses": list(states)}
+
+
+ROOM = "0/1 nodes are available: 1 Insufficient cpu."
+NO_SECRET = waiting("CreateContainerConfigError", 'secret "s" not found')
+NO_KEY = waiting("CreateContainerConfigError", "couldn't find key K in Secret ns/s")
+OOM = container(terminated={"reason": "OOMKilled", "exitCode": 137})
+CRASHED = (container("wait", terminated={"exitCode": 64}), container(terminated={"exitCode": 1}))
+NEVER_RAN = container(terminated={"exitCode": 128, "reason": "StartError", "message": "no such program"})
+RESTARTED = container(field="lastState", terminated={"exitCode": 3})
+
+
+@pytest.mark.parametrize(
+    ("status", "what", "advice"),
+    [
+        (waiting("ErrImagePull", "not  found"), "image r/stage:1 cannot be had (ErrImagePull): not found", "REGISTRY"),
+        (NO_SECRET, "CreateContainerConfigError", "Make the secret s"),
+        (NO_KEY, "couldn't find key K", "lacks the key K"),
+        (unschedulable(ROOM), f"no node takes it: {ROOM}", "Lower its requests"),
+        (unschedulable('persistentvolumeclaim "d" not found'), "no node takes it", "storage class"),
+        (unschedulable("untolerated taint"), "no node takes it", "taints"),
+        (ended(OOM), "ran out of memory (OOMKilled, its limit is 2Gi)", "memory_limit"),
+        (ended(*CRASHED), "container main ended with exit code 1", "message"),
+        (ended(container(terminated={"exitCode": 137})), "137: it was killed", "message"),
+        ({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}, "evicted from its node: low", "memory"),
+        ({"phase": "Failed", "reason": "DeadlineExceeded"}, "longer than its time-out", "seconds"),
+        ({"phase": "Running", "containerStatuses": [RESTARTED]}, "exit code 3", "message"),
+        (ended(NEVER_RAN), "(StartError): no such program", "describe"),
+        ({"phase": "Failed", "message": "Pod was rejected: no"}, "it failed: Pod was rejected: no", "describe"),
+    ],
+)
+def test_each_trouble_has_a_sentence_and_what_mends_it(status, what, advice):
+    found = find_trouble(pod(**status))
+
+    assert found is not None
+    assert what in found.what
+    assert advice in mend(found)
+
+
+@pytest.mark.parametrize("phase", ["Pending", "Running", "Succeeded"])
+def test_a_pod_that_is_on_its_way_has_no_trouble(phase):
+    assert find_trouble(pod(**{**waiting("ContainerCreating", ""), "phase": phase})) is None
+
+
+def test_what_is_not_mounted_is_in_the_events_only():
+    events = [{"reason": "FailedMount", "message": 'MountVolume.SetUp failed: secret "keys" not found'}]
+
+    found = find_trouble(pod(), events)
+
+    assert found is not None
+    assert "FailedMount" in found.what
+    assert "Make the secret keys" in mend(found)
+
+
+def test_the_stages_own_message_is_the_last_error_with_all_its_lines():
+    assert own_message(LOG) == "The table wine has no rows.\nGive it some, at s3://b/k."
+    assert own_message("all went well") == ""
+    assert own_message("KeyError") == "KeyError"
+
+
+def test_what_a_stage_says_of_itself():
+    assert announced(LOG) == "178 rows"
+    assert announced("") == ""
+    assert say_last_lines("a\n\n b \nc\n", 2) == [" b", "c"]
+
+
+LOOP = "root.for-loop-1.iteration-item"
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "task"),
+    [
+        ("root.ingest.executor(1)", "ingest", "root.ingest.executor"),
+        (f"{LOOP}(2:2).tune.executor", "tune (dummy)", f"{LOOP}(2:2).tune.executor"),
+        (f"{LOOP}(7:7).tune.executor(0)", "tune (8)", f"{LOOP}(7:7).tune.executor"),
+        ("root.ingest-driver", "ingest-driver", "root.ingest-driver"),
+        ("", "the run", ""),
+    ],
+)
+def test_what_tasks_are_called(name, label, task):
+    parts = task_path({"metadata": {"annotations": {"workflows.argoproj.io/node-name": f"wine-x7.{name}"}}})
+
+    assert label_of(parts, ["linear", "lightgbm", "dummy"]) == label
+    assert task_of(parts) == task
+    assert bool(stage_of(parts)) == ("executor" in name)
