@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.shared import frames
-from components.shared.package import model_package
 from components.shared.config import Task
+from components.shared.package import model_package
 from components.shared.package.model_package import GoldenRequest, Lineage, Manifest
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import Scorer, parse_rows
