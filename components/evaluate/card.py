@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.shared.config import LOWER_IS_BETTER, Metric
+from components.shared.config import Metric
 from components.shared.evaluation import (
-    LABELS,
     Contribution,
     Evaluation,
     Gap,
@@ -23,7 +22,7 @@ from components.shared.evaluation import (
     metric_text,
     value_text,
 )
-from components.shared.metrics import gain
+from components.shared.metrics import LABELS, TABLE, gain
 from components.shared.package.model_package import TRAINING
 from components.shared.package.schema import Feature, Schema
 from components.shared.pages import charts
@@ -468,5 +467,5 @@ def _weakest(evaluation: Evaluation, gap: Gap) -> str:
     size = metric_text(gap.metric, gap.gap)
     return (
         f"By {gap.column} it does worst on {value_text(gap.worst)}: {LABELS[evaluation.metric]} is {size} "
-        f"{'above' if evaluation.metric in LOWER_IS_BETTER else 'below'} that of {value_text(gap.best)}."
+        f"{'above' if TABLE[evaluation.metric].lower_is_better else 'below'} that of {value_text(gap.best)}."
     )
