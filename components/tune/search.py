@@ -191,6 +191,7 @@ def _run_trial(
         balanced=problem.balanced,
     )
     state, detail = "complete", ""
+    failures: tuple[type[Exception], ...] = (DataError, *FAMILIES[problem.family].errors)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # such a model is judged by its score like any other
@@ -198,7 +199,7 @@ def _run_trial(
     except _Stopped as stopped:
         state, detail = ("pruned", "fell behind") if stopped.pruned else ("complete", "cut short by the budget")
         parameters = parameters if stopped.pruned else {**parameters, **watch.reached}
-    except (DataError, *FAMILIES[problem.family].errors) as error:
+    except failures as error:
         state, detail = "failed", " ".join(str(error).split()) or type(error).__name__
     _tell(study, asked, state, watch.score)
     return Trial(

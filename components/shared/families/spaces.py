@@ -66,9 +66,10 @@ def _check_name(family: Family, task: Task, name: str) -> None:
 
 
 def _check_value(family: Family, task: Task, name: str, *, value: Value) -> None:
+    refusals: tuple[type[Exception], ...] = (TypeError, *family.errors)
     try:
         family.check(task, name, value)
-    except (TypeError, *family.errors) as error:
+    except refusals as error:
         problem = " ".join(str(error).split()) or type(error).__name__
         raise ConfigError(f"search.space.{family.name}.{name}: the value {value!r} is refused: {problem}") from error
 
