@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.shared.config import Family, Metric, SearchConfig, TrainConfig
+from components.shared.config import FamilyName, Metric, SearchConfig, TrainConfig
 from components.shared.frames import time_range
 from components.shared.package.model_package import Lineage
 from components.shared.package.schema import Schema
@@ -23,10 +23,10 @@ class TrainingRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    family: Family
+    family: FamilyName
     parameters: dict[str, Value]
     metric: Metric = Field(description="What was optimised.")
-    scores: dict[Family, float] = Field(
+    scores: dict[FamilyName, float] = Field(
         description="Best score on the validation part by family, the baseline included."
     )
     seed: int
