@@ -45,7 +45,7 @@ def evaluate(name: str, settings: EvaluationConfig, *, splits: Path, model: Path
     found, notes = find_slices(splits, schema, settings)
     slices, small, small_notes = large_enough(found, settings.slice_rows)
     blocks = find_blocks(splits, "test", schema)
-    draws = Draws(blocks.of, settings.resamples, weights=scored.weights)
+    draws = Draws(blocks.of, settings.resamples, together=blocks.together, weights=scored.weights)
     whole, parts = judge(scored, slices, draws)
     scores = whole.scores(settings.confidence)
     cautions = [blocks.caution] if blocks.caution else []
@@ -59,7 +59,7 @@ def evaluate(name: str, settings: EvaluationConfig, *, splits: Path, model: Path
         threshold=schema.threshold,
         confidence=settings.confidence,
         resamples=settings.resamples,
-        resampled_by=Resampled(kind=blocks.kind, column=blocks.column, count=blocks.count),
+        resampled_by=Resampled(kind=blocks.kind, column=blocks.column, count=blocks.count, together=blocks.together),
         scores=scores,
         baseline=Scores(values=_baseline(splits, scored)),
         mape_rows_left_out=metrics.zero_targets(scored.target) if schema.task == "regression" else 0,

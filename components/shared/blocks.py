@@ -2,7 +2,7 @@
 
 Rows of one hospital, or of one afternoon, are alike; an interval that takes them for independent is too narrow. Where
 the split is by a group, its values are the blocks. Otherwise, where there is a time column, the blocks are calendar
-periods: the longest of them that leaves at least `ENOUGH_BLOCKS`, because longer ones are less alike their neighbours,
+periods: the longest of them that leaves at least `ENOUGH_BLOCKS`, because longer ones are less like their neighbours,
 and fewer say too little about how they vary.
 """
 
@@ -47,6 +47,11 @@ class Blocks:
     def count(self) -> int:
         """Number of blocks."""
         return int(self.of.max(initial=-1)) + 1
+
+    @property
+    def together(self) -> int:
+        """How many in a row are drawn at once: of periods the third root of them (Hall, Horowitz and Jing, 1995)."""
+        return 1 if self.kind in ("row", "group") else max(1, round(self.count ** (1 / 3)))
 
     @property
     def text(self) -> str:

@@ -1,8 +1,9 @@
 """Confidence intervals of metrics by a bootstrap (Efron, 1979) of blocks of rows: days, groups, or single rows.
 
 Rows next to each other in time, or of the same group, are alike, so that a thousand of them say less than a thousand
-independent rows. A resample therefore draws whole blocks with replacement (Davison and Hinkley, 1997, section 3.8; for
-time Carlstein, 1986); `components.shared.blocks` finds them. Each metric is asked once for its value on all resamples
+independent rows. A resample therefore draws whole blocks with replacement (Davison and Hinkley, 1997, section 3.8), and
+of periods of time, which are like their neighbours, some in a row (Künsch, 1989), the first following the last (Politis
+and Romano, 1992); `components.shared.blocks` finds them. Each metric is asked once for its value on all resamples
 (`metrics.Weights`). More than `MOST_BLOCKS` blocks are first put together at random into as many bundles: sums of
 bundles of independent blocks vary as the blocks do (random groups; Wolter, 2007, chapter 2).
 
@@ -102,19 +103,28 @@ class Draws:
     """Resamples of a table's rows, the same for every metric and slice, so that differences are paired."""
 
     def __init__(
-        self, blocks: Indices, resamples: int, *, weights: NDArray[np.float64] | None = None, seed: int = 0
+        self,
+        blocks: Indices,
+        resamples: int,
+        *,
+        together: int = 1,
+        weights: NDArray[np.float64] | None = None,
+        seed: int = 0,
     ) -> None:
         """Draw.
 
         Args:
             blocks: The block that each row is of, from 0, shape (rows,).
             resamples: How many.
+            together: How many blocks in a row are drawn at once.
             weights: How much each row counts; by default all the same.
             seed: The same seed gives the same resamples.
         """
         generator = np.random.default_rng(seed)
         self._rows = np.ones(len(blocks)) if weights is None else weights
-        self.weights = Weights(self._rows, *_drawn(blocks, resamples, generator), steps=_STEPS)
+        self._together = together if blocks.max(initial=-1) < MOST_BLOCKS else 1  # bundles are in no order
+        drawn = _drawn(blocks, resamples, generator, together=self._together)
+        self.weights = Weights(self._rows, *drawn, steps=_STEPS)
         # Slices within few blocks are resampled by row instead; drawn only when there are any.
         self._by_row: Weights | None = None
         self._resamples, self._generator = resamples, generator
@@ -137,40 +147,51 @@ class Draws:
             rows: Indices of the rows wanted; by default all.
             only: The metrics wanted; by default all of the task.
         """
-        weights = self.weights
+        weights, together = self.weights, self._together
         if rows is not None:
             target, answers = target[rows], answers.some(rows)
-            weights = self._weights_of(rows)
-        worth = worth_of_blocks(weights)
+            weights, together = self._weights_of(rows)
+        worth = worth_of_blocks(weights, together)
         names = [name for name in metrics_of(task) if only is None or name in only]
         return {name: _estimate(name, target, answers, weights=weights, blocks=worth) for name in names}
 
-    def _weights_of(self, rows: Indices) -> Weights:
+    def _weights_of(self, rows: Indices) -> tuple[Weights, int]:
         weights = self.weights.some(rows)
         if worth_of_blocks(weights) >= min(FEWEST_BLOCKS, len(rows)):
-            return weights
+            return weights, self._together
         if self._by_row is None:
-            blocks = np.arange(len(self._rows))
-            self._by_row = Weights(self._rows, *_drawn(blocks, self._resamples, self._generator), steps=_STEPS)
-        return self._by_row.some(rows)
+            drawn = _drawn(np.arange(len(self._rows)), self._resamples, self._generator)
+            self._by_row = Weights(self._rows, *drawn, steps=_STEPS)
+        return self._by_row.some(rows), 1
 
 
-def _drawn(blocks: Indices, resamples: int, generator: np.random.Generator) -> tuple[Indices, Floats]:
+def _drawn(
+    blocks: Indices, resamples: int, generator: np.random.Generator, *, together: int = 1
+) -> tuple[Indices, Floats]:
     """Blocks, bundled when they are many, and how often each was drawn; the first resample is each of them once."""
     count = int(blocks.max(initial=-1)) + 1
     if count > MOST_BLOCKS:
         blocks = generator.permutation(np.arange(count) % MOST_BLOCKS)[blocks]
         count = MOST_BLOCKS
-    drawn = generator.integers(0, count, (count, resamples)) * (resamples + 1) + np.arange(1, resamples + 1)
-    counts = np.bincount(drawn.reshape(-1), minlength=count * (resamples + 1)).reshape(count, resamples + 1)
+    first = generator.integers(0, count, (-(-count // together), 1, resamples))
+    drawn = ((first + np.arange(together)[:, None]) % count).reshape(-1, resamples)[:count]
+    places = drawn * (resamples + 1) + np.arange(1, resamples + 1)
+    counts = np.bincount(places.reshape(-1), minlength=count * (resamples + 1)).reshape(count, resamples + 1)
     counts[:, 0] = 1
     return blocks, counts.astype(np.float64)
 
 
-def worth_of_blocks(weights: Weights) -> float:
-    """How many blocks of equal weight the rows' blocks are worth: (Σw)² / Σw² (Kish, 1965)."""
-    of_blocks = np.bincount(weights.blocks, weights.rows)
-    squares = float((of_blocks**2).sum())
+def worth_of_blocks(weights: Weights, together: int = 1) -> float:
+    """How many independent blocks of equal weight the rows' blocks are worth: (Σw)² / Σw² (Kish, 1965).
+
+    Args:
+        weights: The rows' weights and blocks.
+        together: How many blocks in a row are drawn at once; `w` are then the weights of all such runs, each block
+            being in that many of them.
+    """
+    of_blocks = np.bincount(weights.blocks, weights.rows, minlength=len(weights.counts))
+    runs = sum(np.roll(of_blocks, -index) for index in range(together))
+    squares = float(np.sum(runs**2)) / together
     return float(of_blocks.sum() ** 2 / squares) if squares else 0.0
 
 

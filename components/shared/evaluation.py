@@ -145,6 +145,7 @@ class Resampled(_Record):
     kind: str = Field(default="row", description="`row`, `group`, or a period such as `day`.")
     column: str = Field(default="", description="The column of the groups or times; empty for rows.")
     count: int = 0
+    together: int = Field(default=1, description="How many in a row are drawn at once.")
 
 
 class Evaluation(_Record):
@@ -214,10 +215,11 @@ def interval_text(metric: Metric, interval: Interval) -> str:
 
 
 def resampled_text(by: Resampled) -> str:
-    """What was resampled, for people: `single rows`, or such as `55 days of 'time_hour'`."""
+    """What was resampled, for people: `single rows`, or such as `55 days of 'time_hour', 4 in a row`."""
     if by.kind == "row":
         return "single rows"
-    return f"{by.count:,} {by.kind}{'' if by.count == 1 else 's'} of {by.column!r}"
+    run = f", {by.together} in a row" if by.together > 1 else ""
+    return f"{by.count:,} {by.kind}{'' if by.count == 1 else 's'} of {by.column!r}{run}"
 
 
 def value_text(value: str | None) -> str:

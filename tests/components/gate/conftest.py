@@ -1,7 +1,7 @@
 """Candidates of different quality, evaluated, to be judged by the gate."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def evaluation(task: Task = "binary", **changes: object) -> Evaluation:
     return Evaluation.model_validate(settings | changes)
 
 
-def slices(values: dict[str, float | None], *, gap: float | None = None, spread: float = 0.0) -> dict[str, Any]:
+def slices(values: Mapping[str, float | None], *, gap: float | None = None, spread: float = 0.0) -> dict[str, Any]:
     """Slices of one column by ROC AUC, None is one of too few rows; intervals reach `spread` to each side."""
     return {
         "slices": [

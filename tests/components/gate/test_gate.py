@@ -88,7 +88,7 @@ def test_the_worst_slice_is_held_against_the_floor() -> None:
 )
 def test_a_slice_is_below_the_floor_when_chance_does_not_explain_it(others: int, spread: float, holds: bool) -> None:
     """The more slices are looked at, the more of them are low by chance."""
-    values: dict[str, float | None] = {"b": 0.6} | {f"a{index}": 0.9 for index in range(others)}
+    values = {"b": 0.6} | {f"a{index}": 0.9 for index in range(others)}
     (check,) = check_slices(evaluation(**slices(values, spread=spread)), SliceRule(floor=0.65), "roc_auc")
     assert check.holds is holds
     assert ("by no more than chance explains" in check.detail) is holds

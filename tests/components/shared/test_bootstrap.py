@@ -75,6 +75,17 @@ def test_many_blocks_are_put_together_at_random_and_none_is_torn() -> None:
     assert (np.diff(weights.blocks[::2]) % MOST_BLOCKS != 1).any()
 
 
+def test_periods_are_drawn_some_in_a_row() -> None:
+    counts = Draws(np.repeat(np.arange(40), 3), 400, together=4).weights.counts[:, 1:]
+    assert (counts.sum(axis=0) == 40).all()
+    # Each is drawn as often as any other, the first and the last too, and neighbours go together.
+    assert counts.mean(axis=1) == pytest.approx(np.ones(40), abs=0.35)
+    near, far = (np.corrcoef(counts.reshape(-1), np.roll(counts, by, axis=0).reshape(-1))[0, 1] for by in (1, 20))
+    assert near > 0.6
+    assert abs(far) < 0.15
+    assert Draws(np.arange(MOST_BLOCKS + 1), 2, together=4)._together == 1
+
+
 def test_a_slice_within_few_blocks_is_resampled_by_row() -> None:
     target = np.random.default_rng(0).integers(0, 2, 400)
     answers = Answers(np.full((400, 2), 0.5))
@@ -91,6 +102,13 @@ def test_blocks_of_different_weight_are_worth_fewer() -> None:
     assert worth_of_blocks(Weights(np.ones(6), [0, 0, 1, 1, 2, 2], np.ones((3, 1)))) == pytest.approx(3)
     assert worth_of_blocks(Weights([8, 1, 1], [0, 1, 2], np.ones((3, 1)))) == pytest.approx(100 / 66)
     assert worth_of_blocks(Weights(np.zeros(3))) == 0
+
+
+def test_blocks_drawn_in_a_row_are_worth_fewer_where_they_follow_one_another() -> None:
+    counts = np.ones((42, 1))
+    assert worth_of_blocks(Weights(np.ones(42), np.arange(42), counts), 3) == pytest.approx(14)
+    weekly = Weights(np.ones(6), np.arange(0, 42, 7), counts)
+    assert worth_of_blocks(weekly, 3) == pytest.approx(6)
 
 
 def estimate(resampled: Any, *, blocks: float = 1e6, value: float = 0.0) -> Estimate:
