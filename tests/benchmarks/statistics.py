@@ -99,7 +99,7 @@ PROCESSES = (
     Process("independent rows", 500, low=0.93, high=0.97),
     Process("rows alike within 40 days", 1_000, 40, together=3, low=0.90, high=0.98),
     Process("rows alike within 60 uneven groups", 1_000, 60, uneven=True, low=0.90, high=0.98),
-    Process("days alike their neighbours too", 1_000, 40, lasting=0.5, together=3),
+    Process("days alike their neighbours too", 1_000, 40, lasting=0.5, together=3, low=0.90, high=0.98),
 )
 
 
