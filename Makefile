@@ -153,6 +153,10 @@ bench: .venv/.dev ## Measure speed and memory beside a bare script; writes build
 bench-serving: .venv/.dev ## Measure the endpoint beside KServe's server, and batch prediction; writes build/bench/serving.json
 	@$(VENV_PYTHON) -m tests.benchmarks.serving
 
+.PHONY: bench-statistics
+bench-statistics: .venv/.dev ## Simulate how often intervals cover and which candidates pass; writes build/bench/statistics.json
+	@$(VENV_PYTHON) -m tests.benchmarks.statistics
+
 .PHONY: requirements
 requirements: ## Resolve and hash requirements/*.txt from requirements/*.in (needs uv)
 	@if [ -z "$(UV)" ]; then echo "make requirements needs uv: install it (pip install uv) and put it on PATH" >&2; exit 1; fi

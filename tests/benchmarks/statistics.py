@@ -252,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Simulate, print, write; a part alone goes to a file of its own name."""
     parser = argparse.ArgumentParser(description="Simulate how intervals cover and which candidates pass.")
     parser.add_argument("--only", choices=sorted(PARTS), help="simulate this part alone")
-    parser.add_argument("--trials", type=int, default=1_000, help="test parts of each kind (default 1,000)")
+    parser.add_argument("--trials", type=int, default=600, help="test parts of each kind (default 600)")
     options = parser.parse_args(arguments)
     chosen: list[Any] = [options.only] if options.only else list(PARTS)
     figures = [figure for part in chosen for figure in PARTS[part](options.trials)]

@@ -16,12 +16,12 @@ from components.shared.metrics.weights import Floats, Indices, Weights
 
 def roc_auc(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
     """Share of the pairs of a row of the class and another that are in the right order; ties count half."""
-    return _areas(target, answers, weights)[0]
+    return _areas(target, answers, weights)["roc_auc"]
 
 
 def pr_auc(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
     """Average precision: the mean over the rows of the class of the precision down to each."""
-    return _areas(target, answers, weights)[1]
+    return _areas(target, answers, weights)["pr_auc"]
 
 
 def _areas_of_curve(hits: Floats, others: Floats) -> tuple[Floats, Floats]:
@@ -35,15 +35,16 @@ def _areas_of_curve(hits: Floats, others: Floats) -> tuple[Floats, Floats]:
     return lower / (told * negatives), precision / told
 
 
-def _areas(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
-    """Both areas, shape (2, resamples): of one curve, which takes longer than either area of it."""
+def _areas(target: NDArray[Any], answers: Answers, weights: Weights) -> dict[str, Floats]:
+    """Both areas, each of shape (resamples,): they are of one curve, which takes longer than either area of it."""
 
-    def make() -> Floats:
+    def make() -> dict[str, Floats]:
         classes = [1] if answers.classes == 2 else range(answers.classes)
         curves = (_curve(target == index, answers.probabilities[:, index], weights=weights) for index in classes)
         areas = np.array([_areas_of_curve(*curve) for curve in curves])
         told = np.isfinite(areas)
-        return np.asarray(np.where(told, areas, 0.0).sum(axis=0) / told.sum(axis=0), dtype=np.float64)
+        roc, precision_recall = np.where(told, areas, 0.0).sum(axis=0) / told.sum(axis=0)
+        return {"roc_auc": roc, "pr_auc": precision_recall}
 
     return weights.shared("areas", (target, answers), make)
 
