@@ -162,8 +162,10 @@ def peer_scores(splits: Path, ours: Scored) -> Iterator[tuple[str, NDArray[Any]]
         target = target.map(list(schema.classes).index)
     asked = asked.drop(columns=schema.target)
     for name, model in peers(learned, schema.task).items():
-        model.fit(learned, target)
-        yield name, model.predict(asked) if schema.task == "regression" else model.predict_proba(asked)
+        categorical = name == "hist gradient boosting"
+        rows, questions = (_as_categories(one, learned) if categorical else one for one in (learned, asked))
+        model.fit(rows, target)
+        yield name, model.predict(questions) if schema.task == "regression" else model.predict_proba(questions)
 
 
 def _frame(splits: Path, part: str, schema: Schema) -> pd.DataFrame:
@@ -191,12 +193,9 @@ def peers(frame: pd.DataFrame, task: str) -> dict[str, Pipeline]:
     boosting = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
     forest = RandomForestRegressor if regression else RandomForestClassifier
     linear = Ridge() if regression else LogisticRegression(max_iter=1000)
-    few = [name for name in texts if frame[name].nunique() <= _MOST_CATEGORIES]
-    many = [name for name in texts if name not in few]
+    many = [name for name in texts if frame[name].nunique() > _MOST_CATEGORIES]
     codes = ColumnTransformer(
-        [("few", _Categories(), few), ("many", _one_hot(), many), ("numbers", "passthrough", numbers)],
-        sparse_threshold=0,
-        verbose_feature_names_out=False,
+        [("many", _one_hot(), many)], remainder="passthrough", sparse_threshold=0, verbose_feature_names_out=False
     ).set_output(transform="pandas")
     return {
         "hist gradient boosting": make_pipeline(codes, boosting(categorical_features="from_dtype", random_state=0)),
@@ -215,23 +214,11 @@ def _one_hot() -> OneHotEncoder:
     return OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=100, sparse_output=False)
 
 
-class _Categories:
-    """Texts as pandas' categories, which histogram gradient boosting splits by sets."""
-
-    def fit(self, frame: pd.DataFrame, target: Any = None) -> "_Categories":
-        del target
-        self.categories_ = {name: pd.CategoricalDtype(sorted(frame[name].unique())) for name in frame}
-        return self
-
-    def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        return frame.astype(self.categories_)
-
-    def fit_transform(self, frame: pd.DataFrame, target: Any = None) -> pd.DataFrame:
-        return self.fit(frame, target).transform(frame)
-
-    def set_output(self, *, transform: str) -> "_Categories":
-        del transform
-        return self
+def _as_categories(frame: pd.DataFrame, learned: pd.DataFrame) -> pd.DataFrame:
+    """Texts as pandas' categories, which histogram gradient boosting splits by sets; where there are not too many."""
+    names = {name: sorted(learned[name].unique()) for name in learned if learned[name].dtype == object}
+    kept = {name: pd.CategoricalDtype(found) for name, found in names.items() if len(found) <= _MOST_CATEGORIES}
+    return frame.astype(kept)
 
 
 # What is reported
