@@ -11,7 +11,7 @@ from kfp import dsl
 from components.deploy.component import deploy
 from components.evaluate.component import evaluate
 from components.gate.component import gate
-from components.ingest.component import ingest
+from components.ingest.component import fingerprint, ingest
 from components.monitor.component import monitor
 from components.prepare.component import prepare
 from components.profile.component import profile
@@ -48,10 +48,19 @@ def training_pipeline(config: Config) -> Any:
             paths: Other places of source tables, as JSON: {"table": "s3://bucket/key"}; empty for the configured ones.
             force_promotion: Promote even when the gate blocks; the verdict records it.
         """
+        # Not cached, as the outside world may have changed behind the same path; ingest is, for each state of it.
+        marked = placed(fingerprint(source=source, paths=paths), "fingerprint").set_caching_options(False)
         ingested = placed(
-            ingest(source=source, problem=problem, window_start=window_start, window_end=window_end, paths=paths),
+            ingest(
+                source=source,
+                problem=problem,
+                window_start=window_start,
+                window_end=window_end,
+                paths=paths,
+                mark=marked.outputs["Output"],
+            ),
             "ingest",
-        ).set_caching_options(False)  # the outside world may have changed behind the same path
+        )
         validated = placed(validate(contract=contract, problem=problem, table=ingested.outputs["table"]), "validate")
         prepared = placed(
             prepare(settings=constant(config.prepare), problem=problem, table=validated.outputs["valid"]), "prepare"
@@ -103,20 +112,22 @@ def training_pipeline(config: Config) -> Any:
                 ),
                 "publish",
             ).set_caching_options(False)
-            deployed = placed(
+            version = published.outputs["Output"]
+            placed(
                 deploy(
                     name=config.name,
                     serving=constant(config.serving),
-                    version=published.outputs["Output"],
+                    version=version,
                     namespace=config.cluster.namespace,
                 ),
                 "deploy",
             ).set_caching_options(False)
+            # Beside the deployment: it reads the version's package, and what was asked of the endpoint before it.
             placed(
                 monitor(
                     name=config.name,
                     settings=constant(config.monitoring),
-                    version=deployed.outputs["Output"],
+                    version=version,
                     splits=splits,
                     namespace=config.cluster.namespace,
                 ),

@@ -7,8 +7,10 @@ from pydantic import BaseModel
 
 from components.shared.config import ClusterConfig, Stage
 
-# Ingest because any run may be given s3:// places; the others because they read or write models, predictions, reports.
-USES_THE_STORE: frozenset[Stage] = frozenset({"ingest", "gate", "publish", "deploy", "monitor", "predict"})
+# The first two as any run may be given s3:// places; the others as they read or write models, predictions, reports.
+USES_THE_STORE: frozenset[Stage] = frozenset(
+    {"fingerprint", "ingest", "gate", "publish", "deploy", "monitor", "predict"}
+)
 _STORE = ("AWS_ENDPOINT_URL", "AWS_REGION", "FULLCIRCLE_BUCKET")
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _LOG_KEYS = {

@@ -32,6 +32,7 @@ Size = Literal["small", "large"]
 # and a second would only repeat what the data made fail. None where a person has to look: a version that failed to
 # serve, and a prediction that was killed and has left its claim on the destination.
 DEFAULT_TASKS: dict[Stage, TaskConfig] = {
+    "fingerprint": TaskConfig(cpu_limit=1, memory_limit="1Gi", seconds=900, retries=2),
     "ingest": TaskConfig(retries=2),
     "validate": TaskConfig(),
     "prepare": TaskConfig(),
