@@ -141,8 +141,20 @@ class Server:
         if len(made.trigger.cron_schedule.cron.split()) != 6:
             raise Refused(400, "Schedule cron is not a supported format")
         made.recurring_run_id = str(uuid.uuid4())
+        made.status = "ENABLED"
         self.schedules.append(made)
         return made
+
+    def disable_schedule(self, query: Query, body: Any, schedule: str) -> Any:
+        for item in self.schedules:
+            if item.recurring_run_id == schedule:
+                item.status = "DISABLED"
+        return {}
+
+    def list_runs(self, query: Query, body: Any) -> Any:
+        self._check(query.get("namespace"))
+        assert query["sort_by"] == "created_at desc"
+        return api.V2beta1ListRunsResponse(runs=_filtered(self.runs, query)[::-1] or None)
 
     def delete_schedule(self, query: Query, body: Any, schedule: str) -> Any:
         self.schedules = [item for item in self.schedules if item.recurring_run_id != schedule]
@@ -174,9 +186,11 @@ _ROUTES = (
     ("GET", "experiments", Server.list_experiments),
     ("POST", "experiments", Server.create_experiment),
     ("POST", "runs", Server.create_run),
+    ("GET", "runs", Server.list_runs),
     ("GET", "runs/([^/]+)", Server.get_run),
     ("GET", "recurringruns", Server.list_schedules),
     ("POST", "recurringruns", Server.create_schedule),
+    ("POST", "recurringruns/([^/:]+):disable", Server.disable_schedule),
     ("DELETE", "recurringruns/([^/]+)", Server.delete_schedule),
 )
 
