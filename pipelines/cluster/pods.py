@@ -1,6 +1,7 @@
 """Pods of runs: which task each is of, what its log says, what is wrong with it and what mends that."""
 
 import itertools
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -35,6 +36,19 @@ _MENDS: dict[Kind, str] = {
 def task_path(pod: Object) -> list[str]:
     """The tasks that a pod of a run belongs to, from the outermost; none when it is no pod of Argo's."""
     return path_of(pod["metadata"].get("annotations", {}).get(_NODE_NAME, ""))
+
+
+def input_places(pod: Object) -> dict[str, str]:
+    """Where the input artifacts of a stage's pod are, by name, as KFP's driver has told its launcher."""
+    command: list[str] = [
+        text
+        for container in pod["spec"]["containers"]
+        for text in [*(container.get("command") or []), *(container.get("args") or [])]
+    ]
+    if "--executor_input" not in command:
+        return {}
+    given = json.loads(command[command.index("--executor_input") + 1]).get("inputs", {}).get("artifacts", {})
+    return {name: found["artifacts"][0]["uri"] for name, found in given.items() if found.get("artifacts")}
 
 
 def find_trouble(pod: Object, events: Sequence[Object] = ()) -> Trouble | None:

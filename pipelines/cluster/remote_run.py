@@ -13,7 +13,7 @@ from rich.text import Text
 
 from components.shared.kubernetes.api import Cluster, ClusterError, Object
 from pipelines.cluster.kfp_api import Kfp, KfpError
-from pipelines.cluster.pods import announced, find_trouble, mend, own_message, task_path
+from pipelines.cluster.pods import announced, find_trouble, input_places, mend, own_message, task_path
 from pipelines.cluster.workflow import ENDED, RUN_LABEL, Step, moment, steps_of_run
 from pipelines.display import Progress
 from pipelines.local.task_runner import TaskRecord
@@ -267,14 +267,22 @@ class Follower:
         if view.state != "SUCCEEDED":
             record.cause = own_message(log) or view.error or view.state.lower()
 
+    def input_places(self, label: str) -> dict[str, str]:
+        """Where the input artifacts of a stage are, by name; none where there is no way to its pod."""
+        pod = self._last_pod(label)
+        return input_places(pod) if pod else {}
+
     def _log(self, label: str) -> str:
         """What the stage's container wrote at its last attempt; empty where there is no way to it."""
-        own = [pod for pod in self._pods() if self._is_of(pod, label)]
-        own.sort(key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+        pod = self._last_pod(label)
         with contextlib.suppress(ClusterError):
-            if own and self.cluster is not None:
-                return self.cluster.log(self.namespace, own[-1]["metadata"]["name"], _MAIN, lines=100_000)
+            if pod and self.cluster is not None:
+                return self.cluster.log(self.namespace, pod["metadata"]["name"], _MAIN, lines=100_000)
         return ""
+
+    def _last_pod(self, label: str) -> Object | None:
+        own = [pod for pod in self._pods() if self._is_of(pod, label)]
+        return max(own, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
 
     def _is_of(self, pod: Object, label: str) -> bool:
         path = task_path(pod)

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,7 +136,8 @@ def follow(kfp: Kfp, config: Config, run_id: str, *, console: Console, again: st
     _say_what_is_not_known(follower.unfinished, console)
     if str(run.state) == "SUCCEEDED":
         took = _seconds(run) or time.monotonic() - begun
-        _summarise(kfp, config, run, cluster=cluster, console=console, result=RunResult(folder, records, took))
+        result, given = RunResult(folder, records, took), follower.input_places("gate")
+        _summarise(kfp, config, run, cluster=cluster, console=console, result=result, given=given)
         return 0
     found = diagnose(run_id, cluster, namespace=namespace, run=run, families=families)
     print_diagnosis(found, console)
@@ -158,7 +159,14 @@ def _seconds(run: Any) -> float:
 
 
 def _summarise(
-    kfp: Kfp, config: Config, run: Any, *, cluster: Cluster | None, console: Console, result: RunResult
+    kfp: Kfp,
+    config: Config,
+    run: Any,
+    *,
+    cluster: Cluster | None,
+    console: Console,
+    result: RunResult,
+    given: Mapping[str, str],
 ) -> None:
     root = run.runtime_config.pipeline_root if run.runtime_config else ""
     artifacts, reason = bring(
@@ -168,6 +176,7 @@ def _summarise(
         pipeline=config.name,
         run_id=run.run_id,
         pipeline_root=root or "",
+        given=given,
     )
     console.print()
     say(console, "Run", kfp.run_link(run.run_id))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.cluster.artifacts import fetch_artifacts
 from tests.pipelines.cluster.runs import NOWHERE, put, stage_pod, workflow, workflow_node
 from tests.pipelines.cluster.test_submit import submit
 from tests.pipelines.command_line import WINE, call_here, write_config
@@ -93,6 +94,50 @@ def test_where_records_stand_still_the_workflow_is_followed(kfp, cluster, store,
     assert "unchanged" not in output
     assert "not known" not in output.replace("Metrics   not known", "")
     assert (tmp_path / "build/runs/wine" / run / "pages/deploy-page.html").is_file()
+
+
+def test_of_stages_taken_from_an_earlier_run_the_gate_says_where_things_are(kfp, cluster, store, tmp_path):
+    api, environment = cluster
+    run = begun(tmp_path, kfp)
+    stages = ("train", "evaluate")
+    kfp.looks = [
+        look(
+            "SUCCEEDED", *(one for name in stages for one in task_records(f"root(0).{name}", "SUCCEEDED", cached=True))
+        )
+    ]
+    put(store, run, "gate", "verdict", PROMOTED)
+    put(store, run, "deploy", "endpoint", ENDPOINT)
+    put(store, "earlier", "train", "model/golden.json", [{"row": {"hue": 1.5}}])
+    put(store, "earlier", "train", "model/model.onnx", "not needed here")
+    root = f"minio://{store.settings.bucket}/v2/artifacts/wine/earlier"
+    places = {
+        "model": f"{root}/train/a1/model",
+        "evaluated": f"{root}/evaluate/a1/evaluate_report",
+        "splits": f"{root}/x",
+    }
+    given = {name: {"artifacts": [{"name": "7", "uri": uri}]} for name, uri in places.items()}
+    pod = stage_pod(run, "gate(0)", within="wk57s(0).root(0)", phase="Succeeded")
+    executor_input = json.dumps({"inputs": {"artifacts": given}})
+    pod["spec"]["containers"][0]["command"] = ["launch", "--executor_input", executor_input, "--component_spec", "{}"]
+    api.add(pod, "kubeflow")
+
+    output = follow(run, tmp_path, kfp, **environment)
+
+    assert "hue" in output
+    folder = tmp_path / "build/runs/wine" / run
+    assert not (folder / "artifacts/train/model/model.onnx").exists()
+
+
+def test_the_card_is_in_the_report_that_the_gate_was_given(store, tmp_path):
+    put(store, "earlier", "evaluate", "evaluate_report/card.html", "<html>")
+    put(store, "earlier", "evaluate", "evaluate_report/metrics.json", {})
+    uri = f"minio://{store.settings.bucket}/v2/artifacts/wine/earlier/evaluate/a1/evaluate_report"
+
+    found = fetch_artifacts(store, "v2/artifacts/wine/run", tmp_path, given={"evaluated": uri, "splits": "minio://b/x"})
+
+    assert found.keys() == {"evaluate"}
+    assert found["evaluate"]["card"].read_text() == '"<html>"'
+    assert (found["evaluate"]["evaluate_report"] / "metrics.json").is_file()
 
 
 def test_with_records_alone_the_artifacts_say_what_became_of_the_run(kfp, store, tmp_path):
