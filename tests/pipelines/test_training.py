@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipelines import commands, training
+from pipelines import commands, summary, training
+from pipelines.cluster.artifacts import WANTED
 from tests.pipelines.command_line import ROOT, WINE, call, definitions, environment, write_config
 from tests.pipelines.kfp_cache import Cache
 
@@ -105,6 +106,21 @@ def test_no_two_pages_or_reports_of_a_run_have_the_same_name(wine):
     assert sorted(set(shown)) == sorted(shown)
     pages = {name for name, kind in named if kind == "system.HTML"}
     assert pages == {"validate_page", "profile_page", "card", "gate_page", "deploy_page", "monitor_page", "evidently"}
+
+
+def test_every_page_is_brought_from_a_cluster_and_linked_in_the_index(wine):
+    pages = {
+        (stage, name)
+        for stage in STAGES
+        for name, artifact in wine["components"][f"comp-{stage}"]
+        .get("outputDefinitions", {})
+        .get("artifacts", {})
+        .items()
+        if artifact["artifactType"]["schemaTitle"] == "system.HTML"
+    }
+
+    assert pages == {(stage, name) for *_, stage, name in summary._PAGES}
+    assert pages <= WANTED.keys()
 
 
 def test_parameters_of_a_run_have_defaults_that_change_nothing(wine):

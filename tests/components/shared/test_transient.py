@@ -1,14 +1,24 @@
 """Trying again what fails for a moment."""
 
+import socket
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
-from components.shared import transient
 from components.shared.errors import StoreError
 from components.shared.kubernetes.api import Cluster, ClusterError
+from components.shared.store import Store, StoreSettings
 from components.shared.transient import patience, retry_transient
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 class Failing:
@@ -29,8 +39,8 @@ class Failing:
 def waits(monkeypatch) -> list[float]:
     """How long it would have slept; the clock goes on by that."""
     slept: list[float] = []
-    monkeypatch.setattr(transient.time, "sleep", slept.append)
-    monkeypatch.setattr(transient.time, "monotonic", lambda: sum(slept))
+    clock = SimpleNamespace(sleep=slept.append, monotonic=lambda: sum(slept))
+    monkeypatch.setattr("components.shared.transient.time", clock)
     return slept
 
 
@@ -108,7 +118,8 @@ def test_the_api_server_is_asked_again_in_a_pod(monkeypatch, method, statuses, a
     from kubernetes import client
 
     monkeypatch.setenv("FULLCIRCLE_RETRY_SECONDS", "20")
-    handler = type("Handler", (Unsteady,), {"statuses": list(statuses), "asked": []})
+    seen: list[str] = []
+    handler = type("Handler", (Unsteady,), {"statuses": list(statuses), "asked": seen})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
@@ -131,4 +142,49 @@ def test_the_api_server_is_asked_again_in_a_pod(monkeypatch, method, statuses, a
             http.shutdown()
             thread.join()
 
-    assert handler.asked == [method] * asked
+    assert seen == [method] * asked
+
+
+@contextmanager
+def serving_later(port: int, handler: type[Unsteady], *, seconds: float) -> Iterator[None]:
+    """A server that comes up after a while."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def serve() -> None:
+        time.sleep(seconds)
+        with ThreadingHTTPServer(("127.0.0.1", port), handler) as http:
+            servers.append(http)
+            http.serve_forever(poll_interval=0.05)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        while not servers:
+            time.sleep(0.05)
+        servers[0].shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def away(monkeypatch) -> int:
+    """The port of a store that the environment names and that is not there."""
+    port = free_port()
+    for name, value in StoreSettings(f"http://127.0.0.1:{port}", "a", "b").environment().items():
+        monkeypatch.setenv(name, value)
+    return port
+
+
+def test_a_store_that_comes_up_again_is_waited_for_in_a_pod(monkeypatch, tmp_path, away):
+    monkeypatch.setenv("FULLCIRCLE_RETRY_SECONDS", "20")
+    with serving_later(away, type("Handler", (Unsteady,), {"statuses": [503] * 3, "asked": []}), seconds=1):
+        Store.connect().for_bucket("other").get_file("k", tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == b'{"message": "said"}'
+
+
+def test_elsewhere_a_store_that_is_not_there_is_said_at_once(monkeypatch, tmp_path, away):
+    monkeypatch.setenv("FULLCIRCLE_RETRY_SECONDS", "0")
+    with pytest.raises(StoreError, match="nothing answers there"):
+        Store.connect().get_file("k", tmp_path / "file")

@@ -354,8 +354,8 @@ class TestDiagnose:
 
         said = self.said(capsys)
 
-        assert " ✗ train: the container main ended with exit code 1\n   One class only.\n" in said
-        assert "Pod wine-train, the last lines of its log:\n     fitting\n" in said
+        assert " ✗ train: One class only.\n   (the container main ended with exit code 1)\n" in said
+        assert "Pod wine-train, the last that it wrote:\n     fitting\n" in said
         assert "Kubeflow Pipelines was not asked" in said
 
     def test_what_argo_says_where_no_pod_could_be_made(self, api, capsys):

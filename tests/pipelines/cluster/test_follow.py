@@ -29,7 +29,7 @@ def begun(folder: Path, kfp: Server, config: Path = WINE) -> str:
     return str(kfp.runs[-1].run_id)
 
 
-def follow(run: str, folder: Path, kfp: Server, *, config: Path = WINE, **environment: str) -> str:
+def follow(run: str, folder: Path, kfp: Server, environment: dict[str, str], *, config: Path = WINE) -> str:
     command = ("follow", config, run, "--host", kfp.url, "--seconds", "0.05")
     code, output = call_here(*command, folder=folder, **environment)
     assert code == 0, output
@@ -59,7 +59,7 @@ def test_each_line_says_what_the_stage_said_and_its_log_is_kept(kfp, cluster, st
         api.logs[f"wine-{family}"] = f"▸ best of {family}\n"
     put(store, run, "gate", "verdict", PROMOTED)
 
-    output = follow(run, tmp_path, kfp, config=config, **environment)
+    output = follow(run, tmp_path, kfp, environment, config=config)
 
     assert "✓ ingest                           8.0 s  178 rows\n" in output
     assert "✓ validate                         1.0 s  the same as in an earlier run (cached)\n" in output
@@ -85,7 +85,7 @@ def test_where_records_stand_still_the_workflow_is_followed(kfp, cluster, store,
     put(store, run, "deploy", "deploy_page", "<html>")
     put(store, run, "train", "model/golden.json", [{"row": {"hue": 1.5}}])
 
-    output = follow(run, tmp_path, kfp, **environment)
+    output = follow(run, tmp_path, kfp, environment)
 
     for name in ("publish", "deploy", "monitor"):
         assert f"✓ {name:<31}  7.0 s" in output
@@ -121,7 +121,7 @@ def test_of_stages_taken_from_an_earlier_run_the_gate_says_where_things_are(kfp,
     pod["spec"]["containers"][0]["command"] = ["launch", "--executor_input", executor_input, "--component_spec", "{}"]
     api.add(pod, "kubeflow")
 
-    output = follow(run, tmp_path, kfp, **environment)
+    output = follow(run, tmp_path, kfp, environment)
 
     assert "hue" in output
     folder = tmp_path / "build/runs/wine" / run
@@ -148,7 +148,7 @@ def test_with_records_alone_the_artifacts_say_what_became_of_the_run(kfp, store,
     put(artifacts, run, "gate", "verdict", PROMOTED)
     put(artifacts, run, "deploy", "endpoint", ENDPOINT)
 
-    output = follow(run, tmp_path, kfp, **NOWHERE, **store.settings.environment())
+    output = follow(run, tmp_path, kfp, NOWHERE | store.settings.environment())
 
     assert "How publish ended is not known here" in output
     assert f" Endpoint  {ENDPOINT['url']}\n" in output
@@ -172,7 +172,7 @@ def test_only_what_is_known_is_said_of_the_endpoint(kfp, store, tmp_path, verdic
     if verdict:
         put(artifacts, run, "gate", "verdict", verdict)
 
-    output = follow(run, tmp_path, kfp, **NOWHERE, **store.settings.environment())
+    output = follow(run, tmp_path, kfp, NOWHERE | store.settings.environment())
 
     assert f" Endpoint  {said}\n" in output
     index = (tmp_path / "build/runs/wine" / run / "index.html").read_text()
@@ -198,7 +198,7 @@ def test_a_pod_that_waits_for_long_is_said_to_with_the_reason(kfp, cluster, tmp_
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}
     api.add(pending(run, seconds=seconds, conditions=[condition]), "kubeflow")
 
-    output = follow(run, tmp_path, kfp, **environment)
+    output = follow(run, tmp_path, kfp, environment)
 
     assert output.count(f"s: no node takes it: {said} Lower its requests (cluster.tasks") == (seconds > 20)
     assert output.count("· train has waited") == (seconds > 20)
@@ -210,7 +210,7 @@ def test_a_pod_without_a_reason_is_said_to_wait_too(kfp, cluster, tmp_path):
     kfp.looks = [look("SUCCEEDED")]
     api.add(pending(run, seconds=30), "kubeflow")
 
-    assert "· train has waited 30 s: its pod is there" in follow(run, tmp_path, kfp, **environment)
+    assert "· train has waited 30 s: its pod is there" in follow(run, tmp_path, kfp, environment)
 
 
 def test_a_failed_run_ends_with_the_stages_own_words_and_what_mends_it(kfp, cluster, tmp_path):

@@ -163,7 +163,7 @@ def test_a_failed_stages_own_words_end_the_run(kfp, cluster, tmp_path):
     code, output = call_here(*command, folder=tmp_path, **environment)
 
     assert code == 1
-    assert " ✗ ingest: the container main ended with exit code 1\n   The table wine has no rows.\n" in output
+    assert " ✗ ingest: The table wine has no rows.\n   (the container main ended with exit code 1)\n" in output
 
 
 @pytest.mark.parametrize(
