@@ -106,6 +106,7 @@ def training_pipeline(config: Config) -> Any:
                     model=trained.outputs["model"],
                     evaluated=evaluated.outputs["report"],
                     verdict=judged.outputs["verdict"],
+                    monitoring=_constant(config.monitoring),
                 ),
                 "publish",
             ).set_caching_options(False)
