@@ -204,6 +204,6 @@ define install
 	else $(PIP_INSTALL) -r requirements/$(1).txt; fi
 @[ -e .venv/.stage ] || printf '%s\n' 'import evidently, kfp.kubernetes, kfp.local, rich.live' \
 	'import kserve, lightgbm, minio, onnxmltools, optuna, pandera.ibis, skl2onnx, skops.io' \
-	| xargs -P 2 -I '{}' $(VENV_PYTHON) -W ignore -c '{}'
+	| DO_NOT_TRACK=1 xargs -P 2 -I '{}' $(VENV_PYTHON) -W ignore -c '{}'
 @rm .venv/.installing
 endef

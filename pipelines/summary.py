@@ -18,14 +18,19 @@ from pipelines.local.run import RunResult
 
 _METRICS_SHOWN = 5
 _PAGES = (
-    ("Validation", "what the data contract found", "validate", "page"),
-    ("Profile", "the table, column by column", "profile", "page"),
+    ("Validation", "what the data contract found", "validate", "validate_page"),
+    ("Profile", "the table, column by column", "profile", "profile_page"),
     ("Model card", "how good the model is, and for whom", "evaluate", "card"),
-    ("Gate", "why the model was promoted or not", "gate", "page"),
-    ("Deployment", "how the version came to serve, and what it was proven by", "deploy", "page"),
-    ("Drift", "how the newest window differs from the training data", "monitor", "page"),
+    ("Gate", "why the model was promoted or not", "gate", "gate_page"),
+    ("Deployment", "how the version came to serve, and what it was proven by", "deploy", "deploy_page"),
+    ("Drift", "how what the endpoint was asked differs from the version's reference", "monitor", "monitor_page"),
     ("Drift in detail", "Evidently's own report, with the distributions", "monitor", "evidently"),
 )
+# What monitor's page is while the endpoint was asked too little: no drift report.
+_NEWEST_ROWS = {
+    "Drift": ("Newest rows", "how they differ from those learned from; no alarm"),
+    "Drift in detail": ("Newest rows in detail", "Evidently's own report, with the distributions"),
+}
 
 
 def print_summary(result: RunResult, index: Path, console: Console, *, served_here: bool = True) -> None:
@@ -63,7 +68,7 @@ def print_predictions(result: RunResult, console: Console) -> None:
     """
     found = result.json("predict", "summary")
     folder = f"build/predictions/{PurePosixPath(found['place']).name}"
-    page = result.artifact("predict", "page")
+    page = result.artifact("predict", "predict_page")
     lines = [
         ("Answers", _answers_line(found)),
         ("Columns", ", ".join(found["columns"])),
@@ -105,7 +110,7 @@ def _answers_line(found: dict[str, Any]) -> str:
 
 def metrics_line(result: RunResult) -> str:
     """The metric that was optimised, with its interval, then others."""
-    folder = result.artifact("evaluate", "report")
+    folder = result.artifact("evaluate", "evaluate_report")
     if folder is None:
         return "none"
     evaluation = Evaluation.read(folder)
@@ -166,9 +171,10 @@ def write_index(config: Config, result: RunResult) -> Path:
     if verdict.get("reasons"):
         section.list(verdict["reasons"])
     pages = page.section("Pages")
+    others = _NEWEST_ROWS if (result.json("monitor", "drift") or {}).get("kind") == "newest_rows" else {}
     for label, text, stage, name in _PAGES:
         if path := result.artifact(stage, name):
-            pages.link(f"{label}: {text}", _linked(path, result.folder))
+            pages.link(": ".join(others.get(label, (label, text))), _linked(path, result.folder))
     stages = page.section("Stages")
     stages.table(
         ["stage", "seconds", "outcome", "log"],
@@ -184,7 +190,7 @@ def write_index(config: Config, result: RunResult) -> Path:
 
 def _linked(page: Path, folder: Path) -> str:
     """A link to an HTML artifact under a name that browsers take for a page: artifacts have no ending."""
-    target = folder / "pages" / f"{page.parent.name}-{page.name}.html"
+    target = folder / "pages" / f"{page.name.replace('_', '-')}.html"
     target.parent.mkdir(exist_ok=True)
     target.unlink(missing_ok=True)
     os.link(page, target)

@@ -161,15 +161,19 @@ def test_the_same_package_written_twice_has_the_same_files(tmp_path: Path):
     }
 
 
-def test_a_failure_leaves_nothing_half_written(tmp_path: Path):
+def test_a_failure_leaves_nothing_half_written(tmp_path: Path, monkeypatch):
     folder, fitted = written(tmp_path)
     before = {path.name: file_hash(path) for path in folder.iterdir()}
     splits = tmp_path / "splits"
-    (splits / "train.parquet").unlink()
     best = FamilyTrials(family="linear", metric="roc_auc", rows=1, best=Best(parameters={}, score=0.9), trials=[])
     record = make_record(best, [best], search=SearchConfig(), training=TRAINING, lineage=LINEAGE, rows=420)
     model = export(fitted.pipeline, fitted.schema)
-    with pytest.raises(OSError, match=r"train\.parquet"):
+
+    def golden(*_: object, **__: object) -> None:  # the last file to be made
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(package_module, "golden_requests", golden)
+    with pytest.raises(OSError, match="the disk is full"):
         write_package(folder, fitted.pipeline, model, splits=splits, settings=TRAINING, record=record)
     assert {path.name: file_hash(path) for path in folder.iterdir()} == before
     assert not list(tmp_path.glob(".*"))
