@@ -228,7 +228,7 @@ def test_who_has_listed_before_a_compaction_reads_every_row_once(store):
     hour = NOW.replace(hour=9, minute=0)
     for first in (0, 10):
         write(store, hour, first)
-    looks = []
+    looks: list[bool] = []
 
     def look(last: bool) -> list[int]:
         (folder,) = reading.newest_hours(store, "demo")
@@ -323,11 +323,10 @@ def test_each_row_has_the_same_chance(store):
         assert seen.max() < expected + 6 * np.sqrt(expected) + 3
 
 
-def test_few_rows_are_all_taken(store):
-    assert [places.tolist() for _, places in draw([LogFile("a", NOW, 1, 2), LogFile("b", NOW, 1, 3)], 5, None)] == [
-        [0, 1],
-        [0, 1, 2],
-    ]  # type: ignore[arg-type]  # chance has no part in it
+def test_few_rows_are_all_taken():
+    files = [LogFile("a", NOW, 1, 2), LogFile("b", NOW, 1, 3)]
+    drawn = draw(files, 5, np.random.default_rng(0))
+    assert [places.tolist() for _, places in drawn] == [[0, 1], [0, 1, 2]]
 
 
 def test_files_whose_names_do_not_tell_their_rows_are_counted(store):
