@@ -1,5 +1,6 @@
 """The overlay one-node from nothing to ready and back."""
 
+import io
 import json
 import time
 import urllib.request
@@ -8,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from components.shared.errors import StoreError
@@ -105,7 +108,9 @@ class TestOneNode:
             for number in range(2):
                 buffer = io.BytesIO()
                 pq.write_table(pa.table({"a": [number]}), buffer)
-                root.put_bytes(f"inference/of-a-test/date=2024-01-01/hour=00/00000{number}-a_1.parquet", buffer.getvalue())
+                root.put_bytes(
+                    f"inference/of-a-test/date=2024-01-01/hour=00/00000{number}-a_1.parquet", buffer.getvalue()
+                )
         cluster("-n", NAMESPACE, "create", "job", "--from=cronjob/fullcircle-log-compaction", "compaction-now")
         wait = cluster.run(
             "-n", NAMESPACE, "wait", "--for=condition=complete", "job/compaction-now", "--timeout=120s", timeout=130
