@@ -70,6 +70,7 @@ def training_pipeline(config: Config) -> Any:
             train(
                 search=search,
                 training=training,
+                problem=problem,
                 lineage=ingested.outputs["lineage"],
                 trials=dsl.Collected(tuned.outputs["trials"]),
                 splits=splits,
