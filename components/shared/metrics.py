@@ -58,15 +58,7 @@ def compute(task: Task, target: NDArray[Any], scores: NDArray[Any], *, threshold
     return {metric: _classification(metric, target, probabilities, chosen=chosen) for metric in CLASSIFICATION}
 
 
-def score(
-    metric: Metric,
-    task: Task,
-    target: NDArray[Any],
-    scores: NDArray[Any],
-    *,
-    threshold: float = 0.5,
-    weights: Any = None,
-) -> float:
+def score(metric: Metric, task: Task, target: NDArray[Any], scores: NDArray[Any], *, threshold: float = 0.5) -> float:
     """One metric; see `compute`.
 
     Precision, recall and F1 are those of the positive class when binary and macro averages over the classes among the

@@ -30,7 +30,7 @@ def quick(family: str, **settings) -> SearchConfig:
         "lightgbm": {"n_estimators": ParameterSpace(low=4, high=10, integer=True)},
         "random_forest": {"n_estimators": ParameterSpace(low=4, high=10, integer=True)},
     }
-    return SearchConfig(**{"budget": Budget(trials=4), "rows": 300, "space": space, **settings})
+    return SearchConfig(**{"budget": Budget(trials=3), "rows": 300, "space": space, **settings})
 
 
 def scores(found: FamilyTrials) -> list[float]:
@@ -40,12 +40,10 @@ def scores(found: FamilyTrials) -> list[float]:
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_each_family_finds_parameters_and_says_the_same_twice(tmp_path: Path, family, task):
-    splits = make_splits(tmp_path, task)
-    found, again = (tune_family(family, splits, search=quick(family), training=TRAINING) for _ in range(2))
-    assert found.best == again.best
-    assert [trial.parameters for trial in found.trials] == [trial.parameters for trial in again.trials]
-    assert len(found.trials) == 4
+def test_each_family_finds_parameters(tmp_path: Path, family, task):
+    splits = make_splits(tmp_path, task, columns=["stops", "colour", "booked at"])
+    found = tune_family(family, splits, search=quick(family), training=TRAINING)
+    assert len(found.trials) == 3
     assert found.metric == {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}[task]
     complete = scores(found)
     assert found.best.score == (max if task == "binary" else min)(complete)
@@ -54,6 +52,14 @@ def test_each_family_finds_parameters_and_says_the_same_twice(tmp_path: Path, fa
     space = search_space(family, task, quick(family).space.get(family, {}))
     assert found.trials[0].parameters == default_parameters(family, task, space)
     assert found.message.startswith(f"{family}: {found.metric} {found.best.score:.4f}, best of ")
+
+
+@pytest.mark.parametrize("family", ["linear", "lightgbm"])
+def test_the_same_rows_and_seed_give_the_same_trials(tmp_path: Path, family):
+    splits = make_splits(tmp_path)
+    found, again = (tune_family(family, splits, search=quick(family), training=TRAINING) for _ in range(2))
+    assert found.best == again.best
+    assert [trial.parameters for trial in found.trials] == [trial.parameters for trial in again.trials]
 
 
 def test_the_seed_decides_the_trials(tmp_path: Path):
@@ -124,11 +130,11 @@ def test_lightgbm_itself_judges_its_values(tmp_path: Path):
 
 
 def test_a_metric_that_the_validation_part_cannot_tell_fails_the_trials(tmp_path: Path):
-    splits = make_splits(tmp_path)
+    splits = many(tmp_path)
     path = splits / "validation.parquet"
     table = pq.read_table(path)
     pq.write_table(table.filter(table.column("y")), path)
-    with pytest.raises(DataError, match=r"All 4 trials of linear failed.*roc_auc cannot be computed"):
+    with pytest.raises(DataError, match=r"All 3 trials of linear failed.*roc_auc cannot be computed"):
         tune_family("linear", splits, search=quick("linear"), training=TRAINING)
 
 
