@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.shared import metrics, shapley
-from components.shared.bootstrap import Sample, observed
 from components.shared.config import Metric
 from components.shared.evaluation import Contribution, Importance, Shap
 from components.shared.package.schema import Schema
@@ -43,6 +42,7 @@ def permutation_importance(
     metric: Metric,
     threshold: float,
     features: Indices,
+    weights: Floats | None = None,
     seed: int = 0,
 ) -> list[Importance]:
     """How much worse the metric gets when a feature's values are shuffled among the rows.
@@ -54,6 +54,7 @@ def permutation_importance(
         metric: What is measured.
         threshold: Binary only: probability from which the positive class is answered.
         features: Indices, in the order of `Schema.columns`, of the features to measure.
+        weights: How much each row counts; by default all the same.
         seed: Seed of the shuffles.
 
     Returns:
@@ -62,8 +63,7 @@ def permutation_importance(
     reference = score_rows(scorer, inputs)
 
     def measured(scores: NDArray[np.float32]) -> float:
-        sample = Sample(scorer.schema.task, target, scores=scores, threshold=threshold, only=[metric])
-        return observed(sample, len(target))[metric]
+        return metrics.score(metric, scorer.schema.task, target, scores, threshold=threshold, weights=weights)
 
     whole = measured(reference)
     if not np.isfinite(whole):

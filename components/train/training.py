@@ -16,9 +16,10 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from components.shared.calibration import CalibratedModel
-from components.shared.config import LOWER_IS_BETTER, ProblemConfig, SearchConfig, TrainConfig
+from components.shared.config import ProblemConfig, SearchConfig, TrainConfig
 from components.shared.families import MODEL
 from components.shared.frames import Part, check_learnable, load_part
+from components.shared.metrics import gain
 from components.shared.package.model_package import Lineage
 from components.shared.package.schema import FIXED, Schema
 from components.shared.resources import cpu_count
@@ -27,7 +28,7 @@ from components.train import onnx_export, parity
 from components.train.deciding import decide
 from components.train.held_out import Task, fit_pipeline, rehearse
 from components.train.package import write_package
-from components.train.record import TrainingRecord, make_record
+from components.train.record import TrainingRecord, make_record, with_train_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def train_model(
         ordered,
         search=search,
         training=training,
-        lineage=lineage,
+        lineage=with_train_end(lineage, splits, schema),
         rows=len(part.target),
         decisions=decisions,
     )
@@ -123,9 +124,7 @@ def choose(found: Sequence[FamilyTrials]) -> FamilyTrials:
     """
     completed = [trials for trials in found if not trials.best.cut]
     candidates = completed or list(found)
-    if candidates[0].metric in LOWER_IS_BETTER:
-        return min(candidates, key=lambda trials: trials.best.score)
-    return max(candidates, key=lambda trials: trials.best.score)
+    return max(candidates, key=lambda trials: gain(trials.metric, trials.best.score, 0.0))
 
 
 def _learned_from(splits: Path, schema: Schema) -> Part:
