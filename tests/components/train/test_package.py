@@ -16,8 +16,8 @@ from components.shared.package.model_package import TRAINED_FILES, file_hash, re
 from components.shared.package.scoring import MISSING_TIME, Scorer, parse_rows
 from components.shared.trials import Best, FamilyTrials
 from components.train import package as package_module
-from components.train.onnx_export import export
 from components.train.deciding import Decisions
+from components.train.onnx_export import export
 from components.train.package import golden_requests, prediction_column, sample_reference, write_package
 from components.train.record import make_record
 from tests.components.modelling import LINEAGE, TRAINING, Fitted, make_splits

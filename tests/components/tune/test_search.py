@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -184,7 +185,7 @@ def test_a_low_learning_rate_is_not_pruned_for_being_slow(tmp_path: Path, family
     found = tune_family(family, many(tmp_path), search=search, training=TRAINING)
     rounds = TABLE[family].rounds
     assert found.finds_rounds
-    by_rate = {trial.parameters["learning_rate"]: trial.parameters[rounds] for trial in found.trials}
+    by_rate: Any = {trial.parameters["learning_rate"]: trial.parameters[rounds] for trial in found.trials}
     assert by_rate[0.03] > 4 * by_rate[0.3]
     assert max(by_rate.values()) < 2_000
     assert found.best.parameters["learning_rate"] == 0.03
@@ -201,13 +202,13 @@ def test_rounds_named_in_the_space_are_kept(tmp_path: Path):
     assert not found.finds_rounds
     assert {trial.parameters["n_estimators"] for trial in found.trials} == {5}
     capped = SearchConfig(budget=Budget(trials=1), rows=3_500, rounds=3)
-    assert (
-        tune_family("lightgbm", many(tmp_path), search=capped, training=TRAINING).best.parameters["n_estimators"] <= 3
-    )
+    assert tune_family("lightgbm", many(tmp_path), search=capped, training=TRAINING).best.parameters[
+        "n_estimators"
+    ] in (1, 2, 3)
 
 
 def test_a_trial_that_the_clock_cut_is_best_only_where_none_was_completed():
-    problem = SimpleNamespace(metric="roc_auc", ladder=SimpleNamespace(rows=900))
+    problem: Any = SimpleNamespace(metric="roc_auc", ladder=SimpleNamespace(rows=900))
     whole, part, more = (
         Trial(number=0, state=state, parameters={"C": score}, score=score, rows=rows, seconds=0)
         for state, score, rows in (("complete", 0.6, 900), ("cut", 0.9, 100), ("cut", 0.7, 300))
