@@ -70,7 +70,8 @@ def test_every_field_is_described():
 def test_all_mistakes_are_listed_at_once_with_path_value_and_what_is_allowed(tmp_path):
     text = (
         MINIMAL
-        + "search: {budget: {second: 3, trials: -1}, families: [lightgbn]}\ngate: {thresholds: {roc_acu: {minimum: 1}}}\n"
+        + "search: {budget: {second: 3, trials: -1}, families: [lightgbn]}\n"
+        + "gate: {thresholds: {roc_acu: {minimum: 1}}}\n"
     )
 
     message = mistakes(tmp_path, text)
