@@ -16,7 +16,7 @@ from components.shared.blocks import find_blocks
 from components.shared.bootstrap import Draws, Estimate
 from components.shared.config import ChampionRule, EvaluationConfig, Metric
 from components.shared.errors import DataError, PackageError
-from components.shared.evaluation import interval_text, metric_text
+from components.shared.evaluation import against_text, limit_text, metric_text
 from components.shared.metrics import LABELS, Answers
 from components.shared.package.model_package import MANIFEST, TRAINING, Lineage, Manifest, verify, version_prefix
 from components.shared.package.schema import Schema
@@ -131,14 +131,16 @@ def _judge(version: str, ours: Scored, theirs: Answers, *, splits: Path, questio
         detail = f"The test part cannot tell {LABELS[metric]}, so the candidate cannot be compared with {version}. "
         return Check(name="champion", value=None, limit=rule.allowed_loss, holds=False, detail=detail + _REMEDY)
     rows = f"{format_count(len(ours.target))} rows"
+    shown = [
+        against_text(metric, one.value, other.value) for one, other in ((candidate, champion), (champion, candidate))
+    ]
     compared = (
-        f"{LABELS[metric]} {metric_text(metric, candidate.value)} against {metric_text(metric, champion.value)} of the "
+        f"{LABELS[metric]} {shown[0]} against {shown[1]} of the "
         f"champion {version} on the same {rows}: {_difference(metric, found.loss)}"
     )
-    spread = (
-        f"{format_share(confidence)} interval of the loss {interval_text(metric, found.interval)}, "
-        f"{metric_text(metric, margin)} allowed"
-    )
+    ends = " to ".join(against_text(metric, end, margin) for end in found.interval)
+    allowed = metric_text(metric, margin) if rule.allowed_loss is None else limit_text(metric, margin)
+    spread = f"{format_share(confidence)} interval of the loss {ends}, {allowed} allowed"
     holds = found.passes(rule)
     detail = f"{compared}; {_outcome(found, rule, rows=rows, spread=spread)}"
     return Check(name="champion", value=found.loss, limit=margin, holds=holds, detail=detail)

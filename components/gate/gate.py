@@ -17,7 +17,7 @@ from components.shared.config import (
     Threshold,
 )
 from components.shared.errors import PackageError
-from components.shared.evaluation import Evaluation, metric_text
+from components.shared.evaluation import Evaluation, against_text, limit_text
 from components.shared.metrics import LABELS, gain
 from components.shared.package.model_package import CARD, METRICS, TRAINED_FILES, file_hash, version_of
 from components.shared.registry.champion import read_champion
@@ -114,8 +114,10 @@ def check_thresholds(evaluation: Evaluation, thresholds: dict[Metric, Threshold]
             if limit is not None:
                 holds = value is not None and (value >= limit if word == "least" else value <= limit)
                 name = LABELS[metric]
-                found = "the test part cannot tell it" if value is None else f"it is {metric_text(metric, value)}"
-                detail = f"{name} has to be at {word} {metric_text(metric, limit)}: {found}."
+                found = (
+                    "the test part cannot tell it" if value is None else f"it is {against_text(metric, value, limit)}"
+                )
+                detail = f"{name} has to be at {word} {limit_text(metric, limit)}: {found}."
                 yield Check(name=f"threshold:{metric}", value=value, limit=limit, holds=holds, detail=detail)
 
 
@@ -128,7 +130,8 @@ def check_baseline(evaluation: Evaluation, metric: Metric) -> Check:
         return Check(name="baseline", value=value, limit=baseline, holds=False, detail=detail)
     holds = gain(metric, value, baseline) > 0
     outcome = "better than" if holds else "no better than"
-    detail = f"{name} {metric_text(metric, value)} is {outcome} {metric_text(metric, baseline)} of the dummy baseline."
+    shown = against_text(metric, value, baseline), against_text(metric, baseline, value)
+    detail = f"{name} {shown[0]} is {outcome} {shown[1]} of the dummy baseline."
     return Check(name="baseline", value=value, limit=baseline, holds=holds, detail=detail)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from components.gate.verdict import Check
 from components.shared.bootstrap import simultaneous
 from components.shared.config import Metric, SliceRule
-from components.shared.evaluation import Evaluation, Interval, Slice, interval_text, metric_text, value_text
+from components.shared.evaluation import Evaluation, Interval, Slice, against_text, limit_text, value_text
 from components.shared.metrics import LABELS, TABLE, gain
 from components.shared.pages.reports import format_count, format_share
 
@@ -27,11 +27,11 @@ class _Told:
     value: float
     interval: tuple[float, float]
 
-    def text(self, metric: Metric) -> str:
+    def text(self, metric: Metric, limit: float) -> str:
         """Such as `colour = b has 0.6 (0.5 to 0.7)`."""
-        low, high = self.interval
-        ends = f" ({interval_text(metric, self.interval)})" if low < high else ""
-        return f"{self.where} {metric_text(metric, self.value)}{ends}"
+        low, high = (against_text(metric, end, limit) for end in self.interval)
+        ends = f" ({low} to {high})" if self.interval[0] < self.interval[1] else ""
+        return f"{self.where} {against_text(metric, self.value, limit)}{ends}"
 
 
 def check_slices(evaluation: Evaluation, rule: SliceRule, metric: Metric) -> Iterator[Check]:
@@ -46,7 +46,7 @@ def check_slices(evaluation: Evaluation, rule: SliceRule, metric: Metric) -> Ite
 def _check_floor(evaluation: Evaluation, metric: Metric, floor: float) -> Check:
     told = _slices_told(evaluation, metric)
     word = "above" if TABLE[metric].lower_is_better else "below"
-    required = f"{LABELS[metric]} may be in no slice {word} {metric_text(metric, floor)}"
+    required = f"{LABELS[metric]} may be in no slice {word} {limit_text(metric, floor)}"
     aside = _left_aside(evaluation, len(told))
     if not told:
         return Check(name="slice_floor", value=None, limit=floor, holds=True, detail=f"{required}: {aside}.")
@@ -54,8 +54,8 @@ def _check_floor(evaluation: Evaluation, metric: Metric, floor: float) -> Check:
     best_end = 0 if TABLE[metric].lower_is_better else 1
     failing = [item for item in told if gain(metric, item.interval[best_end], floor) < 0]
     unsure = [item for item in told if gain(metric, item.value, floor) < 0 and item not in failing]
-    found = _listed(failing, metric) if failing else f"the worst: {told[0].text(metric)}"
-    found += _unsure(unsure, metric, word, failing=bool(failing))
+    found = _listed(failing, metric, floor) if failing else f"the worst: {told[0].text(metric, floor)}"
+    found += _unsure(unsure, word)
     detail = f"{required}: {found} ({aside}).{_together(evaluation, len(told), 'slices')}"
     return Check(name="slice_floor", value=told[0].value, limit=floor, holds=not failing, detail=detail)
 
@@ -89,16 +89,15 @@ def _widened(
     return simultaneous(value, interval, confidence=evaluation.confidence, comparisons=of, blocks=blocks)
 
 
-def _listed(items: list[_Told], metric: Metric) -> str:
+def _listed(items: list[_Told], metric: Metric, limit: float) -> str:
     more = f" and {len(items) - _LISTED} more" if len(items) > _LISTED else ""
-    return ", ".join(item.text(metric) for item in items[:_LISTED]) + more
+    return ", ".join(item.text(metric, limit) for item in items[:_LISTED]) + more
 
 
-def _unsure(items: list[_Told], metric: Metric, word: str, *, failing: bool) -> str:
+def _unsure(items: list[_Told], word: str) -> str:
     if not items:
         return ""
-    which = f"{_listed(items, metric)} too" if failing else f"{len(items)} {'is' if len(items) == 1 else 'are'} {word}"
-    return f"; {which}, but by no more than chance explains"
+    return f"; {len(items)} {'is' if len(items) == 1 else 'are'} {word} it by no more than chance explains"
 
 
 def _together(evaluation: Evaluation, count: int, what: str) -> str:
@@ -118,7 +117,7 @@ def _left_aside(evaluation: Evaluation, judged: int) -> str:
 
 def _check_gap(evaluation: Evaluation, metric: Metric, limit: float) -> Check:
     gaps = [(gap, gap.gap) for gap in evaluation.gaps if gap.metric == metric and gap.gap is not None]
-    required = f"{LABELS[metric]} may differ between the slices of a column by at most {metric_text(metric, limit)}"
+    required = f"{LABELS[metric]} may differ between the slices of a column by at most {limit_text(metric, limit)}"
     if not gaps:
         detail = f"{required}: no column has two slices that can be judged."
         return Check(name="slice_gap", value=None, limit=limit, holds=True, detail=detail)
@@ -133,7 +132,7 @@ def _check_gap(evaluation: Evaluation, metric: Metric, limit: float) -> Check:
     ]
     told.sort(key=lambda item: -item.value)
     failing = [item for item in told if item.interval[0] > limit]
-    found = _listed(failing, metric) if failing else f"the largest gap is {told[0].text(metric)}"
+    found = _listed(failing, metric, limit) if failing else f"the largest gap is {told[0].text(metric, limit)}"
     if not failing and told[0].value > limit:
         found += ", larger by no more than chance explains"
     detail = f"{required}: {found}.{_together(evaluation, pairs, 'pairs of slices')}"

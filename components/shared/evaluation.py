@@ -13,6 +13,7 @@ from components.shared.config import Metric, Task
 from components.shared.errors import PackageError
 from components.shared.metrics import TABLE
 from components.shared.package.model_package import METRICS
+from components.shared.pages.limits import format_against, format_limit
 from components.shared.pages.reports import format_number, format_share
 
 
@@ -207,6 +208,17 @@ class Evaluation(_Record):
 def metric_text(metric: Metric, value: float | None) -> str:
     """A metric for people: shares of 1 in percent, everything else as a number, `–` for what cannot be told."""
     return format_share(value) if TABLE[metric].percent else format_number(value)
+
+
+def limit_text(metric: Metric, limit: float) -> str:
+    """A limit of a metric for people, with all of its digits."""
+    return format_limit(limit, share=TABLE[metric].percent)
+
+
+def against_text(metric: Metric, value: float, limit: float) -> str:
+    """A metric for people, as exactly as it takes to tell it from the limit it is held against."""
+    share = TABLE[metric].percent
+    return format_against(value, limit, share=share, digits=3 if share else 4)
 
 
 def interval_text(metric: Metric, interval: Interval) -> str:

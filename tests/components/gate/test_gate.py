@@ -195,3 +195,15 @@ def test_the_verdict_is_written_whole(candidate: Make, store: Store, tmp_path: P
     verdict: Any = judge(candidate(), rules(), store)
     verdict.write(tmp_path / "new" / "verdict.json")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["verdict.json"]
+
+
+def test_a_limit_reads_as_it_was_written_and_a_value_apart_from_it() -> None:
+    found = evaluation(scores=Scores(values={"accuracy": 0.99989, "roc_auc": 0.89999}))
+    rules = {"accuracy": Threshold(minimum=0.9999), "roc_auc": Threshold(minimum=0.9)}
+    accuracy, area = check_thresholds(found, rules)  # type: ignore[arg-type]
+    assert accuracy.detail == "Accuracy has to be at least 99.99%: it is 99.989%."
+    assert area.detail == "ROC AUC has to be at least 0.9: it is 0.89999."
+    (floor,) = check_slices(evaluation(**slices({"a": 0.89999})), SliceRule(floor=0.9), "roc_auc")
+    assert "in no slice below 0.9: colour = a has 0.89999" in floor.detail
+    baseline = evaluation(scores=Scores(values={"roc_auc": 0.50001}), baseline=Scores(values={"roc_auc": 0.5}))
+    assert "0.50001 is better than 0.5 of the dummy" in check_baseline(baseline, "roc_auc").detail
