@@ -58,13 +58,19 @@ def load_seen(splits: Path, schema: Schema) -> Seen:
     table = pa.concat_tables(
         [pq.read_table(part_path(splits, part), columns=columns) for part in _SEEN], promote_options="permissive"
     )
-    method = json.loads((splits / "summary.json").read_bytes())["method"]
+    method = split_method(splits)
     groups = table.column(schema.group).to_pandas() if schema.group and method == "grouped" else None
     return Seen(
         part=Part(features(table, schema), labels(table, schema), row_weights(table, schema)),
         method=method,
         groups=None if groups is None else pd.factorize(groups, use_na_sentinel=False)[0].astype(np.int64),
     )
+
+
+def split_method(splits: Path) -> str:
+    """How the rows were divided: `chronological`, `random`, `stratified` or `grouped`."""
+    found: str = json.loads((splits / "summary.json").read_bytes())["method"]
+    return found
 
 
 def take(part: Part, rows: Places) -> Part:

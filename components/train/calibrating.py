@@ -1,4 +1,9 @@
-"""Whether calibration helps, judged on rows that neither the model nor the calibrator learned from."""
+"""Whether calibration helps, judged on rows that neither the model nor the calibrator learned from.
+
+A calibrator learns two things: how the model exaggerates, which lasts, and how frequent the classes are, which need
+not where the rows held out are a later period. Flights are the example: 25% are late in the months learned from, 15% in
+the two of the validation part, 26% in the two after; calibrated to the 15%, the Brier score rises from 0.171 to 0.186.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,6 +77,12 @@ def calibrate(held_out: HeldOut, training: TrainConfig) -> Calibration:
         return _fitted(held_out, method, f"{_because(asked, balanced=balanced)}; too few rows to judge it", None)
     tried = {method: _out_of_block(held_out, method) for method in _methods(asked, held_out, int(counts.min()))}
     method = min(tried, key=lambda name: _losses(held_out, tried[name]).mean())
+    if asked == "auto" and not balanced and held_out.later and _has_moved(held_out):
+        return _none(
+            held_out,
+            "the shares of the classes moved between the rows learned from and these later ones, and what moved once "
+            "may move again: a calibrator would fix the shares of this period",
+        )
     if asked == "auto" and not balanced and not _helps(held_out, tried[method]):
         return _none(held_out, f"{method} did not make the log loss smaller on rows it was not fitted to")
     return _fitted(held_out, method, _because(asked, balanced=balanced), tried[method])
@@ -112,6 +123,20 @@ def _helps(held_out: HeldOut, calibrated: Floats) -> bool:
     gains = _losses(held_out, held_out.scores) - _losses(held_out, calibrated)
     means = np.array([block.mean() for block in np.array_split(gains, 4 * _BLOCKS)])
     return bool(means.mean() > means.std(ddof=1) / np.sqrt(len(means)))
+
+
+def _has_moved(held_out: HeldOut) -> bool:
+    """Whether some class is more or less frequent than predicted, by more than blocks of rows differ.
+
+    A model fitted by its log loss predicts the shares of the period that it learned from. Where a later period has
+    others, the difference is not a fault of the model that lasts, but drift.
+    """
+    gaps = held_out.scores - np.eye(held_out.scores.shape[1])[held_out.target]
+    if held_out.weights is not None:
+        gaps = gaps * (held_out.weights * (len(gaps) / held_out.weights.sum()))[:, None]
+    means = np.array([block.mean(axis=0) for block in np.array_split(gaps, 4 * _BLOCKS)])
+    errors = means.std(axis=0, ddof=1) / np.sqrt(len(means))
+    return bool((np.abs(means.mean(axis=0)) > 3 * errors).any())
 
 
 def _losses(held_out: HeldOut, scores: Floats) -> Floats:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from components.shared.config import SearchConfig, TrainConfig
 from components.shared.families import FAMILIES, MODEL, PREPROCESS, Parameters, Rows, make_pipeline
-from components.shared.folds import FEW_ROWS, load_seen, make_folds, take
+from components.shared.folds import FEW_ROWS, load_seen, make_folds, split_method, take
 from components.shared.frames import Part, load_part
 from components.shared.package.schema import Schema
 from components.shared.resources import cpu_count
@@ -58,12 +58,14 @@ class HeldOut:
         scores: Probabilities, shape (rows, classes).
         weights: How much each row counts; None for all the same.
         rows: Where they are from.
+        later: Whether all of them come after the rows that the model learned from.
     """
 
     target: NDArray[Any]
     scores: NDArray[np.float64]
     weights: NDArray[np.float64] | None
     rows: Literal["validation", "folds"]
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,9 @@ def _by_validation(task: Task, train: Part) -> Rehearsal:
         family.fit(model, seen)
     if not classes:
         return Rehearsal(None, parameters)
+    later = split_method(task.splits) == "chronological"
     scores = np.asarray(model.predict_proba(watched.features), dtype=np.float64)
-    return Rehearsal(HeldOut(unseen.target, scores, unseen.weights, "validation"), parameters)
+    return Rehearsal(HeldOut(unseen.target, scores, unseen.weights, "validation", later), parameters)
 
 
 def _by_folds(task: Task) -> Rehearsal | None:
@@ -135,7 +138,8 @@ def _by_folds(task: Task) -> Rehearsal | None:
     rows = np.concatenate([fold.unseen for fold in divisions[0]])
     order = np.argsort(rows)
     chosen = take(part, rows[order])
-    return Rehearsal(HeldOut(chosen.target, np.concatenate(answers)[order], chosen.weights, "folds"), parameters)
+    scores, later = np.concatenate(answers)[order], seen.method == "chronological"
+    return Rehearsal(HeldOut(chosen.target, scores, chosen.weights, "folds", later), parameters)
 
 
 def fit_pipeline(pipeline: Any, part: Part) -> Any:

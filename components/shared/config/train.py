@@ -31,7 +31,8 @@ class TrainConfig(Section):
     calibration: Literal["auto", "none", "sigmoid", "isotonic"] = Field(
         default="auto",
         description="Whether probabilities are mapped to observed shares: `auto` does where rows that the model did "
-        "not learn from show that it helps, and always after `class_weight: balanced`; `isotonic` is for two classes.",
+        "not learn from show that it helps (not where they are a later period with other shares of the classes), and "
+        "always after `class_weight: balanced`; `isotonic` is for two classes.",
     )
     parity_tolerance: float = Field(
         default=1e-5,
