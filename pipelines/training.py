@@ -73,6 +73,7 @@ def training_pipeline(config: Config) -> Any:
             train(
                 search=search,
                 training=training,
+                problem=problem,
                 lineage=ingested.outputs["lineage"],
                 trials=dsl.Collected(tuned.outputs["trials"]),
                 splits=splits,

@@ -320,6 +320,7 @@ class Store:
             ]
         return sorted(objects)
 
+    @_repeated
     def folders(self, prefix: str = "") -> Names:
         """What follows the prefix up to the next `/`, of all keys that have one: sorted, without looking into any."""
         with self._explained("list", prefix):

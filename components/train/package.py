@@ -44,6 +44,7 @@ def write_package(
     model: onnx.ModelProto,
     *,
     splits: Path,
+    schema: Schema,
     settings: TrainConfig,
     record: TrainingRecord,
 ) -> None:
@@ -54,6 +55,7 @@ def write_package(
         pipeline: Fitted.
         model: The same as ONNX.
         splits: The folder that prepare writes.
+        schema: As it is served, with the threshold chosen.
         settings: Rows of the reference and golden requests.
         record: What made the model.
 
@@ -64,7 +66,7 @@ def write_package(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        _write_files(partial, pipeline, model, splits=splits, settings=settings, record=record)
+        _write_files(partial, pipeline, model, splits=splits, schema=schema, settings=settings, record=record)
         shutil.rmtree(package, ignore_errors=True)
         partial.rename(package)
     finally:
@@ -77,10 +79,10 @@ def _write_files(
     model: onnx.ModelProto,
     *,
     splits: Path,
+    schema: Schema,
     settings: TrainConfig,
     record: TrainingRecord,
 ) -> None:
-    schema = Schema.read(splits)
     test = load_part(splits, "test", schema)
     (folder / MODEL_FILE).write_bytes(model.SerializeToString(deterministic=True))
     schema.write(folder)

@@ -28,6 +28,12 @@ class TrainConfig(Section):
         description="What a timestamp feature becomes; weekday 0 is Monday.",
     )
     class_weight: Literal["balanced", "none"] = Field(default="none", description="Whether rare classes weigh more.")
+    calibration: Literal["auto", "none", "sigmoid", "isotonic"] = Field(
+        default="auto",
+        description="Whether probabilities are mapped to observed shares: `auto` does where rows that the model did "
+        "not learn from show that it helps (not where they are a later period with other shares of the classes), and "
+        "always after `class_weight: balanced`; `isotonic` is for two classes.",
+    )
     parity_tolerance: float = Field(
         default=1e-5,
         gt=0,
