@@ -60,7 +60,13 @@ def training_pipeline(config: Config) -> Any:
         ).set_caching_options(False)  # the outside world may have changed behind the same path
         validated = placed(validate(contract=contract, problem=problem, table=ingested.outputs["table"]), "validate")
         prepared = placed(
-            prepare(settings=_constant(config.prepare), problem=problem, table=validated.outputs["valid"]), "prepare"
+            prepare(
+                settings=_constant(config.prepare),
+                problem=problem,
+                minimum_rows=config.contract.minimum_rows,
+                table=validated.outputs["valid"],
+            ),
+            "prepare",
         )
         splits = prepared.outputs["splits"]
         placed(profile(settings=_constant(config.profile), splits=splits), "profile")

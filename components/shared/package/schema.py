@@ -35,6 +35,11 @@ class Feature(BaseModel):
     nullable: bool = Field(description="Whether values may be missing.")
     minimum: float | None = Field(default=None, description="Smallest value (seconds since 1970 for timestamps).")
     maximum: float | None = Field(default=None, description="Largest value (seconds since 1970 for timestamps).")
+    zoned: bool | None = Field(
+        default=None,
+        description="Timestamps only: whether they have a zone (and are in UTC) or are local times without one; None "
+        "in packages made before this was told, which take both for UTC.",
+    )
     cardinality: int = Field(default=0, description="Category only: number of distinct values.")
     categories: list[str] = Field(
         default=[], description="Category only: its values, most frequent first, at most 1,000."
@@ -56,6 +61,11 @@ class Schema(BaseModel):
         default=0.5, description="Binary only: probability from which the positive class is answered."
     )
     time_column: str = ""
+    time_column_zoned: bool | None = Field(
+        default=None, description="Whether the time column has a zone; None in packages made before this was told."
+    )
+    group: str = Field(default="", description="Column whose values never stand in two parts of the split.")
+    weights: str = Field(default="", description="Column that says how much each row counts; never a feature.")
     keys: list[str] = []
 
     @property
