@@ -5,7 +5,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -123,15 +123,20 @@ def _read(path: Path, schema: Schema) -> list[_Row]:
         table = file.read(columns=[*about, *schema.columns])
     ids, places = (table[column].to_pylist() for column in about)
     content = table.select(schema.columns).to_pylist()
+    zones = {feature.name: feature.zoned for feature in schema.features}
     return [
-        (one, place, {name: _as_sent(value) for name, value in row.items()})
+        (one, place, {name: _as_sent(value, zoned=zones[name]) for name, value in row.items()})
         for one, place, row in zip(ids, places, content, strict=True)
     ]
 
 
-def _as_sent(value: Any) -> Any:
-    """A logged value as JSON has it."""
-    return value.isoformat() if isinstance(value, datetime) else value
+def _as_sent(value: Any, *, zoned: bool | None) -> Any:
+    """A logged value as JSON has it; times as this version takes them, whichever version logged them."""
+    if not isinstance(value, datetime):
+        return value
+    if zoned is not None:
+        value = value.replace(tzinfo=UTC if zoned else None)
+    return value.isoformat()
 
 
 def _grouped(rows: Iterable[_Row]) -> tuple[list[Request], int]:

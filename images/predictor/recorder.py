@@ -303,7 +303,7 @@ def _logged_texts(values: NDArray[np.object_], feature: Feature) -> Any:
 def _logged_times(values: NDArray[np.int64]) -> Any:
     import pyarrow as pa
 
-    return pa.array(values, mask=values == MISSING_TIME).cast(pa.timestamp("s", tz="UTC"))
+    return pa.array(values, mask=values == MISSING_TIME).cast(pa.timestamp("s"))
 
 
 def _predictions(scores: NDArray[np.float32], schema: Schema) -> Any:
@@ -322,6 +322,6 @@ def _taken(texts: list[str], places: NDArray[np.int64]) -> Any:
 def _array(values: Any, kind: "pa.DataType") -> "pa.Array":
     import pyarrow as pa
 
-    if isinstance(values, pa.Array) and values.type == kind:
-        return values
+    if isinstance(values, pa.Array):
+        return values.cast(kind)
     return pa.array(values, type=kind, from_pandas=True)

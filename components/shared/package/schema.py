@@ -1,6 +1,7 @@
 """What a model expects and answers: `schema.json`, written by prepare and carried in every model package."""
 
 from collections.abc import Collection
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
@@ -44,6 +45,19 @@ class Feature(BaseModel):
     categories: list[str] = Field(
         default=[], description="Category only: its values, most frequent first, at most 1,000."
     )
+
+    @cached_property
+    def code_width(self) -> int:
+        """Digits of the longest code of a category whose values are numbers with leading zeros; 0 for others."""
+        codes = [value for value in self.categories if value.isascii() and value.isdigit()]
+        is_padded = any(code[0] == "0" and len(code) > 1 for code in codes)
+        return max(map(len, codes)) if is_padded else 0
+
+    @cached_property
+    def padded_code(self) -> str:
+        """A value with leading zeros, such as `02138`; empty when no value has any."""
+        codes = (value for value in self.categories if value.isascii() and value.isdigit() and value[0] == "0")
+        return next((code for code in codes if len(code) > 1), "")
 
 
 class Schema(BaseModel):

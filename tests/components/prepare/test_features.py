@@ -129,7 +129,7 @@ def test_the_group_is_a_feature_when_it_is_named_which_is_warned_of(prepared):
     data = {"patient": [f"p{i // 3}" for i in X], "x": X, "y": [i % 2 for i in X]}
     found = prepared(data, {"features": ["patient", "x"]}, split={"method": "grouped", "group": "patient"})
     assert found.schema.columns == ["patient", "x"]
-    (warning,) = found.summary.warnings
+    warning = found.summary.warnings[0]
     assert "is also in problem.features: no patient of the validation and test part was seen" in warning
 
 
