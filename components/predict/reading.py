@@ -146,7 +146,8 @@ class Reader:
             return _TRUTHS.get(value.strip().lower(), value)
         if feature.kind == "timestamp":
             moment = self._moment(value)
-            return value if moment is None else moment
+            # A refused text is quoted as it is, unless the endpoint would read it otherwise than the format does.
+            return value if moment is None or not (self._date_format or fits_zone(moment, feature)) else moment
         return float(value) if re.fullmatch(_NUMBER, value.strip(_BLANKS)) else value
 
     def _category_meaning(self, value: Any, feature: Feature) -> Any:
@@ -203,7 +204,7 @@ class Reader:
             fits = [isinstance(value, int) and not is_cut_code(value, feature) for value in meanings]
             texts = [str(value) for value in meanings]
         elif feature.name in self._codes:
-            texts = [_plain_code(text) for text in texts]
+            texts = [composed(_plain_code(text)) for text in texts]
         else:
             texts = [composed(text) for text in texts]
         lookup = np.empty(len(texts) + 1, dtype=object)

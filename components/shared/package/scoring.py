@@ -26,7 +26,6 @@ CELLS = 5_000_000  # values of the input tensors held at once
 MISSING_TIME = int(np.iinfo(np.int64).min)
 Values = Sequence[Any] | NDArray[Any]
 _LONGEST_CODE = 10**30
-_EXACT = 2**53  # up to here whole numbers are themselves as float
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_WITHOUT_ZONE = datetime(1970, 1, 1)
 
@@ -267,7 +266,7 @@ def _fill(rows: Sequence[Mapping[str, Any]], features: list[Feature], dtype: Any
 _EXPECTED_TIMES: dict[bool | None, str] = {
     None: "a date and time such as 2013-06-30T17:45:00",
     True: "a date and time with its zone, such as 2013-06-30T17:45:00Z or 2013-06-30T12:45:00-05:00",
-    False: "a date and time without a zone, such as 2013-06-30T17:45:00, by the clock of the training data",
+    False: "a date and time without a zone (by the clock of the training data), such as 2013-06-30T17:45:00",
 }
 
 
@@ -323,10 +322,7 @@ def _category(value: Any, feature: Feature, row: int) -> str:
         if not _is_unicode(value):
             raise _refuse(value, feature, row)
         return composed(value)
-    # Codes declared as categories, which pandas sends as 7.0 beside a missing one; Python refuses to spell very long
-    # numbers.
-    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
-        value = int(value)
+    # Codes declared as categories; Python refuses to spell very long numbers.
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= _LONGEST_CODE:
         raise _refuse(value, feature, row)
     if is_cut_code(value, feature):
