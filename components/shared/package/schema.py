@@ -1,7 +1,7 @@
 """What a model expects and answers: `schema.json`, written by prepare and carried in every model package."""
 
 from collections.abc import Collection
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
@@ -46,18 +46,26 @@ class Feature(BaseModel):
         default=[], description="Category only: its values, most frequent first, at most 1,000."
     )
 
-    @cached_property
+    @property
     def code_width(self) -> int:
         """Digits of the longest code of a category whose values are numbers with leading zeros; 0 for others."""
-        codes = [value for value in self.categories if value.isascii() and value.isdigit()]
-        is_padded = any(code[0] == "0" and len(code) > 1 for code in codes)
-        return max(map(len, codes)) if is_padded else 0
+        return max(map(len, _codes(tuple(self.categories))), default=0)
 
-    @cached_property
+    @property
     def padded_code(self) -> str:
         """A value with leading zeros, such as `02138`; empty when no value has any."""
-        codes = (value for value in self.categories if value.isascii() and value.isdigit() and value[0] == "0")
-        return next((code for code in codes if len(code) > 1), "")
+        return next((code for code in _codes(tuple(self.categories)) if _is_padded(code)), "")
+
+
+@lru_cache(maxsize=1_000)  # it is asked of each number that a request sends for a category
+def _codes(categories: tuple[str, ...]) -> tuple[str, ...]:
+    """The values that are digits only, when some of them have leading zeros."""
+    codes = tuple(value for value in categories if value.isascii() and value.isdigit())
+    return codes if any(map(_is_padded, codes)) else ()
+
+
+def _is_padded(code: str) -> bool:
+    return len(code) > 1 and code[0] == "0"
 
 
 class Schema(BaseModel):
