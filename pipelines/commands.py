@@ -32,21 +32,26 @@ def run(options: argparse.Namespace) -> int:
 
     warm_up()  # the libraries load while kfp is imported and the store starts
     console = _console(config.name, config.description)
-    from pipelines.local.run import run_here
-    from pipelines.summary import print_summary, write_index
+    from pipelines.local.run import RunError, run_here
+    from pipelines.summary import print_summary, print_warnings, write_index
 
     def pipeline() -> Any:
         from pipelines.training import training_pipeline
 
         return training_pipeline(config)
 
-    result = run_here(
-        config.name,
-        pipeline,
-        console=console,
-        arguments=_pipeline_arguments(options),
-        serve_here=not options.on_cluster,
-    )
+    try:
+        result = run_here(
+            config.name,
+            pipeline,
+            console=console,
+            arguments=_pipeline_arguments(options),
+            serve_here=not options.on_cluster,
+        )
+    except RunError as error:
+        if error.result is not None:
+            print_warnings(error.result, console)  # they often say why
+        raise
     print_summary(result, write_index(config, result), console, served_here=not options.on_cluster)
     return 0
 

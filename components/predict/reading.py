@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from components.shared.as_written import composed
 from components.shared.errors import InputError
 from components.shared.package.schema import FLOAT32_MAX, Feature, Schema
 from components.shared.package.scoring import (
@@ -28,7 +29,6 @@ from components.shared.package.scoring import (
     parse_rows,
     read_moment,
 )
-from components.shared.spelling import composed
 
 _EXACT = 2**53  # whole numbers beyond it are not themselves as DOUBLE
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"

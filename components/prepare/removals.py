@@ -42,8 +42,9 @@ def _about_labels(problem: ProblemConfig) -> str:
     if problem.task == "regression":
         return "Leave them out in the query if that is meant."
     return (
-        "If a spelling that is read as missing, such as None or NA, is a class, take it out of the null spellings of "
-        "this column (source.tables.<table>.nulls); otherwise leave these rows out in the query."
+        "If a spelling that is read as missing, such as None or NA, is a class, give the column null spellings of its "
+        f"own (source.tables.<table>.columns.{problem.target}.nulls: ['']); otherwise leave these rows out in the "
+        "query."
     )
 
 

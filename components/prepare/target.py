@@ -8,11 +8,11 @@ from ibis.backends.duckdb import Backend
 from components.prepare.columns import Column
 from components.prepare.repair import MARKS
 from components.prepare.split import PLACED
+from components.shared.as_written import spelled
 from components.shared.config import ProblemConfig
 from components.shared.errors import DataError
 from components.shared.frames import PARTS
 from components.shared.package.schema import FLOAT32_MAX, label_name
-from components.shared.spelling import spelled
 from components.shared.tables import fetch, fetch_row
 
 MOST_CLASSES = 1_000

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from components.shared.errors import InputError
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Inputs
-from components.shared.spelling import composed
+from components.shared.as_written import composed
 from images.predictor.http_server import HttpError
 
 _MANY = 10**15

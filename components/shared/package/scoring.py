@@ -16,10 +16,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from components.shared.as_written import composed
 from components.shared.errors import InputError, PackageError, in_short
 from components.shared.package.schema import FILE as SCHEMA_FILE
 from components.shared.package.schema import FLOAT32_MAX, Feature, FeatureKind, Schema
-from components.shared.spelling import composed
 
 MODEL_FILE = "model.onnx"
 CELLS = 5_000_000  # values of the input tensors held at once
