@@ -37,7 +37,7 @@ from components.prepare.weights import check_weight_type, check_weights
 from components.shared.config import PrepareConfig, ProblemConfig
 from components.shared.errors import DataError
 from components.shared.frames import PARTS, part_path
-from components.shared.package.schema import Feature, FeatureKind, Schema
+from components.shared.package.schema import FIXED, Feature, FeatureKind, Schema
 from components.shared.resources import memory_budget
 from components.shared.tables import engine, fetch, fetch_row, identifier, write_sql
 
@@ -246,7 +246,8 @@ def _schema(
             else feature
             for feature in features
         ],
-        threshold=problem.threshold,
+        threshold=0.5 if problem.threshold == "auto" else problem.threshold,
+        threshold_by="" if problem.threshold == "auto" else FIXED,
         time_column=problem.time_column,
         time_column_zoned=columns[problem.time_column].zoned if problem.time_column else None,
         group=settings.split.group,
