@@ -114,6 +114,7 @@ def training_pipeline(config: Config) -> Any:
                     name=config.name,
                     serving=_constant(config.serving),
                     version=published.outputs["Output"],
+                    verdict=judged.outputs["verdict"],
                     namespace=config.cluster.namespace,
                 ),
                 "deploy",

@@ -12,7 +12,7 @@ def publish(
     evaluated: dsl.Input[dsl.Artifact],
     verdict: dsl.Input[dsl.Artifact],
 ) -> str:
-    """Store the model package as an immutable version and make it the champion.
+    """Store the model package as an immutable version; deploy makes it the champion once it has served.
 
     Args:
         name: Name of the model.
@@ -30,7 +30,11 @@ def publish(
     from components.shared.store import Store
 
     published = publish_version(
-        Store.connect(), name, model=Path(model.path), evaluated=Path(evaluated.path), verdict=Path(verdict.path)
+        Store.connect_patiently(),
+        name,
+        model=Path(model.path),
+        evaluated=Path(evaluated.path),
+        verdict=Path(verdict.path),
     )
     announce(published.message)
     return published.version

@@ -55,7 +55,7 @@ class Grant:
     look_up: bool = False
 
 
-# Versions are immutable and the champion pointer only moves: nobody removes anything below models/.
+# Versions are immutable and the history of champions is only added to: nobody removes anything below models/.
 GRANTS: dict[Purpose, Grant] = {
     "stages": Grant(
         read=("data/", "models/", "predictions/", "monitoring/"),

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from components.shared.registry.champion import Champion, move_champion, read_champion
 
 from components.deploy import cluster_endpoint
 from components.deploy.canary import canary_service
@@ -35,7 +36,6 @@ from components.deploy.rollback import roll_back
 from components.shared.config import CanaryConfig, DarkLaunchConfig, ReplicasConfig, ResourcesConfig, ServingConfig
 from components.shared.errors import DeployError, PackageError
 from components.shared.package.model_package import GOLDEN, read_golden, version_prefix
-from components.shared.registry.champion import Champion, move_champion, read_champion
 from components.shared.store import Store
 from pipelines.__main__ import main as pipelines
 from tests import deployments

@@ -6,7 +6,7 @@ import pytest
 
 from components.monitor.__main__ import main
 from components.shared.package.model_package import version_prefix
-from components.shared.registry.champion import Champion, move_champion
+from components.shared.registry.registry import Registry
 from tests.helpers import make_table
 
 
@@ -17,7 +17,7 @@ def champion(store, packages):
 
     version = verify(packages()).version
     store.put_folder(version_prefix("demo", version), packages())
-    move_champion(store, "demo", Champion(version=version, moved="now"), expected=None)
+    Registry(store, "demo").promote(version, expected=None)
     return version
 
 
