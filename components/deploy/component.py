@@ -12,7 +12,7 @@ def deploy(
     version: str,
     verdict: dsl.Input[dsl.Artifact],
     endpoint: dsl.Output[dsl.Artifact],
-    page: dsl.Output[dsl.HTML],
+    deploy_page: dsl.Output[dsl.HTML],
     namespace: str = "",
 ) -> str:
     """Bring up the endpoint with a version, prove it and make it the champion; one that fails leaves the one before.
@@ -23,7 +23,7 @@ def deploy(
         version: The version to serve.
         verdict: The gate's verdict, JSON; the version becomes the champion if what it compared with still is.
         endpoint: Where it answers, how it came to serve and how it differs from the version before: JSON.
-        page: The same for people.
+        deploy_page: The same for people.
         namespace: Where the endpoint is on a cluster; empty for the namespace of the run.
 
     Returns:
@@ -40,6 +40,6 @@ def deploy(
         name, version, ServingConfig.model_validate_json(serving), verdict=Path(verdict.path), namespace=namespace
     )
     Path(endpoint.path).write_text(deployed.model_dump_json(indent=2), encoding="utf-8")
-    deployment_page(deployed).write(Path(page.path))
+    deployment_page(deployed).write(Path(deploy_page.path))
     announce(deployed.message)
     return deployed.version

@@ -199,7 +199,7 @@ def test_a_second_version_takes_the_place_of_the_first(site, tmp_path, capsys):
     before, version = site.add(1), site.add(5)
     answer, page = tmp_path / "endpoint.json", tmp_path / "page.html"
     serving = site.serving.model_dump_json()
-    artifacts = {"endpoint": dsl.Artifact(uri=str(answer)), "page": dsl.HTML(uri=str(page))}
+    artifacts = {"endpoint": dsl.Artifact(uri=str(answer)), "deploy_page": dsl.HTML(uri=str(page))}
     artifacts["verdict"] = dsl.Artifact(uri=str(site.verdict(version)))
     served = deploy.python_func(name=NAME, serving=serving, version=version, **artifacts)
     assert served == version
