@@ -33,6 +33,14 @@ def add_version(store: Store, name: str, package: Path, *, folder: Path, number:
     return version
 
 
+def copy_package(package: Path, folder: Path, *, name: str, number: int) -> Path:
+    """A package of another version that answers alike."""
+    copied = Path(shutil.copytree(package, folder))
+    (copied / METRICS).write_text(json.dumps({"number": number}))
+    make_manifest(copied, name=name)
+    return copied
+
+
 def crown(store: Store, name: str, version: str) -> None:
     """Make a version the champion, as if it had served."""
     registry = Registry(store, name)

@@ -115,39 +115,49 @@ class ClusterEndpoint:
             DeployError: The version did not become ready or answered wrongly; what is champion then is put back.
         """
         start = time.monotonic()
-        golden = len(read_golden(package))
         before = self._before()
         wanted = inference_service(release, serving, namespace=self.cluster.namespace)
+        unchanged = False
         if before and same_revision(before, wanted):
-            if self._serves(before, wanted, package, serving):
-                outcome.complete()
-                return self._deployed(release, golden, before=before)
-            wanted = renewed(wanted, before)
-        self._remove_candidates()
+            unchanged = self._serves(before, wanted, package, serving)
+            wanted = like(wanted, before) if unchanged else renewed(wanted, before)
+        if not unchanged:
+            self._remove_candidates()
+        found: dict[str, Any] = {}
         # Nothing may come between the last act and the end of the block that would put back the version before.
         with ExitStack() as last_act, self._putting_back(before, wanted, release.version, outcome) as attempt:
-            dark_launch = self._dark_launch(release, package, serving, rehearsal=rehearsal, before=before)
-            attempt.what = "does not serve"
-            outcome.check()
-            canary, remarks = self._canary(before, wanted, package, serving=serving)
-            applied = time.monotonic()
-            service = self.cluster.apply(wanted)
-            self._wait(service, seconds=serving.start_seconds + serving.pull_seconds)
-            ready = time.monotonic() - applied
-            self._prove(service, package, version=release.version, serving=serving)
+            if not unchanged:
+                found["dark_launch"] = self._dark_launch(release, package, serving, rehearsal=rehearsal, before=before)
+                attempt.what = "does not serve"
+                outcome.check()
+                found |= self._roll_out(before, wanted, package, serving=serving)
             last_act.enter_context(uninterrupted())
             outcome.complete()
-        return self._deployed(release, golden, before=before).model_copy(
-            update={
-                "restarted": True,
-                "rollout": "canary" if canary else "rolling" if before else "first",
-                "seconds": round(time.monotonic() - start, 3),
-                "ready_seconds": round(ready, 3),
-                "dark_launch": dark_launch,
-                "canary": canary,
-                "remarks": remarks,
-            }
-        )
+        deployed = self._deployed(release, len(read_golden(package)), before=before)
+        if unchanged:
+            return deployed
+        return deployed.model_copy(update={"restarted": True, "seconds": round(time.monotonic() - start, 3), **found})
+
+    def _roll_out(
+        self, before: Object | None, wanted: Object, package: Path, *, serving: ServingConfig
+    ) -> dict[str, Any]:
+        """Give a version the requests, by way of a canary where that is asked for, and prove that it answers them.
+
+        Returns:
+            What is told of it, by the names that `Deployed` has for it.
+        """
+        canary, remarks = self._canary(before, wanted, package, serving=serving)
+        applied = time.monotonic()
+        service = self.cluster.apply(wanted)
+        self._wait(service, seconds=serving.start_seconds + serving.pull_seconds)
+        ready = time.monotonic() - applied
+        self._prove(service, package, version=annotation(wanted, MODEL_VERSION), serving=serving)
+        return {
+            "rollout": "canary" if canary else "rolling" if before else "first",
+            "ready_seconds": round(ready, 3),
+            "canary": canary,
+            "remarks": remarks,
+        }
 
     def remove(self) -> str:
         """Remove the endpoint.

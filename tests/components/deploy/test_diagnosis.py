@@ -11,10 +11,10 @@ from components.deploy.cluster import (
     has_kubeconfig,
     patiently,
 )
-from components.deploy.cluster_endpoint import canary_progress, progress
 from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
 from components.deploy.diagnosis import conditions_text, crashes, in_words, troubles
 from components.deploy.inference_service import REVISION
+from components.deploy.rollout import canary_progress, progress
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError
 from components.shared.kubernetes.api import ClusterError
@@ -227,7 +227,8 @@ def kubeconfig(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
 
 
-def test_a_cluster_that_does_not_answer(kubeconfig):
+def test_a_cluster_that_does_not_answer(kubeconfig, monkeypatch):
+    monkeypatch.setattr("components.deploy.cluster._PATIENCE_SECONDS", -1)
     cluster = Cluster.connect("place")
     with pytest.raises(FleetingError, match=r"The API server does not answer \(read the InferenceService demo\)"):
         cluster.get("demo")
