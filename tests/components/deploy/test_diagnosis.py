@@ -19,6 +19,7 @@ from components.shared.config import ServingConfig
 from components.shared.errors import DeployError
 from components.shared.kubernetes.api import ClusterError
 from components.shared.kubernetes.pods import short
+from tests.deployments import write_verdict
 
 
 def pod(name="one", *, revision="new", ready=True, leaving=False, template="a", containers=(), **status):
@@ -208,10 +209,11 @@ def test_without_a_cluster_it_says_so(store, monkeypatch, tmp_path):
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     assert not has_kubeconfig()
+    verdict = write_verdict(tmp_path / "verdict.json", "abc", champion=None)
     with pytest.raises(
         DeployError, match="There is no cluster to deploy on: .*Set KUBECONFIG, or FULLCIRCLE_SERVING_F"
     ):
-        deploy_version("demo", "abc", ServingConfig())
+        deploy_version("demo", "abc", ServingConfig(), verdict=verdict)
 
 
 @pytest.fixture
