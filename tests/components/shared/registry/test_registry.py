@@ -63,9 +63,10 @@ def test_of_many_at_once_one_wins_and_nothing_is_lost(registry):
 
         def race(number: int, expected: Entry | None = expected, turn: int = turn) -> Entry | None:
             try:
-                return registry.promote(f"v{turn}{number}", expected=expected)
+                won: Entry = registry.promote(f"v{turn}{number}", expected=expected)
             except MovedError:
                 return None
+            return won
 
         with ThreadPoolExecutor(8) as pool:
             (expected,) = [won for won in pool.map(race, range(8)) if won]
