@@ -137,6 +137,27 @@ def fetch(options: argparse.Namespace) -> int:
     return 0
 
 
+def prune(options: argparse.Namespace) -> int:
+    """Remove old hours of the inference log in the object store that runs here use, or say which these are."""
+    from components.shared.inference_log.reading import models
+    from components.shared.inference_log.retention import prune_log
+    from components.shared.store import Store
+    from pipelines.local.store import settings_or_start
+
+    store = Store(settings_or_start(Path.cwd()))
+    found = {
+        name: prune_log(store, name, keep_days=options.days, delete=options.yes)
+        for name in options.models or models(store)
+    }
+    for name, pruned in found.items():
+        print(f"{name}: {pruned.message(removed=options.yes)}")
+    if not found:
+        print("nothing is logged yet")
+    elif not options.yes and any(pruned.hours for pruned in found.values()):
+        print("Nothing was removed. `make prune DAYS=… YES=1`, or `--yes`, removes it; model versions always stay.")
+    return 0
+
+
 def _console(name: str, about: str) -> "Console":
     """Where a run reports, its heading printed."""
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings of retries are not for the terminal
@@ -209,7 +230,10 @@ def prepare_store(options: argparse.Namespace) -> int:
     names = {"AWS_ACCESS_KEY_ID": root.access_key, "AWS_SECRET_ACCESS_KEY": root.secret_key}
     settings = StoreSettings.from_environment({**os.environ, **names})
     users = {purpose: read_keys(options.keys / purpose) for purpose in PURPOSES}
-    done = prepare(settings, users, artifact_bucket=options.artifact_bucket, wait_seconds=options.wait_seconds)
+    done = prepare(
+        settings, users, artifact_bucket=options.artifact_bucket, log_days=options.log_days,
+        wait_seconds=options.wait_seconds,
+    )  # fmt: skip
     print("\n".join(done))
     return 0
 
@@ -259,17 +283,27 @@ def schedule(options: argparse.Namespace) -> int:
     from pipelines.cluster.cron import Cron
 
     if options.cron.strip().lower() == scheduling.OFF:
-        removed = scheduling.unschedule(_kfp(options), config)
-        print(f"{config.name} no longer runs by itself." if removed else f"{config.name} had no schedule.")
+        kfp = _kfp(options)
+        ended = scheduling.unschedule(kfp, config)
+        print(f"{config.name} no longer runs by itself." if ended.stopped else f"{config.name} had no schedule.")
+        _print_runs_at_work(kfp, ended.at_work)
         return 0
     cron = Cron.parse(options.cron)
-    made = scheduling.schedule(
-        _kfp(options), config, cron, parameters=_pipeline_arguments(options), account=options.account
-    )
+    kfp = _kfp(options)
+    made = scheduling.schedule(kfp, config, cron, parameters=_pipeline_arguments(options), account=options.account)
     instead = ", in the place of the schedule before" if made.replaced else ""
     print(f"{made.version} runs at {made.cron} (second minute hour day month weekday, UTC){instead}. Next:")
     print("\n".join(f"  {moment:%a %Y-%m-%d %H:%M:%S} UTC" for moment in made.next_times))
+    _print_runs_at_work(kfp, made.at_work)
     return 0
+
+
+def _print_runs_at_work(kfp: "Kfp", runs: list[str]) -> None:
+    for run_id in runs:
+        print(
+            f"A run that it had started goes on: {kfp.run_link(run_id)}\n"
+            "Its schedule stays in the list until then, disabled; the next `make schedule` after that deletes it."
+        )
 
 
 def diagnose(options: argparse.Namespace) -> int:

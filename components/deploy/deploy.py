@@ -45,7 +45,7 @@ def deploy_version(name: str, version: str, serving: ServingConfig, *, verdict: 
     """
     folder = os.environ.get(FOLDER_VARIABLE)
     begin = of_verdict(version, Judgement.read(verdict, version))
-    store = Store.connect_patiently()
+    store = Store.connect()
     return deploy_on(store, name, serving, begin=begin, folder=Path(folder) if folder else None, namespace=namespace)
 
 

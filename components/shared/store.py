@@ -6,6 +6,7 @@ Any S3 server will do. The connection comes from the environment, by AWS's stand
 """
 
 import errno
+import functools
 import io
 import mimetypes
 import os
@@ -21,18 +22,21 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, TypeVar
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import certifi
 import urllib3
 from minio import Minio
+from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
 from components.shared.errors import StoreError
+from components.shared.transient import patience, retry_transient
 
 Item = TypeVar("Item")
+P = ParamSpec("P")
 
 DEFAULT_BUCKET = "fullcircle"
 DEFAULT_REGION = "us-east-1"
@@ -53,9 +57,7 @@ _GLOB_CHARACTERS = frozenset("*?[")
 _FULL_DISK = "the store's disk is full: free some space there, then try again"
 _CHECK_ENDPOINT = "check that the server is running and that AWS_ENDPOINT_URL names it"
 
-# About 25 s in all, while a store restarts: the waits between attempts double, from 0.2 or 0.4 s on.
-_PATIENT_RETRIES = 7
-_BACKOFF_SECONDS = 0.2
+_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.2, 5.0
 
 # A conditional write whose answer is lost may have been done: sending it again would report a false defeat.
 _CONNECT_ONLY = urllib3.Retry(total=1, connect=1, read=0, status=0, other=0, redirect=0)
@@ -160,8 +162,14 @@ def is_refused(error: StoreError) -> bool:
     return _code(error.__cause__) == "AccessDenied"
 
 
+def is_missing(error: StoreError) -> bool:
+    """Whether the store was reached, and has no object of that key."""
+    return _code(error.__cause__) == "NoSuchKey"
+
+
 # `Store.list` hides the builtin inside the class body.
 Objects = list[ObjectInfo]
+Names = list[str]
 
 
 def parse_s3_uri(uri: str) -> S3Location:
@@ -177,11 +185,27 @@ def parse_s3_uri(uri: str) -> S3Location:
     return S3Location(bucket, key)
 
 
+def _repeated(method: Callable[Concatenate["Store", P], Item]) -> Callable[Concatenate["Store", P], Item]:
+    """A method of a store that may be done twice: in a pod tried again for a while when the store is away."""
+
+    @functools.wraps(method)
+    def repeating(store: "Store", *arguments: P.args, **named: P.kwargs) -> Item:
+        return retry_transient(
+            lambda: method(store, *arguments, **named),
+            is_transient=lambda error: _is_fleeting(error.__cause__),
+            seconds=store.patience,
+        )
+
+    return repeating
+
+
 class Store:
     """One bucket of the object store. Safe to use from several threads.
 
     Every method raises `StoreError` when the store cannot be reached, refuses the keys, or lacks the bucket.
     """
+
+    patience = 0.0  # seconds for which a store that is away for a moment is tried again
 
     def __init__(self, settings: StoreSettings, *, read_timeout: float = 30.0, retries: int = 1) -> None:
         """Keep the settings; nothing is contacted before the first request.
@@ -198,17 +222,16 @@ class Store:
     @classmethod
     def connect(cls) -> "Store":
         """The store that the environment names."""
-        return cls(StoreSettings.from_environment())
-
-    @classmethod
-    def connect_patiently(cls) -> "Store":
-        """The same for a stage that would lose its work: what failed on the way is tried again for about 25 s."""
-        return cls(StoreSettings.from_environment(), retries=_PATIENT_RETRIES)
+        store = cls(StoreSettings.from_environment())
+        store.patience = patience()
+        return store
 
     def for_bucket(self, name: str) -> "Store":
         """The same store, another bucket."""
         settings = replace(self.settings, bucket=name)
-        return Store(settings, read_timeout=self.read_timeout, retries=self.retries)
+        store = Store(settings, read_timeout=self.read_timeout, retries=self.retries)
+        store.patience = self.patience
+        return store
 
     def uri(self, key: str) -> str:
         """The address `s3://bucket/key`, the form KServe and DuckDB understand."""
@@ -220,11 +243,13 @@ class Store:
             if not self._bucket_exists():
                 self._make_bucket()
 
+    @_repeated
     def put_file(self, key: str, path: Path) -> None:
         """Upload a file, in parts when it is large, so that it never has to fit in memory."""
         with self._explained("upload", key):
             self._client.fput_object(self.settings.bucket, key, str(path), content_type=_content_type(key))
 
+    @_repeated
     def put_bytes(self, key: str, data: bytes, content_type: str = "") -> None:
         """Write an object; without a content type the key's suffix gives it."""
         with self._explained("write", key):
@@ -245,10 +270,11 @@ class Store:
         try:
             return self._read(key)
         except StoreError as error:
-            if _code(error.__cause__) != "NoSuchKey":
+            if not is_missing(error):
                 raise
             return None
 
+    @_repeated
     def get_file(self, key: str, path: Path) -> None:
         """Download an object; `path` appears only when the download is complete."""
         with self._explained("download", key):
@@ -261,6 +287,7 @@ class Store:
             finally:
                 partial.unlink(missing_ok=True)
 
+    @_repeated
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
         with self._explained("look up", key):
@@ -272,10 +299,18 @@ class Store:
                 return False
             return True
 
-    def list(self, prefix: str = "") -> Objects:
-        """All objects whose key begins with the prefix, sorted by key."""
+    @_repeated
+    def list(self, prefix: str = "", *, start_after: str = "") -> Objects:
+        """All objects whose key begins with the prefix, sorted by key; one request for each 1,000 of them.
+
+        Args:
+            prefix: What the keys begin with.
+            start_after: Keys up to this one are left out; the server does not look at them.
+        """
         with self._explained("list", prefix):
-            found = self._client.list_objects(self.settings.bucket, prefix=prefix, recursive=True)
+            found = self._client.list_objects(
+                self.settings.bucket, prefix=prefix, recursive=True, start_after=start_after or None
+            )
             objects = [
                 ObjectInfo(
                     key=str(item.object_name),
@@ -287,6 +322,14 @@ class Store:
                 if item.object_name and not item.object_name.endswith("/")
             ]
         return sorted(objects)
+
+    @_repeated
+    def folders(self, prefix: str = "") -> Names:
+        """What follows the prefix up to the next `/`, of all keys that have one: sorted, without looking into any."""
+        with self._explained("list", prefix):
+            found = self._client.list_objects(self.settings.bucket, prefix=prefix)
+            names = [str(item.object_name).removeprefix(prefix) for item in found]
+        return sorted(name.rstrip("/") for name in names if name.endswith("/"))
 
     def glob(self, pattern: str) -> Objects:
         """All objects whose key matches: `*`, `?`, `[…]` within a path segment, `**` for any number of segments."""
@@ -309,10 +352,17 @@ class Store:
         """
         return self._put_surely(key, data, condition={"If-Match": f'"{etag}"'}, before=etag)
 
+    @_repeated
     def delete(self, key: str) -> None:
         """Remove an object; no error when there is none."""
         with self._explained("delete", key):
             self._client.remove_object(self.settings.bucket, key)
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Remove objects, up to 1,000 a request; no error for those that do not exist."""
+        with self._explained("delete", ""):
+            for failed in self._client.remove_objects(self.settings.bucket, (DeleteObject(key) for key in keys)):
+                raise StoreError(f"Could not delete {self.uri(str(failed.name))}: {failed.code}, {failed.message}.")
 
     def put_folder(self, prefix: str, folder: Path, last: str | None = "manifest.json") -> None:
         """Upload a folder's files below a prefix.
@@ -410,6 +460,7 @@ class Store:
             response.close()
             response.release_conn()
 
+    @_repeated
     def _read(self, key: str) -> tuple[bytes, str]:
         with self._explained("read", key), self._response(key) as response:
             return response.read(), response.headers.get("etag", "").strip('"')
@@ -423,19 +474,20 @@ class Store:
             condition: The header that the server checks.
             before: The etag of what is to be replaced; empty when there is to be nothing.
         """
-        attempt = 0
+        attempt, deadline = 0, time.monotonic() + self.patience
         while True:
             try:
                 return self._put_if(key, data, condition=condition)
             except StoreError as error:
-                if attempt == self.retries or not _is_fleeting(error.__cause__):
+                over = attempt >= self.retries and time.monotonic() >= deadline
+                if over or not _is_fleeting(error.__cause__):
                     raise
                 found = self._looked_up(key, error)
             if found is not None and found[0] == data:
                 return True
             if (found[1] if found else "") != before:
                 return False
-            time.sleep(_BACKOFF_SECONDS * 2**attempt)
+            time.sleep(min(_BACKOFF_SECONDS * 2**attempt, _LONGEST_BACKOFF_SECONDS))
             attempt += 1
 
     def _looked_up(self, key: str, error: StoreError) -> tuple[bytes, str] | None:
