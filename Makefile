@@ -165,6 +165,10 @@ bench: .venv/.dev ## Measure speed and memory beside a bare script; writes build
 bench-serving: .venv/.dev ## Measure the endpoint beside KServe's server, and batch prediction; writes build/bench/serving.json
 	@$(VENV_PYTHON) -m tests.benchmarks.serving
 
+.PHONY: bench-statistics
+bench-statistics: .venv/.dev ## Simulate how often intervals cover and which candidates pass; writes build/bench/statistics.json
+	@$(VENV_PYTHON) -m tests.benchmarks.statistics
+
 .PHONY: bench-quality
 bench-quality: .venv/.dev build/bench/tables ## Measure models on twelve real tables beside scikit-learn; writes build/bench/quality.json
 	@$(VENV_PYTHON) -m tests.benchmarks.quality
