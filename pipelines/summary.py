@@ -25,9 +25,14 @@ _PAGES = (
     ("Model card", "how good the model is, and for whom", "evaluate", "card"),
     ("Gate", "why the model was promoted or not", "gate", "gate_page"),
     ("Deployment", "how the version came to serve, and what it was proven by", "deploy", "deploy_page"),
-    ("Drift", "how the newest window differs from the training data", "monitor", "monitor_page"),
+    ("Drift", "how what the endpoint was asked differs from the version's reference", "monitor", "monitor_page"),
     ("Drift in detail", "Evidently's own report, with the distributions", "monitor", "evidently"),
 )
+# What monitor's page is while the endpoint was asked too little: no drift report.
+_NEWEST_ROWS = {
+    "Drift": ("Newest rows", "how they differ from those learned from; no alarm"),
+    "Drift in detail": ("Newest rows in detail", "Evidently's own report, with the distributions"),
+}
 
 
 def print_summary(result: RunResult, index: Path, console: Console, *, served_here: bool = True) -> None:
@@ -181,9 +186,10 @@ def write_index(config: Config, result: RunResult) -> Path:
     if verdict.get("reasons"):
         section.list(verdict["reasons"])
     pages = page.section("Pages")
+    others = _NEWEST_ROWS if (result.json("monitor", "drift") or {}).get("kind") == "newest_rows" else {}
     for label, text, stage, name in _PAGES:
         if path := result.artifact(stage, name):
-            pages.link(f"{label}: {text}", _linked(path, result.folder))
+            pages.link(": ".join(others.get(label, (label, text))), _linked(path, result.folder))
     stages = page.section("Stages")
     stages.table(
         ["stage", "seconds", "outcome", "log"],

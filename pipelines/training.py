@@ -73,6 +73,7 @@ def training_pipeline(config: Config) -> Any:
             train(
                 search=search,
                 training=training,
+                problem=problem,
                 lineage=ingested.outputs["lineage"],
                 trials=dsl.Collected(tuned.outputs["trials"]),
                 splits=splits,
@@ -109,6 +110,7 @@ def training_pipeline(config: Config) -> Any:
                     model=trained.outputs["model"],
                     evaluated=evaluated.outputs["evaluate_report"],
                     verdict=judged.outputs["verdict"],
+                    monitoring=constant(config.monitoring),
                 ),
                 "publish",
             ).set_caching_options(False)

@@ -18,7 +18,7 @@ from components.prepare.texts import encode_texts
 from components.shared.config import PrepareConfig, ProblemConfig
 from components.shared.errors import DataError
 from components.shared.frames import PARTS, part_path
-from components.shared.package.schema import Schema
+from components.shared.package.schema import FIXED, Schema
 from components.shared.resources import memory_budget
 from components.shared.tables import engine, fetch, fetch_row, identifier, write_sql
 
@@ -109,7 +109,8 @@ def _prepare(table: Path, folder: Path, problem: ProblemConfig, settings: Prepar
             target=problem.target,
             classes=classes,
             features=features,
-            threshold=problem.threshold,
+            threshold=0.5 if problem.threshold == "auto" else problem.threshold,
+            threshold_by="" if problem.threshold == "auto" else FIXED,
             time_column=problem.time_column,
             group=settings.split.group,
             keys=problem.keys,

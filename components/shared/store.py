@@ -28,6 +28,7 @@ from xml.etree import ElementTree
 import certifi
 import urllib3
 from minio import Minio
+from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
 from components.shared.errors import StoreError
@@ -158,8 +159,14 @@ def is_refused(error: StoreError) -> bool:
     return _code(error.__cause__) == "AccessDenied"
 
 
+def is_missing(error: StoreError) -> bool:
+    """Whether the store was reached, and has no object of that key."""
+    return _code(error.__cause__) == "NoSuchKey"
+
+
 # `Store.list` hides the builtin inside the class body.
 Objects = list[ObjectInfo]
+Names = list[str]
 
 
 def parse_s3_uri(uri: str) -> S3Location:
@@ -260,7 +267,7 @@ class Store:
         try:
             return self._read(key)
         except StoreError as error:
-            if _code(error.__cause__) != "NoSuchKey":
+            if not is_missing(error):
                 raise
             return None
 
@@ -290,10 +297,17 @@ class Store:
             return True
 
     @_repeated
-    def list(self, prefix: str = "") -> Objects:
-        """All objects whose key begins with the prefix, sorted by key."""
+    def list(self, prefix: str = "", *, start_after: str = "") -> Objects:
+        """All objects whose key begins with the prefix, sorted by key; one request for each 1,000 of them.
+
+        Args:
+            prefix: What the keys begin with.
+            start_after: Keys up to this one are left out; the server does not look at them.
+        """
         with self._explained("list", prefix):
-            found = self._client.list_objects(self.settings.bucket, prefix=prefix, recursive=True)
+            found = self._client.list_objects(
+                self.settings.bucket, prefix=prefix, recursive=True, start_after=start_after or None
+            )
             objects = [
                 ObjectInfo(
                     key=str(item.object_name),
@@ -305,6 +319,14 @@ class Store:
                 if item.object_name and not item.object_name.endswith("/")
             ]
         return sorted(objects)
+
+    @_repeated
+    def folders(self, prefix: str = "") -> Names:
+        """What follows the prefix up to the next `/`, of all keys that have one: sorted, without looking into any."""
+        with self._explained("list", prefix):
+            found = self._client.list_objects(self.settings.bucket, prefix=prefix)
+            names = [str(item.object_name).removeprefix(prefix) for item in found]
+        return sorted(name.rstrip("/") for name in names if name.endswith("/"))
 
     def glob(self, pattern: str) -> Objects:
         """All objects whose key matches: `*`, `?`, `[…]` within a path segment, `**` for any number of segments."""
@@ -325,6 +347,12 @@ class Store:
         """Remove an object; no error when there is none."""
         with self._explained("delete", key):
             self._client.remove_object(self.settings.bucket, key)
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Remove objects, up to 1,000 a request; no error for those that do not exist."""
+        with self._explained("delete", ""):
+            for failed in self._client.remove_objects(self.settings.bucket, (DeleteObject(key) for key in keys)):
+                raise StoreError(f"Could not delete {self.uri(str(failed.name))}: {failed.code}, {failed.message}.")
 
     def put_folder(self, prefix: str, folder: Path, last: str | None = "manifest.json") -> None:
         """Upload a folder's files below a prefix.

@@ -6,12 +6,20 @@ from typing import Any
 import numpy as np
 import onnx
 
+from components.shared.calibration import CalibratedModel
 from components.shared.families import family_of
+from components.train.calibration_graph import add_calibrator
 from components.train.graph import FEATURES, ML, OPSETS, Graph
+
+UNCALIBRATED = "uncalibrated"  # the tensor of the model's own probabilities, where a calibrator follows
 
 
 def add_model(graph: Graph, estimator: Any, output: str, *, width: int) -> None:
-    """Add the converted model between `features` and the output."""
+    """Add the converted model between `features` and the output, and what calibrates it."""
+    if isinstance(estimator, CalibratedModel):
+        add_model(graph, estimator.estimator, UNCALIBRATED, width=width)
+        add_calibrator(graph, estimator.calibrator, UNCALIBRATED, output)
+        return
     converted = _convert(family_of(estimator).for_onnx(estimator), output, width)
     own = {converted.input[0].name: FEATURES, output: output}
 

@@ -25,7 +25,7 @@ from images.predictor.explain import Explainer, Explanation
 from images.predictor.http_server import HttpError, Reply, Request, Response, error_response
 from images.predictor.metrics import Histogram, Meters
 from images.predictor.query import Query
-from images.predictor.recorder import Answered, Recorder
+from images.predictor.recorder import Answered, Extras, Recorder
 from images.predictor.v1 import V1
 from images.predictor.v2 import DATATYPES, HEADER_LENGTH, V2
 
@@ -152,7 +152,8 @@ class Endpoint:
         self, waiting: list["_Waiting"], inputs: Inputs, scores: NDArray[np.float32], seconds: float
     ) -> None:
         cells, place = self.meters.cells, 0
-        requests = []
+        requests: list[tuple[bytes, float, int, Extras]] = []
+        answered = np.ones(len(inputs), dtype=bool)
         for item in waiting:
             request, protocol, query = item.request, item.protocol, item.query
             rows = len(query)
@@ -160,16 +161,19 @@ class Endpoint:
             try:
                 response = protocol.codec.write(query, scores[place : place + rows], None)
                 cells[protocol.ok] += 1
+                requests.append((request.request_id, request.arrived, rows, query.extras))
             except Exception as error:  # noqa: BLE001, whatever it is, this client gets an answer, and so do the others
                 response = self._failed(request, protocol, error)
+                answered[place : place + rows] = False
             end = perf_counter()
             place += rows
-            requests.append((request.request_id, request.arrived, rows, query.extras))
             protocol.postprocess.observe(end - start)
             protocol.seconds.observe(end - item.start)
             item.reply(request, response)
         self._v1.predict.observe(seconds, len(waiting))
-        cells[self._rows] += place
+        if len(requests) < len(waiting):  # who got no predictions was not answered: neither counted nor logged
+            inputs, scores = inputs.rows(answered), scores[answered]
+        cells[self._rows] += len(scores)
         self.recorder.record(Answered(inputs, scores, requests))
 
     def _scored(self, inputs: Inputs) -> NDArray[np.float32]:

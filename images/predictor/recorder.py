@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,7 @@ class Recorder:
         self._taken = 0  # rows, counted by the thread
         self._wake = threading.Event()
         self._closing = False
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._log_schema: pa.Schema | None = None
 
@@ -109,20 +111,30 @@ class Recorder:
             return
         self._put += rows
         self._queue.append(answered)
-        if waiting >= _ROWS_AT_ONCE and not self._wake.is_set():
+        if self._ended:  # a large request that was answered only now: nobody takes it any more
+            self._drop_left()
+        elif waiting >= _ROWS_AT_ONCE and not self._wake.is_set():
             self._wake.set()
+
+    def _drop_left(self) -> None:
+        """Count what nobody will log; called by two threads, of which each request is one's."""
+        with suppress(IndexError):
+            while True:
+                self._drop(self._queue.popleft().sampled(self._sample))
 
     def _drop(self, answered: Answered) -> None:
         if rows := len(answered.inputs):
             self._meters.add(rows, figures.LOG_ROWS, "dropped")
 
     def close(self, seconds: float) -> None:
-        """Count and log what is left, within the given time."""
+        """Count and log what is left, within the given time; what is not logged by then is counted as dropped."""
         deadline = time.monotonic() + seconds
         self._closing = True
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(seconds)
+        self._ended = True
+        self._drop_left()
         if self._log:
             self._log.close(max(0.0, deadline - time.monotonic()))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from components.shared.tracking import DO_NOT_TRACK
 from tests.pipelines.command_line import ROOT
 
 IMAGES = ["stage", "predictor", "minio"]
@@ -222,3 +223,9 @@ def test_an_unknown_image_is_refused(tmp_path):
 
     assert done.returncode == 1
     assert "stages: there is no such image" in done.stderr
+
+
+def test_libraries_are_told_not_to_tell_how_they_are_used():
+    (environment,) = [value for name, value in last_stage("stage") if name == "ENV"]
+    given = dict(part.split("=", 1) for part in environment.split())
+    assert DO_NOT_TRACK.items() <= given.items()

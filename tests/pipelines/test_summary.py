@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from components.shared.config import Config
 from pipelines import summary
 from pipelines.local.run import RunError, RunResult
 from pipelines.local.task_runner import TaskRecord
@@ -60,6 +61,26 @@ def test_a_deployed_run_shows_its_address_and_one_unbroken_request(result):
 
     assert f" Endpoint  {URL}\n" in shown
     assert summary.curl_line(URL, result) in shown.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [("drift", "Drift: how what the endpoint was asked differs"), ("newest_rows", "Newest rows: how they differ")],
+)
+def test_what_is_no_drift_report_is_not_called_one(result, kind, shown):
+    (result.folder / "drift").write_text(json.dumps({"kind": kind}), encoding="utf-8")
+    (result.folder / "monitor_page").write_text("<title>page</title>", encoding="utf-8")
+    result.records.append(record(result.folder, "monitor", "drift", "monitor_page"))
+    config = Config.model_validate(
+        {
+            "name": "wine",
+            "source": {"tables": {"a": {"path": "a.csv"}}},
+            "problem": {"target": "y", "task": "binary"},
+        }
+    )
+    page = summary.write_index(config, result).read_text(encoding="utf-8")
+    assert shown in page
+    assert ("Drift" in page) == (kind == "drift")
 
 
 def test_the_request_survives_the_shell_whatever_the_row_holds(result):

@@ -28,6 +28,12 @@ class TrainConfig(Section):
         description="What a timestamp feature becomes; weekday 0 is Monday.",
     )
     class_weight: Literal["balanced", "none"] = Field(default="none", description="Whether rare classes weigh more.")
+    calibration: Literal["auto", "none", "sigmoid", "isotonic"] = Field(
+        default="auto",
+        description="Whether probabilities are mapped to observed shares: `auto` does where rows that the model did "
+        "not learn from show that it helps (not where they are a later period with other shares of the classes), and "
+        "always after `class_weight: balanced`; `isotonic` is for two classes.",
+    )
     parity_tolerance: float = Field(
         default=1e-5,
         gt=0,
@@ -37,7 +43,9 @@ class TrainConfig(Section):
     parity_share: Share = Field(
         default=0.9999, description="Share of test rows that have to agree within the tolerance."
     )
-    reference_rows: int = Field(default=20_000, ge=100, description="Rows kept in the package as reference for drift.")
+    reference_rows: int = Field(
+        default=20_000, ge=100, description="Most rows of the test part kept in the package as reference for drift."
+    )
     golden_requests: int = Field(
         default=20, ge=1, le=1000, description="Requests kept in the package with their expected answers."
     )

@@ -17,6 +17,9 @@ from components.shared.errors import PackageError
 from components.shared.families import FAMILIES
 
 TRUSTED_TYPES = (
+    "components.shared.calibration.CalibratedModel",
+    "components.shared.calibration.IsotonicCalibrator",
+    "components.shared.calibration.SigmoidCalibrator",
     "components.shared.preprocessing.DateParts",
     "components.shared.preprocessing.Float32Scaler",
     "components.shared.preprocessing.QuantileClipper",

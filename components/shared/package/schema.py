@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from components.shared.config import Task
 
 FILE = "schema.json"
+FIXED = "fixed"  # of a threshold that the configuration names
 FLOAT32_MAX = 3.4028234663852886e38
 FeatureKind = Literal["number", "integer", "boolean", "category", "timestamp"]
 
@@ -54,6 +55,11 @@ class Schema(BaseModel):
     features: list[Feature]
     threshold: float = Field(
         default=0.5, description="Binary only: probability from which the positive class is answered."
+    )
+    threshold_by: str = Field(
+        default="",
+        description="How the threshold came about: `fixed` by the configuration, chosen by a metric's name or `costs`; "
+        "empty where nothing was chosen, as before training.",
     )
     time_column: str = ""
     group: str = Field(default="", description="Column whose values never stand in two parts of the split.")

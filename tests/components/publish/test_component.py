@@ -3,8 +3,10 @@ import json
 from kfp import dsl
 
 from components.publish.component import publish
+from components.shared.config import MonitoringConfig
 from components.shared.package.model_package import TRAINED_FILES
 from components.shared.registry.champion import read_champion
+from components.shared.registry.monitoring import read_settings
 from tests.components.publish.test_publish import make_inputs
 
 
@@ -16,7 +18,9 @@ def test_the_adapter_returns_the_version(store, packages, tmp_path, capsys):
         model=dsl.Model(uri=str(inputs.model)),
         evaluated=dsl.Artifact(uri=str(inputs.evaluated)),
         verdict=dsl.Artifact(uri=str(inputs.verdict)),
+        monitoring=MonitoringConfig(rows=123).model_dump_json(),
     )
+    assert read_settings(store, "demo", version).rows == 123
     champion = read_champion(store, "demo")
     assert champion is not None
     assert champion.version == version

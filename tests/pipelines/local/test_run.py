@@ -28,7 +28,7 @@ from tests.pipelines.command_line import call, environment, processes_of, read_u
 
 STAGES = [
     "fingerprint", "ingest", "validate", "prepare", "profile", "tune (linear)", "tune (hist_gradient_boosting)",
-    "tune (dummy)", "train", "evaluate", "gate", "publish", "deploy", "monitor",
+    "train", "evaluate", "gate", "publish", "deploy", "monitor",
 ]  # fmt: skip
 UNREACHABLE = {"thresholds": {"accuracy": {"minimum": 1.01}}}
 
