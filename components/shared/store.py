@@ -189,7 +189,7 @@ def _repeated(method: Callable[Concatenate["Store", P], Item]) -> Callable[Conca
     """A method of a store that may be done twice: in a pod tried again for a while when the store is away."""
 
     @functools.wraps(method)
-    def repeating(store: "Store", *arguments: P.args, **named: P.kwargs) -> Item:
+    def repeating(store: "Store", /, *arguments: P.args, **named: P.kwargs) -> Item:
         return retry_transient(
             lambda: method(store, *arguments, **named),
             is_transient=lambda error: _is_fleeting(error.__cause__),
