@@ -114,8 +114,8 @@ def _prepare(table: Path, folder: Path, problem: ProblemConfig, settings: Prepar
             keys=problem.keys,
         )
         schema.write(folder)
-        leaks = find_leaks(backend, folder, schema, threshold=settings.leak_threshold)
-        warnings += [*remarks, *_warnings(dropped, leaks)]
+        suspects = find_leaks(backend, folder, schema, threshold=settings.leak_threshold)
+        warnings += [*remarks, *_warnings(dropped), *filter(None, (suspect.warning(method) for suspect in suspects))]
         return Summary(
             rows_found=found,
             rows=found - removed.total,
@@ -126,7 +126,7 @@ def _prepare(table: Path, folder: Path, problem: ProblemConfig, settings: Prepar
             parts=_parts(backend, counts),
             features=len(features),
             dropped_features=dropped,
-            leaks=leaks,
+            leaks=[suspect for suspect in suspects if suspect.by != "moment"],
             warnings=warnings,
         )
 
@@ -199,17 +199,9 @@ def _iso(moment: datetime | None) -> str:
     return moment.isoformat() if moment is not None else ""
 
 
-def _warnings(dropped: dict[str, str], leaks: list[Leak]) -> list[str]:
+def _warnings(dropped: dict[str, str]) -> list[str]:
     return [
-        *(
-            f"The feature {name!r} is {reason} in the training part and was dropped."
-            for name, reason in dropped.items()
-        ),
-        *(
-            f"The feature {leak.feature!r} alone gives the target away ({leak.metric} {leak.score:.3f}): "
-            "if it is known only after the moment of prediction, name it in problem.leaks."
-            for leak in leaks
-        ),
+        f"The feature {name!r} is {reason} in the training part and was dropped." for name, reason in dropped.items()
     ]
 
 

@@ -17,8 +17,9 @@ from components.shared.errors import PackageError
 
 TRUSTED_TYPES = (
     "collections.OrderedDict",
-    "components.shared.preprocessing.DateParts",
+    "components.shared.dates.DateParts",
     "components.shared.preprocessing.Float32Scaler",
+    "components.shared.preprocessing.MissingValues",
     "components.shared.preprocessing.QuantileClipper",
     "components.shared.preprocessing.TargetMeans",
     "lightgbm.basic.Booster",
