@@ -6,7 +6,7 @@ Nothing is rounded or cut to make it fit: a column of whole numbers with one 1.5
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from duckdb import DuckDBPyConnection
@@ -40,6 +40,8 @@ _COLUMNS_A_QUERY = 200  # the planning time of one query grows with the square
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 _ISO_DATE = re.compile(r"\d{4}-\d\d?-\d\d?")
 _ISO_TIMESTAMP = re.compile(r"\d{4}-\d\d?-\d\d?[T ]\d\d?:\d\d.*")
+_ZONE = r":\d\d(:\d\d([.,]\d+)?)?\s*[A-Za-z+-]"  # a letter or sign right after the time of day: Z, +02:00, UTC
+ZONED = "TIMESTAMP WITH TIME ZONE"
 
 
 class InexactNumbersError(Exception):
@@ -55,12 +57,14 @@ class Column:
         stored: The DuckDB type it is held in.
         declared: The type the configuration wants; None to find one.
         guess: What its first values look like; `native` when the file itself says its type.
+        zoned: Whether its moments are known to be written with a zone; of texts `typed` finds out.
     """
 
     name: str
     stored: str
     declared: ColumnType | None
     guess: Guess
+    zoned: bool = False
 
 
 def check_names(names: Sequence[str], *, where: str, remedy: str, what: str = "column") -> None:
@@ -110,6 +114,12 @@ def guess(values: set[str], table: TableConfig) -> Guess:
     return "boolean" if {value.lower() for value in values} <= {"true", "false"} else "text"
 
 
+def has_zone(values: Collection[str]) -> bool:
+    """Whether any of these moments is written with a zone; those without one are then UTC."""
+    zone = re.compile(_ZONE)
+    return any(map(zone.search, values))
+
+
 def _is_number(value: str) -> bool:
     try:
         float(value)
@@ -135,10 +145,39 @@ def typed(connection: DuckDBPyConnection, relation: str, columns: Sequence[Colum
     open_columns = [column for column in columns if len(_chain(column, table)) > 1 or _may_fail(column)]
     for start in range(0, len(open_columns), _COLUMNS_A_QUERY):
         chosen |= _settle(connection, relation, open_columns[start : start + _COLUMNS_A_QUERY], table=table)
+    columns = _with_zones(connection, relation, columns, chosen, table=table)
     selected = ", ".join(
         f"{_as_type(column, chosen.get(column.name), table)} AS {identifier(column.name)}" for column in columns
     )
     return f"SELECT {selected} FROM {relation}"
+
+
+def _with_zones(
+    connection: DuckDBPyConnection,
+    relation: str,
+    columns: Sequence[Column],
+    chosen: dict[str, ColumnType],
+    *,
+    table: TableConfig,
+) -> list[Column]:
+    """The columns; texts that become moments by what all of their values say about zones."""
+    texts = [
+        column
+        for column in columns
+        if chosen.get(column.name) == "timestamp" and column.stored in ("VARCHAR", "JSON") and not column.zoned
+    ]
+    if not texts:
+        return [*columns]
+    asked = ", ".join(_asks_for_zone(column, table) for column in texts)
+    row = connection.execute(f"SELECT {asked} FROM {relation}").fetchone() or ()
+    found = {column.name for column, zoned in zip(texts, row, strict=True) if zoned}
+    return [replace(column, zoned=True) if column.name in found else column for column in columns]
+
+
+def _asks_for_zone(column: Column, table: TableConfig) -> str:
+    if table.date_format:
+        return str("%z" in table.date_format or "%Z" in table.date_format).lower()
+    return f"bool_or(regexp_matches({_value(column, table)}, {literal(_ZONE)}))"
 
 
 def typed_at_once(relation: str, columns: Sequence[Column], *, table: TableConfig) -> str | None:
@@ -161,8 +200,8 @@ def typed_at_once(relation: str, columns: Sequence[Column], *, table: TableConfi
 
 def _checked(column: Column, table: TableConfig) -> str:
     kind = _chain(column, table)[0]
-    if kind == "timestamp" and column.stored == "TIMESTAMP WITH TIME ZONE":
-        return f"CAST({_value(column, table)} AS TIMESTAMP)"
+    if kind == "timestamp" and column.stored == ZONED:
+        return f"CAST({_value(column, table)} AS {_moment_type(column)})"
     misfit = _is_misfit(column, kind, table)
     if misfit == "false":
         return _as_type(column, kind, table)
@@ -236,16 +275,16 @@ def _check_exact(connection: DuckDBPyConnection, relation: str, column: Column, 
 
 
 def _as_type(column: Column, kind: ColumnType | None, table: TableConfig) -> str:
-    if kind is None:
-        return _own_type(column, table)
-    return _value(column, table) if _NATIVE[kind] == column.stored else _tried(column, kind, table)
+    if kind is None or _NATIVE[kind] == column.stored:
+        return _value(column, table)
+    if kind == "timestamp" and column.stored == ZONED and column.zoned:
+        return _value(column, table)
+    return _tried(column, kind, table)
 
 
-def _own_type(column: Column, table: TableConfig) -> str:
-    """A column as its file has it; moments with a zone become UTC without one."""
-    if column.stored == "TIMESTAMP WITH TIME ZONE":
-        return f"CAST({identifier(column.name)} AS TIMESTAMP)"
-    return _value(column, table)
+def _moment_type(column: Column) -> str:
+    """The type of a column of moments: with the zone kept, or local time without one."""
+    return ZONED if column.zoned else "TIMESTAMP"
 
 
 def _value(column: Column, table: TableConfig) -> str:
@@ -274,14 +313,14 @@ def _tried(column: Column, kind: ColumnType, table: TableConfig) -> str:
         moment = _moment(value, table.date_format if is_text else "")
         whole_days = kind == "timestamp" or column.declared
         day = moment if whole_days else f"CASE WHEN {moment} = date_trunc('day', {moment}) THEN {moment} END"
-        return f"CAST({day} AS {_NATIVE[kind]})"
+        return f"CAST({day} AS {_moment_type(column) if kind == 'timestamp' else 'DATE'})"
     if kind == "boolean" and is_text and not column.declared:
         return f"CASE lower({value}) WHEN 'true' THEN true WHEN 'false' THEN false END"
     return f"TRY_CAST({value} AS {_NATIVE[kind]})"
 
 
 def _moment(value: str, date_format: str) -> str:
-    """A TIMESTAMP in UTC: by way of a type with a zone, for without it DuckDB drops the offset unread."""
+    """A TIMESTAMP, in UTC where a zone is given: by way of a type with one, else DuckDB drops the offset unread."""
     if date_format:
         return f"TRY_CAST(TRY_STRPTIME({value}, {literal(date_format)}) AS TIMESTAMP)"
     return f"TRY_CAST(TRY_CAST({value} AS TIMESTAMPTZ) AS TIMESTAMP)"

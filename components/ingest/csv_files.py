@@ -13,12 +13,14 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from components.ingest.columns import (
+    ZONED,
     Column,
     Guess,
     InexactNumbersError,
     check_declared,
     check_names,
     guess,
+    has_zone,
     typed,
     typed_at_once,
 )
@@ -34,8 +36,8 @@ _NO_NULLS = "\ue000"  # the reader insists on a spelling; nobody writes this one
 _READ_AS: dict[Guess, str] = {
     "integer": "DOUBLE",
     "number": "DOUBLE",
-    "date": "TIMESTAMP WITH TIME ZONE",
-    "timestamp": "TIMESTAMP WITH TIME ZONE",
+    "date": ZONED,
+    "timestamp": ZONED,
 }
 _BAD_LINE = re.compile(r"CSV Error on Line: (\d+)")
 _BAD_COUNT = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
@@ -226,7 +228,8 @@ def _columns(heads: Sequence[Head], table: TableConfig) -> list[Column]:
         declared = table.types.get(name)
         kind: Guess = declared or (guess(set(seen), table) if table.infer_types else "text")
         stored = "VARCHAR" if table.date_format and kind in ("date", "timestamp") else _READ_AS.get(kind, "VARCHAR")
-        columns.append(Column(name, stored, declared, kind))
+        zoned = stored == ZONED and has_zone(seen)
+        columns.append(Column(name, stored, declared, kind, zoned))
     return columns
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from components.ingest.columns import check_names
+from components.ingest.columns import ZONED, check_names
 from components.ingest.fetch import nearest
 from components.shared.errors import SourceError
 from components.shared.tables import identifier, literal
@@ -156,7 +156,7 @@ def result_columns(connection: DuckDBPyConnection, select: str) -> dict[str, str
 
 
 def final_select(select: str, columns: Mapping[str, str], *, time_column: str, window: Window) -> str:
-    """The SELECT of a query limited to the window, each column in one of the six types.
+    """The SELECT of a query limited to the window, each column in one of the six types, timestamps with a zone or not.
 
     Raises:
         SourceError: The time column is missing or is not one, or a column is nested.
@@ -207,7 +207,7 @@ def _friendly(kind: str) -> str:
 def _canonical(name: str, kind: str) -> str:
     """A column in one of the types that every later stage knows."""
     column = identifier(name)
-    if kind in ("VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP"):
+    if kind in ("VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP", ZONED):
         return column
     if kind in _INTEGERS:
         return f"CAST({column} AS BIGINT)"
@@ -269,7 +269,8 @@ def describe_result(connection: DuckDBPyConnection, path: Path, time_column: str
     relation = f"read_parquet({literal(str(path))})"
     columns = {str(row[0]): str(row[1]) for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
     is_moment = columns.get(time_column, "") in (*_MOMENTS, "DATE")
-    bounds = f"min({identifier(time_column)}), max({identifier(time_column)})" if is_moment else "NULL, NULL"
+    moment = identifier(time_column) + ("::TIMESTAMP" if columns.get(time_column) == ZONED else "")  # in UTC
+    bounds = f"min({moment}), max({moment})" if is_moment else "NULL, NULL"
     names = ", ".join(identifier(name) for name in columns)
     row = connection.execute(f"SELECT count(*), sum(hash({names})), {bounds} FROM {relation}").fetchone()
     rows, total, first, last = row or (0, 0, None, None)

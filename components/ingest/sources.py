@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from components.ingest.columns import Column, Guess, check_declared, check_names, typed
+from components.ingest.columns import ZONED, Column, Guess, check_declared, check_names, typed
 from components.ingest.csv_files import difference, load_csv, stream_csv
 from components.ingest.fetch import Fetched, TableFile, fetch, locate_undecodable, nearest
 from components.shared.config import SourceConfig, TableConfig
@@ -220,7 +220,10 @@ def _native_columns(connection: DuckDBPyConnection, relation: str, table: TableC
     described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     check_declared(table, [str(row[0]) for row in described])
     kinds: dict[str, Guess] = {"JSON": "unknown" if table.infer_types else "text"}
-    return [Column(name, stored, table.types.get(name), kinds.get(stored, "native")) for name, stored, *_ in described]
+    return [
+        Column(name, stored, table.types.get(name), kinds.get(stored, "native"), zoned=stored == ZONED)
+        for name, stored, *_ in described
+    ]
 
 
 def _explained_json(error: duckdb.Error, files: Sequence[TableFile]) -> SourceError:

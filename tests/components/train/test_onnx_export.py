@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from components.shared.config import Family, TrainConfig
+from components.shared.config import FamilyName, TrainConfig
 from components.shared.families import make_estimator
 from components.shared.frames import inputs
 from components.shared.package.schema import Schema
@@ -19,7 +19,7 @@ from components.train.onnx_export import export
 from components.train.parity import predict
 from tests.components.modelling import KINDS, QUICK, TRAINING, Fitted, make_splits
 
-FAMILIES: list[Family] = ["linear", "hist_gradient_boosting", "lightgbm", "random_forest"]
+FAMILIES: list[FamilyName] = ["linear", "hist_gradient_boosting", "lightgbm", "random_forest"]
 NUMBERS = [name for name, kind in KINDS.items() if kind in ("number", "integer", "boolean")]
 CATEGORIES = [name for name, kind in KINDS.items() if kind == "category"]
 TIMES = [name for name, kind in KINDS.items() if kind == "timestamp"]
@@ -118,7 +118,7 @@ def test_missing_values_are_answered_the_same_where_training_had_none(tmp_path: 
     assert_same(fitted, holes)
 
 
-@pytest.mark.parametrize("family", ["hist_gradient_boosting", "lightgbm", "random_forest"])
+@pytest.mark.parametrize("family", ["hist_gradient_boosting", "lightgbm", "random_forest", "extra_trees"])
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize("is_known", [True, False], ids=["never missing in training", "missing in training"])
 def test_trees_send_nan_the_way_their_library_does(family, task, is_known):
