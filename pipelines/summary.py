@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from components.shared.config import Config
-from components.shared.evaluation import LABELS, Evaluation, interval_text, metric_text
+from components.shared.evaluation import Evaluation, interval_text, metric_text
+from components.shared.metrics import LABELS
 from components.shared.pages.reports import Page, Status, format_duration, format_number
 from pipelines.local.run import RunResult
 

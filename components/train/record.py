@@ -10,7 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.shared.config import FamilyName, Metric, SearchConfig, TrainConfig
+from components.shared.frames import time_range
 from components.shared.package.model_package import Lineage
+from components.shared.package.schema import Schema
 from components.shared.trials import FamilyTrials, Value
 
 _LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "pandas", "scikit-learn", "skl2onnx", "skops")
@@ -57,6 +59,14 @@ def make_record(
         libraries={"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
         git_commit=git_commit(),
     )
+
+
+def with_train_end(lineage: Lineage, splits: Path, schema: Schema) -> Lineage:
+    """The lineage with the newest moment of the training and the validation part, which the model learns from both."""
+    if not schema.time_column:
+        return lineage
+    newest = time_range(splits, ["train", "validation"], schema.time_column)[1]
+    return lineage.model_copy(update={"train_end": newest})
 
 
 def git_commit() -> str:

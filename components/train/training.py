@@ -21,7 +21,7 @@ from components.shared.resources import cpu_count
 from components.shared.trials import FamilyTrials
 from components.train import onnx_export, parity
 from components.train.package import write_package
-from components.train.record import TrainingRecord, make_record
+from components.train.record import TrainingRecord, make_record, with_train_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,8 @@ def train_model(
     rows = fit(pipeline, splits, schema)
     model = onnx_export.export(pipeline, schema)
     agreement = parity.check(model, pipeline, schema, part=load_part(splits, "test", schema), settings=training)
-    record = make_record(best, ordered, search=search, training=training, lineage=lineage, rows=rows)
+    learned = with_train_end(lineage, splits, schema)
+    record = make_record(best, ordered, search=search, training=training, lineage=learned, rows=rows)
     write_package(package, pipeline, model, splits=splits, settings=training, record=record)
     return Trained(record, agreement)
 

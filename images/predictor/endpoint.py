@@ -19,6 +19,7 @@ from components.shared.config import ServingConfig
 from components.shared.errors import InputError
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import Inputs, Scorer, joined
+from components.shared.shapley import StoppedError
 from images.predictor import docs, figures, metrics
 from images.predictor.explain import Explainer, Explanation
 from images.predictor.http_server import HttpError, Reply, Request, Response, error_response
@@ -218,6 +219,7 @@ class Endpoint:
             done = await asyncio.wait_for(asyncio.wrap_future(future), timeout=self.settings.request_seconds)
         except TimeoutError:
             seconds = self.settings.request_seconds
+            request.client_left = True  # nobody waits for what the thread still does
             slow = HttpError(504, f"The answer took longer than {seconds:g} s: send fewer rows at a time.")
             reply(request, self._failed(request, protocol, slow))
         except Exception as error:  # noqa: BLE001, whatever it is, the client gets an answer
@@ -247,7 +249,7 @@ class Endpoint:
         steps = [(protocol.preprocess, read - start), (protocol.predict, scored - read)]
         explanation: Explanation | None = None
         if explain or query.explain:
-            explanation = self._explainer.explain(inputs)
+            explanation = self._explainer.explain(inputs, is_stopped=lambda: request.client_left)
             steps.append((protocol.explain, perf_counter() - scored))
         explained = perf_counter()
         response = protocol.codec.write(query, scores, explanation)
@@ -281,6 +283,8 @@ class Endpoint:
     def _failed(self, request: Request, protocol: "_Protocol", error: Exception) -> Response:
         if isinstance(error, InputError):
             error = HttpError(400, str(error))
+        elif isinstance(error, StoppedError):
+            error = HttpError(408, "The client ended the connection before its explanation was ready.")
         elif not isinstance(error, HttpError):
             LOG.error("request failed", exc_info=error, extra=_about(request, 500))
             error = HttpError(

@@ -12,7 +12,9 @@ Stage = Literal[
     "predict",
 ]  # fmt: skip
 OnFailure = Literal["fail", "quarantine"]
-ClassificationMetric = Literal["accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss", "brier"]
+ClassificationMetric = Literal[
+    "accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss", "brier"
+]
 RegressionMetric = Literal["mae", "rmse", "r2", "mape"]
 Metric = Literal[ClassificationMetric, RegressionMetric]
 

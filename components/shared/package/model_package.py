@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from components.shared.errors import PackageError, in_short
 
@@ -41,6 +41,11 @@ class Lineage(BaseModel):
     content_hash: str
     window_start: str = ""
     window_end: str = ""
+    train_end: str = Field(
+        default="",
+        description="The newest moment that the model learned from, ISO 8601 in UTC; train writes it, empty without a "
+        "time column.",
+    )
     sources: dict[str, str] = {}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components.evaluate.card import Background, card
-from components.shared.evaluation import Contribution, Evaluation, Gap, Importance, Scores, Shap, Slice
+from components.shared.evaluation import Contribution, Evaluation, Gap, Importance, Resampled, Scores, Shap, Slice
 from components.shared.package.schema import Feature, Schema
 
 SCHEMA = Schema(
@@ -46,6 +46,20 @@ def test_a_bare_evaluation_has_a_card() -> None:
     assert "the same" in page
     assert "worse" in page
     assert "(20 values)" in page
+
+
+def test_the_card_says_what_was_resampled() -> None:
+    assert "bootstrap resamples of single rows at 90% confidence" in render(make())
+    days = Resampled(kind="day", column="time_hour", count=55)
+    page = render(make(resampled_by=days, slices=[Slice(column="colour", value="a", rows=2)]))
+    assert "100 bootstrap resamples of 55 days of &#39;time_hour&#39; at 90% confidence" in page
+    assert "Slices within fewer than 8 days are resampled by single rows." in page
+
+
+def test_the_largest_of_many_gaps_is_no_finding_by_itself() -> None:
+    gap = Gap(column="colour", metric="roc_auc", best="a", worst="b", gap=0.2, interval=(0.05, 0.35), compared=1)
+    assert "By colour it does worst on b" in render(make(gaps=[gap]))
+    assert "By colour it does worst on b" not in render(make(gaps=[gap.model_copy(update={"compared": 45})]))
 
 
 def test_slices_gaps_and_small_slices_are_told() -> None:

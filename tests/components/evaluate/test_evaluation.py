@@ -108,7 +108,7 @@ def test_a_test_part_of_one_class_tells_less_and_says_so(made: Callable[[Task], 
     assert found.scores.values["accuracy"] is not None
     assert found.roc == []
     assert found.overall_roc is None
-    assert "cannot tell roc_auc, pr_auc" in found.notes[0]
+    assert "cannot tell balanced_accuracy, roc_auc, pr_auc" in found.notes[0]
     assert any("no permutation importance" in note for note in found.notes)
 
 

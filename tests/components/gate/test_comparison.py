@@ -35,7 +35,7 @@ def test_a_clearly_worse_candidate_is_blocked(candidate: Make, crown: Crown, sto
     assert not verdict.promoted
     assert verdict.champion == version
     assert (check.value or 0) > 0
-    assert "significantly worse (95% interval of the loss" in check.detail
+    assert "significantly worse by more than is allowed (95% interval of the loss" in check.detail
     assert f"of the champion {version} on the same 400 rows" in check.detail
     assert "may have learned" not in check.detail
     assert verdict.reasons == [check.detail]
@@ -47,7 +47,7 @@ def test_a_better_candidate_passes(candidate: Make, crown: Crown, store: Store, 
     check = champion_check(judge(candidate(task), rules(), store))
     assert check.holds
     assert (check.value or 0) < 0
-    assert "better; no significant loss" in check.detail
+    assert "better; shown to be no worse by more than is allowed" in check.detail
 
 
 def test_the_same_version_is_not_compared(candidate: Make, crown: Crown, store: Store) -> None:
@@ -65,7 +65,7 @@ def test_an_equal_model_of_another_version_passes(candidate: Make, crown: Crown,
     check = champion_check(judge(made, rules(), store))
     assert check.holds
     assert check.value == 0
-    assert "the same; no significant loss" in check.detail
+    assert "the same; shown to be no worse" in check.detail
 
 
 def test_a_loss_within_the_noise_passes(candidate: Make, crown: Crown, store: Store) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import pytest
 import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
+from components.shared import shapley
 from components.shared.config import InferenceLogConfig, ServingConfig
 from components.shared.package.golden import differences
 from components.shared.package.model_package import read_golden
@@ -380,6 +382,64 @@ def test_explanations_have_a_limit_of_rows(run):
         assert answer.status == 413
         assert "100" in answer.error
         assert (await served.post(f"{V2}/infer", served.columns(101, **EXPLAIN))).status == 413
+
+    run(scenario)
+
+
+def test_explanations_have_a_limit_of_work(run, monkeypatch):
+    monkeypatch.setattr("components.shared.shapley._SCORED_ROWS", 400)  # five features: 40 rows times background rows
+
+    async def scenario(served):
+        assert (await served.post(f"{V1}:explain", served.rows(2))).status == 200
+        for path, content in (
+            (f"{V1}:explain", served.rows(3)),
+            (f"{V1}:predict", served.rows(3, **EXPLAIN)),
+            (f"{V2}/infer", served.columns(3, **EXPLAIN)),
+        ):
+            answer = await served.post(path, content)
+            assert answer.status == 413
+            assert "asks to explain 3 rows; at most 2 are allowed for a model of 5 features" in answer.error
+
+    run(scenario)
+
+
+def test_a_model_of_too_many_features_is_not_explained(run, monkeypatch):
+    monkeypatch.setattr("components.shared.shapley._SCORED_ROWS", 39)
+
+    async def scenario(served):
+        answer = await served.post(f"{V1}:explain", served.rows())
+        assert (answer.status, "too many to explain even one row" in answer.error) == (413, True)
+        assert (await served.post(f"{V1}:predict", served.rows())).status == 200
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("leave", ["close", "reset"])
+def test_an_explanation_is_given_up_when_its_client_leaves(run, monkeypatch, leave):
+    walks = []
+    walk = shapley._walk
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        walks.append(1)
+        time.sleep(0.05)
+        return walk(*arguments, **more)
+
+    monkeypatch.setattr(shapley, "_walk", slow)
+
+    async def scenario(served):
+        client = await served.connect()
+        body = json.dumps(served.rows(2)).encode()
+        await client.send(f"POST {V1}:explain HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        while not walks:
+            await asyncio.sleep(0.01)
+        client.writer.transport.abort() if leave == "reset" else client.writer.close()
+        deadline = time.monotonic() + 10
+        while not served.counted("v1", 408):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        assert len(walks) < 2 * served.endpoint._explainer.background_rows
+        assert served.meters.total(figures.QUEUED, "demo") == 0
+        assert served.meters.total(figures.ROWS, "demo") == 0
 
     run(scenario)
 
