@@ -207,13 +207,10 @@ class MissingValues(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         values = _float32(X)
         self.n_features_in_ = values.shape[1]
         missing = np.isnan(values)
-        held = missing.any(axis=0)
-        kept = held if self.treatment == "keep" else np.zeros_like(held)
-        self.statistics_ = np.array(
-            [np.nan if keep else _median(column) for column, keep in zip(values.T, kept, strict=True)], dtype=np.float32
-        )
-        first = {np.packbits(missing[:, place]).tobytes(): place for place in np.flatnonzero(held)[::-1]}
-        self.indicated_ = np.array(sorted(first.values()) if self.treatment == "indicator" else [], dtype=np.int64)
+        kept = set(np.flatnonzero(missing.any(axis=0))) if self.treatment == "keep" else set()
+        medians = [np.nan if place in kept else _median(column) for place, column in enumerate(values.T)]
+        self.statistics_ = np.array(medians, dtype=np.float32)
+        self.indicated_ = _first_of_each(missing) if self.treatment == "indicator" else np.array([], dtype=np.int64)
         return self
 
     def transform(self, X: Any) -> Floats:
@@ -225,6 +222,14 @@ class MissingValues(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if not self.indicated_.size:
             return filled
         return np.concatenate([filled, missing[:, self.indicated_].astype(np.float32)], axis=1)
+
+
+def _first_of_each(missing: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Positions of the columns that miss something, one of those that always do so together."""
+    first = {
+        np.packbits(missing[:, place]).tobytes(): place for place in np.flatnonzero(missing.any(axis=0))[::-1].tolist()
+    }
+    return np.array(sorted(first.values()), dtype=np.int64)
 
 
 def _median(column: Floats) -> float:
