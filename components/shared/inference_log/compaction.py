@@ -25,7 +25,7 @@ _GRACE = timedelta(minutes=10)  # after an hour's end, for what is on its way
 _SETTLED = timedelta(minutes=15)  # for readers that had listed raw files before the commit
 _ABANDONED = timedelta(hours=6)  # a compaction that has not committed its parts by then never will
 _LONGEST_SECONDS = 3_600.0  # from a listing to its commit; well below the time after which parts are abandoned
-_PART_ROWS, _PART_BYTES, _PART_FILES = 200_000, 32_000_000, 5_000
+_PART_ROWS, _PART_BYTES, _PART_FILES = 200_000, 16_000_000, 5_000
 _ROW_GROUP = 50_000
 
 
