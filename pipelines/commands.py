@@ -268,17 +268,27 @@ def schedule(options: argparse.Namespace) -> int:
     from pipelines.cluster.cron import Cron
 
     if options.cron.strip().lower() == scheduling.OFF:
-        removed = scheduling.unschedule(_kfp(options), config)
-        print(f"{config.name} no longer runs by itself." if removed else f"{config.name} had no schedule.")
+        kfp = _kfp(options)
+        ended = scheduling.unschedule(kfp, config)
+        print(f"{config.name} no longer runs by itself." if ended.stopped else f"{config.name} had no schedule.")
+        _print_runs_at_work(kfp, ended.at_work)
         return 0
     cron = Cron.parse(options.cron)
-    made = scheduling.schedule(
-        _kfp(options), config, cron, parameters=_pipeline_arguments(options), account=options.account
-    )
+    kfp = _kfp(options)
+    made = scheduling.schedule(kfp, config, cron, parameters=_pipeline_arguments(options), account=options.account)
     instead = ", in the place of the schedule before" if made.replaced else ""
     print(f"{made.version} runs at {made.cron} (second minute hour day month weekday, UTC){instead}. Next:")
     print("\n".join(f"  {moment:%a %Y-%m-%d %H:%M:%S} UTC" for moment in made.next_times))
+    _print_runs_at_work(kfp, made.at_work)
     return 0
+
+
+def _print_runs_at_work(kfp: "Kfp", runs: list[str]) -> None:
+    for run_id in runs:
+        print(
+            f"A run that it had started goes on: {kfp.run_link(run_id)}\n"
+            "Its schedule stays in the list until then, disabled; the next `make schedule` after that deletes it."
+        )
 
 
 def diagnose(options: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ from components.shared.pages.reports import Page, Status, format_duration, forma
 from pipelines.local.run import RunResult
 
 _METRICS_SHOWN = 5
+_NOT_KNOWN = "not known"
 _PAGES = (
     ("Validation", "what the data contract found", "validate", "validate_page"),
     ("Profile", "the table, column by column", "profile", "profile_page"),
@@ -47,15 +48,15 @@ def print_summary(result: RunResult, index: Path, console: Console, *, served_he
     lines = [
         ("Metrics", metrics_line(result)),
         ("Gate", verdict_line(result)),
-        ("Endpoint", endpoint["url"] if endpoint else "unchanged: the candidate was not deployed"),
+        ("Endpoint", endpoint_line(result)),
         ("Pages", shown_path(index)),
     ]
     console.print()
     for label, text in lines:
         _print_line(label, text, console)
     _print_reasons((result.json("gate", "verdict") or {}).get("reasons", []), console)
-    if endpoint:
-        console.print(Text("\n Ask it:\n"), Text(curl_line(endpoint["url"], result)), sep="", soft_wrap=True)
+    if request := curl_line(endpoint["url"], result) if endpoint else "":
+        console.print(Text("\n Ask it:\n"), Text(request), sep="", soft_wrap=True)
     stop = " `make stop` ends the endpoint and the object store." if served_here else ""
     console.print(Text(f"\n Done in {format_duration(result.seconds)}.{stop}", "dim"), soft_wrap=True)
 
@@ -113,7 +114,7 @@ def metrics_line(result: RunResult) -> str:
     """The metric that was optimised, with its interval, then others."""
     folder = result.artifact("evaluate", "evaluate_report")
     if folder is None:
-        return "none"
+        return _NOT_KNOWN
     evaluation = Evaluation.read(folder)
     scores = evaluation.scores
     names = [evaluation.metric, *(metric for metric in scores.values if metric != evaluation.metric)]
@@ -124,16 +125,33 @@ def metrics_line(result: RunResult) -> str:
 
 def verdict_line(result: RunResult) -> str:
     """The gate's verdict in a few words."""
-    verdict = result.json("gate", "verdict") or {}
+    verdict = result.json("gate", "verdict")
+    if verdict is None:
+        return _NOT_KNOWN
     checks = verdict.get("checks", [])
     held = sum(check["holds"] for check in checks)
     word = "promoted" if verdict.get("promoted") else "not promoted"
     return f"{word}{' by force' if verdict.get('forced') else ''} ({held} of {len(checks)} checks hold)"
 
 
+def endpoint_line(result: RunResult) -> str:
+    """Where the endpoint is, that it is as it was, or that neither is known: what a run wrote can be out of reach."""
+    endpoint = result.json("deploy", "endpoint")
+    if endpoint:
+        return str(endpoint["url"])
+    verdict = result.json("gate", "verdict")
+    if verdict is None:
+        return f"{_NOT_KNOWN}: neither what the gate nor what deploy wrote could be read"
+    if verdict.get("promoted"):
+        return f"{_NOT_KNOWN}: the candidate was promoted, and what deploy wrote could not be read"
+    return "unchanged: the candidate was not deployed"
+
+
 def curl_line(url: str, result: RunResult) -> str:
-    """A request that works when pasted: the first golden row."""
+    """A request that works when pasted: the first golden row; empty where there is none."""
     golden = result.json("train", "model", "golden.json")
+    if not golden:
+        return ""
     body = json.dumps({"instances": [golden[0]["row"]]}, ensure_ascii=False)
     return f"curl -s {url} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
 
@@ -153,18 +171,14 @@ def write_index(config: Config, result: RunResult) -> Path:
     verdict: dict[str, Any] = result.json("gate", "verdict") or {}
     endpoint = result.json("deploy", "endpoint")
     status: Status = "passed" if verdict.get("promoted") and not verdict.get("forced") else "warning"
-    page = Page(
-        config.name,
-        config.description,
-        status=status,
-        status_label="promoted" if verdict.get("promoted") else "not promoted",
-    )
+    label = ("promoted" if verdict.get("promoted") else "not promoted") if verdict else _NOT_KNOWN
+    page = Page(config.name, config.description, status=status, status_label=label)
     section = page.section("This run")
     section.facts(
         {
             "Metrics": metrics_line(result),
             "Gate": verdict_line(result),
-            "Endpoint": endpoint["url"] if endpoint else "unchanged",
+            "Endpoint": endpoint_line(result),
             "Version": endpoint["version"] if endpoint else "—",
             "Took": format_duration(result.seconds),
         }
@@ -180,13 +194,17 @@ def write_index(config: Config, result: RunResult) -> Path:
     stages.table(
         ["stage", "seconds", "outcome", "log"],
         [
-            [record.label, round(record.seconds, 1), record.message, os.path.relpath(record.log, result.folder)]
+            [record.label, round(record.seconds, 1), record.message, _log_name(record.log, result.folder)]
             for record in result.records
         ],
     )
-    if endpoint:
-        page.section("Ask the endpoint", curl_line(endpoint["url"], result))
+    if request := curl_line(endpoint["url"], result) if endpoint else "":
+        page.section("Ask the endpoint", request)
     return page.write(result.folder / "index.html")
+
+
+def _log_name(log: Path, folder: Path) -> str:
+    return os.path.relpath(log, folder) if log.exists() else "—"
 
 
 def _linked(page: Path, folder: Path) -> str:

@@ -6,6 +6,7 @@ Any S3 server will do. The connection comes from the environment, by AWS's stand
 """
 
 import errno
+import functools
 import io
 import mimetypes
 import os
@@ -20,7 +21,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, TypeVar
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
@@ -31,8 +32,10 @@ from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
 from components.shared.errors import StoreError
+from components.shared.transient import patience, retry_transient
 
 Item = TypeVar("Item")
+P = ParamSpec("P")
 
 DEFAULT_BUCKET = "fullcircle"
 DEFAULT_REGION = "us-east-1"
@@ -179,11 +182,27 @@ def parse_s3_uri(uri: str) -> S3Location:
     return S3Location(bucket, key)
 
 
+def _repeated(method: Callable[Concatenate["Store", P], Item]) -> Callable[Concatenate["Store", P], Item]:
+    """A method of a store that may be done twice: in a pod tried again for a while when the store is away."""
+
+    @functools.wraps(method)
+    def repeating(store: "Store", *arguments: P.args, **named: P.kwargs) -> Item:
+        return retry_transient(
+            lambda: method(store, *arguments, **named),
+            is_transient=lambda error: _is_fleeting(error.__cause__),
+            seconds=store.patience,
+        )
+
+    return repeating
+
+
 class Store:
     """One bucket of the object store. Safe to use from several threads.
 
     Every method raises `StoreError` when the store cannot be reached, refuses the keys, or lacks the bucket.
     """
+
+    patience = 0.0  # seconds for which a store that is away for a moment is tried again
 
     def __init__(self, settings: StoreSettings, *, read_timeout: float = 30.0, retries: int = 1) -> None:
         """Keep the settings; nothing is contacted before the first request.
@@ -200,12 +219,16 @@ class Store:
     @classmethod
     def connect(cls) -> "Store":
         """The store that the environment names."""
-        return cls(StoreSettings.from_environment())
+        store = cls(StoreSettings.from_environment())
+        store.patience = patience()
+        return store
 
     def for_bucket(self, name: str) -> "Store":
         """The same store, another bucket."""
         settings = replace(self.settings, bucket=name)
-        return Store(settings, read_timeout=self.read_timeout, retries=self.retries)
+        store = Store(settings, read_timeout=self.read_timeout, retries=self.retries)
+        store.patience = self.patience
+        return store
 
     def uri(self, key: str) -> str:
         """The address `s3://bucket/key`, the form KServe and DuckDB understand."""
@@ -217,11 +240,13 @@ class Store:
             if not self._bucket_exists():
                 self._make_bucket()
 
+    @_repeated
     def put_file(self, key: str, path: Path) -> None:
         """Upload a file, in parts when it is large, so that it never has to fit in memory."""
         with self._explained("upload", key):
             self._client.fput_object(self.settings.bucket, key, str(path), content_type=_content_type(key))
 
+    @_repeated
     def put_bytes(self, key: str, data: bytes, content_type: str = "") -> None:
         """Write an object; without a content type the key's suffix gives it."""
         with self._explained("write", key):
@@ -246,6 +271,7 @@ class Store:
                 raise
             return None
 
+    @_repeated
     def get_file(self, key: str, path: Path) -> None:
         """Download an object; `path` appears only when the download is complete."""
         with self._explained("download", key):
@@ -258,6 +284,7 @@ class Store:
             finally:
                 partial.unlink(missing_ok=True)
 
+    @_repeated
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
         with self._explained("look up", key):
@@ -269,6 +296,7 @@ class Store:
                 return False
             return True
 
+    @_repeated
     def list(self, prefix: str = "", *, start_after: str = "") -> Objects:
         """All objects whose key begins with the prefix, sorted by key; one request for each 1,000 of them.
 
@@ -292,6 +320,7 @@ class Store:
             ]
         return sorted(objects)
 
+    @_repeated
     def folders(self, prefix: str = "") -> Names:
         """What follows the prefix up to the next `/`, of all keys that have one: sorted, without looking into any."""
         with self._explained("list", prefix):
@@ -313,12 +342,14 @@ class Store:
         """Overwrite an object that must still have this etag; False when it changed or is gone."""
         return self._put_if(key, data, condition={"If-Match": f'"{etag}"'})
 
+    @_repeated
     def delete(self, key: str) -> None:
         """Remove an object; no error when there is none."""
         with self._explained("delete", key):
             self._client.remove_object(self.settings.bucket, key)
 
-    def delete_many(self, keys: Iterable[str]) -> None:
+    @_repeated
+    def delete_many(self, keys: Sequence[str]) -> None:
         """Remove objects, up to 1,000 a request; no error for those that do not exist."""
         with self._explained("delete", ""):
             for failed in self._client.remove_objects(self.settings.bucket, (DeleteObject(key) for key in keys)):
@@ -420,6 +451,7 @@ class Store:
             response.close()
             response.release_conn()
 
+    @_repeated
     def _read(self, key: str) -> tuple[bytes, str]:
         with self._explained("read", key), self._response(key) as response:
             return response.read(), response.headers.get("etag", "").strip('"')
@@ -506,6 +538,17 @@ def _refusal(response: urllib3.BaseHTTPResponse) -> MinioException:
 
 def _code(error: BaseException | None) -> str:
     return (error.code or "") if isinstance(error, S3Error) else ""
+
+
+def _is_fleeting(error: BaseException | None) -> bool:
+    """Whether the same request may succeed a moment later: the network failed, or the server did."""
+    if isinstance(error, S3Error):
+        return error.response.status in _SERVER_FAILURES
+    if isinstance(error, ServerError):
+        return error.status_code in _SERVER_FAILURES
+    if isinstance(error, InvalidResponseError):
+        return error._code in _SERVER_FAILURES
+    return isinstance(error, urllib3.exceptions.HTTPError)
 
 
 def _cause(error: Exception, settings: StoreSettings) -> str:

@@ -94,7 +94,7 @@ def run_here(
     """
     folder = _new_folder(build.resolve() / "runs" / name)
     with _environment(build.resolve(), serve_here=serve_here), Progress(console) as progress:
-        runner = TaskRunner(folder / "logs", progress, background=frozenset({"profile"}))
+        runner = TaskRunner(folder / "logs", progress, background=frozenset({"profile", "monitor"}))
         start = time.monotonic()
         with runner.installed(), _stop_on_signal(runner):
             _run_pipeline(make_pipeline, arguments or {}, folder)

@@ -175,7 +175,7 @@ class TestPipeline:
         """The same run's monitor once more: it finds its Job, and the report that is there."""
         before = cluster("-n", NAMESPACE, "get", "jobs", "-o", "name")
         version = self.version(cluster)
-        parts = [*(stage(pipeline, each) for each in ("ingest", "validate", "prepare")),
+        parts = [*(stage(pipeline, each) for each in ("fingerprint", "ingest", "validate", "prepare")),
                  stage(pipeline, "monitor", version=version)]  # fmt: skip
         remove(cluster, "again")
         name = begin(cluster, pod("again", NAMESPACE, parts, run="stage-by-stage"))
@@ -250,7 +250,11 @@ class TestWhatIsMissing:
         part = stage(pipeline, name, **({} if name == "gate" else {"version": TestPipeline.version(cluster)}))
         part["env"] = [item for item in part["env"] if item["name"] not in values]
         part["env"] += [{"name": key, "value": value} for key, value in values.items() if value]
-        before = [stage(pipeline, each) for each in ("ingest", "validate", "prepare")] if name == "monitor" else []
+        before = (
+            [stage(pipeline, each) for each in ("fingerprint", "ingest", "validate", "prepare")]
+            if name == "monitor"
+            else []
+        )
         remove(cluster, "fails")
         begun = begin(cluster, pod("fails", NAMESPACE, [*before, part], account=account, run=f"fails-{time.time()}"))
         assert ended(cluster, begun) == "Failed"

@@ -53,7 +53,7 @@ def test_a_run_that_was_not_promoted_says_why(result):
     assert "· worse than [1] by 3%\n" in shown
     assert "unchanged: the candidate was not deployed" in shown
     assert "curl" not in shown
-    assert " Metrics   none\n" in shown
+    assert " Metrics   not known\n" in shown
 
 
 def test_a_deployed_run_shows_its_address_and_one_unbroken_request(result):

@@ -27,8 +27,8 @@ from pipelines.local.store import LocalStore
 from tests.pipelines.command_line import call, environment, processes_of, read_until, settled, start, write_config
 
 STAGES = [
-    "ingest", "validate", "prepare", "profile", "tune (linear)", "tune (hist_gradient_boosting)", "tune (dummy)",
-    "train", "evaluate", "gate", "publish", "deploy", "monitor",
+    "fingerprint", "ingest", "validate", "prepare", "profile", "tune (linear)", "tune (hist_gradient_boosting)",
+    "tune (dummy)", "train", "evaluate", "gate", "publish", "deploy", "monitor",
 ]  # fmt: skip
 UNREACHABLE = {"thresholds": {"accuracy": {"minimum": 1.01}}}
 
