@@ -109,7 +109,7 @@ def training_pipeline(config: Config) -> Any:
                     model=trained.outputs["model"],
                     evaluated=evaluated.outputs["evaluate_report"],
                     verdict=judged.outputs["verdict"],
-                    monitoring=_constant(config.monitoring),
+                    monitoring=constant(config.monitoring),
                 ),
                 "publish",
             ).set_caching_options(False)
