@@ -169,6 +169,10 @@ bench-serving: .venv/.dev ## Measure the endpoint beside KServe's server, and ba
 bench-statistics: .venv/.dev ## Simulate how often intervals cover and which candidates pass; writes build/bench/statistics.json
 	@$(VENV_PYTHON) -m tests.benchmarks.statistics
 
+.PHONY: bench-log
+bench-log: .venv/.dev ## Measure a drift report on 30 days of the inference log; writes build/bench/inference_log.json
+	@$(VENV_PYTHON) -m tests.benchmarks.inference_log
+
 .PHONY: bench-quality
 bench-quality: .venv/.dev build/bench/tables ## Measure models on twelve real tables beside scikit-learn; writes build/bench/quality.json
 	@$(VENV_PYTHON) -m tests.benchmarks.quality
@@ -182,6 +186,7 @@ build/bench/tables: requirements/quality.txt .venv/.dev
 .PHONY: bench-log
 bench-log: .venv/.dev ## Measure a drift report on 30 days of the inference log; writes build/bench/inference_log.json
 	@$(VENV_PYTHON) -m tests.benchmarks.inference_log
+
 
 .PHONY: requirements
 requirements: ## Resolve and hash requirements/*.txt from requirements/*.in (needs uv)
