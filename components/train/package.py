@@ -257,7 +257,7 @@ def _json(value: Any, feature: Feature) -> bool | int | float | str | None:
         case "category":
             return None if value == "" and feature.nullable else str(value)
         case "timestamp":
-            return None if value == MISSING_TIME else _moment(value)
+            return None if value == MISSING_TIME else _moment(value) + ("Z" if feature.zoned else "")
         case _ if np.isnan(value):
             return None
         case "boolean":
@@ -269,5 +269,5 @@ def _json(value: Any, feature: Feature) -> bool | int | float | str | None:
 
 
 def _moment(seconds: float) -> str:
-    """Seconds since 1970 as ISO 8601, without an offset: UTC."""
+    """Seconds since 1970 as ISO 8601, without a zone: in UTC, or by the clock of times that have none."""
     return datetime.fromtimestamp(int(seconds), UTC).replace(tzinfo=None).isoformat()

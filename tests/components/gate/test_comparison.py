@@ -17,6 +17,7 @@ from components.shared import frames, metrics
 from components.shared.package.model_package import version_prefix
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Scorer
+from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from tests import helpers
 from tests.components.gate.conftest import rules
@@ -181,10 +182,8 @@ def test_a_champion_that_needs_more_columns_needs_force(
     candidate: Make, crown: Crown, store: Store, tmp_path: Path
 ) -> None:
     made = candidate()
-    crown(made)
+    version = crown(made)
     fewer = rewrite(made, tmp_path / "fewer", lambda rows: rows)
-    champion = store.get_bytes("models/demo/champion.json")
-    version = json.loads(champion)["version"]
     schema = json.loads(store.get_bytes(version_prefix("demo", version) + "schema.json"))
     assert "visits" in {feature["name"] for feature in schema["features"]}
     # The candidate learned without the column, so its parts have none.
@@ -293,7 +292,8 @@ def test_a_pointer_to_another_version_is_refused(candidate: Make, crown: Crown, 
     version = crown(candidate())
     store.get_folder(version_prefix("demo", version), tmp_path / "package")
     store.put_folder(version_prefix("demo", "0" * 12), tmp_path / "package")
-    store.put_bytes("models/demo/champion.json", json.dumps({"version": "0" * 12, "moved": "2024"}).encode())
+    registry = Registry(store, "demo")
+    registry.promote("0" * 12, expected=registry.champion())
     check = champion_check(judge(candidate(noise=0.02), rules(), store))
     assert f"holds version {version}" in check.detail
 
