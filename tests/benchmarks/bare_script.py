@@ -17,6 +17,7 @@ import html
 import importlib.util
 import io
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -711,6 +712,7 @@ def replay(package: Path, url: str) -> None:
 
 
 def monitor(parts: dict[str, pd.DataFrame], package: Path, output: Path) -> None:
+    os.environ["DO_NOT_TRACK"] = "1"
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 

@@ -8,8 +8,8 @@ ColumnType = Literal["integer", "number", "text", "boolean", "date", "timestamp"
 Task = Literal["binary", "multiclass", "regression"]
 FamilyName = Literal["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "extra_trees"]
 Stage = Literal[
-    "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy", "monitor",
-    "predict",
+    "fingerprint", "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy",
+    "monitor", "predict",
 ]  # fmt: skip
 OnFailure = Literal["fail", "quarantine"]
 ClassificationMetric = Literal[

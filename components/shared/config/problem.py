@@ -55,16 +55,18 @@ class ProblemConfig(Section):
     )
     features: list[str] = Field(
         default=[],
-        description="Columns to learn from; empty for all but the target, time column, keys, ignored and leak columns.",
+        description="Columns to learn from; empty for all but the target, time column, weights, keys, the group of the "
+        "split, ignored and leak columns, row numbers and free text.",
     )
     ignore: list[str] = Field(default=[], description="Columns that are neither features nor anything else.")
     leaks: list[str] = Field(
         default=[], description="Columns known only after the moment of prediction: naming one as a feature is refused."
     )
     categorical: list[str] = Field(
-        default=[], description="Whole-number columns to treat as categories, such as codes."
+        default=[],
+        description="Whole-number columns to treat as categories, such as codes; texts to keep as categories although "
+        "they look like free text.",
     )
-
     weights: str = Field(
         default="",
         description="Column that says how much each row counts, in training, metrics and intervals; never a feature.",
@@ -92,7 +94,8 @@ class ProblemConfig(Section):
 
     @model_validator(mode="after")
     def _features_are_known_in_time(self) -> Self:
-        excluded = {"leaks": self.leaks, "ignore": self.ignore, "target": [self.target]}
+        weights = [self.weights] if self.weights else []
+        excluded = {"leaks": self.leaks, "ignore": self.ignore, "target": [self.target], "weights": weights}
         mistakes = [
             f"features names {column!r}, which is also in problem.{role}"
             for role, columns in excluded.items()
@@ -101,4 +104,12 @@ class ProblemConfig(Section):
         ]
         if mistakes:
             raise ValueError("; ".join(mistakes))
+        return self
+
+    @model_validator(mode="after")
+    def _weights_are_nothing_else(self) -> Self:
+        roles = {"target": [self.target], "time_column": [self.time_column], "keys": self.keys, "leaks": self.leaks}
+        taken = [role for role, columns in {**roles, "ignore": self.ignore}.items() if self.weights in columns]
+        if self.weights and taken:
+            raise ValueError(f"weights names {self.weights!r}, which is also problem.{taken[0]}")
         return self

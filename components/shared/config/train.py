@@ -43,7 +43,9 @@ class TrainConfig(Section):
     parity_share: Share = Field(
         default=0.9999, description="Share of test rows that have to agree within the tolerance."
     )
-    reference_rows: int = Field(default=20_000, ge=100, description="Rows kept in the package as reference for drift.")
+    reference_rows: int = Field(
+        default=20_000, ge=100, description="Most rows of the test part kept in the package as reference for drift."
+    )
     golden_requests: int = Field(
         default=20, ge=1, le=1000, description="Requests kept in the package with their expected answers."
     )

@@ -228,6 +228,63 @@ def test_a_request_that_cannot_be_scored_fails_alone(run, monkeypatch):
     run(scenario)
 
 
+def test_rows_of_a_request_that_got_no_predictions_are_not_counted(run, monkeypatch):
+    async def scenario(served):
+        codec = served.endpoint._v1.codec
+        write = codec.write
+
+        def failing(query, scores, explanation):
+            if len(query) == 3:
+                raise RuntimeError("the answer cannot be written")
+            return write(query, scores, explanation)
+
+        monkeypatch.setattr(codec, "write", failing)
+        bodies = [served.rows(count) for count in (1, 3, 2)]
+        answers = await asyncio.gather(*(served.post(f"{V1}:predict", body) for body in bodies))
+        assert [answer.status for answer in answers] == [200, 500, 200]
+        assert served.meters.total(figures.ROWS, "demo") == 3
+        await predicted(served, 3)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("path", [f"{V1}:predict", f"{V1}:explain"])
+def test_rows_of_a_request_whose_client_has_gone_are_counted_like_any_others(run, path):
+    """As requests, as rows, and by what was predicted, which is what the log gets: all of them or none."""
+
+    async def scenario(served):
+        body = json.dumps(served.rows(20)).encode()
+        for _ in range(5):
+            client = await served.connect()
+            await client.send(f"POST {path} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            client.writer.transport.abort()
+        await asyncio.sleep(0.5)
+        assert (await served.post(path, served.rows(20))).status == 200
+        for _ in range(200):  # what is still worked on
+            if served.endpoint._queued == 0:
+                break
+            await asyncio.sleep(0.05)
+        requests = served.counted("v1", 200)
+        assert 1 <= requests <= 6
+        assert served.meters.total(figures.ROWS, "demo") == 20 * requests
+        await predicted(served, int(20 * requests))
+
+    run(scenario)
+
+
+async def predicted(served: Served, rows: int) -> None:
+    """Wait until the recorder has counted so many predictions, no more."""
+
+    def found() -> float:
+        return sum(served.meters.total(figures.PREDICTIONS, label) for label in ("false", "true"))
+
+    for _ in range(100):
+        if found() >= rows:
+            break
+        await asyncio.sleep(0.05)
+    assert found() == rows
+
+
 @pytest.mark.parametrize("task", ["binary", "regression"])
 def test_numbers_too_large_to_calculate_with(run, task):
     async def scenario(served):
