@@ -18,7 +18,7 @@ from tests.components.modelling import QUICK, TRAINING, make_splits
 def task(splits: Path, family: str, *, finds_rounds: bool = False, rows: int = 0, **parameters: object) -> Task:
     best = Best.model_validate({"parameters": {**QUICK[family], **parameters}, "score": 0.7, "rows": rows})
     found = FamilyTrials(family=family, metric="roc_auc", rows=1, finds_rounds=finds_rounds, best=best, trials=[])
-    return Task(found, splits, Schema.read(splits), SearchConfig(), TRAINING)
+    return Task(found, splits, Schema.read(splits), SearchConfig(), TRAINING, rows=500)
 
 
 def replace_target(splits: Path, part: str, values: np.ndarray) -> None:
