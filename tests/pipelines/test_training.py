@@ -136,7 +136,7 @@ def test_parameters_of_a_run_have_defaults_that_change_nothing(wine):
         ({"prepare": {"split": {"method": "random", "validation": 0.2, "test": 0.25}}}, {"prepare"}),
         ({"contract": {"minimum_rows": 7}}, {"validate"}),
         ({"serving": {"port": 9999}}, {"deploy"}),
-        ({"monitoring": {"null_share_change": 0.2}}, {"monitor"}),
+        ({"monitoring": {"null_share_change": 0.2}}, {"publish", "monitor"}),
         ({"evaluation": {"shap_rows": 30}}, {"evaluate", "gate"}),
         ({"search": {"seed": 5}}, {"tune", "train", "gate"}),
     ],
