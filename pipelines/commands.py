@@ -32,21 +32,26 @@ def run(options: argparse.Namespace) -> int:
 
     warm_up()  # the libraries load while kfp is imported and the store starts
     console = _console(config.name, config.description)
-    from pipelines.local.run import run_here
-    from pipelines.summary import print_summary, write_index
+    from pipelines.local.run import RunError, run_here
+    from pipelines.summary import print_summary, print_warnings, write_index
 
     def pipeline() -> Any:
         from pipelines.training import training_pipeline
 
         return training_pipeline(config)
 
-    result = run_here(
-        config.name,
-        pipeline,
-        console=console,
-        arguments=_pipeline_arguments(options),
-        serve_here=not options.on_cluster,
-    )
+    try:
+        result = run_here(
+            config.name,
+            pipeline,
+            console=console,
+            arguments=_pipeline_arguments(options),
+            serve_here=not options.on_cluster,
+        )
+    except RunError as error:
+        if error.result is not None:
+            print_warnings(error.result, console)  # they often say why
+        raise
     print_summary(result, write_index(config, result), console, served_here=not options.on_cluster)
     return 0
 
@@ -73,7 +78,7 @@ def predict(options: argparse.Namespace) -> int:
 
 
 def rollback(options: argparse.Namespace) -> int:
-    """Deploy the version before the champion again, where the model is served."""
+    """Deploy the version that was champion before, or another one that was, where the model is served."""
     from components.deploy.rollback import is_served_here, roll_back
     from components.shared.store import Store
     from pipelines.local.store import settings_or_start
@@ -83,9 +88,24 @@ def rollback(options: argparse.Namespace) -> int:
     with _as_environment(store):
         deployed = roll_back(
             store, options.model, folder=LOCAL_ENDPOINTS.resolve() if here else None, namespace=options.namespace,
-            dark_launch=not options.no_dark_launch,
+            dark_launch=not options.no_dark_launch, version=options.version, why=options.reason,
         )  # fmt: skip
     print(deployed.message)
+    return 0
+
+
+def versions(options: argparse.Namespace) -> int:
+    """Print a model's versions and the history of its champion, from the store that runs here use."""
+    from rich.console import Console
+
+    from components.shared.registry.registry import Registry
+    from components.shared.store import Store
+    from pipelines.local.store import settings_or_start
+    from pipelines.versions import print_versions
+
+    width = None if sys.stdout.isatty() else 200  # a file or a pipe has no width
+    console = Console(file=sys.stdout, highlight=False, width=width)
+    print_versions(Registry(Store(settings_or_start(Path.cwd())), options.model), console)
     return 0
 
 

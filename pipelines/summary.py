@@ -16,11 +16,14 @@ from components.shared.evaluation import Evaluation, interval_text, metric_text
 from components.shared.metrics import LABELS
 from components.shared.pages.reports import Page, Status, format_duration, format_number
 from pipelines.local.run import RunResult
+from pipelines.warnings import remarks_of, warnings_of
 
 _METRICS_SHOWN = 5
+_REMARKS_SHOWN = 6  # at the end of a run; the index page has all
 _NOT_KNOWN = "not known"
 _PAGES = (
     ("Validation", "what the data contract found", "validate", "validate_page"),
+    ("Preparation", "what was removed, left out and warned of", "prepare", "prepare_page"),
     ("Profile", "the table, column by column", "profile", "profile_page"),
     ("Model card", "how good the model is, and for whom", "evaluate", "card"),
     ("Gate", "why the model was promoted or not", "gate", "gate_page"),
@@ -55,10 +58,29 @@ def print_summary(result: RunResult, index: Path, console: Console, *, served_he
     for label, text in lines:
         _print_line(label, text, console)
     _print_reasons((result.json("gate", "verdict") or {}).get("reasons", []), console)
+    print_warnings(result, console)
     if request := curl_line(endpoint["url"], result) if endpoint else "":
         console.print(Text("\n Ask it:\n"), Text(request), sep="", soft_wrap=True)
     stop = " `make stop` ends the endpoint and the object store." if served_here else ""
     console.print(Text(f"\n Done in {format_duration(result.seconds)}.{stop}", "dim"), soft_wrap=True)
+
+
+def print_warnings(result: RunResult, console: Console) -> None:
+    """Write what the stages warn of, each with its stage, and what else is good to know.
+
+    Args:
+        result: What the run left behind; stages that did not run say nothing.
+        console: Where to write.
+    """
+    warnings, remarks = warnings_of(result), remarks_of(result)
+    if warnings:
+        console.print(Text(f"\n Warnings ({len(warnings)})", "bold yellow"))
+        _print_reasons([str(warning) for warning in warnings], console)
+    if remarks:
+        console.print(Text(f"\n Remarks ({len(remarks)})", "bold"))
+        _print_reasons([str(remark) for remark in remarks[:_REMARKS_SHOWN]], console)
+    if len(remarks) > _REMARKS_SHOWN:
+        console.print(Text(f"            · and {len(remarks) - _REMARKS_SHOWN} more on the index page", "dim"))
 
 
 def print_predictions(result: RunResult, console: Console) -> None:
@@ -82,6 +104,7 @@ def print_predictions(result: RunResult, console: Console) -> None:
     _print_reasons(found["reasons"], console)
     for label, text in lines:
         _print_line(label, text, console)
+    print_warnings(result, console)
     python = shlex.quote(shown_path(Path(sys.executable)))
     query = shlex.quote(f'import duckdb; print(duckdb.read_parquet("{folder}/part-*.parquet"))')
     commands = f"{python} -m pipelines fetch {shlex.quote(found['place'])} {folder} && {python} -c {query}"
@@ -185,6 +208,11 @@ def write_index(config: Config, result: RunResult) -> Path:
     )
     if verdict.get("reasons"):
         section.list(verdict["reasons"])
+    for heading, said in (("Warnings", warnings_of(result)), ("Remarks", remarks_of(result))):
+        if said:
+            page.section(f"{heading} ({len(said)})").table(
+                ["stage", heading.lower()[:-1]], [(one.stage, one.text) for one in said]
+            )
     pages = page.section("Pages")
     others = _NEWEST_ROWS if (result.json("monitor", "drift") or {}).get("kind") == "newest_rows" else {}
     for label, text, stage, name in _PAGES:

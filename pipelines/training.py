@@ -63,7 +63,13 @@ def training_pipeline(config: Config) -> Any:
         )
         validated = placed(validate(contract=contract, problem=problem, table=ingested.outputs["table"]), "validate")
         prepared = placed(
-            prepare(settings=constant(config.prepare), problem=problem, table=validated.outputs["valid"]), "prepare"
+            prepare(
+                settings=constant(config.prepare),
+                problem=problem,
+                minimum_rows=config.contract.minimum_rows,
+                table=validated.outputs["valid"],
+            ),
+            "prepare",
         )
         splits = prepared.outputs["splits"]
         placed(profile(settings=constant(config.profile), splits=splits), "profile")
@@ -73,6 +79,7 @@ def training_pipeline(config: Config) -> Any:
             train(
                 search=search,
                 training=training,
+                problem=problem,
                 lineage=ingested.outputs["lineage"],
                 trials=dsl.Collected(tuned.outputs["trials"]),
                 splits=splits,
@@ -119,6 +126,7 @@ def training_pipeline(config: Config) -> Any:
                     name=config.name,
                     serving=constant(config.serving),
                     version=version,
+                    verdict=judged.outputs["verdict"],
                     namespace=config.cluster.namespace,
                 ),
                 "deploy",

@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.compute as pc
@@ -129,16 +129,21 @@ def _read(content: bytes, schema: Schema, *, newest: int) -> list[_Row]:
         table = table.slice(table.num_rows - newest)
         table = table.slice(max(0, pc.index(table[about[1]], 0).as_py()))
     ids, places = (table[column].to_pylist() for column in about)
-    rows = table.select(schema.columns).to_pylist()
+    content = table.select(schema.columns).to_pylist()
+    zones = {feature.name: feature.zoned for feature in schema.features}
     return [
-        (one, place, {name: _as_sent(value) for name, value in row.items()})
-        for one, place, row in zip(ids, places, rows, strict=True)
+        (one, place, {name: _as_sent(value, zoned=zones[name]) for name, value in row.items()})
+        for one, place, row in zip(ids, places, content, strict=True)
     ]
 
 
-def _as_sent(value: Any) -> Any:
-    """A logged value as JSON has it."""
-    return value.isoformat() if isinstance(value, datetime) else value
+def _as_sent(value: Any, *, zoned: bool | None) -> Any:
+    """A logged value as JSON has it; times as this version takes them, whichever version logged them."""
+    if not isinstance(value, datetime):
+        return value
+    if zoned is not None:
+        value = value.replace(tzinfo=UTC if zoned else None)
+    return value.isoformat()
 
 
 def _grouped(rows: Iterable[_Row]) -> tuple[list[Request], int]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from components.evaluate.decisions import draw_decisions
 from components.shared.bootstrap import FEWEST_BLOCKS, simultaneous
 from components.shared.config import Metric
 from components.shared.evaluation import (
@@ -85,6 +86,7 @@ def card(evaluation: Evaluation, background: Background) -> Page:
     _summary(page, evaluation, background)
     _metrics(page, evaluation)
     _charts(page, evaluation)
+    draw_decisions(page, background.training, background.schema.labels)
     _slices(page, evaluation)
     _features(page, evaluation)
     _data(page, background)
@@ -442,8 +444,16 @@ def _making(page: Page, background: Background) -> None:
     parameters = list((training.get("parameters") or {}).items())
     section.table(["Parameter", "Value"], [(name, _plain(value)) for name, value in parameters], caption="Parameters")
     if scores := training.get("scores"):
-        section.table(["Family", "Score on the validation part"], list(scores.items()), caption="Families compared")
+        trials = training.get("trials") or {}
+        rows = [(_family(name, training), score, trials.get(name)) for name, score in scores.items()]
+        section.table(["Family", "Score on rows not learned from", "Trials"], rows, caption="Families compared")
     section.table(["Library", "Version"], list((training.get("libraries") or {}).items()), caption="Library versions")
+
+
+def _family(name: str, training: Mapping[str, Any]) -> str:
+    """A family's name, marked where the clock cut all its trials short."""
+    cut = name in training.get("incomplete", [])
+    return name.replace("_", " ") + (" (cut short: scored with fewer rows)" if cut else "")
 
 
 def _plain(value: Any) -> Any:

@@ -55,7 +55,11 @@ def log_schema(schema: Schema, leave_out: Collection[str]) -> "pa.Schema":
     import pyarrow as pa
 
     kinds = _kinds()
-    received = {feature.name: kinds[feature.kind] for feature in schema.features}
+    # Local times stay what they are; the received moment and those with a zone are in UTC.
+    received = {
+        feature.name: pa.timestamp("s") if feature.zoned is False else kinds[feature.kind]
+        for feature in schema.features
+    }
     columns = received | dict.fromkeys(schema.extras, pa.string())
     left_out = sorted(columns.keys() & set(leave_out))
     answer = pa.float32() if schema.task == "regression" else pa.string()

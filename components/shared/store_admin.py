@@ -63,7 +63,7 @@ class Grant:
 # What compaction writes in an hour's folder of the log; the star stands for anything, as in an S3 policy.
 COMPACTED = "inference/*/compacted"
 
-# Versions are immutable and the champion pointer only moves: nobody removes anything below models/.
+# Versions are immutable and the history of champions is only added to: nobody removes anything below models/.
 GRANTS: dict[Purpose, Grant] = {
     "stages": Grant(
         read=("data/", "models/", "predictions/", "monitoring/"),

@@ -44,6 +44,7 @@ def write_package(
     model: onnx.ModelProto,
     *,
     splits: Path,
+    schema: Schema,
     settings: TrainConfig,
     record: TrainingRecord,
 ) -> None:
@@ -54,6 +55,7 @@ def write_package(
         pipeline: Fitted.
         model: The same as ONNX.
         splits: The folder that prepare writes.
+        schema: As it is served, with the threshold chosen.
         settings: Rows of the reference and golden requests.
         record: What made the model.
 
@@ -64,7 +66,7 @@ def write_package(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        _write_files(partial, pipeline, model, splits=splits, settings=settings, record=record)
+        _write_files(partial, pipeline, model, splits=splits, schema=schema, settings=settings, record=record)
         shutil.rmtree(package, ignore_errors=True)
         partial.rename(package)
     finally:
@@ -77,10 +79,10 @@ def _write_files(
     model: onnx.ModelProto,
     *,
     splits: Path,
+    schema: Schema,
     settings: TrainConfig,
     record: TrainingRecord,
 ) -> None:
-    schema = Schema.read(splits)
     test = load_part(splits, "test", schema)
     (folder / MODEL_FILE).write_bytes(model.SerializeToString(deterministic=True))
     schema.write(folder)
@@ -255,7 +257,7 @@ def _json(value: Any, feature: Feature) -> bool | int | float | str | None:
         case "category":
             return None if value == "" and feature.nullable else str(value)
         case "timestamp":
-            return None if value == MISSING_TIME else _moment(value)
+            return None if value == MISSING_TIME else _moment(value) + ("Z" if feature.zoned else "")
         case _ if np.isnan(value):
             return None
         case "boolean":
@@ -267,5 +269,5 @@ def _json(value: Any, feature: Feature) -> bool | int | float | str | None:
 
 
 def _moment(seconds: float) -> str:
-    """Seconds since 1970 as ISO 8601, without an offset: UTC."""
+    """Seconds since 1970 as ISO 8601, without a zone: in UTC, or by the clock of times that have none."""
     return datetime.fromtimestamp(int(seconds), UTC).replace(tzinfo=None).isoformat()

@@ -14,6 +14,8 @@ from components.shared.frames import time_range
 from components.shared.package.model_package import Lineage
 from components.shared.package.schema import Schema
 from components.shared.trials import FamilyTrials, Value
+from components.train.calibrating import CalibrationRecord
+from components.train.deciding import Decisions, ThresholdRecord
 
 _LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "pandas", "scikit-learn", "skl2onnx", "skops")
 
@@ -26,9 +28,13 @@ class TrainingRecord(BaseModel):
     family: FamilyName
     parameters: dict[str, Value]
     metric: Metric = Field(description="What was optimised.")
-    scores: dict[FamilyName, float] = Field(
-        description="Best score on the validation part by family, the baseline included."
+    scores: dict[FamilyName, float] = Field(description="Best score by family, on rows not learned from.")
+    incomplete: list[FamilyName] = Field(
+        default=[], description="Families whose every trial was cut short: their scores are of fewer rows."
     )
+    trials: dict[FamilyName, int] = Field(default={}, description="Trials by family.")
+    threshold: ThresholdRecord | None = Field(default=None, description="Binary only.")
+    calibration: CalibrationRecord | None = Field(default=None, description="Classes only.")
     seed: int
     rows: int = Field(description="Rows the model was fitted on: training and validation part.")
     preprocessing: dict[str, Any] = Field(description="The configuration of the training stage.")
@@ -45,13 +51,18 @@ def make_record(
     training: TrainConfig,
     lineage: Lineage,
     rows: int,
+    decisions: Decisions,
 ) -> TrainingRecord:
     """Put the record together."""
     return TrainingRecord(
         family=best.family,
-        parameters=dict(sorted(best.best.parameters.items())),
+        parameters=dict(sorted(decisions.parameters.items())),
         metric=best.metric,
         scores={trials.family: trials.best.score for trials in found},
+        incomplete=[trials.family for trials in found if trials.best.cut],
+        trials={trials.family: len(trials.trials) for trials in found},
+        threshold=decisions.threshold,
+        calibration=decisions.calibration,
         seed=search.seed,
         rows=rows,
         preprocessing=training.model_dump(mode="json"),

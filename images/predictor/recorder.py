@@ -56,10 +56,13 @@ class Answered:
     requests: Sequence[tuple[bytes, float, int, Extras]]
 
     def sampled(self, share: float) -> "Answered":
-        """Some of the requests, each chosen or not."""
+        """Some of the requests, by chance."""
         if share >= 1.0:
             return self
-        chosen = np.random.default_rng().random(len(self.requests)) < share
+        return self.only(np.random.default_rng().random(len(self.requests)) < share)
+
+    def only(self, chosen: NDArray[np.bool_]) -> "Answered":
+        """Some of the requests, each chosen or not."""
         rows = np.repeat(chosen, [rows for _, _, rows, _ in self.requests])
         return Answered(
             self.inputs.rows(rows),
@@ -315,7 +318,7 @@ def _logged_texts(values: NDArray[np.object_], feature: Feature) -> Any:
 def _logged_times(values: NDArray[np.int64]) -> Any:
     import pyarrow as pa
 
-    return pa.array(values, mask=values == MISSING_TIME).cast(pa.timestamp("s", tz="UTC"))
+    return pa.array(values, mask=values == MISSING_TIME).cast(pa.timestamp("s"))
 
 
 def _predictions(scores: NDArray[np.float32], schema: Schema) -> Any:
@@ -334,6 +337,6 @@ def _taken(texts: list[str], places: NDArray[np.int64]) -> Any:
 def _array(values: Any, kind: "pa.DataType") -> "pa.Array":
     import pyarrow as pa
 
-    if isinstance(values, pa.Array) and values.type == kind:
-        return values
+    if isinstance(values, pa.Array):
+        return values.cast(kind)
     return pa.array(values, type=kind, from_pandas=True)

@@ -21,14 +21,19 @@ from components.shared.store import ObjectInfo, Store, StoreSettings
 # By stage and artifact; of a folder only the files that are named, where only those are needed.
 WANTED: dict[tuple[str, str], frozenset[str]] = {
     ("validate", "validate_page"): frozenset(),
+    ("validate", "validate_report"): frozenset(),
+    ("prepare", "splits"): frozenset({"summary.json"}),
+    ("prepare", "prepare_page"): frozenset(),
     ("profile", "profile_page"): frozenset(),
-    ("train", "model"): frozenset({"golden.json"}),
+    ("profile", "summary"): frozenset(),
+    ("train", "model"): frozenset({"golden.json", "training.json"}),
     ("evaluate", "evaluate_report"): frozenset(),
     ("evaluate", "card"): frozenset(),
     ("gate", "verdict"): frozenset(),
     ("gate", "gate_page"): frozenset(),
     ("deploy", "endpoint"): frozenset(),
     ("deploy", "deploy_page"): frozenset(),
+    ("monitor", "drift"): frozenset(),
     ("monitor", "monitor_page"): frozenset(),
     ("monitor", "evidently"): frozenset(),
 }

@@ -53,10 +53,16 @@ class RunResult:
 
 
 class RunError(FullcircleError):
-    """A stage failed; the message holds each cause and names the log."""
+    """A stage failed; the message holds each cause and names the log.
 
-    def __init__(self, failures: list[TaskRecord]) -> None:
+    Attributes:
+        failures: The stages that failed.
+        result: What the others left behind; None when that is not known.
+    """
+
+    def __init__(self, failures: list[TaskRecord], result: RunResult | None = None) -> None:
         self.failures = failures
+        self.result = result
         super().__init__("\n".join(_failure(record) for record in failures))
 
 
@@ -99,7 +105,7 @@ def run_here(
         with runner.installed(), _stop_on_signal(runner):
             _run_pipeline(make_pipeline, arguments or {}, folder)
     if failures := runner.failures():
-        raise RunError(failures)
+        raise RunError(failures, RunResult(folder, runner.records, time.monotonic() - start))
     _write_timings(folder / "timings.json", runner.records)
     return RunResult(folder, runner.records, time.monotonic() - start)
 

@@ -105,7 +105,16 @@ def test_no_two_pages_or_reports_of_a_run_have_the_same_name(wine):
     shown = [name for name, kind in named if kind in ("system.HTML", "system.Artifact")]
     assert sorted(set(shown)) == sorted(shown)
     pages = {name for name, kind in named if kind == "system.HTML"}
-    assert pages == {"validate_page", "profile_page", "card", "gate_page", "deploy_page", "monitor_page", "evidently"}
+    assert pages == {
+        "validate_page",
+        "prepare_page",
+        "profile_page",
+        "card",
+        "gate_page",
+        "deploy_page",
+        "monitor_page",
+        "evidently",
+    }
 
 
 def test_every_page_is_brought_from_a_cluster_and_linked_in_the_index(wine):
@@ -134,7 +143,8 @@ def test_parameters_of_a_run_have_defaults_that_change_nothing(wine):
     [
         ({"gate": {"thresholds": {"accuracy": {"minimum": 0.5}}}}, {"gate"}),
         ({"prepare": {"split": {"method": "random", "validation": 0.2, "test": 0.25}}}, {"prepare"}),
-        ({"contract": {"minimum_rows": 7}}, {"validate"}),
+        ({"contract": {"quarantine_limit": 0.5}}, {"validate"}),
+        ({"contract": {"minimum_rows": 7}}, {"validate", "prepare"}),
         ({"serving": {"port": 9999}}, {"deploy"}),
         ({"monitoring": {"null_share_change": 0.2}}, {"publish", "monitor"}),
         ({"evaluation": {"shap_rows": 30}}, {"evaluate", "gate"}),

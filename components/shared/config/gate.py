@@ -58,7 +58,7 @@ class GateConfig(Section):
     )
     thresholds: dict[Metric, Threshold] = Field(default={}, description="Limits of metrics on the test part.")
     beat_baseline: bool = Field(
-        default=True, description="Whether the candidate has to be better than the dummy baseline."
+        default=True, description="Whether the candidate has to be better than answering without looking at a feature."
     )
     champion: ChampionRule = Field(default=ChampionRule(), description="No worse than the champion.")
     slices: SliceRule = Field(default=SliceRule(), description="Floors and gaps of slices.")

@@ -16,6 +16,7 @@ from components.shared.package.model_package import TRAINED_FILES, file_hash, re
 from components.shared.package.scoring import MISSING_TIME, Scorer, parse_rows
 from components.shared.trials import Best, FamilyTrials
 from components.train import package as package_module
+from components.train.deciding import Decisions
 from components.train.onnx_export import export
 from components.train.package import golden_requests, prediction_column, sample_reference, write_package
 from components.train.record import make_record
@@ -26,9 +27,19 @@ def written(tmp_path: Path, task="binary", family="linear") -> tuple[Path, Fitte
     splits = make_splits(tmp_path / "splits", task)
     fitted = Fitted(splits, family)
     best = FamilyTrials(family=family, metric="roc_auc", rows=1, best=Best(parameters={}, score=0.9), trials=[])
-    record = make_record(best, [best], search=SearchConfig(), training=TRAINING, lineage=LINEAGE, rows=420)
+    record = make_record(
+        best, [best], search=SearchConfig(), training=TRAINING, lineage=LINEAGE, rows=420, decisions=Decisions({})
+    )
     model = export(fitted.pipeline, fitted.schema)
-    write_package(tmp_path / "package", fitted.pipeline, model, splits=splits, settings=TRAINING, record=record)
+    write_package(
+        tmp_path / "package",
+        fitted.pipeline,
+        model,
+        splits=splits,
+        schema=fitted.schema,
+        settings=TRAINING,
+        record=record,
+    )
     return tmp_path / "package", fitted
 
 
@@ -166,7 +177,9 @@ def test_a_failure_leaves_nothing_half_written(tmp_path: Path, monkeypatch):
     before = {path.name: file_hash(path) for path in folder.iterdir()}
     splits = tmp_path / "splits"
     best = FamilyTrials(family="linear", metric="roc_auc", rows=1, best=Best(parameters={}, score=0.9), trials=[])
-    record = make_record(best, [best], search=SearchConfig(), training=TRAINING, lineage=LINEAGE, rows=420)
+    record = make_record(
+        best, [best], search=SearchConfig(), training=TRAINING, lineage=LINEAGE, rows=420, decisions=Decisions({})
+    )
     model = export(fitted.pipeline, fitted.schema)
 
     def golden(*_: object, **__: object) -> None:  # the last file to be made
@@ -174,7 +187,9 @@ def test_a_failure_leaves_nothing_half_written(tmp_path: Path, monkeypatch):
 
     monkeypatch.setattr(package_module, "golden_requests", golden)
     with pytest.raises(OSError, match="the disk is full"):
-        write_package(folder, fitted.pipeline, model, splits=splits, settings=TRAINING, record=record)
+        write_package(
+            folder, fitted.pipeline, model, splits=splits, schema=fitted.schema, settings=TRAINING, record=record
+        )
     assert {path.name: file_hash(path) for path in folder.iterdir()} == before
     assert not list(tmp_path.glob(".*"))
 

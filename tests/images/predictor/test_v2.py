@@ -17,6 +17,7 @@ from components.shared.package.scoring import Inputs, Scorer, parse_columns, par
 from images.predictor.http_server import HttpError
 from images.predictor.v2 import V2
 from tests.images.predictor import rows
+from tests.images.predictor.test_v1 import of_another_schema
 
 DATATYPES = {"amount": "FP64", "visits": "INT64", "member": "BOOL", "colour": "BYTES", "opened at": "BYTES"}
 GOOD: dict[str, list[Any]] = {
@@ -321,6 +322,52 @@ def test_answers_of_other_tasks(packages, task):
     names = [(output["name"], output["shape"]) for output in answer["outputs"]]
     assert names == ([("values", [2])] if task == "regression" else [("probabilities", [2, 3]), ("label", [2])])
     assert (len(answer["outputs"][0]["data"])) == (2 if task == "regression" else 6)
+
+
+@pytest.mark.parametrize("zoned", [True, False])
+@pytest.mark.parametrize("is_binary", [True, False])
+def test_times_letters_and_codes_are_read_as_in_training(scorer, zoned, is_binary):
+    facts = {
+        "opened at": {"zoned": zoned},
+        "colour": {"categories": ["02138", "r\u00f6t"], "cardinality": 2, "nullable": False},
+    }
+    v2 = V2("demo", of_another_schema(scorer, **facts), extra="ignore", rows=100)
+    times = ["2024-01-01T11:00:00Z", "2024-01-01T06:00:00-05:00"] if zoned else ["2024-01-01T11:00:00"] * 2
+    columns = {**GOOD, "opened at": times, "colour": ["ro\u0308t", "02138"]}
+    found = read_as(v2, columns, is_binary=is_binary)
+    assert set(found.times[:, 0]) == {1704106800}
+    assert found.categories[:, 0].tolist() == ["r\u00f6t", "02138"]
+    other = ["2024-01-01T11:00:00"] * 2 if zoned else [*times[:1], "2024-01-01T11:00:00Z"]
+    with pytest.raises(InputError, match="column 'opened at': found .*; expected a date and time with"):
+        read_as(v2, {**columns, "opened at": other}, is_binary=is_binary)
+
+
+def test_a_number_for_a_code_with_leading_zeros_is_refused_with_the_spelling(scorer):
+    codes = {"categories": ["02138", "90210"], "cardinality": 2}
+    v2 = V2("demo", of_another_schema(scorer, colour=codes), extra="ignore", rows=100)
+    inputs = [tensor(*item) for item in GOOD.items() if item[0] != "colour"]
+    for datatype in ("INT64", "BYTES"):
+        content = json.dumps({"inputs": [*inputs, tensor("colour", [90210, 2138], datatype=datatype)]}).encode()
+        with pytest.raises(InputError, match=r'Row 1, column .colour.: found 2138; expected a text such as "02138"'):
+            v2.read(content, b"")
+
+
+def read_as(v2: V2, columns: dict[str, Any], *, is_binary: bool) -> Inputs:
+    """Columns sent as JSON, or their texts as binary tensors."""
+    tensors, content = [], b""
+    for name, values in columns.items():
+        one = tensor(name, values)
+        if is_binary and DATATYPES[name] == "BYTES":
+            encoded = [value.encode() for value in values]
+            packed = b"".join(struct.pack("<I", len(text)) + text for text in encoded)
+            one = {**one, "parameters": {"binary_data_size": len(packed)}}
+            del one["data"]
+            content += packed
+        tensors.append(one)
+    head = json.dumps({"inputs": tensors}).encode()
+    found = v2.read(head + content, str(len(head)).encode() if content else b"").inputs
+    assert found is not None
+    return found
 
 
 # One tensor for all columns, as KServe's and MLServer's scikit-learn examples send it
