@@ -42,6 +42,7 @@ class Lineage(BaseModel):
     window_start: str = ""
     window_end: str = ""
     sources: dict[str, str] = {}
+    warnings: list[str] = []
 
 
 class Manifest(BaseModel):
