@@ -18,12 +18,12 @@ from pipelines.local.run import RunResult
 
 _METRICS_SHOWN = 5
 _PAGES = (
-    ("Validation", "what the data contract found", "validate", "page"),
-    ("Profile", "the table, column by column", "profile", "page"),
+    ("Validation", "what the data contract found", "validate", "validate_page"),
+    ("Profile", "the table, column by column", "profile", "profile_page"),
     ("Model card", "how good the model is, and for whom", "evaluate", "card"),
-    ("Gate", "why the model was promoted or not", "gate", "page"),
-    ("Deployment", "how the version came to serve, and what it was proven by", "deploy", "page"),
-    ("Drift", "how the newest window differs from the training data", "monitor", "page"),
+    ("Gate", "why the model was promoted or not", "gate", "gate_page"),
+    ("Deployment", "how the version came to serve, and what it was proven by", "deploy", "deploy_page"),
+    ("Drift", "how the newest window differs from the training data", "monitor", "monitor_page"),
     ("Drift in detail", "Evidently's own report, with the distributions", "monitor", "evidently"),
 )
 
@@ -63,7 +63,7 @@ def print_predictions(result: RunResult, console: Console) -> None:
     """
     found = result.json("predict", "summary")
     folder = f"build/predictions/{PurePosixPath(found['place']).name}"
-    page = result.artifact("predict", "page")
+    page = result.artifact("predict", "predict_page")
     lines = [
         ("Answers", _answers_line(found)),
         ("Columns", ", ".join(found["columns"])),
@@ -105,7 +105,7 @@ def _answers_line(found: dict[str, Any]) -> str:
 
 def metrics_line(result: RunResult) -> str:
     """The metric that was optimised, with its interval, then others."""
-    folder = result.artifact("evaluate", "report")
+    folder = result.artifact("evaluate", "evaluate_report")
     if folder is None:
         return "none"
     evaluation = Evaluation.read(folder)
@@ -184,7 +184,7 @@ def write_index(config: Config, result: RunResult) -> Path:
 
 def _linked(page: Path, folder: Path) -> str:
     """A link to an HTML artifact under a name that browsers take for a page: artifacts have no ending."""
-    target = folder / "pages" / f"{page.parent.name}-{page.name}.html"
+    target = folder / "pages" / f"{page.name.replace('_', '-')}.html"
     target.parent.mkdir(exist_ok=True)
     target.unlink(missing_ok=True)
     os.link(page, target)

@@ -82,7 +82,7 @@ def training_pipeline(config: Config) -> Any:
                 evaluation=evaluation,
                 splits=splits,
                 model=trained.outputs["model"],
-                validation=validated.outputs["report"],
+                validation=validated.outputs["validate_report"],
             ),
             "evaluate",
         )
@@ -95,7 +95,7 @@ def training_pipeline(config: Config) -> Any:
                 force=force_promotion,
                 splits=splits,
                 model=trained.outputs["model"],
-                evaluated=evaluated.outputs["report"],
+                evaluated=evaluated.outputs["evaluate_report"],
             ),
             "gate",
         ).set_caching_options(False)  # the champion may have changed
@@ -104,7 +104,7 @@ def training_pipeline(config: Config) -> Any:
                 publish(
                     name=config.name,
                     model=trained.outputs["model"],
-                    evaluated=evaluated.outputs["report"],
+                    evaluated=evaluated.outputs["evaluate_report"],
                     verdict=judged.outputs["verdict"],
                 ),
                 "publish",

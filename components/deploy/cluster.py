@@ -14,11 +14,11 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from components.deploy.diagnosis import short
 from components.deploy.inference_service import API_VERSION, MANAGER, OF_SERVICE, Object
 from components.shared.errors import DeployError
 from components.shared.kubernetes import api as kubernetes_api
 from components.shared.kubernetes.api import ClusterError, in_pod
+from components.shared.kubernetes.pods import short
 
 _FLEETING = frozenset({409, 429, 500, 502, 503, 504})
 _PATIENCE_SECONDS = 30.0  # an API server that restarts

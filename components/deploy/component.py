@@ -11,7 +11,7 @@ def deploy(
     serving: str,
     version: str,
     endpoint: dsl.Output[dsl.Artifact],
-    page: dsl.Output[dsl.HTML],
+    deploy_page: dsl.Output[dsl.HTML],
     namespace: str = "",
 ) -> str:
     """Bring up the endpoint with a version and prove it; a failing version leaves the one before serving.
@@ -21,7 +21,7 @@ def deploy(
         serving: The configuration's `serving` section, JSON.
         version: The version to serve.
         endpoint: Where it answers, how it came to serve and how it differs from the version before: JSON.
-        page: The same for people.
+        deploy_page: The same for people.
         namespace: Where the endpoint is on a cluster; empty for the namespace of the run.
 
     Returns:
@@ -36,6 +36,6 @@ def deploy(
 
     deployed = deploy_version(name, version, ServingConfig.model_validate_json(serving), namespace=namespace)
     Path(endpoint.path).write_text(deployed.model_dump_json(indent=2), encoding="utf-8")
-    deployment_page(deployed).write(Path(page.path))
+    deployment_page(deployed).write(Path(deploy_page.path))
     announce(deployed.message)
     return deployed.version

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from components.shared.kubernetes.pods import Trouble, find_troubles, one_line
+from components.shared.kubernetes.pods import Trouble, find_troubles, short
 
 Object = dict[str, Any]
 
@@ -64,9 +64,3 @@ def conditions_text(service: Object) -> str:
     if failure.get("message"):
         said.append(f"{failure.get('reason', '')}: {short(failure['message'])}".lstrip(": "))
     return "; ".join(dict.fromkeys(said))
-
-
-def short(message: str | None, length: int = 300) -> str:
-    """A message in one line, cut."""
-    text = one_line(message)
-    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -14,7 +14,7 @@ def evaluate(
     validation: dsl.Input[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
     curves: dsl.Output[dsl.ClassificationMetrics],
-    report: dsl.Output[dsl.Artifact],
+    evaluate_report: dsl.Output[dsl.Artifact],
     card: dsl.Output[dsl.HTML],
 ) -> None:
     """Judge the candidate on the test part: metrics with intervals, slices, importance, SHAP, and the model card.
@@ -28,7 +28,7 @@ def evaluate(
         metrics: Each metric of the test part, for the KFP UI.
         curves: ROC curve (several classes: of all of them, each versus the rest) and confusion matrix, for the KFP UI;
             empty for regression.
-        report: Folder with `metrics.json` and `card.html`, both part of the model package.
+        evaluate_report: Folder with `metrics.json` and `card.html`, both part of the model package.
         card: The model card.
     """
     from pathlib import Path
@@ -37,7 +37,7 @@ def evaluate(
     from components.shared.config import EvaluationConfig
     from components.shared.progress import announce
 
-    paths = logic.Paths(*(Path(item.path) for item in (splits, model, validation, report, card)))
+    paths = logic.Paths(*(Path(item.path) for item in (splits, model, validation, evaluate_report, card)))
     found = logic.write_report(name, EvaluationConfig.model_validate_json(evaluation), paths)
     logic.log_metrics(found, metrics)
     logic.log_curves(found, curves)

@@ -16,7 +16,7 @@ def gate(
     model: dsl.Input[dsl.Model],
     evaluated: dsl.Input[dsl.Artifact],
     verdict: dsl.Output[dsl.Artifact],
-    page: dsl.Output[dsl.HTML],
+    gate_page: dsl.Output[dsl.HTML],
 ) -> bool:
     """Check the candidate against thresholds, baseline, champion, slices, and budgets of size and time.
 
@@ -30,7 +30,7 @@ def gate(
         model: Folder that train wrote.
         evaluated: Folder that evaluate wrote.
         verdict: JSON with the decision, every check and every reason.
-        page: The same for people.
+        gate_page: The same for people.
 
     Returns:
         Whether the candidate is promoted.
@@ -46,6 +46,6 @@ def gate(
     candidate = logic.Candidate(name, Path(model.path), Path(evaluated.path), Path(splits.path))
     decision = logic.judge(candidate, rules, Store.connect(), force=force)
     decision.write(Path(verdict.path))
-    verdict_page(name, decision).write(page.path)
+    verdict_page(name, decision).write(gate_page.path)
     announce("; ".join([headline(decision), *decision.reasons]))
     return decision.promoted

@@ -26,7 +26,8 @@ def ingest(
         window_end: Moment after the data window, ISO 8601; empty for no limit.
         paths: Other places of source tables for this run, as JSON {"table": "path"}; empty for the configured ones.
         table: The table as one Parquet file of integers (int64), numbers (float64), text, booleans, dates and
-            timestamps (microseconds, UTC without a zone). Metadata: rows, columns, content_hash, window.
+            timestamps (microseconds; those that came with a zone are in UTC, the others have none). Metadata: rows,
+            columns, content_hash, window.
         data: Place of one table to be read instead of the configured ones and their query, for prediction: a file,
             folder, glob, http(s)://… or s3://… with the columns a request to the endpoint has; empty to read those.
 

@@ -12,7 +12,7 @@ def monitor(
     version: str,
     splits: dsl.Input[dsl.Dataset],
     drift: dsl.Output[dsl.Artifact],
-    page: dsl.Output[dsl.HTML],
+    monitor_page: dsl.Output[dsl.HTML],
     evidently: dsl.Output[dsl.HTML],
     namespace: str = "",
 ) -> None:
@@ -24,7 +24,7 @@ def monitor(
         version: The version whose reference window is compared with.
         splits: Folder that prepare wrote; its test part is the newest window until the endpoint has logged enough.
         drift: What was found, JSON: drifted columns and share, null shares, both windows.
-        page: The same for people: columns, distances, null shares.
+        monitor_page: The same for people: columns, distances, null shares.
         evidently: Evidently's own report with the distributions.
         namespace: Where the monitoring CronJob is on a cluster; empty for the namespace of the run.
     """
@@ -40,7 +40,7 @@ def monitor(
         version,
         MonitoringConfig.model_validate_json(settings),
         splits=Path(splits.path),
-        files=ReportFiles(Path(drift.path), Path(page.path), Path(evidently.path)),
+        files=ReportFiles(Path(drift.path), Path(monitor_page.path), Path(evidently.path)),
         namespace=namespace,
     )
     announce(found.message)

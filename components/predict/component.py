@@ -14,7 +14,7 @@ def predict(
     destination: str,
     table: Input[Dataset],
     summary: Output[Artifact],
-    page: Output[HTML],
+    predict_page: Output[HTML],
 ) -> str:
     """Predict every row of a table with a stored version and write the predictions to the object store.
 
@@ -27,7 +27,7 @@ def predict(
             `predictions/<name>/`.
         table: The table as ingest writes it, with the columns a request to the endpoint has.
         summary: What was written, JSON: place, version, rows predicted and set aside, files, classes, lineage.
-        page: The same for people.
+        predict_page: The same for people.
 
     Returns:
         Where the predictions are: s3://bucket/prefix/.
@@ -51,6 +51,6 @@ def predict(
         date_format=SourceConfig.model_validate_json(source).date_format,
     )
     Path(summary.path).write_text(done.model_dump_json(indent=2), encoding="utf-8")
-    prediction_page(done).write(page.path)
+    prediction_page(done).write(predict_page.path)
     announce(done.message)
     return done.place

@@ -111,6 +111,7 @@ def _prepare(table: Path, folder: Path, problem: ProblemConfig, settings: Prepar
             features=features,
             threshold=problem.threshold,
             time_column=problem.time_column,
+            group=settings.split.group,
             keys=problem.keys,
         )
         schema.write(folder)

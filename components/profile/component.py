@@ -7,15 +7,15 @@ from components.shared.component import stage
 
 @stage
 def profile(
-    settings: str, splits: dsl.Input[dsl.Dataset], page: dsl.Output[dsl.HTML], summary: dsl.Output[dsl.Artifact]
+    settings: str, splits: dsl.Input[dsl.Dataset], profile_page: dsl.Output[dsl.HTML], summary: dsl.Output[dsl.Artifact]
 ) -> None:
     """Describe all three parts of the data together: the EDA report.
 
     Args:
         settings: The `profile` section of the configuration, as JSON.
         splits: The folder that prepare writes.
-        page: Types, missing values, distributions, correlations, principal components, the target over time and by
-            category.
+        profile_page: Types, missing values, distributions, correlations, principal components, the target over time
+            and by category.
         summary: The same figures as JSON.
     """
     from pathlib import Path
@@ -27,6 +27,6 @@ def profile(
     from components.shared.progress import announce
 
     found, points = statistics.profile(Path(splits.path), ProfileConfig.model_validate_json(settings))
-    pages.build(found, points).write(page.path)
+    pages.build(found, points).write(profile_page.path)
     Path(summary.path).write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
     announce(headline(found))

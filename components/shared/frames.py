@@ -30,10 +30,12 @@ class Part:
     Attributes:
         frame: Features, shape (rows, features), in the order of `Schema.columns`.
         target: Class indices (int64) or values (float64), shape (rows,).
+        weights: How much each row counts, shape (rows,); None where all rows count the same.
     """
 
     frame: pd.DataFrame
     target: NDArray[Any]
+    weights: NDArray[np.float64] | None = None
 
 
 def part_path(splits: Path, part: str) -> Path:
@@ -43,8 +45,9 @@ def part_path(splits: Path, part: str) -> Path:
 
 def load_part(splits: Path, part: str, schema: Schema) -> Part:
     """Read one part of the split, `train`, `validation` or `test`, in the order of its rows."""
-    table = pq.read_table(part_path(splits, part), columns=[*schema.columns, schema.target])
-    return Part(frame=features(table, schema), target=labels(table, schema))
+    extra = [schema.weights] if schema.weights else []
+    table = pq.read_table(part_path(splits, part), columns=[*schema.columns, schema.target, *extra])
+    return Part(frame=features(table, schema), target=labels(table, schema), weights=row_weights(table, schema))
 
 
 def features(table: pa.Table, schema: Schema) -> pd.DataFrame:
@@ -79,6 +82,34 @@ def labels(table: pa.Table, schema: Schema) -> NDArray[Any]:
         unknown = column.filter(pc.is_null(codes)).unique().to_pylist()[:5]
         raise DataError(f"The target {schema.target!r} holds {unknown}, none of the classes {schema.classes}.")
     return np.asarray(codes.to_numpy(), dtype=np.int64)
+
+
+def row_weights(table: pa.Table, schema: Schema) -> NDArray[np.float64] | None:
+    """How much each row counts, shape (rows,), or None where the schema names no column of weights.
+
+    Raises:
+        DataError: The column is missing or holds what is no weight: a null, a text, or a number that is negative or
+            not finite; or all weights are 0.
+    """
+    if not schema.weights:
+        return None
+    if schema.weights not in table.column_names:
+        raise DataError(f"The table has no column {schema.weights!r}, which problem.weights names.")
+    column = table.column(schema.weights)
+    try:
+        values = np.asarray(column.cast(pa.float64()).fill_null(float("nan")).to_numpy(), dtype=np.float64)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"The column of weights {schema.weights!r} is {column.type}; weights are numbers.") from error
+    bad = ~(np.isfinite(values) & (values >= 0))
+    if bad.any():
+        raise DataError(
+            f"The column of weights {schema.weights!r} holds {column[int(np.argmax(bad))].as_py()!r}, and "
+            f"{np.count_nonzero(bad):,} of {len(values):,} rows have no weight of 0 or more. Fill in or "
+            "leave out such rows in the query."
+        )
+    if len(values) and not values.any():
+        raise DataError(f"The column of weights {schema.weights!r} is 0 in every row: none of them would count.")
+    return values
 
 
 def check_learnable(part: Part, schema: Schema) -> None:

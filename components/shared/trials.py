@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.shared.config import Family, Metric
+from components.shared.config import FamilyName, Metric
 
 Value = bool | int | float | str | None
 
@@ -36,7 +36,7 @@ class FamilyTrials(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    family: Family
+    family: FamilyName
     metric: Metric
     rows: int = Field(description="Training rows the trials learned from.")
     best: Best

@@ -1,19 +1,18 @@
 """The fitted model as ONNX operations: converted by skl2onnx, LightGBM by onnxmltools."""
 
-import copy
 import warnings
 from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
+from components.shared.families import family_of
 from components.train.graph import FEATURES, ML, OPSETS, Graph
 
 
 def add_model(graph: Graph, estimator: Any, output: str, *, width: int) -> None:
     """Add the converted model between `features` and the output."""
-    converted = _convert(float32_thresholds(estimator), output, width)
+    converted = _convert(family_of(estimator).for_onnx(estimator), output, width)
     own = {converted.input[0].name: FEATURES, output: output}
 
     def renamed(name: str) -> str:
@@ -64,7 +63,6 @@ def _convert(estimator: Any, output: str, width: int) -> onnx.GraphProto:
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
-    _register_lightgbm()
     options = {} if output == "values" else {id(estimator): {"zipmap": False}}
     with warnings.catch_warnings():
         # skl2onnx writes False for 0 in the leaves of histogram gradient boosting
@@ -80,77 +78,3 @@ def _convert(estimator: Any, output: str, width: int) -> onnx.GraphProto:
         node.output[:] = [output if name == old else name for name in node.output]
     graph: onnx.GraphProto = model.graph
     return graph
-
-
-def _register_lightgbm() -> None:
-    """Tell skl2onnx about LightGBM; done again it changes nothing."""
-    from lightgbm import LGBMClassifier, LGBMRegressor
-    from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
-    from skl2onnx import update_registered_converter
-    from skl2onnx.common.shape_calculator import (
-        calculate_linear_classifier_output_shapes,
-        calculate_linear_regressor_output_shapes,
-    )
-
-    classifier_options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
-    update_registered_converter(
-        LGBMClassifier,
-        "LightGbmLGBMClassifier",
-        calculate_linear_classifier_output_shapes,
-        convert_lightgbm,
-        options=classifier_options,
-    )
-    update_registered_converter(
-        LGBMRegressor,
-        "LightGbmLGBMRegressor",
-        calculate_linear_regressor_output_shapes,
-        convert_lightgbm,
-        options={"split": None},
-    )
-
-
-def float32_thresholds(estimator: Any) -> Any:
-    """A copy of a tree model whose thresholds are float32 values, rounded down; any other model as it is.
-
-    For a float32 `x`, `x <= t` holds exactly when `x <= down(t)`: predictions are the same, and ONNX can hold them.
-    """
-    if hasattr(estimator, "booster_"):
-        return _lightgbm_float32(estimator)
-    if hasattr(estimator, "_predictors"):
-        changed = copy.deepcopy(estimator)
-        for predictor in (one for iteration in changed._predictors for one in iteration):
-            predictor.nodes["num_threshold"] = round_down(predictor.nodes["num_threshold"])
-        return changed
-    if hasattr(estimator, "estimators_"):
-        changed = copy.deepcopy(estimator)
-        for tree in changed.estimators_:
-            tree.tree_.threshold[:] = round_down(tree.tree_.threshold)
-        return changed
-    return estimator
-
-
-def round_down(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The largest float32 not above each value, as float64."""
-    nearest = values.astype(np.float32)
-    return np.where(nearest > values, np.nextafter(nearest, np.float32(-np.inf)), nearest).astype(np.float64)
-
-
-def _lightgbm_float32(estimator: Any) -> Any:
-    from lightgbm import Booster
-
-    lines = []
-    for line in estimator.booster_.model_to_string().splitlines():
-        key, _, values = line.partition("=")
-        if key == "threshold":
-            rounded = round_down(np.asarray(values.split(), dtype=np.float64))
-            lines.append("threshold=" + " ".join(repr(float(value)) for value in rounded))
-        else:
-            lines.append(line)
-    changed = copy.copy(estimator)
-    changed._Booster = Booster(model_str=_with_tree_sizes(lines))
-    return changed
-
-
-def _with_tree_sizes(lines: list[str]) -> str:
-    """LightGBM's text names the bytes of each tree; without that line it finds the trees by itself."""
-    return "\n".join(line for line in lines if not line.startswith("tree_sizes=")) + "\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.shared.config import Family, Metric, SearchConfig, TrainConfig
+from components.shared.config import FamilyName, Metric, SearchConfig, TrainConfig
 from components.shared.package.model_package import Lineage
 from components.shared.trials import FamilyTrials, Value
 
@@ -21,10 +21,10 @@ class TrainingRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    family: Family
+    family: FamilyName
     parameters: dict[str, Value]
     metric: Metric = Field(description="What was optimised.")
-    scores: dict[Family, float] = Field(
+    scores: dict[FamilyName, float] = Field(
         description="Best score on the validation part by family, the baseline included."
     )
     seed: int

@@ -25,12 +25,12 @@ def tune(
     from pathlib import Path
     from typing import cast
 
-    from components.shared.config import Family, SearchConfig, TrainConfig
+    from components.shared.config import FamilyName, SearchConfig, TrainConfig
     from components.shared.progress import announce
     from components.tune.search import tune_family, write_trials
 
     found = tune_family(
-        cast(Family, family),
+        cast(FamilyName, family),
         Path(splits.path),
         search=SearchConfig.model_validate_json(search),
         training=TrainConfig.model_validate_json(training),

@@ -24,7 +24,7 @@ from components.shared import metrics
 from components.shared.config import (
     DEFAULT_METRIC,
     LOWER_IS_BETTER,
-    Family,
+    FamilyName,
     Metric,
     ParameterSpace,
     SearchConfig,
@@ -34,11 +34,12 @@ from components.shared.config import (
 from components.shared.errors import ConfigError, DataError
 from components.shared.families import (
     BASELINE,
+    FAMILIES,
     Parameters,
+    Rows,
     Space,
     default_parameters,
     extremes,
-    is_linear,
     make_estimator,
     search_space,
 )
@@ -47,7 +48,7 @@ from components.shared.package.schema import Schema
 from components.shared.preprocessing import make_preprocessor
 from components.shared.resources import cpu_count
 from components.shared.trials import Best, FamilyTrials, Trial
-from components.tune.stepwise import ROUNDS, Rows, fit_in_steps
+from components.tune.stepwise import fit_in_steps
 
 _UNPRUNED = 2  # trials that run to their end before any is compared with them
 _RANDOM_TRIALS = 10  # most trials drawn at random before the sampler models what it has seen
@@ -57,7 +58,7 @@ _RANDOM_TRIALS = 10  # most trials drawn at random before the sampler models wha
 class Problem:
     """What every trial of a family shares."""
 
-    family: Family
+    family: FamilyName
     task: Task
     metric: Metric
     train: Rows
@@ -74,7 +75,7 @@ class _Stopped(Exception):  # noqa: N818, a signal, not an error
         self.pruned = pruned
 
 
-def tune_family(family: Family, splits: Path, *, search: SearchConfig, training: TrainConfig) -> FamilyTrials:
+def tune_family(family: FamilyName, splits: Path, *, search: SearchConfig, training: TrainConfig) -> FamilyTrials:
     """Search a family's parameters within the budget.
 
     Args:
@@ -104,13 +105,13 @@ def tune_family(family: Family, splits: Path, *, search: SearchConfig, training:
 
 
 def load_problem(
-    family: Family, splits: Path, schema: Schema, *, search: SearchConfig, training: TrainConfig
+    family: FamilyName, splits: Path, schema: Schema, *, search: SearchConfig, training: TrainConfig
 ) -> Problem:
     """Sample the rows and preprocess them."""
     seen = sample(splits, "train", schema, rows=search.rows, seed=search.seed)
     unseen = sample(splits, "validation", schema, rows=search.rows, seed=search.seed)
     check_learnable(seen, schema)
-    preprocessor = make_preprocessor(schema, training, linear=is_linear(family), seed=search.seed)
+    preprocessor = make_preprocessor(schema, training, linear=FAMILIES[family].linear, seed=search.seed)
     return Problem(
         family=family,
         task=schema.task,
@@ -190,6 +191,7 @@ def _run_trial(
         balanced=problem.balanced,
     )
     state, detail = "complete", ""
+    failures: tuple[type[Exception], ...] = (DataError, *FAMILIES[problem.family].errors)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # such a model is judged by its score like any other
@@ -197,7 +199,7 @@ def _run_trial(
     except _Stopped as stopped:
         state, detail = ("pruned", "fell behind") if stopped.pruned else ("complete", "cut short by the budget")
         parameters = parameters if stopped.pruned else {**parameters, **watch.reached}
-    except (ValueError, ArithmeticError, DataError, _library_error(problem.family)) as error:
+    except failures as error:
         state, detail = "failed", " ".join(str(error).split()) or type(error).__name__
     _tell(study, asked, state, watch.score)
     return Trial(
@@ -217,16 +219,6 @@ def _tell(study: optuna.Study, asked: optuna.Trial, state: str, score: float | N
         "failed": optuna.trial.TrialState.FAIL,
     }
     study.tell(asked, score if state == "complete" else None, state=states[state])
-
-
-def _library_error(family: Family) -> type[Exception]:
-    """What the family's library raises besides Python's own errors."""
-    if family != "lightgbm":
-        return ValueError
-    from lightgbm.basic import LightGBMError
-
-    error: type[Exception] = LightGBMError
-    return error
 
 
 class _Watch:
@@ -253,7 +245,7 @@ class _Watch:
             raise DataError(f"{problem.metric} cannot be computed on the validation part's {len(scores):,} rows")
         self.trial.report(self.score, step)
         if rounds:
-            self.reached = {ROUNDS[problem.family]: rounds}
+            self.reached = {FAMILIES[problem.family].rounds: rounds}
         if self.trial.should_prune():
             raise _Stopped(pruned=True)
         if time.monotonic() > self.deadline:

@@ -4,34 +4,21 @@ Boosting and forests grow by rounds; linear models, which have none, learn from 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.shared.config import Family
+from components.shared.config import FamilyName
+from components.shared.families import FAMILIES, Rows
 
 SHARES = (0.25, 0.5, 1.0)  # of the rounds, or of the rows
-ROUNDS: dict[Family, str] = {
-    "hist_gradient_boosting": "max_iter",
-    "lightgbm": "n_estimators",
-    "random_forest": "n_estimators",
-}
 
 # Told after each step: its number from 0, the rounds done (0 for linear models), and what scores rows.
 Observer = Callable[[int, int, Callable[[NDArray[np.float32]], NDArray[Any]]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Preprocessed features, float32 of shape (rows, columns), and targets of shape (rows,)."""
-
-    features: NDArray[np.float32]
-    target: NDArray[Any]
-
-
-def fit_in_steps(family: Family, estimator: Any, rows: Rows, *, observe: Observer) -> None:
+def fit_in_steps(family: FamilyName, estimator: Any, rows: Rows, *, observe: Observer) -> None:
     """Fit an estimator, letting `observe` see it after each step; what it raises ends the fit.
 
     Args:
@@ -42,8 +29,8 @@ def fit_in_steps(family: Family, estimator: Any, rows: Rows, *, observe: Observe
     """
     if family == "lightgbm":
         _boost(estimator, rows, observe)
-    elif family in ROUNDS:
-        _grow(estimator, rows, ROUNDS[family], observe)
+    elif FAMILIES[family].rounds:
+        _grow(estimator, rows, FAMILIES[family].rounds, observe)
     elif family == "linear":
         _widen(estimator, rows, observe)
     else:

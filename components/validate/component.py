@@ -12,8 +12,8 @@ def validate(
     table: dsl.Input[dsl.Dataset],
     valid: dsl.Output[dsl.Dataset],
     quarantine: dsl.Output[dsl.Dataset],
-    report: dsl.Output[dsl.Artifact],
-    page: dsl.Output[dsl.HTML],
+    validate_report: dsl.Output[dsl.Artifact],
+    validate_page: dsl.Output[dsl.HTML],
 ) -> None:
     """Hold the table against its data contract and set bad rows aside; ends the run when the contract is broken.
 
@@ -23,8 +23,8 @@ def validate(
         table: The ingested table, one Parquet file.
         valid: The rows that keep the contract, one Parquet file in the order of the table.
         quarantine: The rows set aside, one Parquet file with one more column, `rule`: the names of the rules broken.
-        report: JSON file of every check and what was found; written also when the run ends here.
-        page: The same for people.
+        validate_report: JSON file of every check and what was found; written also when the run ends here.
+        validate_page: The same for people.
     """
     from pathlib import Path
 
@@ -34,7 +34,7 @@ def validate(
 
     found = logic.validate(
         Path(table.path),
-        logic.Outputs(*(Path(output.path) for output in (valid, quarantine, report, page))),
+        logic.Outputs(*(Path(output.path) for output in (valid, quarantine, validate_report, validate_page))),
         contract=ContractConfig.model_validate_json(contract),
         problem=ProblemConfig.model_validate_json(problem),
     )

@@ -20,15 +20,16 @@ from components.shared.store import ObjectInfo, Store, StoreSettings
 
 # By stage and artifact; of a folder only the files that are named, where only those are needed.
 WANTED: dict[tuple[str, str], frozenset[str]] = {
-    ("validate", "page"): frozenset(),
-    ("profile", "page"): frozenset(),
+    ("validate", "validate_page"): frozenset(),
+    ("profile", "profile_page"): frozenset(),
     ("train", "model"): frozenset({"golden.json"}),
-    ("evaluate", "report"): frozenset(),
+    ("evaluate", "evaluate_report"): frozenset(),
     ("evaluate", "card"): frozenset(),
     ("gate", "verdict"): frozenset(),
-    ("gate", "page"): frozenset(),
+    ("gate", "gate_page"): frozenset(),
     ("deploy", "endpoint"): frozenset(),
-    ("monitor", "page"): frozenset(),
+    ("deploy", "deploy_page"): frozenset(),
+    ("monitor", "monitor_page"): frozenset(),
     ("monitor", "evidently"): frozenset(),
 }
 DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from components.shared.errors import FullcircleError
+from components.shared.families import FAMILIES
 from components.shared.progress import MARK
 from components.shared.resources import cpu_count
 
@@ -39,11 +40,9 @@ PRELOAD = [
     "pyarrow.parquet",
     "duckdb",
     "ibis.backends.duckdb",
-    "sklearn.ensemble",
-    "sklearn.linear_model",
     "pandera.ibis",
     "onnxruntime",
-    "lightgbm",
+    *sorted({module for family in FAMILIES.values() for module in family.modules}),
     "optuna",
     "matplotlib.backends.backend_svg",
     "matplotlib.figure",

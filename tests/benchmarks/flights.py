@@ -104,7 +104,7 @@ def run_ours(checkout: Path, folder: Path) -> OurRun:
     timings = json.loads((checkout / "build" / "runs" / CONFIG.stem / "latest" / "timings.json").read_bytes())
     trials = {family: _trials(timings, family) for family in _families(timings)}
     (folder / "trials.json").write_text(json.dumps(trials), encoding="utf-8")
-    report = json.loads(artifact(timings, "evaluate", "report").joinpath("metrics.json").read_bytes())
+    report = json.loads(artifact(timings, "evaluate", "evaluate_report").joinpath("metrics.json").read_bytes())
     return OurRun(measured, timings, trials, report["scores"]["values"])
 
 
@@ -118,7 +118,7 @@ def trained_package(folder: Path) -> Path:
 
     timings = run_ours(make_checkout(folder / "checkout"), folder).timings
     package = folder / "package"
-    model, evaluated = artifact(timings, "train", "model"), artifact(timings, "evaluate", "report")
+    model, evaluated = artifact(timings, "train", "model"), artifact(timings, "evaluate", "evaluate_report")
     assemble(package, CONFIG.stem, model=model, evaluated=evaluated)
     return package
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.shared.config import Family, SearchConfig, Task, TrainConfig
+from components.shared.config import FamilyName, SearchConfig, Task, TrainConfig
 from components.shared.families import Parameters, make_pipeline
 from components.shared.frames import Part, load_part
 from components.shared.package.model_package import Lineage
@@ -22,11 +22,12 @@ TRAINING = TrainConfig(
     golden_requests=12,
 )
 # Few rounds: what is tested does not depend on how good the model is.
-QUICK: dict[Family, Parameters] = {
+QUICK: dict[FamilyName, Parameters] = {
     "linear": {},
     "hist_gradient_boosting": {"max_iter": 8, "max_leaf_nodes": 7},
     "lightgbm": {"n_estimators": 8, "num_leaves": 7, "min_child_samples": 5},
     "random_forest": {"n_estimators": 8, "max_depth": 5},
+    "extra_trees": {"n_estimators": 8, "max_depth": 5},
     "dummy": {},
 }
 CLASSES: dict[Task, list[bool | int | str]] = {
@@ -109,7 +110,7 @@ def _feature(train: pa.Table, name: str, *, nullable: bool) -> Feature:
 class Fitted:
     """A quick pipeline of a family, fitted on the training part of splits."""
 
-    def __init__(self, splits: Path, family: Family, training: TrainConfig = TRAINING) -> None:
+    def __init__(self, splits: Path, family: FamilyName, training: TrainConfig = TRAINING) -> None:
         self.schema = Schema.read(splits)
         self.train: Part = load_part(splits, "train", self.schema)
         self.test: Part = load_part(splits, "test", self.schema)

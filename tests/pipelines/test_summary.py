@@ -88,7 +88,7 @@ def test_paths_are_shown_as_short_as_they_can_be_typed(tmp_path, monkeypatch):
 
 
 def test_artifacts_that_are_not_there_are_none(result):
-    assert result.artifact("gate", "page") is None
+    assert result.artifact("gate", "gate_page") is None
     assert result.artifact("nothing", "page") is None
     assert result.json("train", "model", "absent.json") is None
 

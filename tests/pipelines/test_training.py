@@ -90,6 +90,21 @@ def test_every_stage_input_and_output_is_described(wine):
     assert [name for name, text in described if not text] == []
 
 
+def test_no_two_pages_or_reports_of_a_run_have_the_same_name(wine):
+    named = [
+        (name, artifact["artifactType"]["schemaTitle"])
+        for stage in STAGES
+        for name, artifact in wine["components"][f"comp-{stage}"]
+        .get("outputDefinitions", {})
+        .get("artifacts", {})
+        .items()
+    ]
+    shown = [name for name, kind in named if kind in ("system.HTML", "system.Artifact")]
+    assert sorted(set(shown)) == sorted(shown)
+    pages = {name for name, kind in named if kind == "system.HTML"}
+    assert pages == {"validate_page", "profile_page", "card", "gate_page", "deploy_page", "monitor_page", "evidently"}
+
+
 def test_parameters_of_a_run_have_defaults_that_change_nothing(wine):
     defaults = {name: one["defaultValue"] for name, one in wine["root"]["inputDefinitions"]["parameters"].items()}
 

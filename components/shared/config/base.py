@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 ColumnType = Literal["integer", "number", "text", "boolean", "date", "timestamp"]
 Task = Literal["binary", "multiclass", "regression"]
-Family = Literal["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "dummy"]
+FamilyName = Literal["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "extra_trees", "dummy"]
 Stage = Literal[
     "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy", "monitor",
     "predict",

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from components.shared.config.base import Family, Metric, Section
+from components.shared.config.base import FamilyName, Metric, Section
 
 
 class ParameterSpace(Section):
@@ -40,7 +40,7 @@ class Budget(Section):
 class SearchConfig(Section):
     """How each model family is tuned."""
 
-    families: list[Family] = Field(
+    families: list[FamilyName] = Field(
         default=["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "dummy"],
         min_length=1,
         description="Model families to compare; `dummy` is the baseline and can never win.",
@@ -55,13 +55,13 @@ class SearchConfig(Section):
     )
     pruning: bool = Field(default=True, description="Whether trials that fall behind are stopped early.")
     seed: int = Field(default=0, ge=0, description="Seed of the search and of the models.")
-    space: dict[Family, dict[str, ParameterSpace]] = Field(
+    space: dict[FamilyName, dict[str, ParameterSpace]] = Field(
         default={}, description="Overrides of the search spaces: family, then parameter."
     )
 
     @field_validator("families")
     @classmethod
-    def _something_can_win(cls, families: list[Family]) -> list[Family]:
+    def _something_can_win(cls, families: list[FamilyName]) -> list[FamilyName]:
         if set(families) == {"dummy"}:
             raise ValueError("`dummy` is only the baseline: name at least one other family")
         if len(set(families)) < len(families):

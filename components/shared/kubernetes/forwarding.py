@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
-from components.deploy.diagnosis import short
 from components.shared.errors import DeployError
+from components.shared.kubernetes.pods import short
 
 _CONNECT_SECONDS = 1.0
 _START_SECONDS = 20

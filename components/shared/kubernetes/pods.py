@@ -252,3 +252,9 @@ def _exit(code: int | None) -> str:
 def one_line(said: Any) -> str:
     """A message in one line; empty for None."""
     return " ".join(str(said or "").split())
+
+
+def short(message: str | None, length: int = 300) -> str:
+    """A message in one line, cut."""
+    text = one_line(message)
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -14,20 +14,15 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 
 from components.shared.errors import PackageError
+from components.shared.families import FAMILIES
 
 TRUSTED_TYPES = (
-    "collections.OrderedDict",
     "components.shared.preprocessing.DateParts",
     "components.shared.preprocessing.Float32Scaler",
     "components.shared.preprocessing.QuantileClipper",
     "components.shared.preprocessing.TargetMeans",
-    "lightgbm.basic.Booster",
-    "lightgbm.sklearn.LGBMClassifier",
-    "lightgbm.sklearn.LGBMRegressor",
-    "numpy.dtype",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.model_selection._split.KFold",
-    "sklearn.tree._tree.Tree",
+    *sorted({kind for family in FAMILIES.values() for kind in family.trusted}),
 )
 _CONTENT = "schema.json"  # skops's own description of the object, beside the arrays
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment a zip file can name

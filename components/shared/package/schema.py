@@ -56,6 +56,8 @@ class Schema(BaseModel):
         default=0.5, description="Binary only: probability from which the positive class is answered."
     )
     time_column: str = ""
+    group: str = Field(default="", description="Column whose values never stand in two parts of the split.")
+    weights: str = Field(default="", description="Column that says how much each row counts; never a feature.")
     keys: list[str] = []
 
     @property

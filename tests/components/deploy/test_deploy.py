@@ -198,7 +198,7 @@ def test_a_second_version_takes_the_place_of_the_first(site, tmp_path, capsys):
     site.crown(version)
     answer, page = tmp_path / "endpoint.json", tmp_path / "page.html"
     serving = site.serving.model_dump_json()
-    outputs = {"endpoint": dsl.Artifact(uri=str(answer)), "page": dsl.HTML(uri=str(page))}
+    outputs = {"endpoint": dsl.Artifact(uri=str(answer)), "deploy_page": dsl.HTML(uri=str(page))}
     served = deploy.python_func(name=NAME, serving=serving, version=version, **outputs)
     assert served == version
     assert_serves(site, version)

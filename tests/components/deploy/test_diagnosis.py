@@ -13,11 +13,12 @@ from components.deploy.cluster import (
 )
 from components.deploy.cluster_endpoint import canary_progress, progress
 from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
-from components.deploy.diagnosis import conditions_text, crashes, in_words, short, troubles
+from components.deploy.diagnosis import conditions_text, crashes, in_words, troubles
 from components.deploy.inference_service import REVISION
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError
 from components.shared.kubernetes.api import ClusterError
+from components.shared.kubernetes.pods import short
 
 
 def pod(name="one", *, revision="new", ready=True, leaving=False, template="a", containers=(), **status):

@@ -21,7 +21,7 @@ def run(made: Made, folder: Path, settings: EvaluationConfig = SETTINGS) -> dict
     outputs: dict[str, Any] = {
         "metrics": dsl.Metrics(uri=str(folder / "metrics")),
         "curves": dsl.ClassificationMetrics(uri=str(folder / "curves")),
-        "report": dsl.Artifact(uri=str(folder / "report")),
+        "evaluate_report": dsl.Artifact(uri=str(folder / "report")),
         "card": dsl.HTML(uri=str(folder / "card.html")),
     }
     evaluate.python_func(

@@ -29,7 +29,7 @@ def run(made: Candidate, folder: Path, *, settings: GateConfig, force: bool = Fa
         model=dsl.Model(uri=str(made.model)),
         evaluated=dsl.Artifact(uri=str(made.evaluated)),
         verdict=dsl.Artifact(uri=str(folder / "verdict.json")),
-        page=dsl.HTML(uri=str(folder / "page.html")),
+        gate_page=dsl.HTML(uri=str(folder / "page.html")),
     )
     return promoted
 

@@ -66,7 +66,7 @@ def test_types_by_what_the_column_holds(write, run, values, kind):
         ("NA", "7", "integer", 7),
         ("NA", "7.5", "number", 7.5),
         ("NA", "2024-01-31", "date", dt.date(2024, 1, 31)),
-        ("NA", "2024-01-31T06:00:00+02:00", "timestamp", dt.datetime(2024, 1, 31, 4)),
+        ("NA", "2024-01-31T06:00:00+02:00", "timestamp", dt.datetime(2024, 1, 31, 4, tzinfo=dt.UTC)),
         ("NA", "true", "boolean", True),
         ("NA", "x", "text", "x"),
         ("true", "perhaps", "text", "perhaps"),
@@ -95,9 +95,23 @@ def test_numbers_beyond_float32_and_infinities_are_kept(write, run):
     assert table["v"].to_pylist()[:3] == [1e300, math.inf, -math.inf]
 
 
-def test_moments_with_a_zone_become_utc_without_one(write, run):
+def test_a_column_with_a_zone_is_utc_and_stays_one_with_a_zone(write, run):
     table = run(write("t.csv", "v,k\n2024-01-31T06:00:00+02:00,1\n2024-01-31 06:00,2\n"))
-    assert table["v"].to_pylist() == [dt.datetime(2024, 1, 31, 4), dt.datetime(2024, 1, 31, 6)]
+    assert table["v"].type == pa.timestamp("us", "UTC")
+    assert table["v"].to_pylist() == [dt.datetime(2024, 1, 31, hour, tzinfo=dt.UTC) for hour in (4, 6)]
+
+
+@pytest.mark.parametrize("text", ["2024-01-31T06:00:00Z", "2024-01-31 06:00-05", "2024-01-31 06:00:00.5 UTC"])
+@pytest.mark.parametrize("declared", [True, False])
+def test_every_spelling_of_a_zone_is_seen(write, run, text, declared):
+    table = run(write("t.csv", f"v,k\n{text},1\n,2\n"), types={"v": "timestamp"} if declared else {})
+    assert table["v"].type == pa.timestamp("us", "UTC")
+
+
+@pytest.mark.parametrize("text", ["2024-01-31T06:00:00", "2024-01-31 06:00", "2024-01-31 06:00:00.5", "2024-01-31"])
+def test_local_times_have_no_zone(write, run, text):
+    table = run(write("t.csv", f"v,k\n{text},1\n,2\n"), types={"v": "timestamp"})
+    assert table["v"].type == pa.timestamp("us")
 
 
 @pytest.mark.parametrize(
@@ -119,6 +133,9 @@ def test_declared_types(write, run, kind, text, value):
     assert table["v"].to_pylist() == [value, None]
 
 
+AT_4_30 = dt.datetime(2024, 1, 31, 4, 30, tzinfo=dt.UTC)
+
+
 @pytest.mark.parametrize(
     ("date_format", "text", "declared", "value"),
     [
@@ -126,7 +143,7 @@ def test_declared_types(write, run, kind, text, value):
         ("%d/%m/%Y", "31/01/2024", None, dt.date(2024, 1, 31)),
         ("%d.%m.%Y %H:%M", "31.01.2024 06:30", "timestamp", dt.datetime(2024, 1, 31, 6, 30)),
         ("%d.%m.%Y %H:%M", "31.01.2024 06:30", None, dt.datetime(2024, 1, 31, 6, 30)),
-        ("%Y-%m-%dT%H:%M:%S%z", "2024-01-31T06:30:00+0200", "timestamp", dt.datetime(2024, 1, 31, 4, 30)),
+        ("%Y-%m-%dT%H:%M:%S%z", "2024-01-31T06:30:00+0200", "timestamp", AT_4_30),
     ],
 )
 def test_date_format(write, run, date_format, text, declared, value):

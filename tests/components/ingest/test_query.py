@@ -74,12 +74,12 @@ def test_every_column_gets_one_of_six_types(tables, run):
         pa.string(),
         pa.string(),
         pa.string(),
-        pa.timestamp("us"),
+        pa.timestamp("us", "UTC"),
         pa.float64(),
         pa.string(),
     ]
     assert [field.type for field in got.schema] == [*expected, pa.bool_(), pa.date32()]
-    assert got["z"].to_pylist() == [dt.datetime(2023, 12, 31, 22)]
+    assert got["z"].to_pylist() == [dt.datetime(2023, 12, 31, 22, tzinfo=dt.UTC)]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_parquet_keeps_its_types(parquet, run):
     got = run(parquet("t.parquet", table))
     assert got.schema.field("i").type == got.schema.field("u").type == pa.int64()
     assert got.schema.field("f").type == got.schema.field("d").type == pa.float64()
-    assert got["z"].to_pylist() == [dt.datetime(2024, 1, 31, 4), None]
+    assert got["z"].to_pylist() == [dt.datetime(2024, 1, 31, 4, tzinfo=dt.UTC), None]
     assert got["s"].to_pylist() == ["x", None]
     assert got["n"].to_pylist() == [dt.datetime(2024, 1, 1), None]
 
@@ -77,6 +77,9 @@ def test_parquet_without_rows_or_with_a_name_twice(parquet, refuses):
     assert "'a' stands twice" in refuses(parquet("u.parquet", twice))
 
 
+AT_4 = dt.datetime(2024, 1, 31, 4, tzinfo=dt.UTC)
+
+
 def test_json_lines(write, run):
     path = write(
         "t.jsonl",
@@ -85,7 +88,7 @@ def test_json_lines(write, run):
     )
     got = run(path)
     assert got.to_pylist() == [
-        {"i": 1, "s": "1", "d": dt.date(2024, 1, 31), "t": dt.datetime(2024, 1, 31, 4), "b": True, "x": 1, "n": None},
+        {"i": 1, "s": "1", "d": dt.date(2024, 1, 31), "t": AT_4, "b": True, "x": 1, "n": None},
         {"i": None, "s": None, "d": None, "t": None, "b": None, "x": None, "n": 2.5},
     ]
 

@@ -21,7 +21,7 @@ def test_the_adapter_writes_a_summary_and_a_page(site, table, tmp_path, capsys):
         destination="june",
         table=dsl.Dataset(uri=str(site.write(bad))),
         summary=dsl.Artifact(uri=str(tmp_path / "summary")),
-        page=dsl.HTML(uri=str(tmp_path / "page")),
+        predict_page=dsl.HTML(uri=str(tmp_path / "page")),
     )
 
     assert place == site.store.uri("june/")

@@ -89,7 +89,7 @@ def test_a_category_whose_target_is_unknown(splits):
 
 def test_the_adapter(splits, tmp_path, capsys):
     outputs = {
-        "page": dsl.HTML(uri=str(tmp_path / "page.html")),
+        "profile_page": dsl.HTML(uri=str(tmp_path / "page.html")),
         "summary": dsl.Artifact(uri=str(tmp_path / "summary.json")),
     }
     folder = splits(DATA, KINDS, **BINARY)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from components.shared.config import Task
 from components.shared.errors import DataError
-from components.shared.frames import features, inputs, labels, load_part
+from components.shared.frames import features, inputs, labels, load_part, row_weights
 from components.shared.package.schema import Feature, FeatureKind, Schema
 from components.shared.package.scoring import MISSING_TIME, parse_rows
 from tests.helpers import make_schema, make_splits
@@ -147,3 +147,42 @@ def test_a_label_that_is_no_class_is_shown(values):
     schema = Schema(task="binary", target="target", classes=["ja", "näh"], features=[])
     with pytest.raises(DataError, match=rf"The target 'target' holds \[{values[1]!r}\], none of the classes"):
         labels(pa.table({"target": values}), schema)
+
+
+def weighted(values: list[object]) -> tuple[pa.Table, Schema]:
+    return pa.table({"w": values}), Schema(task="regression", target="target", features=[], weights="w")
+
+
+def test_weights_travel_with_a_part(tmp_path):
+    splits = make_splits(tmp_path, rows=100)
+    path, schema = splits / "test.parquet", Schema.read(splits)
+    assert load_part(splits, "test", schema).weights is None
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("w", pa.array(range(table.num_rows))), path)
+    part = load_part(splits, "test", schema.model_copy(update={"weights": "w"}))
+    assert part.weights is not None
+    assert part.weights.tolist() == list(range(20))
+
+
+@pytest.mark.parametrize("values", [[1, 2], [0.5, 0.0], [Decimal("0.5"), Decimal(2)], [True, False]])
+def test_numbers_of_zero_or_more_are_weights(values):
+    found = row_weights(*weighted(values))
+    assert found is not None
+    assert found.tolist() == [float(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.0, None], "holds None, and 1 of 2 rows"),
+        ([-1.0, -2.0], "holds -1.0, and 2 of 2 rows"),
+        ([math.inf, 1.0], "holds inf"),
+        (["much", "little"], "is string; weights are numbers"),
+        ([0.0, 0.0], "is 0 in every row"),
+    ],
+)
+def test_what_is_no_weight_is_refused(values, message):
+    with pytest.raises(DataError, match=message):
+        row_weights(*weighted(values))
+    with pytest.raises(DataError, match="has no column 'w', which problem.weights names"):
+        row_weights(pa.table({"x": values}), weighted(values)[1])

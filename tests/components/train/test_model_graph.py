@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from components.shared.families import make_estimator
+from components.shared.families import FAMILIES, make_estimator
+from components.shared.families.trees import round_down
 from components.train.graph import FEATURES, Graph
-from components.train.model_graph import add_model, float32_thresholds, round_down
+from components.train.model_graph import add_model
 from tests.components.modelling import QUICK
 
 DOUBLES = st.floats(min_value=-1e30, max_value=1e30)
@@ -55,7 +56,7 @@ def test_the_estimator_itself_stays_as_it_was():
     for family in ("hist_gradient_boosting", "lightgbm", "random_forest"):
         estimator = make_estimator(family, "binary", QUICK[family]).fit(features, features[:, 0] > 0)
         before = estimator.predict_proba(features)
-        changed = float32_thresholds(estimator)
+        changed = FAMILIES[family].for_onnx(estimator)
         assert changed is not estimator
         np.testing.assert_array_equal(estimator.predict_proba(features), before)
         np.testing.assert_array_equal(changed.predict_proba(features), before)

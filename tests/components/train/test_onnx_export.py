@@ -7,7 +7,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from components.shared.config import Family, TrainConfig
+from components.shared.config import FamilyName, TrainConfig
 from components.shared.frames import inputs
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import MISSING_TIME, Scorer, parse_rows
@@ -15,7 +15,7 @@ from components.train.onnx_export import export
 from components.train.parity import predict
 from tests.components.modelling import KINDS, TRAINING, Fitted, make_splits
 
-FAMILIES: list[Family] = ["linear", "hist_gradient_boosting", "lightgbm", "random_forest"]
+FAMILIES: list[FamilyName] = ["linear", "hist_gradient_boosting", "lightgbm", "random_forest"]
 NUMBERS = [name for name, kind in KINDS.items() if kind in ("number", "integer", "boolean")]
 CATEGORIES = [name for name, kind in KINDS.items() if kind == "category"]
 TIMES = [name for name, kind in KINDS.items() if kind == "timestamp"]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from components.shared.families import make_estimator
-from components.tune.stepwise import SHARES, Rows, fit_in_steps, marks
+from components.shared.families import Rows, make_estimator
+from components.tune.stepwise import SHARES, fit_in_steps, marks
 from tests.components.modelling import QUICK
 
 

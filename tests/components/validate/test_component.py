@@ -25,8 +25,8 @@ def _artifacts(folder: Path) -> dict[str, Any]:
         "table": dsl.Dataset,
         "valid": dsl.Dataset,
         "quarantine": dsl.Dataset,
-        "report": dsl.Artifact,
-        "page": dsl.HTML,
+        "validate_report": dsl.Artifact,
+        "validate_page": dsl.HTML,
     }
     return {name: kind(uri=str(folder / name)) for name, kind in kinds.items()}
 
@@ -39,11 +39,11 @@ def test_component(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert pq.read_table(tmp_path / "quarantine").to_pylist() == [{"x": -3, "y": True, "rule": "x.minimum"}]
     assert artifacts["valid"].metadata == {"rows": 3}
     assert artifacts["quarantine"].metadata == {"rows": 1, "share": 0.25}
-    assert json.loads((tmp_path / "report").read_text(encoding="utf-8"))["passed"]
-    assert "Data contract" in (tmp_path / "page").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "validate_report").read_text(encoding="utf-8"))["passed"]
+    assert "Data contract" in (tmp_path / "validate_page").read_text(encoding="utf-8")
 
 
 def test_broken_contract(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="quarantine_limit: expected at most 1% of the rows set aside"):
         validate.python_func(contract=_contract(), problem=PROBLEM, **_artifacts(tmp_path))
-    assert {path.name for path in tmp_path.iterdir()} == {"table", "report", "page"}
+    assert {path.name for path in tmp_path.iterdir()} == {"table", "validate_report", "validate_page"}

@@ -18,7 +18,7 @@ import pytest
 import skops.io
 from onnx import TensorProto, helper
 
-from components.shared.config import Family
+from components.shared.config import FamilyName
 from components.shared.errors import PackageError
 from components.shared.package.fitted_pipeline import dump_pipeline
 from components.shared.package.model_package import (
@@ -311,7 +311,7 @@ def test_a_pickle_with_right_hashes_is_refused(package, hidden):
 
 @pytest.mark.parametrize("family", ["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "dummy"])
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_the_pipelines_of_all_families_hide_nothing(tmp_path, task, family: Family):
+def test_the_pipelines_of_all_families_hide_nothing(tmp_path, task, family: FamilyName):
     fitted = Fitted(make_splits(tmp_path / "splits", task, rows=200), family)
     dump_pipeline(fitted.pipeline, tmp_path / SKOPS)
     refuse_hidden_code(tmp_path / SKOPS)

@@ -128,7 +128,7 @@ def test_with_the_artifacts_at_hand_the_summary_is_that_of_a_local_run(kfp, stor
     put(artifacts, run, "deploy", "endpoint", endpoint)
     put(artifacts, run, "train", "model/golden.json", [{"row": {"hue": 1.5}}])
     put(artifacts, run, "train", "model/model.onnx", "not needed here")
-    artifacts.put_bytes(f"v2/artifacts/wine/{run}/gate/a1/page", b"<html></html>")
+    artifacts.put_bytes(f"v2/artifacts/wine/{run}/gate/a1/gate_page", b"<html></html>")
     command = ("follow", WINE, run, "--host", kfp.url, "--seconds", "0.05")
     code, output = call_here(*command, folder=tmp_path, **NOWHERE, **store.settings.environment())
 

@@ -11,8 +11,8 @@ from components.shared.config import DEFAULT_TASKS, Stage
 from components.shared.config.file import load_config
 from components.shared.store import StoreSettings
 from pipelines.__main__ import main
-from pipelines.cluster import USES_THE_STORE
 from pipelines.cluster.compiled import put_in_ascii
+from pipelines.cluster.tasks import USES_THE_STORE
 from pipelines.local.run import _repeat_nothing
 from pipelines.training import training_pipeline
 from tests.pipelines.command_line import ROOT, WINE, call, definitions, write_config

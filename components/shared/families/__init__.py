@@ -1,0 +1,33 @@
+"""The model families: one file each, one class each, one table.
+
+A family (`base.Family`) says which estimator it is, where its search starts and may go, how it is fitted, what of it
+ONNX can hold, and what skops may load of it. To add one, write `families/<name>.py` with a class and its instance
+`FAMILY`, and name it in `config.base.FamilyName`: the table, the configuration's schema, what tasks load ahead and
+what a package is trusted with follow from there.
+
+Nothing here imports scikit-learn or a booster before a family is asked for its estimator.
+"""
+
+from components.shared.families.base import Family, Parameters, Rows, Search, Space, Value
+from components.shared.families.building import MODEL, PREPROCESS, make_estimator, make_pipeline
+from components.shared.families.spaces import default_parameters, extremes, search_space
+from components.shared.families.table import BASELINE, FAMILIES, family_of
+
+__all__ = [
+    "BASELINE",
+    "FAMILIES",
+    "MODEL",
+    "PREPROCESS",
+    "Family",
+    "Parameters",
+    "Rows",
+    "Search",
+    "Space",
+    "Value",
+    "default_parameters",
+    "extremes",
+    "family_of",
+    "make_estimator",
+    "make_pipeline",
+    "search_space",
+]

@@ -1,0 +1,137 @@
+"""What a model family is: the interface that each file beside this one implements."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from components.shared.config import FamilyName, ParameterSpace, Task
+
+if TYPE_CHECKING:  # loading these takes longer than compiling a pipeline
+    import numpy as np
+    from numpy.typing import NDArray
+    from sklearn.base import BaseEstimator
+
+Value = bool | int | float | str | None
+Parameters = dict[str, Value]
+Space = dict[str, ParameterSpace]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Where the search of a family starts, and where it may go; both by the estimator's own names."""
+
+    defaults: Parameters
+    space: Space
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a model learns from or is judged on.
+
+    Attributes:
+        features: Preprocessed, float32 of shape (rows, columns).
+        target: Class indices or values, shape (rows,).
+        weights: How much each row counts, shape (rows,); None where all count the same.
+    """
+
+    features: "NDArray[np.float32]"
+    target: "NDArray[Any]"
+    weights: "NDArray[np.float64] | None" = None
+
+    def head(self, count: int) -> "Rows":
+        """The first rows."""
+        weights = None if self.weights is None else self.weights[:count]
+        return Rows(self.features[:count], self.target[:count], weights)
+
+
+class Family(ABC):
+    """One family of models: a scikit-learn estimator for classes, one for numbers, and how they are searched.
+
+    Attributes:
+        name: Its name in the configuration, and of its file.
+        tasks: The tasks it can do.
+        linear: Whether it needs scaled inputs and can neither use ordinal codes nor missing values.
+        rounds: The parameter that counts the trees it adds up; empty when it is no ensemble.
+        stops_early: Whether more rounds can be worse, so that how many are right is found on rows not learned from.
+        modules: What a process loads ahead of a task that trains it.
+        trusted: Types that skops may load in a package of it, besides scikit-learn's own estimators.
+    """
+
+    name: ClassVar[FamilyName]
+    tasks: ClassVar[frozenset[Task]] = frozenset(("binary", "multiclass", "regression"))
+    linear: ClassVar[bool] = False
+    rounds: ClassVar[str] = ""
+    stops_early: ClassVar[bool] = False
+    modules: ClassVar[tuple[str, ...]] = ()
+    trusted: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def search(self, task: Task) -> Search:
+        """Where the search starts, and where it may go."""
+
+    @abstractmethod
+    def estimator(self, task: Task) -> "BaseEstimator":
+        """An unfitted estimator, with what is fixed for every model of the family."""
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What fitting raises when parameters or rows do not suit the family."""
+        return (ValueError, ArithmeticError)
+
+    def check(self, task: Task, name: str, value: Value) -> None:
+        """Let the estimator itself judge a parameter's value, before anything is learned.
+
+        Raises:
+            ValueError: It refuses the value; or any other of `errors`, or TypeError.
+        """
+        self.estimator(task).set_params(**{name: value})._validate_params()
+
+    def fit(self, estimator: Any, rows: Rows) -> None:
+        """Fit an estimator of the family."""
+        estimator.fit(rows.features, rows.target, sample_weight=rows.weights)
+
+    def fit_early(self, estimator: Any, rows: Rows, unseen: Rows, *, most: int) -> int:
+        """Fit with as many rounds as serve rows that are not learned from.
+
+        Only for families that stop early.
+
+        Args:
+            estimator: Unfitted; afterwards fitted with the rounds found, which its parameters say too.
+            rows: What is learned from.
+            unseen: What tells when to stop, by the loss that the family learns by.
+            most: Rounds at most.
+
+        Returns:
+            The rounds found.
+        """
+        raise NotImplementedError(f"{self.name} does not stop early")
+
+    def for_onnx(self, estimator: Any) -> Any:
+        """A fitted estimator as ONNX can hold it exactly, for float32 features; its converter is registered."""
+        return estimator
+
+
+def patience(learning_rate: float) -> int:
+    """Rounds without improvement after which boosting stops: the more, the smaller its steps are.
+
+    A fixed number would end slow learners at the first plateau of a noisy loss, and favour fast ones.
+    """
+    return min(100, max(10, round(2.5 / learning_rate)))
+
+
+# Spaces
+
+
+def real(low: float, high: float, *, log: bool = False) -> ParameterSpace:
+    """Numbers between two ends."""
+    return ParameterSpace(low=low, high=high, log=log)
+
+
+def whole(low: int, high: int, *, log: bool = False) -> ParameterSpace:
+    """Whole numbers between two ends."""
+    return ParameterSpace(low=low, high=high, log=log, integer=True)
+
+
+def choice(*values: Value) -> ParameterSpace:
+    """One of some values."""
+    return ParameterSpace(choices=list(values))

@@ -1,0 +1,74 @@
+"""scikit-learn's gradient boosting on binned features."""
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from components.shared.config import Task
+from components.shared.families.base import Family, Rows, Search, patience, real, whole
+from components.shared.families.trees import round_down
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+
+class HistGradientBoosting(Family):
+    """Small trees, each fitted to what those before it got wrong."""
+
+    name = "hist_gradient_boosting"
+    rounds = "max_iter"
+    stops_early = True
+    modules = ("sklearn.ensemble",)
+    trusted = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
+
+    def search(self, task: Task) -> Search:  # noqa: ARG002, the interface
+        """How far a tree moves the answer, and how large it may be; how many there are is found while fitting."""
+        return Search(
+            defaults={
+                "learning_rate": 0.1,
+                "max_iter": 100,
+                "max_leaf_nodes": 31,
+                "min_samples_leaf": 20,
+                "l2_regularization": 0.0,
+            },
+            space={
+                "learning_rate": real(0.03, 0.3, log=True),
+                "max_leaf_nodes": whole(8, 63, log=True),
+                "min_samples_leaf": whole(5, 100, log=True),
+                "l2_regularization": real(0.0, 5.0),
+            },
+        )
+
+    def estimator(self, task: Task) -> "BaseEstimator":
+        """`HistGradientBoostingRegressor` or `HistGradientBoostingClassifier`, which stops where it is told to."""
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+        boosting = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
+        return boosting(early_stopping=False, categorical_features=None)
+
+    def fit_early(self, estimator: Any, rows: Rows, unseen: Rows, *, most: int) -> int:
+        """Add trees until the loss on unseen rows has not fallen for a while, and keep those up to the best."""
+        estimator.set_params(
+            early_stopping=True, scoring="loss", n_iter_no_change=patience(estimator.learning_rate), max_iter=most
+        )
+        estimator.fit(
+            rows.features,
+            rows.target,
+            sample_weight=rows.weights,
+            X_val=unseen.features,
+            y_val=unseen.target,
+            sample_weight_val=unseen.weights,
+        )
+        best = max(1, int(estimator.validation_score_.argmax()))  # the first is that of no tree at all
+        del estimator._predictors[best:]
+        estimator.set_params(early_stopping=False, scoring="loss", n_iter_no_change=10, max_iter=best)
+        return best
+
+    def for_onnx(self, estimator: Any) -> Any:
+        """With thresholds that are float32 values."""
+        changed = copy.deepcopy(estimator)
+        for predictor in (one for iteration in changed._predictors for one in iteration):
+            predictor.nodes["num_threshold"] = round_down(predictor.nodes["num_threshold"])
+        return changed
+
+
+FAMILY = HistGradientBoosting()

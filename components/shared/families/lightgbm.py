@@ -1,0 +1,148 @@
+"""LightGBM (Ke et al., 2017): gradient boosting that grows the leaf which gains most."""
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from components.shared.config import Task
+from components.shared.families.base import Family, Rows, Search, Value, patience, real, whole
+from components.shared.families.trees import round_down
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+
+class LightGBM(Family):
+    """Small trees, each fitted to what those before it got wrong."""
+
+    name = "lightgbm"
+    rounds = "n_estimators"
+    stops_early = True
+    modules = ("lightgbm",)
+    trusted = (
+        "collections.OrderedDict",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
+        "numpy.dtype",
+    )
+
+    def search(self, task: Task) -> Search:  # noqa: ARG002, the interface
+        """How far a tree moves the answer, and how large it may be; how many there are is found while fitting."""
+        return Search(
+            defaults={
+                "learning_rate": 0.1,
+                "n_estimators": 100,
+                "num_leaves": 31,
+                "min_child_samples": 20,
+                "reg_lambda": 0.0,
+                "colsample_bytree": 1.0,
+            },
+            space={
+                "learning_rate": real(0.03, 0.3, log=True),
+                "num_leaves": whole(8, 63, log=True),
+                "min_child_samples": whole(5, 100, log=True),
+                "reg_lambda": real(0.0, 5.0),
+                "colsample_bytree": real(0.5, 1.0),
+            },
+        )
+
+    def estimator(self, task: Task) -> "BaseEstimator":
+        """`LGBMRegressor` or `LGBMClassifier`, silent, and the same on any number of cores."""
+        from lightgbm import LGBMClassifier, LGBMRegressor
+
+        boosted = LGBMRegressor if task == "regression" else LGBMClassifier
+        return boosted(verbosity=-1, deterministic=True, force_row_wise=True)
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """LightGBM's own besides Python's."""
+        from lightgbm.basic import LightGBMError
+
+        return (*super().errors, LightGBMError)
+
+    def check(self, task: Task, name: str, value: Value) -> None:
+        """LightGBM checks its parameters only when it learns: a few rows are enough."""
+        import numpy as np
+
+        estimator: Any = self.estimator(task)
+        default = estimator.get_params()[name]
+        if isinstance(default, int) and (isinstance(value, bool) or not isinstance(value, int)):
+            raise TypeError(f"{name} has to be a whole number; in a range, say `integer: true`")
+        rows = np.arange(40, dtype=np.float32)
+        small = {"n_estimators": 1} if name != "n_estimators" or (isinstance(value, int) and value > 1) else {}
+        estimator.set_params(**{name: value, **small}).fit(rows.reshape(-1, 1), rows.astype(int) % 2)
+
+    def fit_early(self, estimator: Any, rows: Rows, unseen: Rows, *, most: int) -> int:
+        """Add trees until the loss on unseen rows has not fallen for a while, and keep those up to the best."""
+        from lightgbm import early_stopping
+
+        estimator.set_params(n_estimators=most)
+        estimator.fit(
+            rows.features,
+            rows.target,
+            sample_weight=rows.weights,
+            eval_X=unseen.features,
+            eval_y=unseen.target,
+            eval_sample_weight=None if unseen.weights is None else [unseen.weights],
+            callbacks=[early_stopping(patience(estimator.learning_rate), verbose=False)],
+        )
+        best = max(1, int(estimator.best_iteration_))
+        estimator.set_params(n_estimators=best)
+        return best
+
+    def for_onnx(self, estimator: Any) -> Any:
+        """With thresholds that are float32 values."""
+        _register_converters()
+        return _with_float32_thresholds(estimator)
+
+
+def _register_converters() -> None:
+    """Tell skl2onnx about LightGBM; done again it changes nothing."""
+    from lightgbm import LGBMClassifier, LGBMRegressor
+    from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import (
+        calculate_linear_classifier_output_shapes,
+        calculate_linear_regressor_output_shapes,
+    )
+
+    classifier_options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+    update_registered_converter(
+        LGBMClassifier,
+        "LightGbmLGBMClassifier",
+        calculate_linear_classifier_output_shapes,
+        convert_lightgbm,
+        options=classifier_options,
+    )
+    update_registered_converter(
+        LGBMRegressor,
+        "LightGbmLGBMRegressor",
+        calculate_linear_regressor_output_shapes,
+        convert_lightgbm,
+        options={"split": None},
+    )
+
+
+def _with_float32_thresholds(estimator: Any) -> Any:
+    import numpy as np
+    from lightgbm import Booster
+
+    lines = []
+    for line in estimator.booster_.model_to_string().splitlines():
+        key, _, values = line.partition("=")
+        if key == "threshold":
+            rounded = round_down(np.asarray(values.split(), dtype=np.float64))
+            lines.append("threshold=" + " ".join(repr(float(value)) for value in rounded))
+        else:
+            lines.append(line)
+    changed = copy.copy(estimator)
+    changed._Booster = Booster(model_str=_with_tree_sizes(lines))
+    return changed
+
+
+def _with_tree_sizes(lines: list[str]) -> str:
+    """LightGBM's text names the bytes of each tree; without that line it finds the trees by itself."""
+    return "\n".join(line for line in lines if not line.startswith("tree_sizes=")) + "\n"
+
+
+FAMILY = LightGBM()
