@@ -23,7 +23,9 @@ from components.ingest.values import (
     as_tried,
     is_inexact,
     number_of,
+    plain,
     value_of,
+    values,
 )
 from components.shared.config import ColumnType, TableConfig
 from components.shared.errors import SourceError
@@ -39,7 +41,8 @@ _CHAINS: dict[Guess, tuple[ColumnType, ...]] = {
     "text": ("text",),
     "unknown": ("integer", "number", "boolean", "date", "timestamp", "text"),
 }
-_COLUMNS_A_QUERY = 200  # the planning time of one query grows with the square
+WIDE = 200  # columns from which planning is what takes time
+_COLUMNS_A_QUERY = 50  # the planning time of one query grows with the square
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 _ISO_DATE = re.compile(r"\d{4}([-/])\d\d?\1\d\d?")
 _ISO_TIMESTAMP = re.compile(r"\d{4}([-/])\d\d?\1\d\d?[T ]\d\d?:\d\d.*")
@@ -130,11 +133,11 @@ def check_declared(table: TableConfig, names: Collection[str]) -> None:
                 )
 
 
-def read_column(name: str, values: Collection[str], table: TableConfig) -> Column:
+def read_column(name: str, first: Collection[str], table: TableConfig) -> Column:
     """A column of a file that says no types, from its first values."""
     spelling = table.spelling(name)
     declared = table.types.get(name) or ("timestamp" if spelling.unit else None)
-    seen = set(values) - set(spelling.nulls)
+    seen = set(first) - set(spelling.nulls)
     if declared or not table.infer_types:
         return Column(name, "VARCHAR", declared, declared or "text", spelling, zoned=bool(spelling.unit))
     own = table.columns.get(name)
@@ -160,26 +163,26 @@ def native_column(name: str, stored: str, table: TableConfig) -> Column:
     return Column(name, ZONED if is_zoned else stored, declared, kind, spelling, zoned=is_zoned or bool(spelling.unit))
 
 
-def guess(values: Collection[str], spelling: Spelling) -> Guess:
+def guess(seen: Collection[str], spelling: Spelling) -> Guess:
     """What values of text look like, nulls left out; the whole column still has to agree."""
-    if not values:
+    if not seen:
         return "unknown"
-    numbers = [text if spelling.is_plain else spelling.plain_number(text) for text in values]
+    numbers = [text if spelling.is_plain else spelling.plain_number(text) for text in seen]
     if all(text is not None and _is_number(text) for text in numbers):
         return "integer" if all(_WHOLE.fullmatch(text) for text in numbers if text) else "number"
     if spelling.date_format:
         return "unknown"
-    if all(map(_ISO_DATE.fullmatch, values)):
+    if all(map(_ISO_DATE.fullmatch, seen)):
         return "date"
-    if all(_ISO_TIMESTAMP.fullmatch(value) or _ISO_DATE.fullmatch(value) for value in values):
+    if all(_ISO_TIMESTAMP.fullmatch(value) or _ISO_DATE.fullmatch(value) for value in seen):
         return "timestamp"
-    return "boolean" if {value.lower() for value in values} <= {"true", "false"} else "text"
+    return "boolean" if {value.lower() for value in seen} <= {"true", "false"} else "text"
 
 
-def has_zone(values: Collection[str]) -> bool:
+def has_zone(seen: Collection[str]) -> bool:
     """Whether any of these moments is written with a zone; those without one are then UTC."""
     zone = re.compile(ZONE)
-    return any(map(zone.search, values))
+    return any(map(zone.search, seen))
 
 
 def _is_number(value: str) -> bool:
@@ -210,16 +213,17 @@ def typed(connection: DuckDBPyConnection, relation: str, columns: Sequence[Colum
     open_columns = [column for column in columns if len(_chain(column)) > 1 or _may_fail(column)]
     for start in range(0, len(open_columns), _COLUMNS_A_QUERY):
         chosen |= _settle(connection, relation, open_columns[start : start + _COLUMNS_A_QUERY])
-    columns = _with_zones(connection, relation, columns, chosen)
-    selected = ", ".join(
-        f"{_as_type(column, chosen.get(column.name))} AS {identifier(column.name)}" for column in columns
-    )
     texts = [
         column
         for column in columns
         if not column.declared and column.is_text and chosen.get(column.name, "text") == "text"
     ]
-    return Typed(f"SELECT {selected} FROM {relation}", relation, texts, [column.name for column in columns])
+    columns = _with_zones(connection, relation, columns, chosen)
+    selected = (
+        f"{_as_type(plain(column), chosen.get(column.name))} AS {identifier(column.name)}" for column in columns
+    )
+    select = f"SELECT {', '.join(selected)} FROM {values(relation, columns)}"
+    return Typed(select, relation, texts, [column.name for column in columns])
 
 
 def _with_zones(
@@ -233,8 +237,8 @@ def _with_zones(
     ]
     if not texts:
         return [*columns]
-    asked = ", ".join(map(_asks_for_zone, texts))
-    row = connection.execute(f"SELECT {asked} FROM {relation}").fetchone() or ()
+    asked = ", ".join(_asks_for_zone(plain(column)) for column in texts)
+    row = connection.execute(f"SELECT {asked} FROM {values(relation, texts)}").fetchone() or ()
     found = {column.name for column, zoned in zip(texts, row, strict=True) if zoned}
     return [replace(column, zoned=True) if column.name in found else column for column in columns]
 
@@ -255,13 +259,14 @@ def typed_at_once(relation: str, columns: Sequence[Column]) -> Typed | None:
         None when that may differ from what `typed` would say: a column without any value at first, or a declared type,
         which has to fit also where the query does not look.
     """
-    if len(columns) > _COLUMNS_A_QUERY or any(
+    if len(columns) > WIDE or any(
         column.guess == "unknown" or column.declared not in (None, "text") for column in columns
     ):
         return None
-    selected = ", ".join(f"{_checked(column)} AS {identifier(column.name)}" for column in columns)
+    selected = ", ".join(f"{_checked(plain(column))} AS {identifier(column.name)}" for column in columns)
     texts = [column for column in columns if column.guess == "text" and not column.declared]
-    return Typed(f"SELECT {selected} FROM {relation}", relation, texts, [column.name for column in columns])
+    select = f"SELECT {selected} FROM {values(relation, columns)}"
+    return Typed(select, relation, texts, [column.name for column in columns])
 
 
 def _checked(column: Column) -> str:
@@ -295,36 +300,60 @@ def _may_fail(column: Column) -> bool:
 
 def _settle(connection: DuckDBPyConnection, relation: str, columns: Sequence[Column]) -> dict[str, ColumnType]:
     """The first type of each column's chain that takes all its values."""
-    parts = [part for column in columns for part in _counts(column)]
-    row = connection.execute(f"SELECT {', '.join(parts)} FROM {relation}").fetchone()
+    # Most columns are what they look like; the whole chain is looked at where one is not.
+    parts = [part for column in columns for part in _first_counts(plain(column))]
+    row = connection.execute(f"SELECT {', '.join(parts)} FROM {values(relation, columns)}").fetchone() or ()
+    counts = {column.name: row[2 * place : 2 * place + 2] for place, column in enumerate(columns)}
+    # A column without any value says nothing: it stays text.
+    settled: dict[str, ColumnType] = {
+        column.name: _chain(column)[0] if counts[column.name][0] or column.declared else "text"
+        for column in columns
+        if not counts[column.name][1]
+    }
+    rest = [column for column in columns if column.name not in settled]
+    return settled | (_settle_rest(connection, relation, rest) if rest else {})
+
+
+def _first_counts(column: Column) -> list[str]:
+    """How many values there are, and how many of them the first type of the chain does not take."""
+    kind = _chain(column)[0]
+    misfit = _is_misfit(column, kind)
+    if kind == "number" and column.is_text and not column.declared and not column.measured:
+        misfit = f"({misfit}) OR {is_inexact(column)}"
+    return [f"count({value_of(column)})", f"count_if({misfit})"]
+
+
+def _settle_rest(connection: DuckDBPyConnection, relation: str, columns: Sequence[Column]) -> dict[str, ColumnType]:
+    """The type of columns that are not what they look like."""
+    parts = [part for column in columns for part in _counts(plain(column))]
+    row = connection.execute(f"SELECT {', '.join(parts)} FROM {values(relation, columns)}").fetchone()
     counts: Iterator[int] = iter(row or ())
     settled: dict[str, ColumnType] = {}
     for column in columns:
-        values, inexact = next(counts), next(counts)
+        inexact = next(counts)
         misfits = {kind: next(counts) for kind in _chain(column)}
         if inexact and not column.declared and not _is_measured(connection, relation, column):
             misfits["number"] = inexact
         fits = [kind for kind, count in misfits.items() if not count]
         if not fits:
             raise _misfit(connection, relation, column)
-        # A column without any value says nothing: it stays text.
-        settled[column.name] = fits[0] if values or column.declared else "text"
+        settled[column.name] = fits[0]
     return settled
 
 
 def _counts(column: Column) -> list[str]:
-    """How many values there are, how many are inexact as DOUBLE, and how many each type of the chain does not take."""
+    """How many values are inexact as DOUBLE, and how many each type of the chain does not take."""
     misfits = (f"count_if({_is_misfit(column, kind)})" for kind in _chain(column))
     inexact = f"count_if({is_inexact(column)})" if "number" in _chain(column) and column.is_text else "0"
-    return [f"count({value_of(column)})", inexact, *misfits]
+    return [inexact, *misfits]
 
 
 def _is_measured(connection: DuckDBPyConnection, relation: str, column: Column) -> bool:
     """Whether a column holds numbers with a fraction or exponent: then the others are measured, too, and no names."""
-    number = number_of(column)
+    number = number_of(plain(column))
     row = connection.execute(
         f"SELECT bool_or(TRY_CAST({number} AS DOUBLE) IS NOT NULL AND NOT regexp_full_match({number}, "
-        f"{literal(PLAIN_WHOLE)})) FROM {relation}"
+        f"{literal(PLAIN_WHOLE)})) FROM {values(relation, [column])}"
     ).fetchone()
     return bool(row and row[0])
 
@@ -344,11 +373,11 @@ def _as_type(column: Column, kind: ColumnType | None) -> str:
 def _misfit(connection: DuckDBPyConnection, relation: str, column: Column) -> SourceError:
     """The error of a declared type, with the first value that is not of it."""
     kind = column.declared or "text"
-    value, is_misfit = value_of(column), _is_misfit(column, kind)
+    value, is_misfit = value_of(plain(column)), _is_misfit(plain(column), kind)
     found = connection.execute(
         f"SELECT row, value, bad FROM (SELECT row_number() OVER () AS row, CAST({value} AS VARCHAR) AS value, "
         f"count_if({is_misfit}) OVER () AS bad, "
-        f"({is_misfit}) AS is_bad FROM {relation}) WHERE is_bad ORDER BY row LIMIT 1"
+        f"({is_misfit}) AS is_bad FROM {values(relation, [column])}) WHERE is_bad ORDER BY row LIMIT 1"
     ).fetchone()
     row, text, bad = found or (0, "", 0)
     return SourceError(

@@ -12,7 +12,7 @@ from itertools import groupby
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from components.ingest.columns import Typed, check_declared, read_column, typed, typed_at_once
+from components.ingest.columns import WIDE, Typed, check_declared, read_column, typed, typed_at_once
 from components.ingest.heads import Head, read_head
 from components.ingest.messages import said
 from components.ingest.partitions import partition_values
@@ -50,10 +50,11 @@ def load_csv(
         SourceError: A file cannot be read as declared, or the files differ in their columns.
     """
     heads, columns = _looked_at(files, table)
-    # The other nulls are taken out by SQL, so that what they were in texts can be told.
-    taken = [null for null in _taken(columns) if not null]
+    # The other nulls are taken out by SQL, so that what they were in texts can be told, unless that takes too long.
+    taken = [null for null in _taken(columns) if not null or len(columns) > WIDE]
     _read(connection, raw, columns, files=list(zip(files, heads, strict=True)), table=table, nulls=taken)
-    return typed(connection, raw, _without_nulls(columns, taken, heads[0])), heads[0].warnings
+    found = typed(connection, raw, _without_nulls(columns, taken, heads[0]))
+    return (replace(found, first=_first(heads[0])) if len(columns) > WIDE else found), heads[0].warnings
 
 
 def stream_csv(files: Sequence[TableFile], *, table: TableConfig) -> tuple[Typed, list[str]] | None:
@@ -76,8 +77,12 @@ def stream_csv(files: Sequence[TableFile], *, table: TableConfig) -> tuple[Typed
     select = typed_at_once(f"({scan})", _without_nulls(columns, taken, heads[0]))
     if more or select is None:
         return None
-    first = dict(zip(heads[0].names, zip(*heads[0].rows, strict=True), strict=True))
-    return replace(select, first=first), heads[0].warnings
+    return replace(select, first=_first(heads[0])), heads[0].warnings
+
+
+def _first(head: Head) -> dict[str, tuple[str, ...]]:
+    """The first values of each column, as they are written."""
+    return dict(zip(head.names, zip(*head.rows, strict=True), strict=True))
 
 
 def _looked_at(files: Sequence[TableFile], table: TableConfig) -> tuple[list[Head], list[Column]]:

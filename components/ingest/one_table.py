@@ -9,8 +9,8 @@ NAME = "data"
 def one_table(source: SourceConfig, problem: ProblemConfig, place: str, window: Window) -> SourceConfig:
     """The source of a run that names a place for its data.
 
-    How files are written is taken from the configured tables: every spelling of a null, and the delimiter, encoding
-    and date format that all of them share. Texts stay texts, because a few rows would give a column another type than
+    How files are written is taken from the configured tables: every spelling of a null, and the delimiter, encoding,
+    date format and other signs that all of them share. Texts stay texts, because a few rows would give a column another type than
     the model has learned; the model's schema says what they mean. Only the column that a window goes by is typed.
 
     Args:
@@ -25,6 +25,9 @@ def one_table(source: SourceConfig, problem: ProblemConfig, place: str, window: 
         nulls=list(dict.fromkeys(spelling for table in tables for spelling in table.nulls)),
         delimiter=_shared([table.delimiter for table in tables], ","),
         encoding=_shared([table.encoding for table in tables], "utf-8"),
+        escape=_shared([table.escape for table in tables], '"'),
+        comment=_shared([table.comment for table in tables], ""),
+        longest_line_mb=max(table.longest_line_mb for table in tables),
         date_format=source.date_format,
         infer_types=False,
         types={problem.time_column: "timestamp"} if window and problem.time_column else {},

@@ -11,6 +11,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from components.ingest.columns import (
+    WIDE,
     Typed,
     check_declared,
     check_names,
@@ -55,7 +56,7 @@ def override_paths(source: SourceConfig, paths: Mapping[str, str]) -> SourceConf
     return source.model_copy(update={"tables": tables})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Registered:
     """The tables of a source.
 
@@ -64,12 +65,14 @@ class Registered:
         still_read: The files that the views still read.
         streamed: Names of the tables that are read from CSV each time they are used.
         remarks: What a person should know of single columns.
+        widest: The largest number of columns of a table.
     """
 
     fetched: dict[str, Fetched] = field(default_factory=dict)
     still_read: list[TableFile] = field(default_factory=list)
     streamed: list[str] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
+    widest: int = 0
 
 
 def register(
@@ -96,10 +99,10 @@ def register(
     check_names(list(source.tables), where="`source.tables`", remedy="Give each table a name of its own.", what="table")
     connection.execute(f"CREATE SCHEMA {_RAW}")
     registered = Registered(dict(fetched or {}))
-    # Of the planner's steps the first makes a join of a long IN, which loses the order of rows; the second takes the
-    # square of the number of columns: half a minute for 10,000.
+    # Of the planner's steps the first makes a join of a long IN, which loses the order of rows; the others take the
+    # square of the number of columns: half a minute for 10,000, and the last one many times that.
     disabled = "in_clause,projection_placement"
-    connection.execute(f"SET disabled_optimizers = '{disabled}'")
+    connection.execute(f"SET disabled_optimizers = '{disabled},common_subexpressions'")
     for name, table in source.tables.items():
         try:
             if name not in registered.fetched:
@@ -109,9 +112,12 @@ def register(
             raise SourceError(f"Table {name!r}: {error}") from error
         except (duckdb.Error, OSError) as error:
             raise SourceError(f"Table {name!r}: {table.path} cannot be read: {said(str(error))}") from error
+    if registered.widest > WIDE:
+        disabled += ",common_subexpressions"
     if registered.streamed:
         # The planner knows nothing of the length of a file; left to guess it would hold the long side of a join.
-        connection.execute(f"SET disabled_optimizers = '{disabled},join_order,build_side_probe_side'")
+        disabled += ",join_order,build_side_probe_side"
+    connection.execute(f"SET disabled_optimizers = '{disabled}'")
     return registered
 
 
@@ -138,6 +144,7 @@ def _register(
     if name in registered.streamed or fetched.format == "parquet":
         registered.still_read.extend(files)
     columns, warnings = found
+    registered.widest = max(registered.widest, len(columns.names))
     if not connection.execute(f"SELECT 1 FROM ({columns.select}) LIMIT 1").fetchone():
         header = " below the line of column names" if fetched.format in ("csv", "excel") and table.header else ""
         raise SourceError(f"{_listed(fetched.files)} holds no rows{header}; expected at least one.")
