@@ -57,12 +57,24 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("place", help="s3://bucket/prefix/")
     fetch.add_argument("folder", type=Path, help="a folder that is new or empty")
     commands.add_parser("stop", help="stop the endpoints and the object store that runs have started here")
-    rollback = commands.add_parser("rollback", help="make the version before the champion again, and deploy it")
+    rollback = commands.add_parser(
+        "rollback", help="deploy the version that was champion before; it is again, once it serves"
+    )
     _add_endpoint(rollback)
+    rollback.add_argument("--version", default="", help="one that was champion before (default: the one before)")
+    rollback.add_argument("--reason", default="", metavar="TEXT", help="why, for the history")
     rollback.add_argument(
         "--no-dark-launch", action="store_true", help="do without the latest logged requests: golden requests only"
     )
+    versions = commands.add_parser("versions", help="list a model's versions, which have served, and when and why")
+    versions.add_argument("model", help="name of the model")
     _add_endpoint(commands.add_parser("undeploy", help="end a model's endpoint; its versions stay in the store"))
+    prune = commands.add_parser(
+        "prune", help="remove old hours of the inference log; says what would go, and removes it with --yes"
+    )
+    prune.add_argument("models", nargs="*", metavar="MODEL", help="name of a model (default: all that have a log)")
+    prune.add_argument("--days", type=float, required=True, metavar="N", help="how long an hour is kept; at least 1")
+    prune.add_argument("--yes", action="store_true", help="remove it")
     compiled = commands.add_parser("compile", help="write the pipelines as YAML for a KFP cluster")
     _add_config(compiled)
     compiled.add_argument("--pipeline", choices=["training", "batch-prediction"], help="only this one (default: both)")
@@ -76,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     prepare.add_argument("keys", type=Path, help="folder with access_key and secret_key of each of root, stages, …")
     prepare.add_argument("--artifact-bucket", default="mlpipeline", help="the bucket of KFP's artifacts (mlpipeline)")
+    prepare.add_argument(
+        "--log-days", type=int, default=0, metavar="N", help="days that the store keeps the inference log (0: for ever)"
+    )
     prepare.add_argument("--wait-seconds", type=float, default=0.0, help="how long the store may take to answer (0)")
     policy = commands.add_parser("store-policy", help="print an S3 policy, for stores that prepare-store cannot set up")
     policy.add_argument("purpose", choices=["stages", "serving", "monitoring", "artifacts"], help="who it is for")

@@ -11,7 +11,7 @@ from kfp import dsl
 from components.ingest.component import ingest
 from components.predict.component import predict
 from components.shared.config import Config
-from pipelines.cluster.tasks import on_cluster
+from pipelines.cluster.tasks import constant, on_cluster
 
 
 def batch_prediction_pipeline(config: Config) -> Any:
@@ -23,8 +23,7 @@ def batch_prediction_pipeline(config: Config) -> Any:
     Returns:
         A KFP pipeline, to be compiled, submitted, or called under `kfp.local`.
     """
-    # JSON keeps whole numbers whole, which KFP's own structs do not.
-    source, problem = config.source.model_dump_json(), config.problem.model_dump_json()
+    source, problem = constant(config.source), constant(config.problem)
 
     @dsl.pipeline(
         name=f"{config.name}-batch-prediction",

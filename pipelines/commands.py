@@ -32,21 +32,26 @@ def run(options: argparse.Namespace) -> int:
 
     warm_up()  # the libraries load while kfp is imported and the store starts
     console = _console(config.name, config.description)
-    from pipelines.local.run import run_here
-    from pipelines.summary import print_summary, write_index
+    from pipelines.local.run import RunError, run_here
+    from pipelines.summary import print_summary, print_warnings, write_index
 
     def pipeline() -> Any:
         from pipelines.training import training_pipeline
 
         return training_pipeline(config)
 
-    result = run_here(
-        config.name,
-        pipeline,
-        console=console,
-        arguments=_pipeline_arguments(options),
-        serve_here=not options.on_cluster,
-    )
+    try:
+        result = run_here(
+            config.name,
+            pipeline,
+            console=console,
+            arguments=_pipeline_arguments(options),
+            serve_here=not options.on_cluster,
+        )
+    except RunError as error:
+        if error.result is not None:
+            print_warnings(error.result, console)  # they often say why
+        raise
     print_summary(result, write_index(config, result), console, served_here=not options.on_cluster)
     return 0
 
@@ -73,7 +78,7 @@ def predict(options: argparse.Namespace) -> int:
 
 
 def rollback(options: argparse.Namespace) -> int:
-    """Deploy the version before the champion again, where the model is served."""
+    """Deploy the version that was champion before, or another one that was, where the model is served."""
     from components.deploy.rollback import is_served_here, roll_back
     from components.shared.store import Store
     from pipelines.local.store import settings_or_start
@@ -83,9 +88,24 @@ def rollback(options: argparse.Namespace) -> int:
     with _as_environment(store):
         deployed = roll_back(
             store, options.model, folder=LOCAL_ENDPOINTS.resolve() if here else None, namespace=options.namespace,
-            dark_launch=not options.no_dark_launch,
+            dark_launch=not options.no_dark_launch, version=options.version, why=options.reason,
         )  # fmt: skip
     print(deployed.message)
+    return 0
+
+
+def versions(options: argparse.Namespace) -> int:
+    """Print a model's versions and the history of its champion, from the store that runs here use."""
+    from rich.console import Console
+
+    from components.shared.registry.registry import Registry
+    from components.shared.store import Store
+    from pipelines.local.store import settings_or_start
+    from pipelines.versions import print_versions
+
+    width = None if sys.stdout.isatty() else 200  # a file or a pipe has no width
+    console = Console(file=sys.stdout, highlight=False, width=width)
+    print_versions(Registry(Store(settings_or_start(Path.cwd())), options.model), console)
     return 0
 
 
@@ -119,6 +139,27 @@ def fetch(options: argparse.Namespace) -> int:
     bucket, prefix = parse_s3_uri(options.place)
     Store(settings_or_start(Path.cwd())).for_bucket(bucket).get_folder(prefix, options.folder)
     print(f"wrote {options.folder}")
+    return 0
+
+
+def prune(options: argparse.Namespace) -> int:
+    """Remove old hours of the inference log in the object store that runs here use, or say which these are."""
+    from components.shared.inference_log.reading import models
+    from components.shared.inference_log.retention import prune_log
+    from components.shared.store import Store
+    from pipelines.local.store import settings_or_start
+
+    store = Store(settings_or_start(Path.cwd()))
+    found = {
+        name: prune_log(store, name, keep_days=options.days, delete=options.yes)
+        for name in options.models or models(store)
+    }
+    for name, pruned in found.items():
+        print(f"{name}: {pruned.message(removed=options.yes)}")
+    if not found:
+        print("nothing is logged yet")
+    elif not options.yes and any(pruned.hours for pruned in found.values()):
+        print("Nothing was removed. `make prune DAYS=… YES=1`, or `--yes`, removes it; model versions always stay.")
     return 0
 
 
@@ -194,7 +235,10 @@ def prepare_store(options: argparse.Namespace) -> int:
     names = {"AWS_ACCESS_KEY_ID": root.access_key, "AWS_SECRET_ACCESS_KEY": root.secret_key}
     settings = StoreSettings.from_environment({**os.environ, **names})
     users = {purpose: read_keys(options.keys / purpose) for purpose in PURPOSES}
-    done = prepare(settings, users, artifact_bucket=options.artifact_bucket, wait_seconds=options.wait_seconds)
+    done = prepare(
+        settings, users, artifact_bucket=options.artifact_bucket, log_days=options.log_days,
+        wait_seconds=options.wait_seconds,
+    )  # fmt: skip
     print("\n".join(done))
     return 0
 
@@ -244,17 +288,27 @@ def schedule(options: argparse.Namespace) -> int:
     from pipelines.cluster.cron import Cron
 
     if options.cron.strip().lower() == scheduling.OFF:
-        removed = scheduling.unschedule(_kfp(options), config)
-        print(f"{config.name} no longer runs by itself." if removed else f"{config.name} had no schedule.")
+        kfp = _kfp(options)
+        ended = scheduling.unschedule(kfp, config)
+        print(f"{config.name} no longer runs by itself." if ended.stopped else f"{config.name} had no schedule.")
+        _print_runs_at_work(kfp, ended.at_work)
         return 0
     cron = Cron.parse(options.cron)
-    made = scheduling.schedule(
-        _kfp(options), config, cron, parameters=_pipeline_arguments(options), account=options.account
-    )
+    kfp = _kfp(options)
+    made = scheduling.schedule(kfp, config, cron, parameters=_pipeline_arguments(options), account=options.account)
     instead = ", in the place of the schedule before" if made.replaced else ""
     print(f"{made.version} runs at {made.cron} (second minute hour day month weekday, UTC){instead}. Next:")
     print("\n".join(f"  {moment:%a %Y-%m-%d %H:%M:%S} UTC" for moment in made.next_times))
+    _print_runs_at_work(kfp, made.at_work)
     return 0
+
+
+def _print_runs_at_work(kfp: "Kfp", runs: list[str]) -> None:
+    for run_id in runs:
+        print(
+            f"A run that it had started goes on: {kfp.run_link(run_id)}\n"
+            "Its schedule stays in the list until then, disabled; the next `make schedule` after that deletes it."
+        )
 
 
 def diagnose(options: argparse.Namespace) -> int:

@@ -12,20 +12,30 @@ from rich.console import Console
 from rich.text import Text
 
 from components.shared.config import Config
-from components.shared.evaluation import LABELS, Evaluation, interval_text, metric_text
+from components.shared.evaluation import Evaluation, interval_text, metric_text
+from components.shared.metrics import LABELS
 from components.shared.pages.reports import Page, Status, format_duration, format_number
 from pipelines.local.run import RunResult
+from pipelines.warnings import remarks_of, warnings_of
 
 _METRICS_SHOWN = 5
+_REMARKS_SHOWN = 6  # at the end of a run; the index page has all
+_NOT_KNOWN = "not known"
 _PAGES = (
     ("Validation", "what the data contract found", "validate", "validate_page"),
+    ("Preparation", "what was removed, left out and warned of", "prepare", "prepare_page"),
     ("Profile", "the table, column by column", "profile", "profile_page"),
     ("Model card", "how good the model is, and for whom", "evaluate", "card"),
     ("Gate", "why the model was promoted or not", "gate", "gate_page"),
     ("Deployment", "how the version came to serve, and what it was proven by", "deploy", "deploy_page"),
-    ("Drift", "how the newest window differs from the training data", "monitor", "monitor_page"),
+    ("Drift", "how what the endpoint was asked differs from the version's reference", "monitor", "monitor_page"),
     ("Drift in detail", "Evidently's own report, with the distributions", "monitor", "evidently"),
 )
+# What monitor's page is while the endpoint was asked too little: no drift report.
+_NEWEST_ROWS = {
+    "Drift": ("Newest rows", "how they differ from those learned from; no alarm"),
+    "Drift in detail": ("Newest rows in detail", "Evidently's own report, with the distributions"),
+}
 
 
 def print_summary(result: RunResult, index: Path, console: Console, *, served_here: bool = True) -> None:
@@ -41,17 +51,36 @@ def print_summary(result: RunResult, index: Path, console: Console, *, served_he
     lines = [
         ("Metrics", metrics_line(result)),
         ("Gate", verdict_line(result)),
-        ("Endpoint", endpoint["url"] if endpoint else "unchanged: the candidate was not deployed"),
+        ("Endpoint", endpoint_line(result)),
         ("Pages", shown_path(index)),
     ]
     console.print()
     for label, text in lines:
         _print_line(label, text, console)
     _print_reasons((result.json("gate", "verdict") or {}).get("reasons", []), console)
-    if endpoint:
-        console.print(Text("\n Ask it:\n"), Text(curl_line(endpoint["url"], result)), sep="", soft_wrap=True)
+    print_warnings(result, console)
+    if request := curl_line(endpoint["url"], result) if endpoint else "":
+        console.print(Text("\n Ask it:\n"), Text(request), sep="", soft_wrap=True)
     stop = " `make stop` ends the endpoint and the object store." if served_here else ""
     console.print(Text(f"\n Done in {format_duration(result.seconds)}.{stop}", "dim"), soft_wrap=True)
+
+
+def print_warnings(result: RunResult, console: Console) -> None:
+    """Write what the stages warn of, each with its stage, and what else is good to know.
+
+    Args:
+        result: What the run left behind; stages that did not run say nothing.
+        console: Where to write.
+    """
+    warnings, remarks = warnings_of(result), remarks_of(result)
+    if warnings:
+        console.print(Text(f"\n Warnings ({len(warnings)})", "bold yellow"))
+        _print_reasons([str(warning) for warning in warnings], console)
+    if remarks:
+        console.print(Text(f"\n Remarks ({len(remarks)})", "bold"))
+        _print_reasons([str(remark) for remark in remarks[:_REMARKS_SHOWN]], console)
+    if len(remarks) > _REMARKS_SHOWN:
+        console.print(Text(f"            · and {len(remarks) - _REMARKS_SHOWN} more on the index page", "dim"))
 
 
 def print_predictions(result: RunResult, console: Console) -> None:
@@ -75,6 +104,7 @@ def print_predictions(result: RunResult, console: Console) -> None:
     _print_reasons(found["reasons"], console)
     for label, text in lines:
         _print_line(label, text, console)
+    print_warnings(result, console)
     python = shlex.quote(shown_path(Path(sys.executable)))
     query = shlex.quote(f'import duckdb; print(duckdb.read_parquet("{folder}/part-*.parquet"))')
     commands = f"{python} -m pipelines fetch {shlex.quote(found['place'])} {folder} && {python} -c {query}"
@@ -107,7 +137,7 @@ def metrics_line(result: RunResult) -> str:
     """The metric that was optimised, with its interval, then others."""
     folder = result.artifact("evaluate", "evaluate_report")
     if folder is None:
-        return "none"
+        return _NOT_KNOWN
     evaluation = Evaluation.read(folder)
     scores = evaluation.scores
     names = [evaluation.metric, *(metric for metric in scores.values if metric != evaluation.metric)]
@@ -118,16 +148,33 @@ def metrics_line(result: RunResult) -> str:
 
 def verdict_line(result: RunResult) -> str:
     """The gate's verdict in a few words."""
-    verdict = result.json("gate", "verdict") or {}
+    verdict = result.json("gate", "verdict")
+    if verdict is None:
+        return _NOT_KNOWN
     checks = verdict.get("checks", [])
     held = sum(check["holds"] for check in checks)
     word = "promoted" if verdict.get("promoted") else "not promoted"
     return f"{word}{' by force' if verdict.get('forced') else ''} ({held} of {len(checks)} checks hold)"
 
 
+def endpoint_line(result: RunResult) -> str:
+    """Where the endpoint is, that it is as it was, or that neither is known: what a run wrote can be out of reach."""
+    endpoint = result.json("deploy", "endpoint")
+    if endpoint:
+        return str(endpoint["url"])
+    verdict = result.json("gate", "verdict")
+    if verdict is None:
+        return f"{_NOT_KNOWN}: neither what the gate nor what deploy wrote could be read"
+    if verdict.get("promoted"):
+        return f"{_NOT_KNOWN}: the candidate was promoted, and what deploy wrote could not be read"
+    return "unchanged: the candidate was not deployed"
+
+
 def curl_line(url: str, result: RunResult) -> str:
-    """A request that works when pasted: the first golden row."""
+    """A request that works when pasted: the first golden row; empty where there is none."""
     golden = result.json("train", "model", "golden.json")
+    if not golden:
+        return ""
     body = json.dumps({"instances": [golden[0]["row"]]}, ensure_ascii=False)
     return f"curl -s {url} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
 
@@ -147,39 +194,45 @@ def write_index(config: Config, result: RunResult) -> Path:
     verdict: dict[str, Any] = result.json("gate", "verdict") or {}
     endpoint = result.json("deploy", "endpoint")
     status: Status = "passed" if verdict.get("promoted") and not verdict.get("forced") else "warning"
-    page = Page(
-        config.name,
-        config.description,
-        status=status,
-        status_label="promoted" if verdict.get("promoted") else "not promoted",
-    )
+    label = ("promoted" if verdict.get("promoted") else "not promoted") if verdict else _NOT_KNOWN
+    page = Page(config.name, config.description, status=status, status_label=label)
     section = page.section("This run")
     section.facts(
         {
             "Metrics": metrics_line(result),
             "Gate": verdict_line(result),
-            "Endpoint": endpoint["url"] if endpoint else "unchanged",
+            "Endpoint": endpoint_line(result),
             "Version": endpoint["version"] if endpoint else "—",
             "Took": format_duration(result.seconds),
         }
     )
     if verdict.get("reasons"):
         section.list(verdict["reasons"])
+    for heading, said in (("Warnings", warnings_of(result)), ("Remarks", remarks_of(result))):
+        if said:
+            page.section(f"{heading} ({len(said)})").table(
+                ["stage", heading.lower()[:-1]], [(one.stage, one.text) for one in said]
+            )
     pages = page.section("Pages")
+    others = _NEWEST_ROWS if (result.json("monitor", "drift") or {}).get("kind") == "newest_rows" else {}
     for label, text, stage, name in _PAGES:
         if path := result.artifact(stage, name):
-            pages.link(f"{label}: {text}", _linked(path, result.folder))
+            pages.link(": ".join(others.get(label, (label, text))), _linked(path, result.folder))
     stages = page.section("Stages")
     stages.table(
         ["stage", "seconds", "outcome", "log"],
         [
-            [record.label, round(record.seconds, 1), record.message, os.path.relpath(record.log, result.folder)]
+            [record.label, round(record.seconds, 1), record.message, _log_name(record.log, result.folder)]
             for record in result.records
         ],
     )
-    if endpoint:
-        page.section("Ask the endpoint", curl_line(endpoint["url"], result))
+    if request := curl_line(endpoint["url"], result) if endpoint else "":
+        page.section("Ask the endpoint", request)
     return page.write(result.folder / "index.html")
+
+
+def _log_name(log: Path, folder: Path) -> str:
+    return os.path.relpath(log, folder) if log.exists() else "—"
 
 
 def _linked(page: Path, folder: Path) -> str:

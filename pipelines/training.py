@@ -7,12 +7,11 @@ section re-runs only what depends on it. What changes from run to run is a pipel
 from typing import Any
 
 from kfp import dsl
-from pydantic import BaseModel
 
 from components.deploy.component import deploy
 from components.evaluate.component import evaluate
 from components.gate.component import gate
-from components.ingest.component import ingest
+from components.ingest.component import fingerprint, ingest
 from components.monitor.component import monitor
 from components.prepare.component import prepare
 from components.profile.component import profile
@@ -21,12 +20,7 @@ from components.shared.config import Config, Stage
 from components.train.component import train
 from components.tune.component import tune
 from components.validate.component import validate
-from pipelines.cluster.tasks import on_cluster
-
-
-def _constant(section: BaseModel) -> str:
-    """A section as the text a task receives; JSON keeps whole numbers whole, which KFP's own structs do not."""
-    return section.model_dump_json()
+from pipelines.cluster.tasks import constant, on_cluster
 
 
 def training_pipeline(config: Config) -> Any:
@@ -38,8 +32,8 @@ def training_pipeline(config: Config) -> Any:
     Returns:
         A KFP pipeline, to be compiled, submitted, or called under `kfp.local`.
     """
-    source, problem, contract = map(_constant, (config.source, config.problem, config.contract))
-    search, training, evaluation = map(_constant, (config.search, config.train, config.evaluation))
+    source, problem, contract = map(constant, (config.source, config.problem, config.contract))
+    search, training, evaluation = map(constant, (config.search, config.train, config.evaluation))
 
     def placed(task: Any, stage: Stage) -> Any:
         return on_cluster(task, stage, config.cluster)
@@ -54,22 +48,38 @@ def training_pipeline(config: Config) -> Any:
             paths: Other places of source tables, as JSON: {"table": "s3://bucket/key"}; empty for the configured ones.
             force_promotion: Promote even when the gate blocks; the verdict records it.
         """
+        # Not cached, as the outside world may have changed behind the same path; ingest is, for each state of it.
+        marked = placed(fingerprint(source=source, paths=paths), "fingerprint").set_caching_options(False)
         ingested = placed(
-            ingest(source=source, problem=problem, window_start=window_start, window_end=window_end, paths=paths),
+            ingest(
+                source=source,
+                problem=problem,
+                window_start=window_start,
+                window_end=window_end,
+                paths=paths,
+                mark=marked.outputs["Output"],
+            ),
             "ingest",
-        ).set_caching_options(False)  # the outside world may have changed behind the same path
+        )
         validated = placed(validate(contract=contract, problem=problem, table=ingested.outputs["table"]), "validate")
         prepared = placed(
-            prepare(settings=_constant(config.prepare), problem=problem, table=validated.outputs["valid"]), "prepare"
+            prepare(
+                settings=constant(config.prepare),
+                problem=problem,
+                minimum_rows=config.contract.minimum_rows,
+                table=validated.outputs["valid"],
+            ),
+            "prepare",
         )
         splits = prepared.outputs["splits"]
-        placed(profile(settings=_constant(config.profile), splits=splits), "profile")
+        placed(profile(settings=constant(config.profile), splits=splits), "profile")
         with dsl.ParallelFor(list(config.search.families), name="Each model family") as family:
             tuned = placed(tune(family=family, search=search, training=training, splits=splits), "tune")
         trained = placed(
             train(
                 search=search,
                 training=training,
+                problem=problem,
                 lineage=ingested.outputs["lineage"],
                 trials=dsl.Collected(tuned.outputs["trials"]),
                 splits=splits,
@@ -89,7 +99,7 @@ def training_pipeline(config: Config) -> Any:
         judged = placed(
             gate(
                 name=config.name,
-                settings=_constant(config.gate),
+                settings=constant(config.gate),
                 search=search,
                 evaluation=evaluation,
                 force=force_promotion,
@@ -106,23 +116,27 @@ def training_pipeline(config: Config) -> Any:
                     model=trained.outputs["model"],
                     evaluated=evaluated.outputs["evaluate_report"],
                     verdict=judged.outputs["verdict"],
+                    monitoring=constant(config.monitoring),
                 ),
                 "publish",
             ).set_caching_options(False)
-            deployed = placed(
+            version = published.outputs["Output"]
+            placed(
                 deploy(
                     name=config.name,
-                    serving=_constant(config.serving),
-                    version=published.outputs["Output"],
+                    serving=constant(config.serving),
+                    version=version,
+                    verdict=judged.outputs["verdict"],
                     namespace=config.cluster.namespace,
                 ),
                 "deploy",
             ).set_caching_options(False)
+            # Beside the deployment: it reads the version's package, and what was asked of the endpoint before it.
             placed(
                 monitor(
                     name=config.name,
-                    settings=_constant(config.monitoring),
-                    version=deployed.outputs["Output"],
+                    settings=constant(config.monitoring),
+                    version=version,
                     splits=splits,
                     namespace=config.cluster.namespace,
                 ),

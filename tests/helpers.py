@@ -104,11 +104,12 @@ def make_package(folder: Path, *, task: Task = "binary", splits: Path | None = N
     (folder / "model.onnx").write_bytes(graph)
     (folder / model_package.SKOPS).write_bytes(model)
     schema.write(folder)
-    rows = pq.read_table(frames.part_path(splits, "train")).slice(0, 100)
+    rows = pq.read_table(frames.part_path(splits, "test")).slice(0, 100)
     pq.write_table(rows, folder / model_package.REFERENCE)
     _write_json(folder / model_package.TRAINING, _training(task, noise))
     _write_json(folder / model_package.GOLDEN, [item.model_dump(mode="json") for item in _golden(folder, rows)])
-    _write_json(folder / model_package.REFERENCE_STATISTICS, {"rows": 100, "columns": _statistics(folder, rows)})
+    statistics = {"part": "test", "of": 120, "rows": 100, "columns": _statistics(folder, rows)}
+    _write_json(folder / model_package.REFERENCE_STATISTICS, statistics)
     return folder
 
 

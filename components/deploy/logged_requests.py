@@ -1,19 +1,20 @@
 """The requests that the endpoint was asked last, from its inference log: to be asked again."""
 
+import io
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.shared.errors import DeployError, StoreError
-from components.shared.inference_rows import REQUEST_ID, REQUEST_ROW, logged_name, newest_files
+from components.shared.inference_log.reading import fetched, newest_hours, steadily
+from components.shared.inference_log.window import UNFIT
+from components.shared.inference_rows import REQUEST_ID, REQUEST_ROW, logged_name
 from components.shared.package.schema import Schema
 from components.shared.store import Store
 
@@ -63,7 +64,7 @@ def newest_requests(
         DeployError: The log cannot be read.
     """
     try:
-        parts, unfit = _newest_rows(store, name, schema, requests=requests, rows=rows)
+        parts, unfit = steadily(lambda _: _newest_rows(store, name, schema, requests=requests, rows=rows))
     except StoreError as error:
         raise DeployError(
             f"The inference log, whose requests a new version has to answer first, cannot be read: {error} Give keys "
@@ -93,45 +94,56 @@ def _newest_rows(store: Store, name: str, schema: Schema, *, requests: int, rows
     """Rows of the newest files, the newest file first, until there is enough; and how many files do not fit."""
     parts: list[list[_Row]] = []
     unfit, count, ids = 0, 0, set[str]()
-    with tempfile.TemporaryDirectory(prefix="fullcircle-log-") as folder:
-        path = Path(folder, "rows.parquet")
-        for item in newest_files(store, name):
-            store.get_file(item.key, path)
-            try:
-                part = _read(path, schema)
-            except (pa.ArrowException, OSError, KeyError, ValueError):
+
+    def read(_: object, content: bytes) -> list[_Row] | None:
+        try:
+            return _read(content, schema, newest=rows + 1)
+        except UNFIT:
+            return None
+
+    for folder in newest_hours(store, name):
+        for part in fetched(store, reversed(folder.files()), read):
+            if part is None:
                 unfit += 1
                 continue
             parts.append(part)
             count += len(part)
             ids |= {row[0] for row in part}
             if len(ids) > requests or count > rows:  # one more: the oldest may be cut
-                break
+                return parts, unfit
     return parts, unfit
 
 
-def _read(path: Path, schema: Schema) -> list[_Row]:
-    """The rows of a file.
+def _read(content: bytes, schema: Schema, *, newest: int) -> list[_Row]:
+    """The newest rows of a file, from a first row of a request on.
 
     Raises:
         KeyError: A column is missing.
     """
     about = [logged_name(REQUEST_ID, schema), logged_name(REQUEST_ROW, schema)]
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(io.BytesIO(content)) as file:
         if missing := {*about, *schema.columns} - set(file.schema_arrow.names):
             raise KeyError(*missing)
         table = file.read(columns=[*about, *schema.columns])
+    if table.num_rows > newest:
+        table = table.slice(table.num_rows - newest)
+        table = table.slice(max(0, pc.index(table[about[1]], 0).as_py()))
     ids, places = (table[column].to_pylist() for column in about)
     content = table.select(schema.columns).to_pylist()
+    zones = {feature.name: feature.zoned for feature in schema.features}
     return [
-        (one, place, {name: _as_sent(value) for name, value in row.items()})
+        (one, place, {name: _as_sent(value, zoned=zones[name]) for name, value in row.items()})
         for one, place, row in zip(ids, places, content, strict=True)
     ]
 
 
-def _as_sent(value: Any) -> Any:
-    """A logged value as JSON has it."""
-    return value.isoformat() if isinstance(value, datetime) else value
+def _as_sent(value: Any, *, zoned: bool | None) -> Any:
+    """A logged value as JSON has it; times as this version takes them, whichever version logged them."""
+    if not isinstance(value, datetime):
+        return value
+    if zoned is not None:
+        value = value.replace(tzinfo=UTC if zoned else None)
+    return value.isoformat()
 
 
 def _grouped(rows: Iterable[_Row]) -> tuple[list[Request], int]:

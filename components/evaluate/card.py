@@ -10,20 +10,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.shared.config import LOWER_IS_BETTER, Metric
+from components.evaluate.decisions import draw_decisions
+from components.shared.bootstrap import FEWEST_BLOCKS, simultaneous
+from components.shared.config import Metric
 from components.shared.evaluation import (
-    LABELS,
     Contribution,
     Evaluation,
     Gap,
+    Interval,
     Scores,
     Shap,
     Slice,
     interval_text,
     metric_text,
+    resampled_text,
     value_text,
 )
-from components.shared.metrics import gain
+from components.shared.metrics import LABELS, TABLE, gain
 from components.shared.package.model_package import TRAINING
 from components.shared.package.schema import Feature, Schema
 from components.shared.pages import charts
@@ -83,6 +86,7 @@ def card(evaluation: Evaluation, background: Background) -> Page:
     _summary(page, evaluation, background)
     _metrics(page, evaluation)
     _charts(page, evaluation)
+    draw_decisions(page, background.training, background.schema.labels)
     _slices(page, evaluation)
     _features(page, evaluation)
     _data(page, background)
@@ -128,8 +132,8 @@ def _metrics(page: Page, evaluation: Evaluation) -> None:
     section = page.section(
         "How good it is",
         "On the test part, scored with the very file that is served. Intervals are percentiles of "
-        f"{format_count(evaluation.resamples)} bootstrap resamples at {format_share(evaluation.confidence)} "
-        f"confidence. {_baseline_text(evaluation)}",
+        f"{format_count(evaluation.resamples)} bootstrap resamples of {resampled_text(evaluation.resampled_by)} at "
+        f"{format_share(evaluation.confidence)} confidence. {_baseline_text(evaluation)}",
     )
     rows = [
         (
@@ -256,10 +260,13 @@ def _residual_charts(evaluation: Evaluation) -> list[Chart]:
 def _slices(page: Page, evaluation: Evaluation) -> None:
     if not evaluation.slices:
         return
+    by = evaluation.resampled_by
+    within = f" Slices within fewer than {FEWEST_BLOCKS} {by.kind}s are resampled by single rows."
     section = page.section(
         "Slices",
         "The same metrics on the rows that share a value. A gap is the difference between the best and the worst "
-        "slice; its interval tells whether chance alone would explain it.",
+        "slice; its interval is widened for the pairs of slices of which it is the largest difference (Bonferroni), "
+        f"and tells whether chance alone would explain it.{'' if by.kind == 'row' else within}",
     )
     for column in dict.fromkeys(item.column for item in evaluation.slices):
         _slice_column(section, evaluation, column)
@@ -274,7 +281,9 @@ def _slice_column(section: Section, evaluation: Evaluation, column: str) -> None
         names = ["Value", "Rows", LABELS[shown[0]], "Interval", *(LABELS[metric] for metric in shown[1:])]
         blocks.append(table(names, rows, align=dict.fromkeys(names[1:], "right")))
     blocks += [
-        Note(_gap_text(gap)) for gap in evaluation.gaps if gap.column == column and gap.metric == evaluation.metric
+        Note(_gap_text(gap, evaluation.confidence))
+        for gap in evaluation.gaps
+        if gap.column == column and gap.metric == evaluation.metric
     ]
     if small := [f"{value_text(item.value)} ({format_count(item.rows)})" for item in members if item.scores is None]:
         more = f" and {format_count(len(small) - 20)} more" if len(small) > 20 else ""
@@ -293,11 +302,19 @@ def _slice_row(item: Slice, scores: Scores, shown: Sequence[Metric]) -> list[obj
     return [value_text(item.value), item.rows, first, interval_text(shown[0], scores.intervals.get(shown[0])), *others]
 
 
-def _gap_text(gap: Gap) -> str:
+def _gap_text(gap: Gap, confidence: float) -> str:
     """The gap of a column in words."""
     name, size = LABELS[gap.metric], metric_text(gap.metric, gap.gap)
-    ends = "" if gap.interval is None else f" (interval {interval_text(gap.metric, gap.interval)})"
+    interval = _of_largest(gap, confidence)
+    ends = "" if interval is None else f" (interval {interval_text(gap.metric, interval)})"
     return f"Gap in {name}: {size}{ends}, best {value_text(gap.best)}, worst {value_text(gap.worst)}."
+
+
+def _of_largest(gap: Gap, confidence: float) -> Interval:
+    """The interval of the largest of several differences: that of a difference chosen beforehand is too narrow."""
+    if gap.interval is None or gap.gap is None:
+        return None
+    return simultaneous(gap.gap, gap.interval, confidence=confidence, comparisons=gap.compared, blocks=gap.blocks)
 
 
 # Features
@@ -427,8 +444,16 @@ def _making(page: Page, background: Background) -> None:
     parameters = list((training.get("parameters") or {}).items())
     section.table(["Parameter", "Value"], [(name, _plain(value)) for name, value in parameters], caption="Parameters")
     if scores := training.get("scores"):
-        section.table(["Family", "Score on the validation part"], list(scores.items()), caption="Families compared")
+        trials = training.get("trials") or {}
+        rows = [(_family(name, training), score, trials.get(name)) for name, score in scores.items()]
+        section.table(["Family", "Score on rows not learned from", "Trials"], rows, caption="Families compared")
     section.table(["Library", "Version"], list((training.get("libraries") or {}).items()), caption="Library versions")
+
+
+def _family(name: str, training: Mapping[str, Any]) -> str:
+    """A family's name, marked where the clock cut all its trials short."""
+    cut = name in training.get("incomplete", [])
+    return name.replace("_", " ") + (" (cut short: scored with fewer rows)" if cut else "")
 
 
 def _plain(value: Any) -> Any:
@@ -457,10 +482,9 @@ def _limits(evaluation: Evaluation, background: Background) -> list[str]:
 
 def _telling_gaps(evaluation: Evaluation) -> list[Gap]:
     """Gaps of the optimised metric that chance alone does not explain."""
+    found = [(gap, _of_largest(gap, evaluation.confidence)) for gap in evaluation.gaps]
     return [
-        gap
-        for gap in evaluation.gaps
-        if gap.metric == evaluation.metric and gap.interval is not None and gap.interval[0] > 0
+        gap for gap, interval in found if gap.metric == evaluation.metric and interval is not None and interval[0] > 0
     ]
 
 
@@ -468,5 +492,5 @@ def _weakest(evaluation: Evaluation, gap: Gap) -> str:
     size = metric_text(gap.metric, gap.gap)
     return (
         f"By {gap.column} it does worst on {value_text(gap.worst)}: {LABELS[evaluation.metric]} is {size} "
-        f"{'above' if evaluation.metric in LOWER_IS_BETTER else 'below'} that of {value_text(gap.best)}."
+        f"{'above' if TABLE[evaluation.metric].lower_is_better else 'below'} that of {value_text(gap.best)}."
     )

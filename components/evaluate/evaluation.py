@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from components.evaluate import importance
 from components.evaluate.importance import explain, permutation_importance, sample_rows, screen
@@ -12,9 +14,11 @@ from components.evaluate.judging import gaps, judge
 from components.evaluate.pictures import pictures
 from components.evaluate.slices import find_slices, large_enough
 from components.shared import frames, metrics
+from components.shared.blocks import find_blocks
+from components.shared.bootstrap import Draws
 from components.shared.config import DEFAULT_METRIC, EvaluationConfig, Metric
 from components.shared.errors import PackageError
-from components.shared.evaluation import Evaluation, Importance, Shap, scores_of
+from components.shared.evaluation import Evaluation, Importance, Resampled, Scores, Shap
 from components.shared.package.model_package import TRAINING
 from components.shared.package.schema import Schema
 from components.shared.package.scored import Scored, load_scorer, score_test
@@ -40,8 +44,11 @@ def evaluate(name: str, settings: EvaluationConfig, *, splits: Path, model: Path
     schema, metric = scored.schema, optimised_metric(model, scored.schema)
     found, notes = find_slices(splits, schema, settings)
     slices, small, small_notes = large_enough(found, settings.slice_rows)
-    values = metrics.compute(schema.task, scored.target, scored.scores, threshold=schema.threshold)
-    whole, parts = judge(scored, slices, settings)
+    blocks = find_blocks(splits, "test", schema)
+    draws = Draws(blocks.of, settings.resamples, together=blocks.together, weights=scored.weights)
+    whole, parts = judge(scored, slices, draws)
+    scores = whole.scores(settings.confidence)
+    cautions = [blocks.caution] if blocks.caution else []
     rows, measured, importance_notes = _measure_importance(scored, settings, metric)
     return Evaluation(
         name=name,
@@ -52,8 +59,9 @@ def evaluate(name: str, settings: EvaluationConfig, *, splits: Path, model: Path
         threshold=schema.threshold,
         confidence=settings.confidence,
         resamples=settings.resamples,
-        scores=scores_of(values, whole.intervals(settings.confidence)),
-        baseline=scores_of(_baseline(splits, scored)),
+        resampled_by=Resampled(kind=blocks.kind, column=blocks.column, count=blocks.count, together=blocks.together),
+        scores=scores,
+        baseline=Scores(values=_baseline(splits, scored)),
         mape_rows_left_out=metrics.zero_targets(scored.target) if schema.task == "regression" else 0,
         **pictures(scored, threshold=schema.threshold),
         slices=[*(part.as_slice(settings.confidence) for part in parts), *small],
@@ -61,7 +69,7 @@ def evaluate(name: str, settings: EvaluationConfig, *, splits: Path, model: Path
         importance_rows=rows,
         importance=measured,
         shap=_explain(scored, settings, measured),
-        notes=[*_undefined(values, scored), *notes, *small_notes, *importance_notes],
+        notes=[*_undefined(scores, scored), *cautions, *notes, *small_notes, *importance_notes],
     )
 
 
@@ -75,8 +83,8 @@ def optimised_metric(model: Path, schema: Schema) -> Metric:
     return found
 
 
-def _undefined(values: dict[Metric, float], scored: Scored) -> list[str]:
-    unknown = [metric for metric, value in values.items() if not np.isfinite(value)]
+def _undefined(scores: Scores, scored: Scored) -> list[str]:
+    unknown = [metric for metric, value in scores.values.items() if value is None]
     if not unknown:
         return []
     why = "its target is 0 or constant" if scored.schema.task == "regression" else "its rows are of too few classes"
@@ -89,15 +97,28 @@ def _undefined(values: dict[Metric, float], scored: Scored) -> list[str]:
 def _baseline(splits: Path, scored: Scored) -> dict[Metric, float]:
     """The metrics of always answering the training part's class shares, its mean (RMSE, R²) or median (MAE, MAPE)."""
     schema, rows = scored.schema, len(scored.target)
-    seen = frames.labels(pq.read_table(frames.part_path(splits, "train"), columns=[schema.target]), schema)
+    columns = [schema.target, *([schema.weights] if schema.weights else [])]
+    table = pq.read_table(frames.part_path(splits, "train"), columns=columns)
+    seen, counted = frames.labels(table, schema), frames.row_weights(table, schema)
     if schema.task != "regression":
-        shares = np.bincount(seen, minlength=len(schema.classes)) / len(seen)
-        return metrics.compute(schema.task, scored.target, np.tile(shares, (rows, 1)), threshold=schema.threshold)
-    constants = {"rmse": np.mean(seen), "r2": np.mean(seen), "mae": np.median(seen), "mape": np.median(seen)}
+        shares = np.bincount(seen, counted, minlength=len(schema.classes)).astype(np.float64)
+        constant = np.tile(shares / shares.sum(), (rows, 1))
+        threshold = schema.threshold
+        return metrics.compute(schema.task, scored.target, constant, threshold=threshold, weights=scored.weights)
+    mean, median = float(np.average(seen, weights=counted)), _median(seen, counted)
+    constants = {"rmse": mean, "r2": mean, "mae": median, "mape": median}
     return {
-        metric: metrics.score(metric, schema.task, scored.target, np.full(rows, constants[metric]))
+        metric: metrics.score(
+            metric, schema.task, scored.target, np.full(rows, constants.get(metric, mean)), weights=scored.weights
+        )
         for metric in metrics.REGRESSION
     }
+
+
+def _median(values: NDArray[Any], weights: NDArray[np.float64] | None) -> float:
+    if weights is None:
+        return float(np.median(values))
+    return float(np.quantile(values, 0.5, weights=weights, method="inverted_cdf"))
 
 
 # What matters
@@ -118,6 +139,7 @@ def _measure_importance(
         metric=metric,
         threshold=scored.schema.threshold,
         features=features,
+        weights=None if scored.weights is None else scored.weights[rows],
     )
     notes = [] if measured else [f"The sampled rows cannot tell {metric}, so no permutation importance was measured."]
     if len(features) < columns:

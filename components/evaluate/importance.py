@@ -10,18 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.shared import metrics, shapley
-from components.shared.bootstrap import Sample, observed
 from components.shared.config import Metric
 from components.shared.evaluation import Contribution, Importance, Shap
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import MISSING_TIME, Inputs, Scorer, score_rows
-from components.shared.shapley import Floats, Indices, ShapValues, background_rows, column, differ
+from components.shared.shapley import (
+    Floats,
+    Indices,
+    ShapValues,
+    affordable_scorings,
+    background_rows,
+    column,
+    differ,
+)
 
 MOST_FEATURES = 50  # whose permutation importance is measured
 MOST_EXPLAINED = 30  # whose SHAP values are estimated
 _SHUFFLES = 3
 _SCREENING_CELLS, _SCREENING_ROWS = 500_000, (50, 200)
-_SCORED_ROWS, _SCORED_CELLS = 200_000, 200_000_000  # that SHAP may ask the model for
 _BACKGROUND = (4, 32)  # fewest and most background rows
 
 
@@ -43,6 +49,7 @@ def permutation_importance(
     metric: Metric,
     threshold: float,
     features: Indices,
+    weights: Floats | None = None,
     seed: int = 0,
 ) -> list[Importance]:
     """How much worse the metric gets when a feature's values are shuffled among the rows.
@@ -54,6 +61,7 @@ def permutation_importance(
         metric: What is measured.
         threshold: Binary only: probability from which the positive class is answered.
         features: Indices, in the order of `Schema.columns`, of the features to measure.
+        weights: How much each row counts; by default all the same.
         seed: Seed of the shuffles.
 
     Returns:
@@ -62,8 +70,7 @@ def permutation_importance(
     reference = score_rows(scorer, inputs)
 
     def measured(scores: NDArray[np.float32]) -> float:
-        sample = Sample(scorer.schema.task, target, scores=scores, threshold=threshold, only=[metric])
-        return observed(sample, len(target))[metric]
+        return metrics.score(metric, scorer.schema.task, target, scores, threshold=threshold, weights=weights)
 
     whole = measured(reference)
     if not np.isfinite(whole):
@@ -152,17 +159,15 @@ def shap_values(scorer: Scorer, inputs: Inputs, *, features: Indices, seed: int 
 
 def explained_rows(columns: int, features: int) -> int:
     """Rows that can be explained with the fewest background rows when the model takes so many columns."""
-    return max(10, _scored_rows(columns) // (2 * features * _BACKGROUND[0]))
-
-
-def _scored_rows(columns: int) -> int:
-    return min(_SCORED_ROWS, _SCORED_CELLS // columns)
+    return max(10, affordable_scorings(columns) // (2 * features * _BACKGROUND[0]))
 
 
 def _affordable(rows: int, features: int, columns: int) -> int:
     """Background rows for which no more rows are scored than is affordable."""
     fewest, most = _BACKGROUND
-    return int(np.clip(_scored_rows(columns) // max(1, rows * 2 * features), fewest, min(most, max(rows, fewest))))
+    return int(
+        np.clip(affordable_scorings(columns) // max(1, rows * 2 * features), fewest, min(most, max(rows, fewest)))
+    )
 
 
 def explain(scorer: Scorer, inputs: Inputs, *, features: Indices, seed: int = 0) -> Shap:

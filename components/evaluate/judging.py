@@ -6,60 +6,49 @@ from itertools import groupby
 import numpy as np
 
 from components.evaluate.slices import SliceRows
-from components.shared import bootstrap, metrics
-from components.shared.bootstrap import Resampled, Sample
-from components.shared.config import EvaluationConfig, Metric
-from components.shared.evaluation import Gap, Interval, Slice, scores_of
+from components.shared import metrics
+from components.shared.bootstrap import Draws, Estimate
+from components.shared.config import Metric
+from components.shared.evaluation import Gap, Scores, Slice
 from components.shared.package.scored import Scored
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Some rows of the test part: each metric's value, and its values on the resamples."""
+    """Some rows of the test part and what was found of each metric."""
 
     rows: SliceRows
-    values: dict[Metric, float]
-    resampled: Resampled
+    estimates: dict[Metric, Estimate]
 
-    def intervals(self, confidence: float) -> dict[Metric, Interval]:
-        """Each metric's confidence interval."""
-        return {metric: bootstrap.interval(found, confidence) for metric, found in self.resampled.items()}
+    def scores(self, confidence: float) -> Scores:
+        """The metrics as the report holds them."""
+        return Scores(
+            values={metric: found.value for metric, found in self.estimates.items()},
+            intervals={metric: found.interval(confidence) for metric, found in self.estimates.items()},
+            blocks=next(iter(self.estimates.values())).blocks,
+        )
 
     def as_slice(self, confidence: float) -> Slice:
         """The slice as the report holds it."""
         return Slice(
-            column=self.rows.column,
-            value=self.rows.value,
-            rows=len(self.rows.rows),
-            scores=scores_of(self.values, self.intervals(confidence)),
+            column=self.rows.column, value=self.rows.value, rows=len(self.rows.rows), scores=self.scores(confidence)
         )
 
 
-def judge(scored: Scored, slices: list[SliceRows], settings: EvaluationConfig) -> tuple[Judged, list[Judged]]:
+def judge(scored: Scored, slices: list[SliceRows], draws: Draws) -> tuple[Judged, list[Judged]]:
     """Compute all metrics of the whole test part and of slices, on the same resamples.
 
     Args:
         scored: The scored test part.
         slices: The slices, each large enough to be judged.
-        settings: Resamples.
+        draws: Resamples of the part's rows.
 
     Returns:
         The whole part, then the slices in their order.
     """
-    rows = len(scored.target)
-    wanted = [SliceRows("", None, np.arange(rows)), *slices]
-    samples = [_sample(scored, item) for item in wanted]
-    resampled = bootstrap.resample(samples, rows, settings.resamples)
-    whole, *parts = (
-        Judged(item, bootstrap.observed(sample, rows), found)
-        for item, sample, found in zip(wanted, samples, resampled, strict=True)
-    )
-    return whole, parts
-
-
-def _sample(scored: Scored, item: SliceRows) -> Sample:
-    task, threshold = scored.schema.task, scored.schema.threshold
-    return Sample(task, scored.target, scores=scored.scores, threshold=threshold, rows=item.rows)
+    task, target, answers = scored.schema.task, scored.target, scored.answers
+    whole = Judged(SliceRows("", None, np.arange(len(target))), draws.estimates(task, target, answers))
+    return whole, [Judged(item, draws.estimates(task, target, answers, rows=item.rows)) for item in slices]
 
 
 def gaps(parts: list[Judged], confidence: float) -> list[Gap]:
@@ -83,23 +72,24 @@ def _ranked(members: list[Judged]) -> list[tuple[Metric, list[Judged]]]:
         (
             metric,
             sorted(
-                (part for part in members if np.isfinite(part.values[metric])),
-                key=lambda part, metric=metric: metrics.gain(metric, part.values[metric], 0.0),  # type: ignore[misc]
+                (part for part in members if np.isfinite(part.estimates[metric].value)),
+                key=lambda part, metric=metric: metrics.gain(metric, part.estimates[metric].value, 0.0),  # type: ignore[misc]
             ),
         )
-        for metric in members[0].values
+        for metric in members[0].estimates
     ]
 
 
 def _gap(metric: Metric, ranked: list[Judged], confidence: float) -> Gap:
     worst, best = ranked[0], ranked[-1]
-    sign = metrics.gain(metric, 1.0, 0.0)
-    interval: Interval = bootstrap.interval(sign * (best.resampled[metric] - worst.resampled[metric]), confidence)
+    found = (best.estimates[metric] - worst.estimates[metric]).times(metrics.gain(metric, 1.0, 0.0))
     return Gap(
         column=best.rows.column,
         metric=metric,
         best=best.rows.value,
         worst=worst.rows.value,
-        gap=sign * (best.values[metric] - worst.values[metric]),
-        interval=interval,
+        gap=found.value,
+        interval=found.interval(confidence),
+        blocks=found.blocks,
+        compared=len(ranked) * (len(ranked) - 1) // 2,
     )

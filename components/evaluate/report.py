@@ -8,7 +8,8 @@ from typing import Protocol
 from components.evaluate.card import Background, card
 from components.evaluate.evaluation import evaluate
 from components.shared.config import EvaluationConfig
-from components.shared.evaluation import LABELS, Evaluation, interval_text, metric_text
+from components.shared.evaluation import Evaluation, interval_text, metric_text
+from components.shared.metrics import LABELS
 from components.shared.package.model_package import CARD
 from components.shared.pages.reports import format_count
 

@@ -12,7 +12,7 @@ from components.gate.verdict import Check
 from components.shared import frames
 from components.shared.errors import DataError
 from components.shared.package.scoring import Scorer
-from components.shared.pages.reports import format_duration, format_number
+from components.shared.pages.limits import format_against, format_limit
 
 _ROWS = 300  # timed, each on its own
 _WARM_UP = 50
@@ -27,7 +27,7 @@ def check_size(files: Iterable[Path], limit: float) -> Check:
         limit: In MB (10^6 bytes).
     """
     size = sum(path.stat().st_size for path in files) / _MEGABYTE
-    found = f"The package has {format_number(size, 3)} MB, {format_number(limit)} MB allowed"
+    found = f"The package has {format_against(size, limit, digits=3)} MB, {format_limit(limit)} MB allowed"
     remedy = "." if size <= limit else "; limit the model's size in search.space, or raise gate.package_megabytes."
     return Check(name="package_size", value=size, limit=limit, holds=size <= limit, detail=found + remedy)
 
@@ -44,8 +44,9 @@ def check_latency(model: Path, splits: Path, limit: float) -> Check:
         DataError: The test part has no rows.
     """
     found = median(time_rows(model, splits)) * 1000
-    outcome = f"One row is scored in {format_duration(found / 1000)} (median of {_ROWS}, one thread), "
-    allowed = f"{format_duration(limit / 1000)} allowed"
+    shown = format_against(found, limit, digits=3)
+    outcome = f"One row is scored in {shown} ms (median of {_ROWS}, one thread), "
+    allowed = f"{format_limit(limit)} ms allowed"
     remedy = "." if found <= limit else "; prefer a smaller model, or raise gate.row_milliseconds."
     return Check(name="latency", value=found, limit=limit, holds=found <= limit, detail=outcome + allowed + remedy)
 

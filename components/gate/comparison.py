@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from components.gate.inferiority import Comparison, allowed_loss, compare_losses
 from components.gate.verdict import Check
-from components.shared import bootstrap, frames, metrics
-from components.shared.bootstrap import Floats, Sample
+from components.shared import frames, metrics
+from components.shared.blocks import find_blocks
+from components.shared.bootstrap import Draws, Estimate
 from components.shared.config import ChampionRule, EvaluationConfig, Metric
 from components.shared.errors import DataError, PackageError
-from components.shared.evaluation import LABELS, interval_text, metric_text
+from components.shared.evaluation import against_text, limit_text, metric_text
+from components.shared.metrics import LABELS, Answers
 from components.shared.package.model_package import MANIFEST, TRAINING, Lineage, Manifest, verify, version_prefix
 from components.shared.package.schema import Schema
 from components.shared.package.scored import Scored, load_scorer, score_test
 from components.shared.pages.reports import format_count, format_share
-from components.shared.registry.champion import Champion
+from components.shared.registry.history import Entry
 from components.shared.store import Store
 
 _REMEDY = "Start the run with force_promotion=true to replace the champion without a comparison."
@@ -41,11 +41,12 @@ class Question:
     evaluation: EvaluationConfig
 
 
-def compare(champion: Champion, store: Store, *, name: str, model: Path, splits: Path, question: Question) -> Check:
+def compare(champion: Entry, store: Store, *, name: str, model: Path, splits: Path, question: Question) -> Check:
     """Hold the candidate against the champion by a paired bootstrap on the same rows.
 
-    The check fails when the candidate is significantly worse by more than is allowed, that is when the confidence
-    interval of its loss lies wholly beyond `allowed_loss`; and when the champion cannot be compared at all.
+    The check holds when the confidence interval of the candidate's loss lies within the margin, fails when it lies
+    wholly beyond it, and does what `gate.champion.when_unclear` says in between (`components.gate.inferiority`). It
+    fails too when the champion cannot be compared at all. Each model answers by its own threshold.
 
     Args:
         champion: The pointer to the version that serves.
@@ -67,7 +68,7 @@ def compare(champion: Champion, store: Store, *, name: str, model: Path, splits:
     except IncomparableError as reason:
         detail = f"The champion {champion.version} cannot be compared: {reason} {_REMEDY}"
         return Check(name="champion", value=None, limit=question.rule.allowed_loss, holds=False, detail=detail)
-    found = _judge(champion.version, ours, theirs, question=question)
+    found = _judge(champion.version, ours, theirs, splits=splits, question=question)
     caution = _caution(manifest.lineage, model, splits, schema=ours.schema)
     return found.model_copy(update={"detail": found.detail + caution})
 
@@ -87,20 +88,20 @@ def _fetch(store: Store, version: str, *, name: str, folder: Path) -> Manifest:
     return manifest
 
 
-def _score_champion(folder: Path, splits: Path, ours: Scored) -> NDArray[np.float32]:
-    """The champion's answers to the test part, its classes in the candidate's order."""
+def _score_champion(folder: Path, splits: Path, ours: Scored) -> Answers:
+    """The champion's answers to the test part, by its own threshold, its classes in the candidate's order."""
     theirs = Schema.read(folder)
     _check_same_question(theirs, ours.schema)
     columns = set(pq.read_schema(frames.part_path(splits, "test")).names)
     if missing := [name for name in theirs.columns if name not in columns]:
         raise IncomparableError(f"it needs {', '.join(map(repr, missing[:10]))}, which the test part does not have.")
     try:
-        scores = score_test(splits, load_scorer(folder)).scores
+        answers = score_test(splits, load_scorer(folder)).answers
     except PackageError as error:
         raise IncomparableError(f"its model cannot be loaded ({error}).") from error
     except (DataError, pa.ArrowException) as error:
         raise IncomparableError(f"it cannot read the test part ({error}).") from error
-    return _in_order_of(scores, theirs, ours.schema)
+    return _in_order_of(answers, theirs, ours.schema)
 
 
 def _check_same_question(theirs: Schema, ours: Schema) -> None:
@@ -113,62 +114,95 @@ def _check_same_question(theirs: Schema, ours: Schema) -> None:
         raise IncomparableError(f"its classes are {', '.join(before)}; the candidate's are {', '.join(after)}.")
 
 
-def _in_order_of(scores: NDArray[np.float32], theirs: Schema, ours: Schema) -> NDArray[np.float32]:
-    if theirs.classes == ours.classes:
-        return scores
-    return scores[:, [theirs.labels.index(label) for label in ours.labels]]
+def _in_order_of(answers: Answers, theirs: Schema, ours: Schema) -> Answers:
+    if theirs.labels == ours.labels:
+        return answers
+    return answers.reordered([theirs.labels.index(label) for label in ours.labels])
 
 
-def _judge(version: str, ours: Scored, theirs: NDArray[np.float32], *, question: Question) -> Check:
+def _judge(version: str, ours: Scored, theirs: Answers, *, splits: Path, question: Question) -> Check:
     """The paired bootstrap and its outcome."""
-    metric, allowed = question.metric, question.rule.allowed_loss
-    values, loss, losses = _losses(ours, theirs, question)
-    interval = bootstrap.interval(losses, question.evaluation.confidence)
-    name = LABELS[metric]
-    if interval is None or not np.isfinite(loss):
-        detail = f"The test part cannot tell {name}, so the candidate cannot be compared with {version}. {_REMEDY}"
-        return Check(name="champion", value=None, limit=allowed, holds=False, detail=detail)
-    holds = interval[0] <= allowed
-    compared = (
-        f"{name} {metric_text(metric, values[0])} against {metric_text(metric, values[1])} of the champion {version} "
-        f"on the same {format_count(len(ours.target))} rows: "
-    )
-    size = metric_text(metric, abs(loss))
-    difference = "the same" if loss == 0 else f"{size} {'worse' if loss > 0 else 'better'}"
-    spread = f"{format_share(question.evaluation.confidence)} interval of the loss {interval_text(metric, interval)}"
-    outcome = "no significant loss" if holds else "significantly worse"
-    detail = f"{compared}{difference}; {outcome} ({spread}, {metric_text(metric, allowed)} allowed)."
-    return Check(name="champion", value=loss, limit=allowed, holds=holds, detail=detail)
-
-
-def _losses(ours: Scored, theirs: NDArray[np.float32], question: Question) -> tuple[tuple[float, float], float, Floats]:
-    """Both values, how much worse the candidate is, and that on each resample; positive is worse."""
-    metric, rows, settings = question.metric, len(ours.target), question.evaluation
-    samples = [
-        Sample(ours.schema.task, ours.target, scores=scores, threshold=ours.schema.threshold, only=[metric])
-        for scores in (ours.scores, theirs)
+    metric, rule, confidence = question.metric, question.rule, question.evaluation.confidence
+    candidate, champion = _estimates(ours, theirs, splits, question)
+    margin = allowed_loss(metric, rule, champion.value)
+    loss = (champion - candidate).times(metrics.gain(metric, 1.0, 0.0))
+    found = compare_losses(loss, confidence, margin)
+    if found is None:
+        detail = f"The test part cannot tell {LABELS[metric]}, so the candidate cannot be compared with {version}. "
+        return Check(name="champion", value=None, limit=rule.allowed_loss, holds=False, detail=detail + _REMEDY)
+    rows = f"{format_count(len(ours.target))} rows"
+    shown = [
+        against_text(metric, one.value, other.value) for one, other in ((candidate, champion), (champion, candidate))
     ]
-    candidate, champion = (bootstrap.observed(sample, rows)[metric] for sample in samples)
-    resampled = bootstrap.resample(samples, rows, settings.resamples)
-    sign = metrics.gain(metric, 1.0, 0.0)
-    losses = sign * (resampled[1][metric] - resampled[0][metric])
-    return (candidate, champion), sign * (champion - candidate), losses
+    compared = (
+        f"{LABELS[metric]} {shown[0]} against {shown[1]} of the "
+        f"champion {version} on the same {rows}: {_difference(metric, found.loss)}"
+    )
+    ends = " to ".join(against_text(metric, end, margin) for end in found.interval)
+    allowed = metric_text(metric, margin) if rule.allowed_loss is None else limit_text(metric, margin)
+    spread = f"{format_share(confidence)} interval of the loss {ends}, {allowed} allowed"
+    holds = found.passes(rule)
+    detail = f"{compared}; {_outcome(found, rule, rows=rows, spread=spread)}"
+    return Check(name="champion", value=found.loss, limit=margin, holds=holds, detail=detail)
+
+
+def _estimates(ours: Scored, theirs: Answers, splits: Path, question: Question) -> tuple[Estimate, Estimate]:
+    """The metric of the candidate and of the champion, on the same resamples of the test part's blocks."""
+    blocks = find_blocks(splits, "test", ours.schema)
+    draws = Draws(blocks.of, question.evaluation.resamples, together=blocks.together, weights=ours.weights)
+    metric = question.metric
+    candidate, champion = (
+        draws.estimates(ours.schema.task, ours.target, answers, only=[metric])[metric]
+        for answers in (ours.answers, theirs)
+    )
+    return candidate, champion
+
+
+def _difference(metric: Metric, loss: float) -> str:
+    if loss == 0:
+        return "the same"
+    return f"{metric_text(metric, abs(loss))} {'worse' if loss > 0 else 'better'}"
+
+
+def _outcome(found: Comparison, rule: ChampionRule, *, rows: str, spread: str) -> str:
+    """What the comparison shows, and what follows from it, in a sentence or two."""
+    if found.outcome == "no worse":
+        return f"shown to be no worse by more than is allowed ({spread})."
+    if found.outcome == "worse":
+        return f"significantly worse by more than is allowed ({spread})."
+    untold = f"these {rows} cannot tell whether it is worse by more than is allowed ({spread})"
+    if rule.when_unclear == "promote":
+        return f"{untold}. It passes all the same: gate.champion.when_unclear is `promote`."
+    if rule.when_unclear == "promote_if_not_worse" and found.loss <= 0:
+        return f"{untold}. It passes because it is no worse on them (gate.champion.when_unclear)."
+    why = "it is worse on them" if rule.when_unclear == "promote_if_not_worse" else "`block`"
+    return (
+        f"{untold}. It is kept out: {why} (gate.champion.when_unclear). More test rows tell more; "
+        "gate.champion.allowed_loss says which loss nobody minds."
+    )
 
 
 def _caution(lineage: Lineage, model: Path, splits: Path, *, schema: Schema) -> str:
-    """A sentence when the champion, made from other data, may have learned from some of the test rows; else nothing."""
+    """A sentence when the champion may have learned from some of the test rows; else nothing."""
     ours = Lineage.model_validate(json.loads((model / TRAINING).read_bytes())["lineage"])
-    if ours.content_hash == lineage.content_hash or _ends_before(lineage, splits, schema):
+    same_parts = ours.content_hash == lineage.content_hash and lineage.train_end in ("", ours.train_end)
+    if same_parts or _learned_before(lineage, splits, schema):
         return ""
     return " The champion was made from other data and may have learned from some of these rows, which flatters it."
 
 
-def _ends_before(lineage: Lineage, splits: Path, schema: Schema) -> bool:
-    """Whether the champion's data window ends before the test part begins."""
-    if not schema.time_column or not lineage.window_end:
+def _learned_before(lineage: Lineage, splits: Path, schema: Schema) -> bool:
+    """Whether all that the champion learned from is older than the test part."""
+    if not schema.time_column:
         return False
-    times = pq.read_table(frames.part_path(splits, "test"), columns=[schema.time_column]).column(0)
-    first = pc.min(times.cast(pa.timestamp("s"), safe=False)).as_py()
-    end = datetime.fromisoformat(lineage.window_end)
-    end = end.astimezone(UTC).replace(tzinfo=None) if end.tzinfo else end
-    return bool(first is not None and end <= first.replace(tzinfo=None))
+    first = frames.time_range(splits, ["test"], schema.time_column)[0]
+    if lineage.train_end:
+        return bool(first and _moment(lineage.train_end) < _moment(first))
+    # A version made before `train_end` was recorded: its window ends after what it learned from, not before.
+    return bool(first and lineage.window_end and _moment(lineage.window_end) <= _moment(first))
+
+
+def _moment(text: str) -> datetime:
+    """A moment without a zone, which is UTC."""
+    found = datetime.fromisoformat(text)
+    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found

@@ -1,7 +1,7 @@
 """The gate's verdict as a page."""
 
 from components.gate.verdict import Check, Verdict
-from components.shared.evaluation import LABELS
+from components.shared.metrics import LABELS
 from components.shared.pages.reports import Badge, Page, Status
 
 _NAMES = {

@@ -8,6 +8,27 @@ from components.shared.component import stage
 
 
 @stage
+def fingerprint(source: str, paths: str) -> str:
+    """Tell whether the source tables are those of an earlier run, without reading them as far as that can be told.
+
+    Args:
+        source: The section `source` of the configuration, as JSON.
+        paths: Other places of source tables for this run, as JSON {"table": "path"}; empty for the configured ones.
+
+    Returns:
+        A mark that is another one when a table has changed.
+    """
+    from components.ingest import fingerprint as logic
+    from components.ingest.ingest import parse_paths
+    from components.shared.config import SourceConfig
+    from components.shared.progress import announce
+
+    mark, told = logic.fingerprint(SourceConfig.model_validate_json(source), parse_paths(paths))
+    announce(f"{mark}: {', '.join(told)}")
+    return mark
+
+
+@stage
 def ingest(
     source: str,
     problem: str,
@@ -16,6 +37,7 @@ def ingest(
     paths: str,
     table: Output[Dataset],
     data: str = "",
+    mark: str = "",
 ) -> NamedTuple("Outputs", lineage=str):  # type: ignore[valid-type]
     """Read the source tables, join and filter them by the query, and limit them to the data window.
 
@@ -30,6 +52,8 @@ def ingest(
             columns, content_hash, window.
         data: Place of one table to be read instead of the configured ones and their query, for prediction: a file,
             folder, glob, http(s)://… or s3://… with the columns a request to the endpoint has; empty to read those.
+        mark: What the source tables were when the run began, from the task Fingerprint. Kubeflow Pipelines takes what
+            an earlier run has read where it is the same.
 
     Returns:
         lineage: Rows, columns, content hash, the window really covered, and a hash of each source, as JSON.
@@ -43,6 +67,6 @@ def ingest(
     settings = SourceConfig.model_validate_json(source), ProblemConfig.model_validate_json(problem)
     window = logic.Window.parse(window_start, window_end)
     lineage = logic.ingest_table(*settings, Path(table.path), window=window, paths=logic.parse_paths(paths), data=data)
-    table.metadata.update(logic.metadata(lineage))
+    table.metadata.update(logic.metadata(lineage), mark=mark)
     announce(logic.summary(lineage))
     return NamedTuple("Outputs", lineage=str)(lineage.model_dump_json())  # type: ignore[operator]

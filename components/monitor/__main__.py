@@ -1,9 +1,10 @@
 """The drift report as a program of its own: `python -m components.monitor [MODEL …]`, for the scheduled job.
 
-Compares what the endpoint logged last with what the champion learned from, for each model named, or for every model
-that has a champion. How, is said in `FULLCIRCLE_MONITORING`: the configuration's `monitoring` section as JSON.
-A run's monitor task starts it too, for one version, with the rows to compare where the log has too few, and the place
-where it looks for the report afterwards.
+Compares what the endpoint was asked last with the reference that the champion carries, for each model named, or for
+every model that has a champion. How, says the `monitoring` section of the configuration that published the version; the
+fields in `FULLCIRCLE_MONITORING` (JSON) go before it, for all models of the job. A run's monitor task starts it too,
+for one version, with its training and test part for as long as the log has too few rows, and the place where it looks
+for the report afterwards.
 """
 
 import argparse
@@ -16,9 +17,9 @@ from pydantic import ValidationError
 
 from components.shared.config import MonitoringConfig
 from components.shared.errors import FullcircleError, in_short
-from components.shared.package.model_package import champion_key
 from components.shared.progress import announce
-from components.shared.registry.champion import read_champion
+from components.shared.registry.monitoring import read_settings
+from components.shared.registry.registry import Registry, models_that_served
 from components.shared.store import Store
 
 SETTINGS_VARIABLE = "FULLCIRCLE_MONITORING"
@@ -30,15 +31,15 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 when a report could not be made; the others are made all the same.
     """
-    given, settings = _parse(arguments)
+    given, override = _parse(arguments)
     try:
         store = Store.connect()
-        models = given.models or _models(store)
+        models = given.models or models_that_served(store)
     except FullcircleError as error:
         return _tell(error)
     if not models:
         announce("no model is published yet: nothing to compare")
-    return max((_report(store, name, given, settings) for name in models), default=0)
+    return max((_report(store, name, given, override) for name in models), default=0)
 
 
 def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, MonitoringConfig]:
@@ -50,30 +51,28 @@ def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, MonitoringC
     )
     parser.add_argument("--version", default="", help="the version to compare with (default: the champion)")
     parser.add_argument(
-        "--settings", default=os.environ.get(SETTINGS_VARIABLE, "{}"),
-        help=f"the configuration's `monitoring` section as JSON, by default from {SETTINGS_VARIABLE}",
+        "--settings", default=os.environ.get(SETTINGS_VARIABLE) or "{}",
+        help=f"fields of `monitoring` as JSON that go before each version's own, by default from {SETTINGS_VARIABLE}",
     )  # fmt: skip
     parser.add_argument("--destination", default="", metavar="PREFIX", help="where the report goes (default: by time)")
     parser.add_argument(
-        "--test-part", default="", metavar="KEY", help="rows to compare while the endpoint has logged too few (Parquet)"
+        "--parts",
+        default="",
+        metavar="PREFIX",
+        help="where train.parquet and test.parquet are, to be compared while the endpoint has logged too few rows",
     )
     given = parser.parse_args(arguments)
     try:
         settings = MonitoringConfig.model_validate_json(given.settings)
     except ValidationError as error:
         parser.error(f"--settings: {in_short(error)}")
-    for option in ("version", "destination", "test_part"):
+    for option in ("version", "destination", "parts"):
         if getattr(given, option) and len(given.models) != 1:
-            parser.error(f"--{option.replace('_', '-')}: expected exactly one model beside it")
+            parser.error(f"--{option}: expected exactly one model beside it")
     return given, settings
 
 
-def _models(store: Store) -> list[str]:
-    """Names of the models that have a champion pointer."""
-    return [item.key.split("/")[1] for item in store.glob(champion_key("*"))]
-
-
-def _report(store: Store, name: str, given: argparse.Namespace, settings: MonitoringConfig) -> int:
+def _report(store: Store, name: str, given: argparse.Namespace, override: MonitoringConfig) -> int:
     """Make one model's report; a model without champion or with too few logged rows gets none, and that is no error."""
     from components.monitor.windows import TooFewRowsError
 
@@ -82,9 +81,10 @@ def _report(store: Store, name: str, given: argparse.Namespace, settings: Monito
         if not version:
             announce(f"{name}: no version is published yet: nothing to compare")
             return 0
+        settings = read_settings(store, name, version).overridden(override)
         announce(f"{name}: {_made(store, name, version, settings, given=given)}")
     except TooFewRowsError as error:
-        announce(f"{name}: no report yet: {error}")
+        announce(f"{name}: no report yet: {error}.")
     except FullcircleError as error:
         return _tell(error)
     return 0
@@ -98,23 +98,23 @@ def _made(store: Store, name: str, version: str, settings: MonitoringConfig, *, 
         return f"the report is there already; {store.uri(given.destination)}"
     with tempfile.TemporaryDirectory(prefix="fullcircle-report-") as folder:
         files = ReportFiles(*(Path(folder, what) for what in ("drift", "page", "evidently")))
-        splits = _test_part(store, given.test_part, Path(folder, "splits"))
-        done = report_drift(store, name, version, settings, splits=splits, files=files, prefix=given.destination)
+        parts = _parts(store, given.parts, Path(folder, "parts"))
+        done = report_drift(store, name, version, settings, splits=parts, files=files, prefix=given.destination)
     return f"{done.message}; {store.uri(done.prefix)}"
 
 
-def _test_part(store: Store, key: str, folder: Path) -> Path | None:
-    """A folder as prepare writes it, with the test part alone; None without a key."""
+def _parts(store: Store, prefix: str, folder: Path) -> Path | None:
+    """A folder with the training and the test part; None without a prefix."""
     from components.shared.frames import part_path
 
-    if key:
-        store.get_file(key, part_path(folder, "test"))
-    return folder if key else None
+    for part in ("train", "test") if prefix else ():
+        store.get_file(prefix + part_path(folder, part).name, part_path(folder, part))
+    return folder if prefix else None
 
 
 def _champion(store: Store, name: str) -> str:
     """The version of the champion; empty when there is none."""
-    found = read_champion(store, name)
+    found = Registry(store, name).champion()
     return found.version if found else ""
 
 

@@ -1,7 +1,7 @@
 """The drift report as a Job of the cluster, made from the template of the scheduled one and followed to its end.
 
 The Job alone reads the inference log: a task's keys may not. What it compares where the endpoint has logged too few
-rows, the newest rows of the test part, the task lays beside the place of the report.
+rows, some of the training part and the newest of the test part, the task lays beside the place of the report.
 """
 
 import hashlib
@@ -13,11 +13,12 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import pyarrow.parquet as pq
 
 from components.monitor.monitor import DriftReport, ReportFiles, fetch_report, new_prefix
+from components.monitor.windows import part_rows
 from components.shared.config import MonitoringConfig
 from components.shared.errors import MonitorError
 from components.shared.frames import part_path
@@ -30,7 +31,6 @@ CRON_JOB = "fullcircle-monitoring"
 CONTAINER = "monitor"
 SETTINGS_VARIABLE = "FULLCIRCLE_MONITORING"
 REPORT_ANNOTATION = "fullcircle/report"
-TEST_PART = "test.parquet"
 
 _RUN_VARIABLE = "KFP_RUN_ID"
 _POLL_SECONDS = 2.0
@@ -106,7 +106,7 @@ def start(api: JobsApi, store: Store, name: str, version: str, *, settings: Moni
         job = api.find(job_name)
         if job is None:
             prefix = new_prefix(name)
-            _lay_test_part(store, prefix, splits, rows=settings.rows)
+            _lay_parts(store, prefix, splits, rows=settings.rows)
             made = job_from(template, job_name, name, version, settings=settings, prefix=prefix)
             if api.create(made):
                 announce(f"job {job_name} is made from CronJob {CRON_JOB} in namespace {api.namespace}")
@@ -124,13 +124,15 @@ def _stem(name: str, run: str, version: str, settings: str) -> str:
     return f"monitor-{name}-{digest[:10]}"
 
 
-def _lay_test_part(store: Store, prefix: str, splits: Path, *, rows: int) -> None:
-    """Upload the newest rows of the test part, with the columns that a model may use."""
-    table = pq.read_table(part_path(splits, "test"), columns=Schema.read(splits).columns)
-    with tempfile.TemporaryDirectory(prefix="fullcircle-test-part-") as folder:
-        path = Path(folder, TEST_PART)
-        pq.write_table(table.slice(max(0, table.num_rows - rows)), path, compression="zstd")
-        store.put_file(prefix + TEST_PART, path)
+def _lay_parts(store: Store, prefix: str, splits: Path, *, rows: int) -> None:
+    """Upload rows of the training and the test part, with the columns that a model may use."""
+    schema = Schema.read(splits)
+    parts: tuple[Literal["train", "test"], ...] = ("train", "test")
+    with tempfile.TemporaryDirectory(prefix="fullcircle-parts-") as folder:
+        for part in parts:
+            path = part_path(Path(folder), part)
+            pq.write_table(part_rows(splits, part, schema, rows=rows), path, compression="zstd")
+            store.put_file(prefix + path.name, path)
 
 
 def job_from(
@@ -142,7 +144,7 @@ def job_from(
     spec = deepcopy(template["spec"])
     containers = spec["template"]["spec"]["containers"]
     container = next((one for one in containers if one["name"] == CONTAINER), containers[0])
-    container["args"] = [name, "--version", version, "--destination", prefix, "--test-part", prefix + TEST_PART]
+    container["args"] = [name, "--version", version, "--destination", prefix, "--parts", prefix]
     others = [item for item in container.get("env") or [] if item["name"] != SETTINGS_VARIABLE]
     container["env"] = [*others, {"name": SETTINGS_VARIABLE, "value": settings.model_dump_json()}]
     # No blockOwnerDeletion: it takes the right to change the CronJob's finalizers.

@@ -16,14 +16,14 @@ def monitor(
     evidently: dsl.Output[dsl.HTML],
     namespace: str = "",
 ) -> None:
-    """Compare the newest window with the version's reference window and report drift; on a cluster, by a Job.
+    """Report whether what the endpoint was asked drifted, else how the newest rows differ; on a cluster, by a Job.
 
     Args:
         name: Name of the model.
         settings: The configuration's `monitoring` section, JSON.
         version: The version whose reference window is compared with.
-        splits: Folder that prepare wrote; its test part is the newest window until the endpoint has logged enough.
-        drift: What was found, JSON: drifted columns and share, null shares, both windows.
+        splits: Folder that prepare wrote; its parts are compared until the endpoint has logged enough, without alarm.
+        drift: What was found, JSON: its kind, whether it is an alarm, drifted columns, null shares, both windows.
         monitor_page: The same for people: columns, distances, null shares.
         evidently: Evidently's own report with the distributions.
         namespace: Where the monitoring CronJob is on a cluster; empty for the namespace of the run.

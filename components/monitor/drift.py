@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from components.shared.config import ColumnDrift, MonitoringConfig
 from components.shared.errors import DataError
+from components.shared.tracking import no_tracking
 
 _NOTHING_MEASURED = "<!doctype html><title>Drift</title><p>No column has values in both windows.</p>\n"
 
@@ -94,7 +95,7 @@ def compare(
     """Compare two windows and write Evidently's report page.
 
     Args:
-        reference: Rows the model learned from.
+        reference: Rows to compare with.
         current: The newest rows, with the same columns.
         settings: Methods and thresholds.
         numeric: Columns that are numbers; the others are categories.
@@ -148,6 +149,7 @@ def _measure(
     # Evidently's libraries warn of one another on import, and NumPy of constant columns, which are no drift.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
+        no_tracking()
         from evidently import DataDefinition, Dataset, Report
         from evidently.metrics import ValueDrift
 

@@ -1,4 +1,8 @@
-"""The drift report: compare, write page and JSON, keep both in the object store."""
+"""The report: compare, write page and JSON, keep both in the object store.
+
+Of what the endpoint was asked it is a drift report, and may be an alarm. While the endpoint was asked too little, a run
+still reports how the test part differs from the training part, which never is one.
+"""
 
 import json
 import tempfile
@@ -8,7 +12,7 @@ from pathlib import Path
 
 from components.monitor.drift import DriftFindings, compare
 from components.monitor.page import drift_page
-from components.monitor.windows import Window, newest_window, numeric_columns, reference_window
+from components.monitor.windows import Comparison, Kind, Window, numeric_columns, windows
 from components.shared.config import MonitoringConfig
 from components.shared.errors import DataError, in_short
 from components.shared.package.model_package import verify, version_prefix
@@ -38,26 +42,33 @@ class DriftReport:
     """A finished report.
 
     Attributes:
+        kind: What was compared.
         findings: What the comparison found.
         current: The newest window, in words.
         unwatched: Columns that the inference log does not tell.
         prefix: Where page and JSON are kept in the object store.
+        remark: Why it is no drift report; empty when it is one.
     """
 
+    kind: Kind
     findings: DriftFindings
     current: str
     unwatched: tuple[str, ...]
     prefix: str
+    remark: str = ""
 
     @property
     def message(self) -> str:
         """One line for people."""
         found = self.findings
         names = found.drifted_columns
-        drifted = f": {', '.join(names[:4])}{', …' if len(names) > 4 else ''}" if names else ""
+        which = f": {', '.join(names[:4])}{', …' if len(names) > 4 else ''}" if names else ""
+        if self.kind == "newest_rows":
+            differ = f"{self.current} differ from the training part in {len(names)} of {found.measured} columns{which}"
+            return f"no drift report yet ({self.remark}); {differ} (no alarm)"
         without = f", {len(self.unwatched)} columns not logged" if self.unwatched else ""
         verdict = "drift" if found.drifted else "no drift"
-        return f"{verdict}, {len(names)} of {found.measured} columns drifted{drifted}; {self.current}{without}"
+        return f"{verdict}, {len(names)} of {found.measured} columns drifted{which}; {self.current}{without}"
 
 
 def report_drift(
@@ -70,14 +81,14 @@ def report_drift(
     files: ReportFiles,
     prefix: str = "",
 ) -> DriftReport:
-    """Compare the newest window with a version's reference window.
+    """Compare what the endpoint was asked last with a version's reference; else the test part with the training part.
 
     Args:
         store: The object store.
         name: Name of the model.
         version: The version that serves.
         settings: Methods, thresholds, sizes.
-        splits: Folder that prepare wrote; None to compare with nothing but the inference log.
+        splits: Folder with the training and the test part, as prepare writes it; None for nothing but a drift report.
         files: Where the report goes.
         prefix: Where in the object store the three are kept; empty for a new place, by time.
 
@@ -92,19 +103,25 @@ def report_drift(
         store.get_folder(version_prefix(name, version), package)
         verify(package, version=version)
         scorer = Scorer.load(package, version=version)
-        reference = reference_window(package, settings, scorer=scorer)
-    current = newest_window(store, name, settings, splits=splits, scorer=scorer)
-    numeric = numeric_columns(scorer.schema)
-    watched = reference.frame[list(current.frame)]
-    findings = compare(watched, current.frame, _of(settings, current), numeric=numeric, page=files.evidently)
-    _write_json(files.drift, findings, name=name, version=version, reference=reference, current=current)
-    subtitle = f"Version {version} · {_now():%Y-%m-%d %H:%M} UTC"
-    drift_page(findings, title=f"Drift of {name}", subtitle=subtitle, reference=reference, current=current).write(
+        compared = windows(store, name, package, settings, parts=splits, scorer=scorer)
+    findings = _findings(compared, settings, scorer=scorer, page=files.evidently)
+    _write_json(files.drift, findings, name=name, version=version, compared=compared)
+    drift_page(findings, compared, name=name, subtitle=f"Version {version} · {_now():%Y-%m-%d %H:%M} UTC").write(
         files.page
     )
     prefix = prefix or new_prefix(name)
     _keep(store, prefix, files)
-    return DriftReport(findings, current.origin, current.unwatched, prefix)
+    current = compared.current
+    return DriftReport(compared.kind, findings, current.origin, current.unwatched, prefix, compared.remark)
+
+
+def _findings(compared: Comparison, settings: MonitoringConfig, *, scorer: Scorer, page: Path) -> DriftFindings:
+    """How the windows differ; the table as a whole counts as drifted only where that is an alarm."""
+    watched = compared.reference.frame[list(compared.current.frame)]
+    numeric = numeric_columns(scorer.schema)
+    fitting = _of(settings, compared.current)
+    found = compare(watched, compared.current.frame, fitting, numeric=numeric, page=page)
+    return found if compared.kind == "drift" else found.model_copy(update={"drifted": False})
 
 
 def new_prefix(name: str) -> str:
@@ -130,7 +147,9 @@ def fetch_report(store: Store, prefix: str, files: ReportFiles) -> DriftReport:
         content = json.loads(files.drift.read_bytes())
         current = content["current"]
         findings = DriftFindings.model_validate(content)
-        return DriftReport(findings, current["origin"], tuple(current["unwatched"]), prefix)
+        return DriftReport(
+            content["kind"], findings, current["origin"], tuple(current["unwatched"]), prefix, content["remark"]
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{store.uri(prefix + JSON)} is no drift report: {in_short(error)}.") from error
 
@@ -141,22 +160,35 @@ def _of(settings: MonitoringConfig, window: Window) -> MonitoringConfig:
     return settings.model_copy(update={"columns": columns})
 
 
-def _write_json(
-    path: Path, findings: DriftFindings, *, name: str, version: str, reference: Window, current: Window
-) -> None:
+def _write_json(path: Path, findings: DriftFindings, *, name: str, version: str, compared: Comparison) -> None:
+    current, reference = compared.current, compared.reference
     content = {
         "name": name,
         "version": version,
-        "reference": {"origin": reference.origin, "rows": len(reference.frame)},
+        "kind": compared.kind,
+        "alarm": findings.drifted,
+        "remark": compared.remark,
+        "warnings": _warnings(findings),
+        "reference": {"origin": reference.origin, "rows": len(reference.frame), "remark": reference.remark},
         "current": {
             "origin": current.origin,
             "rows": len(current.frame),
+            "remark": current.remark,
             "skipped_files": current.skipped,
             "unwatched": current.unwatched,
         },
         **findings.model_dump(),
     }
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _warnings(findings: DriftFindings) -> list[str]:
+    """What a run ends with, where there is an alarm."""
+    if not findings.drifted:
+        return []
+    names = ", ".join(findings.drifted_columns)
+    share = f"{len(findings.drifted_columns)} of {findings.measured} columns"
+    return [f"What the endpoint was asked has drifted from the model's reference in {share}: {names}."]
 
 
 def _keep(store: Store, prefix: str, files: ReportFiles) -> None:

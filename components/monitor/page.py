@@ -1,12 +1,12 @@
-"""The drift report as a page: which columns drifted, by how much, and what they look like in both windows."""
+"""The report as a page: which columns differ, by how much, and what they look like in both windows."""
 
 import numpy as np
 import pandas as pd
 
 from components.monitor.drift import ColumnFinding, DriftFindings
-from components.monitor.windows import Window
+from components.monitor.windows import Comparison, Kind
 from components.shared.pages.charts import bars, lines
-from components.shared.pages.reports import Badge, Chart, Page, format_number, format_share
+from components.shared.pages.reports import Badge, Chart, Page, Status, format_number, format_share
 
 _METHODS = {
     "wasserstein": "Wasserstein distance",
@@ -21,28 +21,37 @@ _BINS = 24
 _CATEGORIES = 8
 
 
-def drift_page(findings: DriftFindings, *, title: str, subtitle: str, reference: Window, current: Window) -> Page:
+_TEXT = (
+    "The prediction is watched like a column; timestamps are not, because time always moves on. "
+    "Wasserstein distances are in standard deviations of the reference."
+)
+_NEWEST_TEXT = (
+    "The model learned from the training part and was judged on the test part. How the two differ says what has "
+    "changed already between the rows it knows and the newest ones: no alarm, and nothing to mend. Predictions are "
+    "left out, because a model is surer of rows it learned from."
+)
+
+
+def drift_page(findings: DriftFindings, compared: Comparison, *, name: str, subtitle: str) -> Page:
     """Make the page.
 
     Args:
         findings: What the comparison found.
-        title: Heading of the page.
-        subtitle: Line under it.
-        reference: Rows the model learned from.
-        current: The newest rows.
+        compared: The windows.
+        name: Name of the model.
+        subtitle: Line under the heading.
     """
-    label = "Drift" if findings.drifted else "No drift"
-    page = Page(title, subtitle, status="warning" if findings.drifted else "passed", status_label=label)
-    page.section("Windows").facts(_facts(findings, reference, current))
-    text = (
-        "The prediction is watched like a column; timestamps are not, because time always moves on. "
-        "Wasserstein distances are in standard deviations of the reference."
-    )
-    section = page.section("Columns", text)
+    page = _page(findings, compared.kind, name=name, subtitle=subtitle)
+    windows = page.section("Windows")
+    windows.facts(_facts(findings, compared))
+    for remark in (compared.remark, compared.reference.remark, compared.current.remark):
+        if remark:
+            windows.note(f"{remark[0].upper()}{remark[1:].rstrip('.')}.")
+    section = page.section("Columns", _TEXT if compared.kind == "drift" else _NEWEST_TEXT)
     section.table(
-        ["column", "outcome", "method", "value", "drift from", "nulls before", "nulls now"],
-        [_row(finding) for finding in findings.columns],
-        align=dict.fromkeys(("value", "drift from", "nulls before", "nulls now"), "right"),
+        ["column", "outcome", "method", "value", f"{_word(compared.kind)} from", "nulls before", "nulls now"],
+        [_row(finding, compared.kind) for finding in findings.columns],
+        align=dict.fromkeys(("value", f"{_word(compared.kind)} from", "nulls before", "nulls now"), "right"),
     )
     if findings.empty:
         section.note(f"Without any value in one window, so not measured: {', '.join(findings.empty)}.", "warning")
@@ -52,50 +61,70 @@ def drift_page(findings: DriftFindings, *, title: str, subtitle: str, reference:
         text = (
             f"Numbers: share of rows by value, outermost hundredths left out. Categories: change of their share.{more}"
         )
-        charts = [_chart(finding.column, reference.frame, current.frame) for finding in shown]
+        charts = [
+            _chart(finding.column, compared.reference.frame, compared.current.frame, kind=compared.kind)
+            for finding in shown
+        ]
         page.section("Distributions", text).grid(charts)
     return page
 
 
-def _facts(findings: DriftFindings, reference: Window, current: Window) -> dict[str, object]:
+def _page(findings: DriftFindings, kind: Kind, *, name: str, subtitle: str) -> Page:
+    if kind == "newest_rows":
+        title = f"How the newest rows of {name} differ from those learned from"
+        return Page(title, subtitle, status="info", status_label="No alarm")
+    status: Status = "warning" if findings.drifted else "passed"
+    return Page(f"Drift of {name}", subtitle, status=status, status_label="Drift" if findings.drifted else "No drift")
+
+
+def _word(kind: Kind) -> str:
+    return "drift" if kind == "drift" else "differs"
+
+
+def _facts(findings: DriftFindings, compared: Comparison) -> dict[str, object]:
     count = f"{len(findings.drifted_columns)} of {findings.measured} ({format_share(findings.drifted_share)})"
-    facts: dict[str, object] = {
-        "Reference": reference.origin,
-        "Current": current.origin,
-        "Drifted columns": count,
-        "Counts as drift from": format_share(findings.limit),
-        "Null share changed": ", ".join(findings.changed_nulls) or "in no column",
-    }
+    current = compared.current
+    facts: dict[str, object] = {"Reference": compared.reference.origin, "Current": current.origin}
+    if compared.kind == "drift":
+        facts |= {"Drifted columns": count, "Counts as drift from": format_share(findings.limit)}
+    else:
+        facts |= {"Columns that differ": count}
+    facts["Null share changed"] = ", ".join(findings.changed_nulls) or "in no column"
     if current.skipped:
         facts["Log files left out"] = f"{current.skipped}, with other columns or damaged"
-    if current.unwatched:
+    if current.unwatched and compared.kind == "drift":
         facts["Not watched"] = f"{', '.join(current.unwatched)}: the inference log does not tell them"
     return facts
 
 
-def _row(finding: ColumnFinding) -> list[object]:
+def _row(finding: ColumnFinding, kind: Kind) -> list[object]:
+    alarming: Status = "warning" if kind == "drift" else "info"
+    moved = "drifted" if kind == "drift" else "differs"
     if finding.drifted:
-        outcome: Badge | str = Badge("warning", "drifted, nulls changed" if finding.nulls_changed else "drifted")
+        outcome: Badge | str = Badge(alarming, f"{moved}, nulls changed" if finding.nulls_changed else moved)
     elif finding.nulls_changed:
-        outcome = Badge("warning", "nulls changed")
+        outcome = Badge(alarming, "nulls changed")
     else:
-        outcome = "stable" if finding.value is not None else "not measured"
+        same = "stable" if kind == "drift" else "alike"
+        outcome = same if finding.value is not None else "not measured"
     limit = f"{'<' if finding.method in _P_VALUES else '≥'}\u00a0{format_number(finding.threshold)}"
     shares = [format_share(finding.reference_nulls), format_share(finding.current_nulls)]
     return [finding.column, outcome, _METHODS[finding.method], finding.value, limit, *shares]
 
 
-def _chart(column: str, reference: pd.DataFrame, current: pd.DataFrame) -> Chart:
+def _chart(column: str, reference: pd.DataFrame, current: pd.DataFrame, *, kind: Kind) -> Chart:
     before, now = reference[column].dropna(), current[column].dropna()
-    return _shares(column, before, now) if before.dtype == object else _densities(column, before, now)
+    if before.dtype == object:
+        return _shares(column, before, now)
+    names = ("reference", "current") if kind == "drift" else ("training part", "test part")
+    return _densities(column, dict(zip(names, (before, now), strict=True)))
 
 
-def _densities(column: str, before: pd.Series, now: pd.Series) -> Chart:
+def _densities(column: str, parts: dict[str, pd.Series]) -> Chart:
     """Share of rows in bins that both windows have in common."""
-    values = np.concatenate([before.to_numpy(np.float64), now.to_numpy(np.float64)])
+    values = np.concatenate([part.to_numpy(np.float64) for part in parts.values()])
     low, high = np.quantile(values, [0.01, 0.99])
     edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
-    parts = {"reference": before, "current": now}
     series = {name: np.histogram(part.to_numpy(np.float64), edges)[0] / len(part) * 100 for name, part in parts.items()}
     return lines((edges[:-1] + edges[1:]) / 2, series, title=column, y_label="% of rows")
 

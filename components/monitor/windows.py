@@ -1,10 +1,15 @@
-"""The two windows of a drift report: what the model learned from, and the newest rows there are."""
+"""What is compared: the rows the endpoint was asked last with the reference that the version carries.
 
-import tempfile
+Until the endpoint was asked often enough there is no such comparison. A run can then tell how the test part differs
+from the training part: of interest, but no alarm, for what is newer is never quite like what was before.
+"""
+
+import io
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,18 +20,15 @@ from numpy.typing import NDArray
 from components.shared.config import MonitoringConfig
 from components.shared.errors import DataError
 from components.shared.frames import features, inputs, part_path
-from components.shared.inference_rows import (
-    MODEL_VERSION,
-    PREDICTION,
-    left_out,
-    logged_name,
-    newest_files,
-    probability_names,
-)
-from components.shared.package.model_package import REFERENCE
+from components.shared.inference_log.layout import HOUR, full_hour
+from components.shared.inference_log.window import LoggedRows, Positions, read_window
+from components.shared.inference_rows import MODEL_VERSION, PREDICTION, left_out, logged_name, probability_names
+from components.shared.package.model_package import REFERENCE, reference_origin
 from components.shared.package.schema import Schema, unlike
 from components.shared.package.scoring import Scorer, choose_classes
 from components.shared.store import Store
+
+Kind = Literal["drift", "newest_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +40,39 @@ class Window:
         frame: One column a watched feature (numbers float32, categories text; missing: NaN or None), and one for the
             prediction.
         skipped: Files of the inference log that were left out: of a version with other columns, or damaged.
-        unwatched: Columns that the inference log does not tell, so that the frame lacks them.
+        unwatched: Columns that cannot be compared, so that the frame lacks them.
+        remark: What to keep in mind of them; empty when there is nothing.
     """
 
     origin: str
     frame: pd.DataFrame
     skipped: int = 0
     unwatched: tuple[str, ...] = ()
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two windows, and what it means when they differ.
+
+    Attributes:
+        kind: `drift`: what the endpoint was asked has changed, which is an alarm. `newest_rows`: the test part is not
+            like the training part, which is none.
+        reference: What is compared with.
+        current: What is compared.
+        remark: Why it is of this kind; empty for drift.
+    """
+
+    kind: Kind
+    reference: Window
+    current: Window
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Logged:
     """Rows of a file of the inference log: the model's input columns it has, and the prediction if it tells it."""
 
-    rows: int
     inputs: pd.DataFrame
     prediction: NDArray[Any] | None
 
@@ -60,39 +81,87 @@ class TooFewRowsError(DataError):
     """The endpoint has not logged enough rows to compare."""
 
 
-def newest_window(
-    store: Store, name: str, settings: MonitoringConfig, *, splits: Path | None, scorer: Scorer
-) -> Window:
-    """The rows the endpoint logged last, or the test part while there are fewer than `minimum_rows` of them.
+def windows(
+    store: Store,
+    name: str,
+    package: Path,
+    settings: MonitoringConfig,
+    *,
+    parts: Path | None,
+    scorer: Scorer,
+    now: datetime | None = None,
+) -> Comparison:
+    """What to compare: what the endpoint was asked with the version's reference, else the test with the training part.
+
+    Args:
+        store: The object store.
+        name: Name of the model.
+        package: Folder of the version that serves.
+        settings: Sizes of the windows.
+        parts: Folder with `train.parquet` and `test.parquet`, for as long as the endpoint has logged too few rows.
+        scorer: The version.
+        now: The end of the newest window; by default this moment.
 
     Raises:
-        TooFewRowsError: There are fewer, and no splits to take a test part from.
-        DataError: The test part is empty or lacks a column.
+        TooFewRowsError: The endpoint has logged too few rows, and there are no parts.
+        DataError: A window is empty or lacks a column.
         StoreError: The object store cannot be reached.
     """
-    logged, skipped = _logged(store, name, scorer, rows=settings.rows)
-    count = sum(part.rows for part in logged)
-    if count >= settings.minimum_rows:
-        frame = _watched_of_log(logged, scorer)
-        unwatched = tuple(column for column in _watched_columns(scorer.schema) if column not in frame)
-        if len(frame.columns):
-            return Window(f"the last {count:,} rows the endpoint was asked", frame, skipped, unwatched)
-    if splits is None:
+    try:
+        current = logged_window(store, name, settings, scorer=scorer, now=now or datetime.now(UTC))
+    except TooFewRowsError as error:
+        if parts is None:
+            raise
+        return _of_parts(parts, settings, scorer.schema, remark=str(error))
+    return Comparison("drift", reference_window(package, settings, scorer=scorer), current)
+
+
+def logged_window(store: Store, name: str, settings: MonitoringConfig, *, scorer: Scorer, now: datetime) -> Window:
+    """The rows the endpoint logged last.
+
+    Raises:
+        TooFewRowsError: There are fewer than `minimum_rows` that can be compared.
+        StoreError: The object store cannot be reached.
+    """
+    found = read_window(
+        store,
+        name,
+        lambda content, places: _read(content, places, scorer),
+        now=now,
+        hours=settings.window_hours,
+        rows=settings.rows,
+        minimum=settings.minimum_rows,
+    )
+    frame = _watched_of_log(found.pieces, scorer) if found.rows >= settings.minimum_rows else pd.DataFrame()
+    if not len(frame.columns):
         raise TooFewRowsError(
-            f"the endpoint has logged {count:,} rows that can be compared; a report needs {settings.minimum_rows:,}."
+            f"the endpoint has logged {found.rows:,} rows that can be compared; a report needs "
+            f"{settings.minimum_rows:,}"
         )
-    table = pq.read_table(part_path(splits, "test"), columns=scorer.schema.columns)
-    newest = table.slice(max(0, table.num_rows - settings.rows))
-    if not newest.num_rows:
-        raise DataError(
-            f"{part_path(splits, 'test')} has no rows: there is nothing to compare with the reference window."
-        )
-    frame = watched(features(newest, scorer.schema), scorer)
-    return Window(f"the newest {newest.num_rows:,} rows of the test part", frame, skipped)
+    if len(frame) > settings.rows:
+        frame = frame.iloc[_evenly(len(frame), settings.rows)].reset_index(drop=True)
+    unwatched = tuple(column for column in _watched_columns(scorer.schema) if column not in frame)
+    return Window(_origin(found, len(frame)), frame, found.skipped, unwatched, _remark(found, settings))
+
+
+def _origin(found: LoggedRows[_Logged], rows: int) -> str:
+    end = min(found.end, found.last + HOUR)
+    until = f"{end:%H:%M}" if full_hour(found.first).date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
+    what = f"the last {rows:,} rows" if rows == found.of else f"{rows:,} of the last {found.of:,} rows"
+    return f"{what} the endpoint was asked, {found.first:%Y-%m-%d %H:%M} to {until} UTC"
+
+
+def _remark(found: LoggedRows[_Logged], settings: MonitoringConfig) -> str:
+    if not found.extended:
+        return ""
+    return (
+        f"The last {settings.window_hours:g} hours had fewer than {settings.minimum_rows:,} rows that can be compared: "
+        "hours before them were taken too."
+    )
 
 
 def reference_window(package: Path, settings: MonitoringConfig, *, scorer: Scorer) -> Window:
-    """Rows of the training part that the model package carries, evenly over their time when there are too many.
+    """The reference rows that the model package carries, evenly over their order when there are too many.
 
     Raises:
         DataError: There are none.
@@ -101,9 +170,52 @@ def reference_window(package: Path, settings: MonitoringConfig, *, scorer: Score
     if not table.num_rows:
         raise DataError(f"{REFERENCE} of version {scorer.version} has no rows: train the model again.")
     if table.num_rows > settings.rows:
-        table = table.take(np.linspace(0, table.num_rows - 1, settings.rows).round().astype(np.int64))
+        table = table.take(_evenly(table.num_rows, settings.rows))
     frame = watched(features(table, scorer.schema), scorer)
-    return Window(f"{table.num_rows:,} rows the model learned from", frame)
+    origin = reference_origin(package)
+    return Window(f"{len(frame):,} {origin.words}", frame, remark=origin.remark(len(frame)))
+
+
+def _of_parts(parts: Path, settings: MonitoringConfig, schema: Schema, *, remark: str) -> Comparison:
+    """The test part beside the training part; without predictions, which are better on rows that were learned."""
+    train, test = (part_rows(parts, part, schema, rows=settings.rows) for part in ("train", "test"))
+    unwatched = (prediction_column(schema),)
+    newest = "newest " if schema.time_column else ""
+    return Comparison(
+        "newest_rows",
+        Window(f"{len(train):,} rows of the training part", _plain(train, schema), unwatched=unwatched),
+        Window(f"the {newest}{len(test):,} rows of the test part", _plain(test, schema), unwatched=unwatched),
+        remark,
+    )
+
+
+def part_rows(parts: Path, part: Literal["train", "test"], schema: Schema, *, rows: int) -> pa.Table:
+    """Rows of a part with the model's input columns: the newest of the test part, evenly spread ones of the other.
+
+    Raises:
+        DataError: There are none.
+    """
+    path = part_path(parts, part)
+    with pq.ParquetFile(path) as file:
+        total = file.metadata.num_rows
+        if not total:
+            raise DataError(f"{path} has no rows: there is nothing to compare.")
+        places = np.arange(max(0, total - rows), total) if part == "test" else _evenly(total, min(rows, total))
+        chosen, start = [], 0
+        for batch in file.iter_batches(columns=schema.columns):  # a large part does not have to fit into memory
+            inside = places[(places >= start) & (places < start + batch.num_rows)] - start
+            chosen.append(batch.take(pa.array(inside)))
+            start += batch.num_rows
+    return pa.Table.from_batches(chosen).select(schema.columns)
+
+
+def _plain(table: pa.Table, schema: Schema) -> pd.DataFrame:
+    return pd.DataFrame(_watched_features(features(table, schema), schema), copy=False)
+
+
+def _evenly(total: int, rows: int) -> NDArray[np.int64]:
+    """Places of rows, from the first to the last."""
+    return np.linspace(0, total - 1, rows).round().astype(np.int64)
 
 
 def watched(frame: pd.DataFrame, scorer: Scorer) -> pd.DataFrame:
@@ -183,39 +295,16 @@ def _prediction(scores: NDArray[np.float32], schema: Schema) -> NDArray[Any]:
     return names[choose_classes(scores)]
 
 
-def _logged(store: Store, name: str, scorer: Scorer, *, rows: int) -> tuple[list[_Logged], int]:
-    """The newest rows of the inference log, oldest first, and how many files lack columns of the model or are damaged.
-
-    What the configuration left out of a file does not count as lacking.
-    """
-    found: list[_Logged] = []
-    missing, skipped = rows, 0
-    with tempfile.TemporaryDirectory(prefix="fullcircle-log-") as folder:
-        for item in newest_files(store, name):
-            path = Path(folder, "rows.parquet")
-            store.get_file(item.key, path)
-            try:
-                found.append(_read(path, scorer, newest=missing))
-            except (DataError, pa.ArrowException, OSError, ValueError):
-                skipped += 1
-                continue
-            missing -= found[-1].rows
-            if missing <= 0:
-                break
-    return found[::-1], skipped
-
-
-def _read(path: Path, scorer: Scorer, *, newest: int) -> _Logged:
-    """The newest rows of a file.
+def _read(content: bytes, places: Positions, scorer: Scorer) -> _Logged:
+    """Rows of a file.
 
     Raises:
         DataError: A column is missing that was not left out on purpose, or cannot be converted.
     """
-    # ParquetFile: its folder's name would be taken for a column's value otherwise.
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(io.BytesIO(content)) as file:
         present = set(file.schema_arrow.names)
         missing = left_out(file.schema_arrow) - present
         known = _with_features(scorer.schema, set(scorer.schema.columns) - missing)
         table = file.read(columns=[*known.columns, *present.intersection(_answer_columns(scorer.schema))])
-    table = table.slice(max(0, table.num_rows - newest))
-    return _Logged(table.num_rows, features(table, known), _logged_prediction(table, scorer))
+    table = table.take(pa.array(places))
+    return _Logged(features(table, known), _logged_prediction(table, scorer))

@@ -22,7 +22,7 @@ from components.shared.package.model_package import Lineage, Manifest, verify, v
 from components.shared.package.schema import Schema
 from components.shared.package.scored import load_scorer
 from components.shared.package.scoring import CELLS, Scorer, choose_classes
-from components.shared.registry.champion import read_champion
+from components.shared.registry.registry import Registry
 from components.shared.store import Store
 
 BLOCK = 10_000  # rows scored at once: the graph's own tensors stay in the processor's cache
@@ -81,10 +81,11 @@ def fetch_version(store: Store, name: str, version: str, folder: Path) -> Manife
         StoreError: The object store cannot be reached.
     """
     if not version:
-        champion = read_champion(store, name)
+        champion = Registry(store, name).champion()
         if champion is None:
             raise PackageError(
-                f"{name} has no champion yet in {store.uri('')}: publish a version first (make run), or name one."
+                f"{name} has no champion yet in {store.uri('')}: no version of it has served. Deploy one (make run), "
+                "or name one."
             )
         version = champion.version
     prefix = version_prefix(name, version)

@@ -17,9 +17,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from components.shared.as_written import composed
 from components.shared.errors import InputError
 from components.shared.package.schema import FLOAT32_MAX, Feature, Schema
-from components.shared.package.scoring import MISSING_TIME, Inputs, epoch_seconds, parse_rows, read_moment
+from components.shared.package.scoring import (
+    MISSING_TIME,
+    Inputs,
+    epoch_seconds,
+    fits_zone,
+    is_cut_code,
+    parse_rows,
+    read_moment,
+)
 
 _EXACT = 2**53  # whole numbers beyond it are not themselves as DOUBLE
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
@@ -137,7 +146,8 @@ class Reader:
             return _TRUTHS.get(value.strip().lower(), value)
         if feature.kind == "timestamp":
             moment = self._moment(value)
-            return value if moment is None else moment
+            # A refused text is quoted as it is, unless the endpoint would read it otherwise than the format does.
+            return value if moment is None or not (self._date_format or fits_zone(moment, feature)) else moment
         return float(value) if re.fullmatch(_NUMBER, value.strip(_BLANKS)) else value
 
     def _category_meaning(self, value: Any, feature: Feature) -> Any:
@@ -191,9 +201,12 @@ class Reader:
         fits: Sequence[bool] | None = None
         if not _is_text(column):
             meanings = [self._category_meaning(value, feature) for value in texts]
-            fits, texts = [isinstance(value, int) for value in meanings], [str(value) for value in meanings]
+            fits = [isinstance(value, int) and not is_cut_code(value, feature) for value in meanings]
+            texts = [str(value) for value in meanings]
         elif feature.name in self._codes:
-            texts = [_plain_code(text) for text in texts]
+            texts = [composed(_plain_code(text)) for text in texts]
+        else:
+            texts = [composed(text) for text in texts]
         lookup = np.empty(len(texts) + 1, dtype=object)
         lookup[:-1] = texts
         lookup[-1] = ""
@@ -204,14 +217,14 @@ class Reader:
             distinct, codes = _encoded(column)
             moments = [self._moment(text) for text in distinct.to_pylist()]
             seconds = [MISSING_TIME if moment is None else epoch_seconds(moment) for moment in moments]
-            fits = [moment is not None for moment in moments]
+            fits = [moment is not None and fits_zone(moment, feature) for moment in moments]
             values = np.array([*seconds, MISSING_TIME], dtype=np.int64)[codes]
             return Cells(values, _misfits(column, feature, fits=fits, codes=codes))
-        if not pa.types.is_temporal(column.type):
+        if not pa.types.is_temporal(column.type) or not _fits_zone(column, feature):
             return _no_value_fits(column, feature, missing=MISSING_TIME)
         if pa.types.is_timestamp(column.type):
-            # A cast alone would round towards 1970.
-            column = pc.floor_temporal(column, unit="second")
+            # A cast alone would round towards 1970; without a zone no database of zones is needed.
+            column = pc.floor_temporal(column.cast(pa.timestamp(column.type.unit)), unit="second")
         seconds = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
         values = seconds.fill_null(MISSING_TIME).to_numpy(zero_copy_only=False)
         outside = (values < _FIRST_SECOND) | (values > _LAST_SECOND)  # what no endpoint can be asked
@@ -223,6 +236,12 @@ class Reader:
 def missing_columns(names: Sequence[str], schema: Schema) -> list[str]:
     """The model's columns that a table lacks."""
     return [name for name in schema.columns if name not in set(names)]
+
+
+def _fits_zone(column: pa.Array, feature: Feature) -> bool:
+    """Whether a column of times has a zone where the model learned from one, and none where it did not."""
+    has_zone = pa.types.is_timestamp(column.type) and column.type.tz is not None
+    return feature.zoned is None or has_zone == feature.zoned
 
 
 def _is_text(column: pa.Array) -> bool:

@@ -1,9 +1,9 @@
 """The columns of the table: their kinds, the names the configuration uses, the one type each is brought to."""
 
 import difflib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
 
 from ibis.backends.duckdb import Backend
 
@@ -24,6 +24,9 @@ _KINDS: dict[str, Kind] = {
     "TIMESTAMP WITH TIME ZONE": "timestamp",
     "BOOLEAN": "boolean",
 }
+_ZONED = "TIMESTAMP WITH TIME ZONE"
+_EXACT = 2**53  # up to here whole numbers are themselves as DOUBLE
+_WIDE = ("HUGEINT", "UHUGEINT", "DECIMAL")  # which the parts would hold as DOUBLE
 _SHOWN = 30
 BATCH = 1_000  # columns aggregated by one query, so that planning it stays cheap
 _T = TypeVar("_T")
@@ -39,6 +42,7 @@ class Column:
         kind: What it is after `expression`.
         expression: SQL that brings it to the type it has in every part.
         missing: SQL that is true where a value other than null means that there is none; empty when no value does.
+        zoned: Whether its moments come with a zone; they are in UTC then, and local times otherwise.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Column:
     kind: Kind
     expression: str
     missing: str = ""
+    zoned: bool = False
 
     @property
     def is_parsed(self) -> bool:
@@ -53,17 +58,21 @@ class Column:
         return self.kind == "timestamp" and self.type == "VARCHAR"
 
 
-def read_columns(backend: Backend, source: str, settings: PrepareConfig) -> dict[str, Column]:
+def read_columns(
+    backend: Backend, source: str, settings: PrepareConfig, *, keys: Collection[str] = ()
+) -> dict[str, Column]:
     """The columns of a Parquet file by name, in its order.
 
-    Missing is null and nothing else: NaN and empty text become null. Decimals become doubles; dates, times of any
-    resolution or zone and the text columns of `settings.dates` become timestamps without zone, in UTC.
+    Missing is null and nothing else: NaN and empty text become null. Texts are in Unicode's composed form (NFC).
+    Decimals become doubles, and keys of more digits than a double holds become texts; dates, times of any resolution
+    or zone and the text columns of `settings.dates` become timestamps without zone: in UTC where they came with one.
 
     Raises:
         DataError: A column has the reserved name, or a column of `settings.dates` holds no text.
     """
     described = fetch(backend, f"DESCRIBE SELECT * FROM read_parquet({literal(source)})")
     columns = {name: _column(name, type_, settings.dates.get(name)) for name, type_, *_ in described}
+    columns |= {name: _as_spelled(column) for name, column in columns.items() if name in keys}
     if ARRIVAL in columns:
         raise DataError(
             f"The table has a column named {ARRIVAL!r}, a name the table engine keeps for itself; rename it in the "
@@ -77,17 +86,67 @@ def _column(name: str, type_: str, formats: list[str] | None) -> Column:
     if type_.endswith("]"):  # a list or an array
         kind = "unsupported"
     if formats is None or kind == "timestamp":
-        return Column(name, type_, kind, _expression(identifier(name), type_, kind), _missing(identifier(name), type_))
+        expression, missing = _expression(identifier(name), type_, kind), _missing(identifier(name), type_)
+        return Column(name, type_, kind, expression, missing, zoned=type_ == _ZONED)
     if kind != "text":
         raise DataError(
             f"prepare.dates names {name!r}, which is {type_}; only text columns are parsed. Take it out of "
             "prepare.dates."
         )
-    return Column(name, type_, "timestamp", f"try_strptime(trim({identifier(name)}), {_list(formats)})::TIMESTAMP")
+    expression = f"try_strptime(trim({identifier(name)}), {_list(formats)})::TIMESTAMP"
+    return Column(name, type_, "timestamp", expression, zoned=any("%z" in form.lower() for form in formats))
+
+
+def _as_spelled(column: Column) -> Column:
+    """A key whose values have to stay apart, as a text when a double would make one of some of them."""
+    if column.type.split("(", maxsplit=1)[0] not in _WIDE:
+        return column
+    return replace(column, kind="text", expression=f"{identifier(column.name)}::VARCHAR")
+
+
+def whole_by_value(
+    backend: Backend, source: str, columns: dict[str, Column], names: Iterable[str]
+) -> dict[str, Column]:
+    """Columns of numbers that hold whole ones only, as whole numbers: pandas writes 1.0 for 1 beside a missing value.
+
+    Args:
+        backend: Any engine.
+        source: The Parquet file.
+        columns: Its columns by name.
+        names: Those to look at: a target of classes, codes.
+
+    Returns:
+        All columns.
+    """
+    numbers = [columns[name] for name in dict.fromkeys(names) if name in columns and columns[name].kind == "number"]
+    if not numbers:
+        return columns
+    conditions = ", ".join(f"bool_and({_is_whole(column)})" for column in numbers)
+    row = fetch_row(backend, f"SELECT {conditions} FROM read_parquet({literal(source)})")
+    whole = {column.name: _as_whole(column) for column, is_whole in zip(numbers, row, strict=True) if is_whole}
+    return columns | whole
+
+
+def _is_whole(column: Column) -> str:
+    name = identifier(column.name)
+    return f"({column.missing or 'false'} OR ({name} = trunc({name}) AND abs({name}) <= {_EXACT}))"
+
+
+def _as_whole(column: Column) -> Column:
+    return replace(column, kind="integer", expression=f"{identifier(column.name)}::BIGINT")
+
+
+def fraction(backend: Backend, source: str, column: Column) -> Any:
+    """The first value of a column of numbers, in its order, that is no whole number; None when all are."""
+    rows = fetch(
+        backend,
+        f"SELECT {identifier(column.name)} FROM read_parquet({literal(source)}) WHERE NOT {_is_whole(column)} LIMIT 1",
+    )
+    return rows[0][0] if rows else None
 
 
 def _expression(name: str, type_: str, kind: Kind) -> str:
-    if type_ == "TIMESTAMP WITH TIME ZONE":
+    if type_ == _ZONED:
         return f"make_timestamp(epoch_us({name}))"
     wanted = {"timestamp": "TIMESTAMP", "text": "VARCHAR"}.get(kind, type_)
     if type_.startswith("DECIMAL"):
@@ -109,7 +168,12 @@ def _list(texts: list[str]) -> str:
 def create_view(backend: Backend, source: str, columns: dict[str, Column]) -> None:
     """Create the view `VIEW`: every column in its final type, and `ARRIVAL`."""
     blank = _with_missing(backend, source, list(columns.values()))
-    selected = [f"{_filled(column, blank)} AS {identifier(column.name)}" for column in columns.values()]
+    decomposed = _with_decomposed_letters(backend, source, list(columns.values()))
+    composed = [
+        replace(column, expression=f"nfc_normalize({column.expression})") if column.name in decomposed else column
+        for column in columns.values()
+    ]
+    selected = [f"{_filled(column, blank)} AS {identifier(column.name)}" for column in composed]
     fetch(
         backend,
         f"CREATE OR REPLACE TEMP VIEW {VIEW} AS SELECT {', '.join([*selected, ARRIVAL])} "
@@ -134,6 +198,21 @@ def _with_missing(backend: Backend, source: str, columns: list[Column]) -> set[s
         found.update(column.name for column, is_blank in zip(batch, row, strict=True) if is_blank)
     fetch(backend, "RESET disabled_optimizers")
     return found
+
+
+def _with_decomposed_letters(backend: Backend, source: str, columns: list[Column]) -> set[str]:
+    """Names of the columns of text where a letter is written as several characters, such as u and two dots for ü."""
+    found: set[str] = set()
+    texts = [column for column in columns if column.kind == "text" and column.type == "VARCHAR"]
+    for batch in batches(texts, BATCH):
+        conditions = ", ".join(f"bool_or(nfc_normalize({name}) <> {name})" for name in map(_name, batch))
+        row = fetch_row(backend, f"SELECT {conditions} FROM read_parquet({literal(source)})")
+        found.update(column.name for column, is_decomposed in zip(batch, row, strict=True) if is_decomposed)
+    return found
+
+
+def _name(column: Column) -> str:
+    return identifier(column.name)
 
 
 def _seems_missing(column: Column) -> str:
@@ -177,7 +256,11 @@ def _mentions(problem: ProblemConfig, settings: PrepareConfig) -> Iterator[tuple
     yield from (("prepare.dates", name) for name in settings.dates)
     yield from (
         (place, name)
-        for place, name in (("problem.time_column", problem.time_column), ("prepare.split.group", settings.split.group))
+        for place, name in (
+            ("problem.time_column", problem.time_column),
+            ("problem.weights", problem.weights),
+            ("prepare.split.group", settings.split.group),
+        )
         if name
     )
 

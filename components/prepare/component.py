@@ -6,20 +6,30 @@ from components.shared.component import stage
 
 
 @stage
-def prepare(settings: str, problem: str, table: dsl.Input[dsl.Dataset], splits: dsl.Output[dsl.Dataset]) -> None:
+def prepare(
+    settings: str,
+    problem: str,
+    minimum_rows: int,
+    table: dsl.Input[dsl.Dataset],
+    splits: dsl.Output[dsl.Dataset],
+    prepare_page: dsl.Output[dsl.HTML],
+) -> None:
     """Repair the table and divide it into train, validation and test.
 
     Args:
         settings: The `prepare` section of the configuration, as JSON.
         problem: The `problem` section of the configuration, as JSON.
+        minimum_rows: What the contract asks for; repairs have to leave as many rows.
         table: The checked table, one Parquet file.
         splits: Folder with train.parquet, validation.parquet, test.parquet, schema.json (features and classes,
             as seen in the training part) and summary.json (what was removed and why, the
             split, warnings such as suspected leaks).
+        prepare_page: What was removed, left out and warned of, for people.
     """
     from pathlib import Path
 
     from components.prepare import prepare as logic
+    from components.prepare.page import preparation_page
     from components.shared.config import PrepareConfig, ProblemConfig
     from components.shared.progress import announce
 
@@ -28,6 +38,8 @@ def prepare(settings: str, problem: str, table: dsl.Input[dsl.Dataset], splits: 
         Path(splits.path),
         problem=ProblemConfig.model_validate_json(problem),
         settings=PrepareConfig.model_validate_json(settings),
+        minimum_rows=minimum_rows,
     )
+    preparation_page(summary).write(prepare_page.path)
     splits.metadata.update({part: found.rows for part, found in summary.parts.items()}, features=summary.features)
     announce(logic.headline(summary))

@@ -32,24 +32,29 @@ _TOLD_TYPES = (
 )
 
 
-def select_features(columns: dict[str, Column], problem: ProblemConfig) -> dict[str, FeatureKind]:
+def select_features(columns: dict[str, Column], problem: ProblemConfig, *, group: str = "") -> dict[str, FeatureKind]:
     """The features by name with their kinds, in the table's order or that of the configuration.
+
+    Args:
+        columns: The table's columns.
+        problem: Roles of the columns.
+        group: The column that groups the split, if any.
 
     Raises:
         DataError: There is none, or a column's type cannot be learned from.
     """
-    others = {problem.target, problem.time_column, *problem.keys, *problem.ignore, *problem.leaks}
+    roles = {problem.target, problem.time_column, problem.weights, group}
+    others = {*roles, *problem.keys, *problem.ignore, *problem.leaks}
     names = problem.features or [name for name in columns if name not in others]
     if not names:
         raise DataError(
-            "No column is left to learn from: all are the target, the time column, keys, ignored or leaks. Name some "
-            "in problem.features."
+            "No column is left to learn from: all are the target, the time column, weights, keys, the group of the "
+            "split, ignored or leaks. Name some in problem.features."
         )
     if unsupported := [f"{name!r} ({columns[name].type})" for name in names if columns[name].kind == "unsupported"]:
         raise DataError(
             f"These columns cannot be features: {_some(unsupported)}. A feature is a number, text, boolean, date or "
-            "timestamp; "
-            "turn them into such columns in the query, or name them in problem.ignore."
+            "timestamp; turn them into such columns in the query, or name them in problem.ignore."
         )
     if wrong := [
         f"{name!r} ({columns[name].type})"
@@ -57,7 +62,7 @@ def select_features(columns: dict[str, Column], problem: ProblemConfig) -> dict[
         if columns[name].kind not in ("integer", "text")
     ]:
         raise DataError(
-            f"problem.categorical names {_some(wrong)}; only whole numbers are taken as codes. Cast them in the query."
+            f"problem.categorical names {_some(wrong)}; codes are whole numbers and texts. Cast them in the query."
         )
     return {name: _kind(columns[name], problem) for name in names}
 
@@ -172,8 +177,8 @@ def _describe(name: str, kind: FeatureKind, extent: _Extent) -> Feature:
     if worst := [value for value in (low, high) if value is not None and not abs(value) <= FLOAT32_MAX]:
         what = "an infinite value" if math.isinf(worst[0]) else f"{worst[0]:g}, beyond the range of float32"
         raise DataError(
-            f"The feature {name!r} holds {what}. Let the contract quarantine such rows (contract.non_finite), or mend "
-            "them in the query."
+            f"The feature {name!r} holds {what}. Let the contract set such rows aside (contract.non_finite: "
+            "quarantine), or mend them in the query."
         )
     return Feature(name=name, kind=kind, nullable=nullable, minimum=low, maximum=high)
 

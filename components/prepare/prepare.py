@@ -3,22 +3,41 @@
 import shutil
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from ibis.backends.duckdb import Backend
 from pydantic import BaseModel
 
-from components.prepare.columns import ARRIVAL, VIEW, Column, check_names, create_view, read_columns
+from components.prepare.columns import (
+    ARRIVAL,
+    VIEW,
+    Column,
+    check_names,
+    create_view,
+    fraction,
+    read_columns,
+    whole_by_value,
+)
 from components.prepare.features import describe_features, select_features
 from components.prepare.leaks import Leak, find_leaks
-from components.prepare.repair import MARKS, Removed, check_bounds, check_dates, mark_rows, remove_rows
+from components.prepare.left_out import about_group, free_texts, row_numbers
+from components.prepare.removals import remarks_on_equal_rows, too_few, warnings_of_removals
+from components.prepare.repair import (
+    MARKS,
+    Removed,
+    check_bounds,
+    check_dates,
+    mark_rows,
+    remove_rows,
+    tell_equal_apart,
+)
 from components.prepare.split import PLACED, choose_method, place_rows
-from components.prepare.target import check_parts, check_type, check_values
+from components.prepare.target import Label, check_parts, check_type, check_values
 from components.prepare.texts import encode_texts
+from components.prepare.weights import check_weight_type, check_weights
 from components.shared.config import PrepareConfig, ProblemConfig
 from components.shared.errors import DataError
 from components.shared.frames import PARTS, part_path
-from components.shared.package.schema import Schema
+from components.shared.package.schema import FIXED, Feature, FeatureKind, Schema
 from components.shared.resources import memory_budget
 from components.shared.tables import engine, fetch, fetch_row, identifier, write_sql
 
@@ -51,9 +70,12 @@ class Summary(BaseModel):
     dropped_features: dict[str, str]
     leaks: list[Leak]
     warnings: list[str]
+    remarks: list[str] = []
 
 
-def prepare(table: Path, folder: Path, *, problem: ProblemConfig, settings: PrepareConfig) -> Summary:
+def prepare(
+    table: Path, folder: Path, *, problem: ProblemConfig, settings: PrepareConfig, minimum_rows: int = 0
+) -> Summary:
     """Repair and divide a table.
 
     Args:
@@ -63,6 +85,7 @@ def prepare(table: Path, folder: Path, *, problem: ProblemConfig, settings: Prep
             else by chance.
         problem: What is to be predicted from what.
         settings: Repairs and split.
+        minimum_rows: What the contract asks for; repairs have to leave as many rows.
 
     Returns:
         The summary.
@@ -74,7 +97,7 @@ def prepare(table: Path, folder: Path, *, problem: ProblemConfig, settings: Prep
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        summary = _prepare(table, partial, problem, settings)
+        summary = _prepare(table, partial, problem, settings, minimum_rows=minimum_rows)
         (partial / SUMMARY).write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
@@ -84,39 +107,33 @@ def prepare(table: Path, folder: Path, *, problem: ProblemConfig, settings: Prep
     return summary
 
 
-def _prepare(table: Path, folder: Path, problem: ProblemConfig, settings: PrepareConfig) -> Summary:
+def _prepare(
+    table: Path, folder: Path, problem: ProblemConfig, settings: PrepareConfig, *, minimum_rows: int
+) -> Summary:
     with engine(memory=min(memory_budget(), _MEMORY)) as backend:
-        columns = read_columns(backend, str(table), settings)
-        if len(columns) > _WIDE:
-            fetch(backend, f"SET threads = 1; SET memory_limit = '{memory_budget() // 1024**2}MiB'")
-        kinds = _check_columns(columns, problem, settings)
+        columns = _read(backend, str(table), problem, settings)
+        kinds = _check_columns(backend, str(table), columns, problem, settings)
         method = choose_method(settings.split, problem)
         dates = check_dates(backend, str(table), columns, dates=settings.dates)
         create_view(backend, str(table), columns)
+        kinds, left_out = _without_useless(backend, columns, kinds, problem)
+        remarks, warnings = about_group(settings.split.group, problem)
         found, removed = _repair(backend, columns, problem, settings=settings, by_time=method == "chronological")
+        if found - removed.total < minimum_rows:
+            raise too_few(found, removed, minimum_rows=minimum_rows)
         classes = check_values(backend, problem)
-        warnings = place_rows(backend, method, settings.split, rows=found - removed.total)
+        equals = tell_equal_apart(backend)
+        lost = f"Of {found:,} rows, {removed.text(found)} were removed." if removed.total else ""
+        warnings += place_rows(backend, method, settings.split, rows=found - removed.total, lost=lost)
         fetch(backend, f"DROP TABLE {MARKS}")  # sorting the parts needs its memory
-        counts, remarks = check_parts(backend, problem, classes)
-        names = [c.name for c in columns.values() if c.kind != "unsupported" and c.name not in problem.leaks]
-        codes = encode_texts(backend, str(table), columns.values())
-        for part in PARTS:
-            select = _part(names, part, codes=codes, by_time=method == "chronological")
-            write_sql(backend, select, part_path(folder, part))
+        counts, of_parts = check_parts(backend, problem, classes)
+        if problem.weights:
+            check_weights(backend, problem.weights)
+        _write_parts(backend, str(table), folder, columns, problem, by_time=method == "chronological")
         features, dropped = describe_features(folder, kinds)
-        schema = Schema(
-            task=problem.task,
-            target=problem.target,
-            classes=classes,
-            features=features,
-            threshold=problem.threshold,
-            time_column=problem.time_column,
-            group=settings.split.group,
-            keys=problem.keys,
-        )
+        schema = _schema(columns, problem, settings, features=features, classes=classes)
         schema.write(folder)
-        leaks = find_leaks(backend, folder, schema, threshold=settings.leak_threshold)
-        warnings += [*remarks, *_warnings(dropped, leaks)]
+        suspects = find_leaks(backend, folder, schema, threshold=settings.leak_threshold)
         return Summary(
             rows_found=found,
             rows=found - removed.total,
@@ -127,23 +144,60 @@ def _prepare(table: Path, folder: Path, problem: ProblemConfig, settings: Prepar
             parts=_parts(backend, counts),
             features=len(features),
             dropped_features=dropped,
-            leaks=leaks,
-            warnings=warnings,
+            leaks=[suspect for suspect in suspects if suspect.by != "moment"],
+            warnings=[
+                *warnings_of_removals(found, removed, problem, settings),
+                *warnings,
+                *of_parts,
+                *_warnings(dropped),
+                *filter(None, (suspect.warning(method) for suspect in suspects)),
+            ],
+            remarks=[*remarks, *left_out.values(), *remarks_on_equal_rows(equals, found - removed.total)],
         )
 
 
-def _check_columns(columns: dict[str, Column], problem: ProblemConfig, settings: PrepareConfig) -> dict[str, Any]:
-    """Everything that can be refused by names and types alone; the answer is the features with their kinds."""
+def _read(backend: Backend, table: str, problem: ProblemConfig, settings: PrepareConfig) -> dict[str, Column]:
+    """The table's columns, with classes and codes as whole numbers where they are such by value."""
+    columns = read_columns(backend, table, settings, keys=problem.keys)
+    if len(columns) > _WIDE:
+        fetch(backend, f"SET threads = 1; SET memory_limit = '{memory_budget() // 1024**2}MiB'")
     check_names(columns, problem, settings)
+    classes = [] if problem.task == "regression" else [problem.target]
+    return whole_by_value(backend, table, columns, [*classes, *problem.categorical])
+
+
+def _check_columns(
+    backend: Backend, table: str, columns: dict[str, Column], problem: ProblemConfig, settings: PrepareConfig
+) -> dict[str, FeatureKind]:
+    """Everything that can be refused by types alone; the answer is the features with their kinds."""
     check_bounds(columns, settings.bounds)
-    check_type(columns[problem.target], problem.task)
+    target = columns[problem.target]
+    is_number_of_class = problem.task != "regression" and target.kind == "number"
+    check_type(target, problem.task, fraction=fraction(backend, table, target) if is_number_of_class else None)
+    if problem.weights:
+        check_weight_type(columns[problem.weights])
     if problem.time_column and columns[problem.time_column].kind != "timestamp":
         raise DataError(
             f"problem.time_column {problem.time_column!r} is {columns[problem.time_column].type}, no date or "
-            "timestamp. "
-            f"For text, list its formats in prepare.dates.{problem.time_column}; otherwise convert it in the query."
+            f"timestamp. For text, list its formats in prepare.dates.{problem.time_column}; otherwise convert it in "
+            "the query."
         )
-    return select_features(columns, problem)
+    return select_features(columns, problem, group=settings.split.group)
+
+
+def _without_useless(
+    backend: Backend, columns: dict[str, Column], kinds: dict[str, FeatureKind], problem: ProblemConfig
+) -> tuple[dict[str, FeatureKind], dict[str, str]]:
+    """The features without row numbers and free text, and a remark on each of those.
+
+    Raises:
+        DataError: None is left.
+    """
+    left_out = row_numbers(backend, columns, kinds, problem) | free_texts(backend, kinds, problem)
+    kept = {name: kind for name, kind in kinds.items() if name not in left_out}
+    if not kept:
+        raise DataError(f"No column is left to learn from. {' '.join(left_out.values())}")
+    return kept, left_out
 
 
 def _repair(
@@ -161,9 +215,46 @@ def _repair(
     removed = remove_rows(backend, columns, problem, settings=settings)
     if removed.total == found:
         raise DataError(
-            f"None of the {found:,} rows is usable: {removed_text(removed)}. Check the query and prepare.bounds."
+            f"None of the {found:,} rows is usable: {removed.text(found)}. Check the query and prepare.bounds."
         )
     return found, removed
+
+
+def _write_parts(
+    backend: Backend, table: str, folder: Path, columns: dict[str, Column], problem: ProblemConfig, *, by_time: bool
+) -> None:
+    names = [c.name for c in columns.values() if c.kind != "unsupported" and c.name not in problem.leaks]
+    codes = encode_texts(backend, table, columns.values())
+    for part in PARTS:
+        write_sql(backend, _part(names, part, codes=codes, by_time=by_time), part_path(folder, part))
+
+
+def _schema(
+    columns: dict[str, Column],
+    problem: ProblemConfig,
+    settings: PrepareConfig,
+    *,
+    features: list[Feature],
+    classes: list[Label],
+) -> Schema:
+    return Schema(
+        task=problem.task,
+        target=problem.target,
+        classes=classes,
+        features=[
+            feature.model_copy(update={"zoned": columns[feature.name].zoned})
+            if feature.kind == "timestamp"
+            else feature
+            for feature in features
+        ],
+        threshold=0.5 if problem.threshold == "auto" else problem.threshold,
+        threshold_by="" if problem.threshold == "auto" else FIXED,
+        time_column=problem.time_column,
+        time_column_zoned=columns[problem.time_column].zoned if problem.time_column else None,
+        group=settings.split.group,
+        weights=problem.weights,
+        keys=problem.keys,
+    )
 
 
 def _part(names: list[str], part: str, *, codes: dict[str, str], by_time: bool) -> str:
@@ -200,36 +291,16 @@ def _iso(moment: datetime | None) -> str:
     return moment.isoformat() if moment is not None else ""
 
 
-def _warnings(dropped: dict[str, str], leaks: list[Leak]) -> list[str]:
+def _warnings(dropped: dict[str, str]) -> list[str]:
     return [
-        *(
-            f"The feature {name!r} is {reason} in the training part and was dropped."
-            for name, reason in dropped.items()
-        ),
-        *(
-            f"The feature {leak.feature!r} alone gives the target away ({leak.metric} {leak.score:.3f}): "
-            "if it is known only after the moment of prediction, name it in problem.leaks."
-            for leak in leaks
-        ),
+        f"The feature {name!r} is {reason} in the training part and was dropped." for name, reason in dropped.items()
     ]
-
-
-def removed_text(removed: Removed) -> str:
-    """What was removed, in words; empty when nothing was."""
-    counts = {
-        "duplicates": removed.duplicates,
-        "without a label": removed.without_label,
-        "without a time": removed.without_time,
-        "out of bounds": sum(removed.out_of_bounds.values()),
-        "with a repeated key": removed.duplicate_keys,
-    }
-    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
 
 
 def headline(summary: Summary) -> str:
     """One line for people."""
     parts = ", ".join(f"{part} {found.rows:,}" for part, found in summary.parts.items())
-    removed = removed_text(summary.removed)
+    removed = summary.removed.text(summary.rows_found)
     text = f"{parts} ({summary.method}); {summary.features:,} features" + (f"; removed {removed}" if removed else "")
     if summary.leaks:
         text += f"; suspected leaks: {', '.join(leak.feature for leak in summary.leaks)}"

@@ -1,4 +1,4 @@
-"""Which rows stay: duplicates, missing labels, numbers out of bounds and repeated keys go, each counted once.
+"""Which rows stay: missing labels, values out of bounds, repeated keys and, on request, equal rows go, counted once.
 
 One scan leaves a narrow table, `MARKS`, with a 64-bit hash of each row; all that follows works on it. Rows whose hash
 is unique are no duplicates; the few others are compared value by value, so a collision of hashes costs no row.
@@ -37,6 +37,22 @@ class Removed(BaseModel):
             + sum(self.out_of_bounds.values())
             + self.duplicate_keys
         )
+
+    def text(self, rows: int) -> str:
+        """What was removed of so many rows, in words, with the shares; empty when nothing was."""
+        counts = {
+            "equal to another row": self.duplicates,
+            "without a label": self.without_label,
+            "without a time": self.without_time,
+            "out of bounds": sum(self.out_of_bounds.values()),
+            "with a repeated key": self.duplicate_keys,
+        }
+        return ", ".join(f"{count:,} {what} ({share(count, rows)})" for what, count in counts.items() if count)
+
+
+def share(count: int, rows: int) -> str:
+    """A part of the rows in percent; never 0 % of some."""
+    return f"{count / rows:.1%}" if count / rows >= 0.0005 else "<0.1%"
 
 
 def check_dates(
@@ -189,7 +205,6 @@ def _resolve_keys(backend: Backend, keys: list[str], *, how: str) -> int:
         values = ", ".join(f"{key} = {value}" for key, value in zip(keys, example, strict=True))
         raise DataError(
             f"The key ({', '.join(keys)}) is repeated in {count:,} rows, such as {values}. Mend the table or the key, "
-            ""
             "or let prepare.duplicate_keys keep the `first` or the `last` row."
         )
     return 0
@@ -225,10 +240,33 @@ def _find_repeated(backend: Backend, hashed: str, names: list[str], *, latest: b
     return _created(
         backend,
         SURPLUS,
-        f"SELECT arrival FROM (SELECT arrival, row_number() OVER (PARTITION BY {_listed(names, 'rows.')} ORDER BY "
-        f"{order}) "
-        f"AS place FROM {VIEW} AS rows JOIN suspects ON rows.{ARRIVAL} = arrival) WHERE place > 1",
+        f"SELECT arrival FROM (SELECT arrival, row_number() OVER (PARTITION BY {_listed(names, 'rows.')} "
+        f"ORDER BY {order}) AS place FROM {VIEW} AS rows JOIN suspects ON rows.{ARRIVAL} = arrival) WHERE place > 1",
     )
+
+
+def tell_equal_apart(backend: Backend) -> int:
+    """Give rows of `MARKS` that are equal in every column places of their own in the order of chance.
+
+    Rows that stay although they are equal are observations of their own: without this, chance would put all of them
+    next to each other, and so into one part.
+
+    Returns:
+        How many rows equal an earlier one.
+    """
+    count = _created(
+        backend,
+        "equals",
+        f"SELECT arrival, row_number() OVER (PARTITION BY shuffle ORDER BY arrival) AS place FROM {MARKS} SEMI JOIN "
+        f"(SELECT shuffle FROM {MARKS} GROUP BY shuffle HAVING count(*) > 1) USING (shuffle) QUALIFY place > 1",
+    )
+    if count:
+        fetch(
+            backend,
+            f"UPDATE {MARKS} SET shuffle = hash(shuffle, equals.place) FROM equals "
+            f"WHERE {MARKS}.arrival = equals.arrival",
+        )
+    return count
 
 
 def _created(backend: Backend, name: str, select: str) -> int:

@@ -65,7 +65,7 @@ def choose_method(settings: SplitConfig, problem: ProblemConfig) -> str:
     return "random" if problem.task == "regression" else "stratified"
 
 
-def place_rows(backend: Backend, method: str, settings: SplitConfig, *, rows: int) -> list[str]:
+def place_rows(backend: Backend, method: str, settings: SplitConfig, *, rows: int, lost: str = "") -> list[str]:
     """Create `PLACED` from the marks of the rows that stay.
 
     Args:
@@ -73,6 +73,7 @@ def place_rows(backend: Backend, method: str, settings: SplitConfig, *, rows: in
         method: As `choose_method` answers.
         settings: Shares.
         rows: Number of rows.
+        lost: A sentence about the rows that were removed before; empty when none was.
 
     Returns:
         Warnings.
@@ -86,7 +87,7 @@ def place_rows(backend: Backend, method: str, settings: SplitConfig, *, rows: in
         raise DataError(
             f"{rows:,} usable {'row is' if rows == 1 else 'rows are'} too few to divide into train, validation "
             f"({settings.validation:.0%}) and test ({settings.test:.0%}): each part needs at least {FEWEST_ROWS} "
-            "rows. Use more data or other shares."
+            f"rows. {lost}{' ' if lost else ''}Use more data or other shares."
         )
     warnings = _by_group(backend, sizes, settings.seed) if method == "grouped" else _PLACERS[method](backend, sizes)
     placed = dict(fetch(backend, f"SELECT part, count(*) FROM {PLACED} GROUP BY part"))

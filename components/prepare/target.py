@@ -8,6 +8,7 @@ from ibis.backends.duckdb import Backend
 from components.prepare.columns import Column
 from components.prepare.repair import MARKS
 from components.prepare.split import PLACED
+from components.shared.as_written import spelled
 from components.shared.config import ProblemConfig
 from components.shared.errors import DataError
 from components.shared.frames import PARTS
@@ -20,8 +21,13 @@ _SHOWN = 5
 Label = bool | int | str
 
 
-def check_type(column: Column, task: str) -> None:
+def check_type(column: Column, task: str, *, fraction: Any = None) -> None:
     """Refuse a target whose type does not fit the task.
+
+    Args:
+        column: The target.
+        task: What is predicted.
+        fraction: A value of it that is no whole number, where it holds numbers.
 
     Raises:
         DataError: Names the type found and what the task takes.
@@ -32,14 +38,17 @@ def check_type(column: Column, task: str) -> None:
             "choose another task."
         )
     if task != "regression" and column.kind not in ("integer", "boolean", "text"):
+        found = f"{column.type} and holds {fraction}" if fraction is not None else column.type
         raise DataError(
-            f"The target {column.name!r} is {column.type}; classes are texts, whole numbers or true and false. "
-            "Cast it in the query, or choose the task `regression`."
+            f"The target {column.name!r} is {found}; classes are texts, whole numbers or true and false. "
+            "Make classes of it in the query, or choose the task `regression`."
         )
 
 
 def check_values(backend: Backend, problem: ProblemConfig) -> list[Label]:
     """The classes of the labelled rows, the positive one last when binary; none for a regression.
+
+    The positive class is found as it is spelled: `'1'` names the class 1, and `yes` the class yes.
 
     Raises:
         DataError: The target is constant, infinite, or has too few or too many classes.
@@ -82,12 +91,30 @@ def _check_numbers(backend: Backend, target: str) -> None:
 def _positive_last(classes: list[Label], problem: ProblemConfig) -> list[Label]:
     if problem.positive is None:
         return classes
-    if problem.positive not in classes:
+    named = [label for label in classes if label == problem.positive]
+    named = named or [label for label in classes if spelled(label) & spelled(problem.positive)]
+    if len(named) != 1:
         raise DataError(
-            f"problem.positive is {problem.positive!r}; the target {problem.target!r} holds {classes[0]!r} and "
-            f"{classes[1]!r}."
+            f"problem.positive is {_written(problem.positive)}; the target {problem.target!r} holds "
+            f"{_written(classes[0])} and {_written(classes[1])}. {_advice(problem.positive, classes)}"
         )
-    return sorted(classes, key=lambda label: label == problem.positive)
+    return sorted(classes, key=lambda label: label == named[0])
+
+
+def _written(label: Label) -> str:
+    """A label as YAML spells it."""
+    return label_name(label) if isinstance(label, bool | int) else repr(label)
+
+
+def _advice(positive: Label, classes: list[Label]) -> str:
+    if isinstance(positive, bool):
+        return (
+            "YAML reads true, yes and on without quotes as true, and false, no and off as false: put the class in "
+            f"quotes, such as positive: {_written(str(classes[1]))}."
+        )
+    if any(isinstance(label, str) for label in classes):
+        return f"Write the class as the table spells it, in quotes, such as positive: {_written(str(classes[1]))}."
+    return f"Write one of the two, such as positive: {_written(classes[1])}."
 
 
 def _constant(target: str, value: Any) -> DataError:
@@ -157,8 +184,7 @@ def _unseen(problem: ProblemConfig, labels: list[Label], counts: dict[str, dict[
     )
     return DataError(
         f"The training part has no row of {_list(labels)} of {problem.target!r}, but {found}: a model cannot answer "
-        "what it never saw. "
-        "Use more data, the method `stratified`, or leave these rows out in the query."
+        "what it never saw. Use more data, the method `stratified`, or leave these rows out in the query."
     )
 
 

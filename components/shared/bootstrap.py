@@ -1,251 +1,203 @@
-"""Confidence intervals of metrics by the bootstrap (Efron, 1979), fast enough for every metric and slice.
+"""Confidence intervals of metrics by a bootstrap (Efron, 1979) of blocks of rows: days, groups, or single rows.
 
-A resample draws as many rows as there are, with replacement. Here it is the number of times that each row was drawn,
-so that metrics become weighted sums: rows are sorted once for the ranking metrics, and many resamples are one matrix.
-The values equal those of `metrics.compute` on the drawn rows, apart from rounding.
+Rows next to each other in time, or of the same group, are alike, so that a thousand of them say less than a thousand
+independent rows. A resample therefore draws whole blocks with replacement (Davison and Hinkley, 1997, section 3.8), and
+of periods of time, which are like their neighbours, some in a row (Künsch, 1989), the first following the last (Politis
+and Romano, 1992); `components.shared.blocks` finds them. Each metric is asked once for its value on all resamples
+(`metrics.Weights`). More than `MOST_BLOCKS` blocks are first put together at random into as many bundles: sums of
+bundles of independent blocks vary as the blocks do (random groups; Wolter, 2007, chapter 2).
+
+Percentile intervals of few blocks are too narrow. They are taken at tails widened as Student's t asks for (expanded
+percentiles; Hesterberg, 2015, section 5.3), with as many degrees of freedom as the blocks that count are worth.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.shared import metrics
-from components.shared.config import Metric, Task
-from components.shared.package.scoring import choose_classes
+from components.shared.config import Metric as MetricName
+from components.shared.config import Task
+from components.shared.metrics import TABLE, Answers, Weights, metrics_of
+from components.shared.metrics.weights import Floats, Indices
 
-Counts = NDArray[np.uint8]
-Floats = NDArray[np.float64]
-Resampled = dict[Metric, Floats]
-_CELLS = 400_000  # resamples × rows held at once: 3 MB a temporary array, what fits in a core's cache
-_RANKING: frozenset[Metric] = frozenset({"roc_auc", "pr_auc"})
+MOST_BLOCKS = 1_000
+FEWEST_BLOCKS = 8  # fewer are no base for an interval
+STEPS = 400  # of a ranking, on resamples
 
 
-def draws(rows: int, resamples: int, *, seed: int = 0) -> Iterator[Counts]:
-    """Draw resamples, a block at a time.
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A metric's value, or a difference of two, and what it was on the resamples.
+
+    Attributes:
+        value: On the rows themselves.
+        resampled: On each resample, shape (resamples,); NaN where it could not tell.
+        blocks: How many equal and independent blocks the rows are worth.
+    """
+
+    value: float
+    resampled: Floats
+    blocks: float
+
+    def __sub__(self, other: "Estimate") -> "Estimate":
+        """The difference, resample by resample: paired where both are of the same draws."""
+        return Estimate(self.value - other.value, self.resampled - other.resampled, min(self.blocks, other.blocks))
+
+    def times(self, factor: float) -> "Estimate":
+        """The same in another unit or direction."""
+        return Estimate(self.value * factor, self.resampled * factor, self.blocks)
+
+    def interval(self, confidence: float) -> tuple[float, float] | None:
+        """Confidence interval at a level such as 0.95; None when fewer than half of the resamples could tell."""
+        told = self.resampled[np.isfinite(self.resampled)]
+        if len(told) * 2 < len(self.resampled) or not len(told):
+            return None
+        tail = _tail(confidence, self.blocks)
+        low, high = np.quantile(told, [tail, 1 - tail])
+        return float(low), float(high)
+
+
+def _tail(confidence: float, blocks: float) -> float:
+    """The share of resamples beyond each end of an interval."""
+    from scipy.stats import norm
+
+    return float(norm.cdf(-_reach(confidence, blocks)))
+
+
+def _reach(confidence: float, blocks: float) -> float:
+    """How many bootstrap standard errors each end is from the value, were the resamples normal."""
+    from scipy.stats import norm, t
+
+    if math.isinf(blocks):
+        return float(norm.ppf((1 + confidence) / 2))
+    blocks = max(blocks, 2.0)
+    # The second factor: a bootstrap's variance is that of a sample of n, which is n / (n - 1) times too small.
+    return float(t.ppf((1 + confidence) / 2, blocks - 1) * math.sqrt(blocks / (blocks - 1)))
+
+
+def simultaneous(
+    value: float, interval: tuple[float, float], *, confidence: float, comparisons: int, blocks: float | None
+) -> tuple[float, float]:
+    """Widen an interval so that many of them hold at once with the confidence of one (Bonferroni; Dunn, 1961).
+
+    Each is taken at the level 1 - (1 - confidence) / comparisons. Its tail is beyond what a thousand resamples show, so
+    both arms of the interval grow as Student's t does between the two levels.
 
     Args:
-        rows: Rows of the table.
-        resamples: How many resamples in all.
-        seed: The same seed gives the same resamples.
-
-    Yields:
-        How often each row was drawn, of shape (resamples of the block, rows).
+        value: The estimate.
+        interval: Its own interval.
+        confidence: Confidence level of the interval, and of all together.
+        comparisons: How many intervals are looked at.
+        blocks: How many blocks it rests on; None where that is not known.
     """
-    generator = np.random.default_rng(seed)
-    block = max(1, _CELLS // max(1, rows))
-    for start in range(0, resamples, block):
-        counts = np.empty((min(block, resamples - start), rows), dtype=np.uint8)
-        for row in counts:
-            row[:] = np.bincount(generator.integers(0, rows, rows, dtype=np.uint32), minlength=rows)
-        yield counts
+    rest = math.inf if blocks is None else blocks
+    growth = _reach(1 - (1 - confidence) / max(1, comparisons), rest) / _reach(confidence, rest)
+    return value - (value - interval[0]) * growth, value + (interval[1] - value) * growth
 
 
-class Sample:
-    """Rows whose metrics are resampled: a whole part, or a slice of it."""
+class Draws:
+    """Resamples of a table's rows, the same for every metric and slice, so that differences are paired."""
 
     def __init__(
         self,
+        blocks: Indices,
+        resamples: int,
+        *,
+        together: int = 1,
+        weights: NDArray[np.float64] | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Draw.
+
+        Args:
+            blocks: The block that each row is of, from 0, shape (rows,).
+            resamples: How many.
+            together: How many blocks in a row are drawn at once.
+            weights: How much each row counts; by default all the same.
+            seed: The same seed gives the same resamples.
+        """
+        generator = np.random.default_rng(seed)
+        self._rows = np.ones(len(blocks)) if weights is None else weights
+        self._together = together if blocks.max(initial=-1) < MOST_BLOCKS else 1  # bundles are in no order
+        drawn = _drawn(blocks, resamples, generator, together=self._together)
+        self.weights = Weights(self._rows, *drawn, steps=STEPS)
+        # Slices within few blocks are resampled by row instead; drawn only when there are any.
+        self._by_row: Weights | None = None
+        self._resamples, self._generator = resamples, generator
+
+    def estimates(
+        self,
         task: Task,
         target: NDArray[Any],
+        answers: Answers,
         *,
-        scores: NDArray[Any],
-        threshold: float = 0.5,
-        rows: NDArray[np.int64] | None = None,
-        only: Collection[Metric] | None = None,
-    ) -> None:
-        """Prepare what does not change from resample to resample.
+        rows: Indices | None = None,
+        only: Collection[MetricName] | None = None,
+    ) -> dict[MetricName, Estimate]:
+        """Metrics of the table or of some of its rows.
 
         Args:
             task: Decides which metrics there are.
-            target: Class indices or values of the whole part, as in `metrics.compute`.
-            scores: Probabilities or values of the whole part.
-            threshold: Binary only: probability from which the positive class is answered.
-            rows: Indices of the slice's rows; by default all.
+            target: Class indices or values of all rows.
+            answers: The model's answers to all rows.
+            rows: Indices of the rows wanted; by default all.
             only: The metrics wanted; by default all of the task.
         """
-        rows = np.arange(len(target)) if rows is None else rows
-        self.wanted = frozenset(metrics.metrics_of(task) if only is None else only)
-        values = scores[rows]
-        self._statistics: list[Callable[[Counts], Resampled]] = []
-        if task == "regression":
-            self._statistics.append(_regression(rows, target[rows], values))
-            return
-        probabilities = metrics.normalise(values)
-        if self.wanted - _RANKING:
-            chosen = choose_classes(values, threshold=threshold)
-            self._statistics.append(_decisions(rows, target[rows], chosen, classes=scores.shape[1]))
-            self._statistics.append(_losses(rows, target[rows], probabilities))
-        if self.wanted & _RANKING:
-            self._statistics.append(_ranking(rows, target[rows], probabilities))
+        weights, together = self.weights, self._together
+        if rows is not None:
+            target, answers = target[rows], answers.some(rows)
+            weights, together = self._weights_of(rows)
+        worth = worth_of_blocks(weights, together)
+        names = [name for name in metrics_of(task) if only is None or name in only]
+        found = {}
+        once = Weights(weights.rows)
+        for name in names:
+            value = float(TABLE[name](target, answers, once)[0])
+            resampled = TABLE[name](target, answers, weights)
+            # The first resample is the rows themselves: what a ranking in coarse steps is off by, all resamples are.
+            coarse = resampled[0] if np.isfinite(resampled[0]) else value
+            found[name] = Estimate(value, resampled[1:] + (value - coarse), worth)
+        return found
 
-    def resampled(self, counts: Counts) -> Resampled:
-        """Each metric, shape (resamples,), on a block of `draws` over the whole part; NaN where undefined."""
-        values: Resampled = {}
-        with np.errstate(divide="ignore", invalid="ignore"):
-            for statistic in self._statistics:
-                values |= statistic(counts)
-        return {metric: found for metric, found in values.items() if metric in self.wanted}
-
-
-def observed(sample: Sample, rows: int) -> dict[Metric, float]:
-    """The metrics of a sample on the rows themselves, each taken once: what `metrics.compute` gives, at less cost.
-
-    Args:
-        sample: The whole part or a slice of it.
-        rows: Rows of the whole part.
-    """
-    values = sample.resampled(np.ones((1, rows), dtype=np.uint8))
-    return {metric: float(found[0]) for metric, found in values.items()}
+    def _weights_of(self, rows: Indices) -> tuple[Weights, int]:
+        weights = self.weights.some(rows)
+        if worth_of_blocks(weights) >= min(FEWEST_BLOCKS, len(rows)):
+            return weights, self._together
+        if self._by_row is None:
+            drawn = _drawn(np.arange(len(self._rows)), self._resamples, self._generator)
+            self._by_row = Weights(self._rows, *drawn, steps=STEPS)
+        return self._by_row.some(rows), 1
 
 
-def resample(samples: Sequence[Sample], rows: int, resamples: int, *, seed: int = 0) -> list[Resampled]:
-    """Metrics of several samples of the same part on the same resamples, so that their differences are paired.
+def _drawn(
+    blocks: Indices, resamples: int, generator: np.random.Generator, *, together: int = 1
+) -> tuple[Indices, Floats]:
+    """Blocks, bundled when they are many, and how often each was drawn; the first resample is each of them once."""
+    count = int(blocks.max(initial=-1)) + 1
+    if count > MOST_BLOCKS:
+        blocks = generator.permutation(np.arange(count) % MOST_BLOCKS)[blocks]
+        count = MOST_BLOCKS
+    first = generator.integers(0, count, (-(-count // together), 1, resamples))
+    drawn = ((first + np.arange(together)[:, None]) % count).reshape(-1, resamples)[:count]
+    places = drawn * (resamples + 1) + np.arange(1, resamples + 1)
+    counts = np.bincount(places.reshape(-1), minlength=count * (resamples + 1)).reshape(count, resamples + 1)
+    counts[:, 0] = 1
+    return blocks, counts.astype(np.float64)
 
-    Returns:
-        For each sample, each metric's value by resample, shape (resamples,).
-    """
-    blocks = [[sample.resampled(counts) for sample in samples] for counts in draws(rows, resamples, seed=seed)]
-    return [
-        {metric: np.concatenate([block[index][metric] for block in blocks]) for metric in blocks[0][index]}
-        for index in range(len(samples))
-    ]
 
-
-def interval(values: Floats, confidence: float) -> tuple[float, float] | None:
-    """Percentile interval of resampled values.
+def worth_of_blocks(weights: Weights, together: int = 1) -> float:
+    """How many independent blocks of equal weight the rows' blocks are worth: (Σw)² / Σw² (Kish, 1965).
 
     Args:
-        values: Shape (resamples,); NaN where a resample could not tell.
-        confidence: Confidence level, such as 0.95.
-
-    Returns:
-        Lower and upper end; None when fewer than half of the resamples could tell.
+        weights: The rows' weights and blocks.
+        together: How many blocks in a row are drawn at once; `w` are then the weights of all such runs, each block
+            being in that many of them.
     """
-    told = values[np.isfinite(values)]
-    if len(told) * 2 < len(values) or not len(told):
-        return None
-    low, high = np.quantile(told, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
-
-
-def _take(counts: Counts, rows: NDArray[np.int64]) -> Counts:
-    return np.take(counts, rows, axis=1)
-
-
-def _decisions(
-    rows: NDArray[np.int64], target: NDArray[Any], chosen: NDArray[np.int64], *, classes: int
-) -> Callable[[Counts], Resampled]:
-    """Accuracy, precision, recall and F1 from the counts of the true, the answered and the rightly answered classes."""
-    from scipy.sparse import csr_array
-
-    # Sparse, because there may be many classes: each row of the matrix counts one class in one of the three ways.
-    right = np.flatnonzero(target == chosen)
-    everything = np.arange(len(rows))
-    places = np.concatenate([target, classes + chosen, 2 * classes + target[right]])
-    entries = (np.ones(len(places), dtype=np.float32), (places, np.concatenate([everything, everything, right])))
-    counter = csr_array(entries, shape=(3 * classes, len(rows)))
-
-    def statistic(counts: Counts) -> Resampled:
-        drawn = np.ascontiguousarray(_take(counts, rows).T, dtype=np.float32)
-        trues, answers, hits = np.split((counter @ drawn).astype(np.float64), 3)  # each (classes, resamples)
-        averages: Resampled = {
-            "precision": np.where(answers > 0, hits / answers, 0.0),
-            "recall": hits / trues,
-            "f1": 2 * hits / (answers + trues),
-        }
-        found = {metric: _average(values, trues) for metric, values in averages.items()}
-        return {"accuracy": hits.sum(axis=0) / trues.sum(axis=0), **found}
-
-    return statistic
-
-
-def _average(values: Floats, trues: Floats) -> Floats:
-    """The positive class's value, or the mean over the classes among the rows drawn; NaN where there are none."""
-    if len(values) == 2:
-        return np.where(trues[1] > 0, values[1], np.nan)
-    present = trues > 0
-    return np.asarray(np.where(present, values, 0.0).sum(axis=0) / present.sum(axis=0), dtype=np.float64)
-
-
-def _losses(rows: NDArray[np.int64], target: NDArray[Any], probabilities: Floats) -> Callable[[Counts], Resampled]:
-    """Log loss and Brier: weighted means of each row's loss."""
-    of_target = probabilities[np.arange(len(target)), target]
-    squared = (probabilities**2).sum(axis=1) - 2 * of_target + 1
-    # With two classes both components err alike; the positive one's counts.
-    columns = np.column_stack([-np.log(of_target), squared / (2 if probabilities.shape[1] == 2 else 1)])
-
-    def statistic(counts: Counts) -> Resampled:
-        drawn = _take(counts, rows).astype(np.float64)
-        sums, total = drawn @ columns, drawn.sum(axis=1)
-        return {"log_loss": sums[:, 0] / total, "brier": sums[:, 1] / total}
-
-    return statistic
-
-
-def _ranking(rows: NDArray[np.int64], target: NDArray[Any], probabilities: Floats) -> Callable[[Counts], Resampled]:
-    """ROC AUC and PR AUC: of the positive class, or the mean of one class versus the rest."""
-    classes = probabilities.shape[1]
-    ranked = [
-        _rank(rows, target == index, probabilities[:, index]) for index in ([1] if classes == 2 else range(classes))
-    ]
-
-    def statistic(counts: Counts) -> Resampled:
-        areas = np.array([one(counts) for one in ranked])  # (classes, 2, resamples)
-        told = np.isfinite(areas)
-        means = np.where(told, areas, 0.0).sum(axis=0) / told.sum(axis=0)
-        return {"roc_auc": means[0], "pr_auc": means[1]}
-
-    return statistic
-
-
-def _rank(rows: NDArray[np.int64], positive: NDArray[np.bool_], scores: Floats) -> Callable[[Counts], NDArray[Any]]:
-    """Both areas of one class versus the rest, shape (2, resamples); rows of equal score are one step of the curve."""
-    order = np.argsort(-scores, kind="stable")
-    ordered_rows, descending = rows[order], scores[order]
-    hits = np.flatnonzero(positive[order])
-    ends = np.flatnonzero(np.append(np.diff(descending) != 0, True)) + 1 if len(rows) else np.empty(0, dtype=np.int64)
-    # Only steps that hold a positive row add to either area.
-    steps = np.unique(np.searchsorted(ends, hits, side="right"))
-    stops, starts = ends[steps], np.append(0, ends)[steps]
-    last_hits = np.searchsorted(hits, stops) - 1
-
-    def areas(counts: Counts) -> NDArray[Any]:
-        if not len(hits):
-            return np.full((2, len(counts)), np.nan)
-        drawn = _take(counts, ordered_rows)
-        above = np.zeros((len(drawn), len(ordered_rows) + 1), dtype=np.int32)
-        np.cumsum(drawn, axis=1, dtype=np.int32, out=above[:, 1:])
-        found = np.cumsum(drawn[:, hits], axis=1, dtype=np.int32)[:, last_hits].astype(np.float64)
-        before = np.concatenate([np.zeros((len(found), 1)), found[:, :-1]], axis=1)
-        new, seen = found - before, above[:, stops]
-        positives = found[:, -1]
-        negatives = above[:, -1] - positives
-        average_precision = np.einsum("ij,ij->i", new, found / np.maximum(seen, 1)) / positives
-        # A positive row loses against the negatives above its step and shares those on it.
-        losses = np.einsum("ij,ij->i", new, (seen - found) + (above[:, starts] - before)) / 2
-        areas = np.stack([1 - losses / (positives * negatives), average_precision])
-        return np.where((positives > 0) & (negatives > 0), areas, np.nan)
-
-    return areas
-
-
-def _regression(rows: NDArray[np.int64], target: NDArray[Any], values: NDArray[Any]) -> Callable[[Counts], Resampled]:
-    """MAE, RMSE, R² and MAPE from weighted sums of errors and of the centred target."""
-    error = values.astype(np.float64) - target
-    centred = target - (target.mean() if len(target) else 0.0)
-    some = target != 0
-    share = np.where(some, np.abs(error) / np.where(some, np.abs(target), 1.0), 0.0)
-    columns = np.column_stack([np.abs(error), error**2, centred, centred**2, share, some])
-
-    def statistic(counts: Counts) -> Resampled:
-        drawn = _take(counts, rows).astype(np.float64)
-        total = drawn.sum(axis=1)
-        absolute, squared, first, second, shares, counted = (drawn @ columns).T
-        spread = second - first**2 / total
-        # What rounding leaves of a constant target's variance is no variance.
-        r2 = np.where(spread > 1e-12 * second, 1 - squared / spread, np.nan)
-        return {"mae": absolute / total, "rmse": np.sqrt(squared / total), "r2": r2, "mape": shares / counted}
-
-    return statistic
+    of_blocks = np.bincount(weights.blocks, weights.rows, minlength=len(weights.counts))
+    runs = sum(np.roll(of_blocks, -index) for index in range(together))
+    squares = float(np.sum(runs**2)) / together
+    return float(of_blocks.sum() ** 2 / squares) if squares else 0.0

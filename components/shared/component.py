@@ -1,5 +1,6 @@
 """How a stage becomes a Kubeflow Pipelines component."""
 
+import ast
 import os
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,21 @@ def stage(function: Callable[..., Any]) -> Any:
     """
     component = dsl.component(base_image=STAGE_IMAGE, install_kfp_package=False)(function)
     _describe_outputs(component.component_spec.outputs or {}, function.__doc__ or "")
+    command = component.component_spec.implementation.container.command
+    command[-1] = _without_docstring(command[-1])
     return component
+
+
+def _without_docstring(source: str) -> str:
+    """The source of a component without its description, which the component has beside it.
+
+    Argo keeps the source in its status of the run eight times a task, and compresses a status that is too large.
+    """
+    function = next(node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
+    description = function.body[0]
+    lines = source.splitlines()
+    del lines[description.lineno - 1 : description.end_lineno]
+    return "\n".join(lines) + "\n"
 
 
 def _describe_outputs(outputs: dict[str, Any], docstring: str) -> None:

@@ -5,30 +5,16 @@ Numbers are rounded to ten significant digits, so that the order in which proces
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from components.shared.config import Metric, Task
 from components.shared.errors import PackageError
+from components.shared.metrics import TABLE
 from components.shared.package.model_package import METRICS
+from components.shared.pages.limits import format_against, format_limit
 from components.shared.pages.reports import format_number, format_share
-
-LABELS: dict[Metric, str] = {
-    "accuracy": "Accuracy",
-    "precision": "Precision",
-    "recall": "Recall",
-    "f1": "F1",
-    "roc_auc": "ROC AUC",
-    "pr_auc": "PR AUC",
-    "log_loss": "Log loss",
-    "brier": "Brier score",
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "r2": "R²",
-    "mape": "MAPE",
-}
-_PERCENTAGES: frozenset[Metric] = frozenset({"accuracy", "precision", "recall", "f1", "mape"})
 
 
 def finite(value: float | None) -> float | None:
@@ -54,6 +40,9 @@ class Scores(_Record):
 
     values: dict[Metric, Number]
     intervals: dict[Metric, Interval] = {}
+    blocks: Number = Field(
+        default=None, description="How many equal and independent blocks of rows the intervals rest on."
+    )
 
 
 class Slice(_Record):
@@ -76,6 +65,8 @@ class Gap(_Record):
     worst: str | None
     gap: Number
     interval: Interval = None
+    blocks: Number = Field(default=None, description="How many equal and independent blocks the interval rests on.")
+    compared: int = Field(default=1, description="Pairs of slices of which this is the largest difference.")
 
 
 class Importance(_Record):
@@ -149,6 +140,15 @@ class Residuals(_Record):
     observed: list[float] = Field(description="Mean truth of the same bins.")
 
 
+class Resampled(_Record):
+    """What a bootstrap resample draws with replacement: single rows, groups, or periods of time."""
+
+    kind: str = Field(default="row", description="`row`, `group`, or a period such as `day`.")
+    column: str = Field(default="", description="The column of the groups or times; empty for rows.")
+    count: int = 0
+    together: int = Field(default=1, description="How many in a row are drawn at once.")
+
+
 class Evaluation(_Record):
     """Everything that was found out about a candidate on the test part."""
 
@@ -160,6 +160,7 @@ class Evaluation(_Record):
     threshold: float
     confidence: float
     resamples: int
+    resampled_by: Resampled = Field(default=Resampled(), description="What a resample draws.")
     scores: Scores
     baseline: Scores = Field(
         description="Without looking at a feature: the training part's class shares, mean or median."
@@ -204,19 +205,33 @@ class Evaluation(_Record):
         partial.replace(folder / METRICS)
 
 
-def scores_of(values: dict[Metric, float], intervals: dict[Metric, Any] | None = None) -> Scores:
-    """Metrics as a record: what is NaN becomes None."""
-    return Scores(values=dict(values), intervals=dict(intervals or {}))
-
-
 def metric_text(metric: Metric, value: float | None) -> str:
     """A metric for people: shares of 1 in percent, everything else as a number, `–` for what cannot be told."""
-    return format_share(value) if metric in _PERCENTAGES else format_number(value)
+    return format_share(value) if TABLE[metric].percent else format_number(value)
+
+
+def limit_text(metric: Metric, limit: float) -> str:
+    """A limit of a metric for people, with all of its digits."""
+    return format_limit(limit, share=TABLE[metric].percent)
+
+
+def against_text(metric: Metric, value: float, limit: float) -> str:
+    """A metric for people, as exactly as it takes to tell it from the limit it is held against."""
+    share = TABLE[metric].percent
+    return format_against(value, limit, share=share, digits=3 if share else 4)
 
 
 def interval_text(metric: Metric, interval: Interval) -> str:
     """A confidence interval for people."""
     return "–" if interval is None else f"{metric_text(metric, interval[0])} to {metric_text(metric, interval[1])}"
+
+
+def resampled_text(by: Resampled) -> str:
+    """What was resampled, for people: `single rows`, or such as `55 days of 'time_hour', 4 in a row`."""
+    if by.kind == "row":
+        return "single rows"
+    run = f", {by.together} in a row" if by.together > 1 else ""
+    return f"{by.count:,} {by.kind}{'' if by.count == 1 else 's'} of {by.column!r}{run}"
 
 
 def value_text(value: str | None) -> str:

@@ -5,6 +5,7 @@ categories as `object` strings (missing: the empty string), timestamps as int64 
 `MISSING_TIME`). The same columns, cut by kind, are the three tensors of the ONNX graph.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,15 @@ def load_part(splits: Path, part: str, schema: Schema) -> Part:
     extra = [schema.weights] if schema.weights else []
     table = pq.read_table(part_path(splits, part), columns=[*schema.columns, schema.target, *extra])
     return Part(frame=features(table, schema), target=labels(table, schema), weights=row_weights(table, schema))
+
+
+def time_range(splits: Path, parts: Sequence[str], column: str) -> tuple[str, str]:
+    """The oldest and newest moment of some parts, ISO 8601 in UTC without a zone; both empty without any."""
+    read = (pq.read_table(part_path(splits, part), columns=[column]).column(0) for part in parts)
+    ends = [pc.min_max(times.cast(pa.timestamp("us"), safe=False)).as_py() for times in read]
+    lows = [found["min"] for found in ends if found["min"] is not None]
+    highs = [found["max"] for found in ends if found["max"] is not None]
+    return (min(lows).isoformat(), max(highs).isoformat()) if lows else ("", "")
 
 
 def features(table: pa.Table, schema: Schema) -> pd.DataFrame:

@@ -5,7 +5,7 @@ the request and its answer. A file says in its metadata which columns were left 
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from components.shared.package.schema import FeatureKind, Schema, unlike
@@ -13,8 +13,7 @@ from components.shared.package.schema import FeatureKind, Schema, unlike
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from components.shared.store import ObjectInfo, Store
-
+LOG_ROOT = "inference/"
 REQUEST_ID = "request_id"
 REQUEST_ROW = "request_row"
 RECEIVED = "received"
@@ -28,17 +27,7 @@ _RECEIVED_NAME = b"received"
 
 def log_prefix(model: str) -> str:
     """What the keys of a model's log begin with."""
-    return f"inference/{model}/"
-
-
-def newest_files(store: "Store", model: str) -> "Iterator[ObjectInfo]":
-    """The files of a model's log, the newest first: their keys sort by date and hour.
-
-    Raises:
-        StoreError: The object store cannot be reached, or the keys may not read the log.
-    """
-    files = [item for item in store.list(log_prefix(model)) if item.key.endswith(".parquet")]
-    return iter(sorted(files, key=lambda item: item.key, reverse=True))
+    return f"{LOG_ROOT}{model}/"
 
 
 def logged_name(name: str, schema: Schema) -> str:
@@ -66,7 +55,11 @@ def log_schema(schema: Schema, leave_out: Collection[str]) -> "pa.Schema":
     import pyarrow as pa
 
     kinds = _kinds()
-    received = {feature.name: kinds[feature.kind] for feature in schema.features}
+    # Local times stay what they are; the received moment and those with a zone are in UTC.
+    received = {
+        feature.name: pa.timestamp("s") if feature.zoned is False else kinds[feature.kind]
+        for feature in schema.features
+    }
     columns = received | dict.fromkeys(schema.extras, pa.string())
     left_out = sorted(columns.keys() & set(leave_out))
     answer = pa.float32() if schema.task == "regression" else pa.string()

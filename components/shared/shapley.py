@@ -10,6 +10,7 @@ has permutations of its own, all rows walk at once through the graph, steps that
 nothing has to be compiled first, which costs the library more seconds than the estimate itself.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,21 @@ from components.shared.package.scoring import CELLS, Inputs, Scorer, score_rows
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+
+_SCORED_ROWS, _SCORED_CELLS = 200_000, 200_000_000  # that one estimate may ask the model for
+
+
+class StoppedError(Exception):
+    """Nobody waits for the estimate any more."""
+
+
+def affordable_scorings(columns: int) -> int:
+    """Rows that one estimate may have scored by a model of so many columns: it bounds time and memory.
+
+    An estimate of `rows` rows, `features` features and `background` background rows scores at most
+    `2 * rows * features * background` of them.
+    """
+    return min(_SCORED_ROWS, _SCORED_CELLS // max(columns, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +55,15 @@ class ShapValues:
     background: int
 
 
-def shap_values(scorer: Scorer, inputs: Inputs, *, background: Inputs, features: Indices, seed: int = 0) -> ShapValues:
+def shap_values(
+    scorer: Scorer,
+    inputs: Inputs,
+    *,
+    background: Inputs,
+    features: Indices,
+    seed: int = 0,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> ShapValues:
     """Estimate SHAP values of rows.
 
     Args:
@@ -49,6 +73,10 @@ def shap_values(scorer: Scorer, inputs: Inputs, *, background: Inputs, features:
         features: Indices, in the order of `Schema.columns`, of the features to explain; the others
             keep the row's own value.
         seed: Seed of the permutations.
+        is_stopped: Asked before each walk; once it is true, the estimate is given up.
+
+    Raises:
+        StoppedError: The estimate was given up.
     """
     predictions = outputs(scorer, inputs)
     generator = np.random.default_rng(seed)
@@ -57,6 +85,8 @@ def shap_values(scorer: Scorer, inputs: Inputs, *, background: Inputs, features:
     for row in range(len(background)):
         permutations = generator.permuted(np.tile(np.arange(len(features)), (len(inputs), 1)), axis=1)
         for order in (permutations, permutations[:, ::-1]):
+            if is_stopped():
+                raise StoppedError
             steps = _walk(scorer, inputs, background.rows(slice(row, row + 1)), features=features, order=order)
             base += steps[:, 0]
             np.put_along_axis(added := np.empty_like(values), order[:, :, None], np.diff(steps, axis=1), axis=1)

@@ -6,10 +6,12 @@ Any S3 server will do. The connection comes from the environment, by AWS's stand
 """
 
 import errno
+import functools
 import io
 import mimetypes
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,18 +22,21 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, TypeVar
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import certifi
 import urllib3
 from minio import Minio
+from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
 from components.shared.errors import StoreError
+from components.shared.transient import patience, retry_transient
 
 Item = TypeVar("Item")
+P = ParamSpec("P")
 
 DEFAULT_BUCKET = "fullcircle"
 DEFAULT_REGION = "us-east-1"
@@ -51,6 +56,8 @@ _SERVER_FAILURES = (500, 502, 503, 504)
 _GLOB_CHARACTERS = frozenset("*?[")
 _FULL_DISK = "the store's disk is full: free some space there, then try again"
 _CHECK_ENDPOINT = "check that the server is running and that AWS_ENDPOINT_URL names it"
+
+_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.2, 5.0
 
 # A conditional write whose answer is lost may have been done: sending it again would report a false defeat.
 _CONNECT_ONLY = urllib3.Retry(total=1, connect=1, read=0, status=0, other=0, redirect=0)
@@ -155,8 +162,14 @@ def is_refused(error: StoreError) -> bool:
     return _code(error.__cause__) == "AccessDenied"
 
 
+def is_missing(error: StoreError) -> bool:
+    """Whether the store was reached, and has no object of that key."""
+    return _code(error.__cause__) == "NoSuchKey"
+
+
 # `Store.list` hides the builtin inside the class body.
 Objects = list[ObjectInfo]
+Names = list[str]
 
 
 def parse_s3_uri(uri: str) -> S3Location:
@@ -172,11 +185,27 @@ def parse_s3_uri(uri: str) -> S3Location:
     return S3Location(bucket, key)
 
 
+def _repeated(method: Callable[Concatenate["Store", P], Item]) -> Callable[Concatenate["Store", P], Item]:
+    """A method of a store that may be done twice: in a pod tried again for a while when the store is away."""
+
+    @functools.wraps(method)
+    def repeating(store: "Store", /, *arguments: P.args, **named: P.kwargs) -> Item:
+        return retry_transient(
+            lambda: method(store, *arguments, **named),
+            is_transient=lambda error: _is_fleeting(error.__cause__),
+            seconds=store.patience,
+        )
+
+    return repeating
+
+
 class Store:
     """One bucket of the object store. Safe to use from several threads.
 
     Every method raises `StoreError` when the store cannot be reached, refuses the keys, or lacks the bucket.
     """
+
+    patience = 0.0  # seconds for which a store that is away for a moment is tried again
 
     def __init__(self, settings: StoreSettings, *, read_timeout: float = 30.0, retries: int = 1) -> None:
         """Keep the settings; nothing is contacted before the first request.
@@ -193,12 +222,16 @@ class Store:
     @classmethod
     def connect(cls) -> "Store":
         """The store that the environment names."""
-        return cls(StoreSettings.from_environment())
+        store = cls(StoreSettings.from_environment())
+        store.patience = patience()
+        return store
 
     def for_bucket(self, name: str) -> "Store":
         """The same store, another bucket."""
         settings = replace(self.settings, bucket=name)
-        return Store(settings, read_timeout=self.read_timeout, retries=self.retries)
+        store = Store(settings, read_timeout=self.read_timeout, retries=self.retries)
+        store.patience = self.patience
+        return store
 
     def uri(self, key: str) -> str:
         """The address `s3://bucket/key`, the form KServe and DuckDB understand."""
@@ -210,11 +243,13 @@ class Store:
             if not self._bucket_exists():
                 self._make_bucket()
 
+    @_repeated
     def put_file(self, key: str, path: Path) -> None:
         """Upload a file, in parts when it is large, so that it never has to fit in memory."""
         with self._explained("upload", key):
             self._client.fput_object(self.settings.bucket, key, str(path), content_type=_content_type(key))
 
+    @_repeated
     def put_bytes(self, key: str, data: bytes, content_type: str = "") -> None:
         """Write an object; without a content type the key's suffix gives it."""
         with self._explained("write", key):
@@ -235,10 +270,11 @@ class Store:
         try:
             return self._read(key)
         except StoreError as error:
-            if _code(error.__cause__) != "NoSuchKey":
+            if not is_missing(error):
                 raise
             return None
 
+    @_repeated
     def get_file(self, key: str, path: Path) -> None:
         """Download an object; `path` appears only when the download is complete."""
         with self._explained("download", key):
@@ -251,6 +287,7 @@ class Store:
             finally:
                 partial.unlink(missing_ok=True)
 
+    @_repeated
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
         with self._explained("look up", key):
@@ -262,10 +299,18 @@ class Store:
                 return False
             return True
 
-    def list(self, prefix: str = "") -> Objects:
-        """All objects whose key begins with the prefix, sorted by key."""
+    @_repeated
+    def list(self, prefix: str = "", *, start_after: str = "") -> Objects:
+        """All objects whose key begins with the prefix, sorted by key; one request for each 1,000 of them.
+
+        Args:
+            prefix: What the keys begin with.
+            start_after: Keys up to this one are left out; the server does not look at them.
+        """
         with self._explained("list", prefix):
-            found = self._client.list_objects(self.settings.bucket, prefix=prefix, recursive=True)
+            found = self._client.list_objects(
+                self.settings.bucket, prefix=prefix, recursive=True, start_after=start_after or None
+            )
             objects = [
                 ObjectInfo(
                     key=str(item.object_name),
@@ -278,6 +323,14 @@ class Store:
             ]
         return sorted(objects)
 
+    @_repeated
+    def folders(self, prefix: str = "") -> Names:
+        """What follows the prefix up to the next `/`, of all keys that have one: sorted, without looking into any."""
+        with self._explained("list", prefix):
+            found = self._client.list_objects(self.settings.bucket, prefix=prefix)
+            names = [str(item.object_name).removeprefix(prefix) for item in found]
+        return sorted(name.rstrip("/") for name in names if name.endswith("/"))
+
     def glob(self, pattern: str) -> Objects:
         """All objects whose key matches: `*`, `?`, `[…]` within a path segment, `**` for any number of segments."""
         fixed = next((index for index, character in enumerate(pattern) if character in _GLOB_CHARACTERS), len(pattern))
@@ -285,17 +338,32 @@ class Store:
         return [found for found in self.list(pattern[:fixed]) if _matches(found.key.split("/"), wanted)]
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write an object that must not exist yet; False when it already does. Of several at once one wins."""
-        return self._put_if(key, data, condition={"If-None-Match": "*"})
+        """Write an object that must not exist yet; False when it already does. Of several at once one wins.
+
+        When the answer is lost, the object is looked up: one that holds these bytes counts as written by this call, so
+        that whoever must tell its own writing from another's puts something of its own into them.
+        """
+        return self._put_surely(key, data, condition={"If-None-Match": "*"}, before="")
 
     def replace(self, key: str, data: bytes, etag: str) -> bool:
-        """Overwrite an object that must still have this etag; False when it changed or is gone."""
-        return self._put_if(key, data, condition={"If-Match": f'"{etag}"'})
+        """Overwrite an object that must still have this etag; False when it changed or is gone.
 
+        When the answer is lost, the object is looked up, as by `create`.
+        """
+        return self._put_surely(key, data, condition={"If-Match": f'"{etag}"'}, before=etag)
+
+    @_repeated
     def delete(self, key: str) -> None:
         """Remove an object; no error when there is none."""
         with self._explained("delete", key):
             self._client.remove_object(self.settings.bucket, key)
+
+    @_repeated
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove objects, up to 1,000 a request; no error for those that do not exist."""
+        with self._explained("delete", ""):
+            for failed in self._client.remove_objects(self.settings.bucket, (DeleteObject(key) for key in keys)):
+                raise StoreError(f"Could not delete {self.uri(str(failed.name))}: {failed.code}, {failed.message}.")
 
     def put_folder(self, prefix: str, folder: Path, last: str | None = "manifest.json") -> None:
         """Upload a folder's files below a prefix.
@@ -347,7 +415,7 @@ class Store:
     def _pool(self) -> urllib3.PoolManager:
         retry = urllib3.Retry(
             total=self.retries,
-            backoff_factor=0.2,
+            backoff_factor=_BACKOFF_SECONDS,
             status_forcelist=_SERVER_FAILURES,
             raise_on_status=False,
         )
@@ -393,9 +461,42 @@ class Store:
             response.close()
             response.release_conn()
 
+    @_repeated
     def _read(self, key: str) -> tuple[bytes, str]:
         with self._explained("read", key), self._response(key) as response:
             return response.read(), response.headers.get("etag", "").strip('"')
+
+    def _put_surely(self, key: str, data: bytes, *, condition: dict[str, str], before: str) -> bool:
+        """A conditional write; one whose answer was lost is looked up, and sent again only if it was not done.
+
+        Args:
+            key: The object's.
+            data: Its content.
+            condition: The header that the server checks.
+            before: The etag of what is to be replaced; empty when there is to be nothing.
+        """
+        attempt, deadline = 0, time.monotonic() + self.patience
+        while True:
+            try:
+                return self._put_if(key, data, condition=condition)
+            except StoreError as error:
+                over = attempt >= self.retries and time.monotonic() >= deadline
+                if over or not _is_fleeting(error.__cause__):
+                    raise
+                found = self._looked_up(key, error)
+            if found is not None and found[0] == data:
+                return True
+            if (found[1] if found else "") != before:
+                return False
+            time.sleep(min(_BACKOFF_SECONDS * 2**attempt, _LONGEST_BACKOFF_SECONDS))
+            attempt += 1
+
+    def _looked_up(self, key: str, error: StoreError) -> tuple[bytes, str] | None:
+        """What an object holds after a write of it failed; where that cannot be told, the write's error stands."""
+        try:
+            return self.read_with_etag(key)
+        except StoreError:
+            raise error from error.__cause__
 
     def _put_if(self, key: str, data: bytes, *, condition: dict[str, str]) -> bool:
         """PUT with a condition that the server checks; the client's own `put_object` cannot send one."""
@@ -479,6 +580,17 @@ def _refusal(response: urllib3.BaseHTTPResponse) -> MinioException:
 
 def _code(error: BaseException | None) -> str:
     return (error.code or "") if isinstance(error, S3Error) else ""
+
+
+def _is_fleeting(error: BaseException | None) -> bool:
+    """Whether the same request may succeed a moment later: the network failed, or the server did."""
+    if isinstance(error, S3Error):
+        return error.response.status in _SERVER_FAILURES
+    if isinstance(error, ServerError):
+        return error.status_code in _SERVER_FAILURES
+    if isinstance(error, InvalidResponseError):
+        return error._code in _SERVER_FAILURES
+    return isinstance(error, urllib3.exceptions.HTTPError)
 
 
 def _cause(error: Exception, settings: StoreSettings) -> str:

@@ -13,17 +13,22 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import urllib3
+from minio import Minio
+from minio.commonconfig import ENABLED, Filter
 from minio.credentials.providers import StaticProvider
-from minio.error import MinioAdminException
+from minio.error import MinioAdminException, MinioException
+from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 from minio.minioadmin import MinioAdmin
 
 from components.shared.errors import StoreError
+from components.shared.inference_rows import LOG_ROOT
 from components.shared.store import Store, StoreSettings
 
 Purpose = Literal["stages", "serving", "monitoring", "artifacts"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
 _PREFIX = "fullcircle-"
+_LOG_RULE = "fullcircle-inference-log"
 _SHORTEST_SECRET = 8
 _PAUSE_SECONDS = 2.0
 _TIMEOUT = urllib3.Timeout(connect=3.0, read=30.0)
@@ -55,7 +60,10 @@ class Grant:
     look_up: bool = False
 
 
-# Versions are immutable and the champion pointer only moves: nobody removes anything below models/.
+# What compaction writes in an hour's folder of the log; the star stands for anything, as in an S3 policy.
+COMPACTED = "inference/*/compacted"
+
+# Versions are immutable and the history of champions is only added to: nobody removes anything below models/.
 GRANTS: dict[Purpose, Grant] = {
     "stages": Grant(
         read=("data/", "models/", "predictions/", "monitoring/"),
@@ -64,8 +72,13 @@ GRANTS: dict[Purpose, Grant] = {
     ),
     # KServe's storage-initializer looks up the bucket before it downloads.
     "serving": Grant(read=("models/",), write=("inference/",), look_up=True),
-    # It reads what it wrote, and the rows of the test part that a run lays beside.
-    "monitoring": Grant(read=("models/", "inference/", "monitoring/"), write=("monitoring/",)),
+    # It reads what it wrote, and the rows of the parts that a run lays beside. Compaction puts files of the log
+    # together: it writes only objects called `compacted…`, never over the endpoint's own, and removes what it replaced.
+    "monitoring": Grant(
+        read=("models/", "inference/", "monitoring/"),
+        write=("monitoring/", COMPACTED),
+        remove=("inference/",),
+    ),
     "artifacts": Grant(read=("",), write=("",), remove=("",)),
 }
 
@@ -116,14 +129,20 @@ def read_keys(folder: Path) -> Keys:
 
 
 def prepare(
-    settings: StoreSettings, users: Mapping[Purpose, Keys], *, artifact_bucket: str, wait_seconds: float = 0.0
+    settings: StoreSettings,
+    users: Mapping[Purpose, Keys],
+    *,
+    artifact_bucket: str,
+    log_days: int = 0,
+    wait_seconds: float = 0.0,
 ) -> list[str]:
-    """Make buckets, policies and users, and prove that each user can sign in.
+    """Make buckets, policies and users, prove that each user can sign in, and say how long the inference log is kept.
 
     Args:
         settings: The store and its root keys; the project's bucket.
         users: Keys by purpose.
         artifact_bucket: Where Kubeflow Pipelines keeps the artifacts of runs.
+        log_days: Days after which rows of the inference log expire; 0 to keep them.
         wait_seconds: How long the store may take to answer.
 
     Returns:
@@ -139,6 +158,7 @@ def prepare(
     for bucket in buckets:
         store.for_bucket(bucket).ensure_bucket()
     done = [f"bucket {bucket} is there" for bucket in buckets]
+    done.append(expire_log(settings, days=log_days))
     admin = _Admin(settings)
     for purpose, keys in users.items():
         bucket = artifact_bucket if purpose == "artifacts" else settings.bucket
@@ -146,6 +166,51 @@ def prepare(
         _prove(replace(settings, access_key=keys.access_key, secret_key=keys.secret_key, bucket=bucket), purpose)
         done.append(f"user {keys.access_key} has the rights of {purpose}")
     return done + [f"user {name} is removed: its keys were replaced" for name in admin.remove_replaced(users)]
+
+
+def expire_log(settings: StoreSettings, *, days: int) -> str:
+    """Have the store itself remove what is older below `inference/`, and nothing else; other rules of the bucket stay.
+
+    Args:
+        settings: The store, its root keys and the project's bucket.
+        days: Days after which an object expires, counted from when it was written; 0 to keep all.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        StoreError: The store cannot be reached, or refuses.
+    """
+    client = _client(settings)
+    try:
+        found = client.get_bucket_lifecycle(settings.bucket)
+        others = [rule for rule in (found.rules if found else []) if rule.rule_id != _LOG_RULE]
+        ours = Rule(
+            ENABLED, rule_filter=Filter(prefix=LOG_ROOT), rule_id=_LOG_RULE, expiration=Expiration(days=days or 1)
+        )
+        rules = [*others, ours] if days else others
+        if rules:
+            client.set_bucket_lifecycle(settings.bucket, LifecycleConfig(rules))
+        elif found:
+            client.delete_bucket_lifecycle(settings.bucket)
+    except (MinioException, urllib3.exceptions.HTTPError, ValueError) as error:
+        raise StoreError(
+            f"Could not set how long the inference log is kept at {settings.endpoint}: {error}. Say --log-days=0 for a "
+            "store that has no lifecycle rules, and remove old rows with `make prune`."
+        ) from error
+    return f"rows of the inference log expire after {days} days" if days else "rows of the inference log are kept"
+
+
+def _client(settings: StoreSettings) -> Minio:
+    address = urlsplit(settings.endpoint)
+    return Minio(
+        address.netloc,
+        access_key=settings.access_key,
+        secret_key=settings.secret_key,
+        secure=address.scheme == "https",
+        region=settings.region,
+        http_client=_pool(settings),
+    )
 
 
 class _Admin:

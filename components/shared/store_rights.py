@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Literal
 
@@ -17,7 +18,8 @@ from components.shared.store_admin import GRANTS, Purpose
 
 Action = Literal["read", "write", "remove"]
 
-PREFIXES = ("data/", "models/", "predictions/", "monitoring/", "inference/")
+# The last one is where compaction writes.
+PREFIXES = ("data/", "models/", "predictions/", "monitoring/", "inference/", "inference/.rights/compacted")
 _NO_ETAG = "0" * 32
 
 
@@ -49,11 +51,16 @@ def try_rights(settings: StoreSettings, purpose: Purpose) -> list[Right]:
     _prove_keys(store, grant.read)
     granted: dict[Action, tuple[str, ...]] = {"read": grant.read, "write": grant.write, "remove": grant.remove}
     return [
-        Right(action, place, any(place.startswith(prefix) for prefix in granted[action]), _is_allowed(attempt))
+        Right(action, place, _covers(granted[action], place), _is_allowed(attempt))
         for place in PREFIXES
         for action, attempt in _attempts(store, place)
-        if not (grant.look_up and action == "read" and place not in grant.read)
+        if not (grant.look_up and action == "read" and not _covers(grant.read, place))
     ]
+
+
+def _covers(prefixes: tuple[str, ...], place: str) -> bool:
+    """Whether one of the prefixes, which may hold stars as in an S3 policy, is one of a place's keys."""
+    return any(fnmatchcase(place, f"{prefix}*") for prefix in prefixes)
 
 
 def report(settings: StoreSettings, purpose: Purpose) -> dict[str, Any]:

@@ -15,20 +15,25 @@ class Trial(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     number: int
-    state: Literal["complete", "pruned", "failed"]
-    parameters: dict[str, Value]
-    score: float | None = Field(description="On the validation part; of a pruned trial, where it was stopped.")
+    state: Literal["complete", "pruned", "cut", "failed"] = Field(
+        description="`pruned` fell behind others on as many rows; `cut` was ended by the clock."
+    )
+    parameters: dict[str, Value] = Field(description="With the rounds found, for boosted trees.")
+    score: float | None = Field(description="On rows not learned from; of a pruned or cut trial, where it ended.")
+    rows: int = Field(default=0, description="Training rows from which it learned last; of folds, on average.")
     seconds: float
-    detail: str = Field(default="", description="Why it failed or was cut short.")
+    detail: str = Field(default="", description="Why it failed or ended early.")
 
 
 class Best(BaseModel):
-    """The best complete trial."""
+    """The best trial."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     parameters: dict[str, Value]
     score: float
+    rows: int = Field(default=0, description="Training rows from which it learned; of folds, on average.")
+    cut: bool = Field(default=False, description="Whether the clock ended it: no trial of the family was completed.")
 
 
 class FamilyTrials(BaseModel):
@@ -38,7 +43,10 @@ class FamilyTrials(BaseModel):
 
     family: FamilyName
     metric: Metric
-    rows: int = Field(description="Training rows the trials learned from.")
+    rows: int = Field(description="Rows that the trials had to learn from, in all.")
+    finds_rounds: bool = Field(
+        default=False, description="Whether the rounds among the parameters were found on rows not learned from."
+    )
     best: Best
     trials: list[Trial]
 
@@ -47,5 +55,6 @@ class FamilyTrials(BaseModel):
         """One line for people."""
         states = [trial.state for trial in self.trials]
         count = "1 trial" if len(states) == 1 else f"{len(states)} trials"
-        others = "".join(f", {states.count(state)} {state}" for state in ("pruned", "failed") if state in states)
-        return f"{self.family}: {self.metric} {self.best.score:.4f}, best of {count}{others}, on {self.rows:,} rows"
+        others = "".join(f", {states.count(state)} {state}" for state in ("pruned", "cut", "failed") if state in states)
+        text = f"{self.family}: {self.metric} {self.best.score:.4f}, best of {count}{others}, on {self.rows:,} rows"
+        return text + ("; none was completed: raise search.budget.seconds" if self.best.cut else "")

@@ -11,6 +11,7 @@ from components.shared.component import stage
 def train(
     search: str,
     training: str,
+    problem: str,
     lineage: str,
     trials: dsl.Input[List[dsl.Artifact]],  # noqa: UP006
     splits: dsl.Input[dsl.Dataset],
@@ -21,6 +22,7 @@ def train(
     Args:
         search: Section `search` of the configuration, JSON.
         training: Section `train` of the configuration, JSON.
+        problem: Section `problem` of the configuration, JSON.
         lineage: Where the rows came from, JSON.
         trials: What tuning found, one JSON file a family.
         splits: Folder with the three parts and their schema.
@@ -28,7 +30,7 @@ def train(
     """
     from pathlib import Path
 
-    from components.shared.config import SearchConfig, TrainConfig
+    from components.shared.config import ProblemConfig, SearchConfig, TrainConfig
     from components.shared.package.model_package import Lineage
     from components.shared.progress import announce
     from components.shared.trials import FamilyTrials
@@ -40,6 +42,7 @@ def train(
         Path(model.path),
         search=SearchConfig.model_validate_json(search),
         training=TrainConfig.model_validate_json(training),
+        problem=ProblemConfig.model_validate_json(problem),
         lineage=Lineage.model_validate_json(lineage),
     )
     announce(trained.message)

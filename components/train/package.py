@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
@@ -25,6 +26,7 @@ from components.shared.package.model_package import (
     SKOPS,
     TRAINING,
     GoldenRequest,
+    ReferenceOrigin,
 )
 from components.shared.package.schema import Feature, Schema, unlike
 from components.shared.package.scoring import MISSING_TIME, MODEL_FILE, Scorer, choose_classes, parse_rows
@@ -42,6 +44,7 @@ def write_package(
     model: onnx.ModelProto,
     *,
     splits: Path,
+    schema: Schema,
     settings: TrainConfig,
     record: TrainingRecord,
 ) -> None:
@@ -52,6 +55,7 @@ def write_package(
         pipeline: Fitted.
         model: The same as ONNX.
         splits: The folder that prepare writes.
+        schema: As it is served, with the threshold chosen.
         settings: Rows of the reference and golden requests.
         record: What made the model.
 
@@ -62,7 +66,7 @@ def write_package(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        _write_files(partial, pipeline, model, splits=splits, settings=settings, record=record)
+        _write_files(partial, pipeline, model, splits=splits, schema=schema, settings=settings, record=record)
         shutil.rmtree(package, ignore_errors=True)
         partial.rename(package)
     finally:
@@ -75,19 +79,20 @@ def _write_files(
     model: onnx.ModelProto,
     *,
     splits: Path,
+    schema: Schema,
     settings: TrainConfig,
     record: TrainingRecord,
 ) -> None:
-    schema = Schema.read(splits)
     test = load_part(splits, "test", schema)
     (folder / MODEL_FILE).write_bytes(model.SerializeToString(deterministic=True))
     schema.write(folder)
     dump_pipeline(pipeline, folder / SKOPS)
     _prove(folder / SKOPS, pipeline, test.frame.head(_PROOF_ROWS), schema)
     scorer = Scorer.load(folder)
-    reference = sample_reference(splits, scorer, rows=settings.reference_rows, seed=record.seed)
+    reference, origin = sample_reference(splits, scorer, rows=settings.reference_rows, seed=record.seed)
     pq.write_table(reference, folder / REFERENCE, compression="zstd")
-    _write_json(folder / REFERENCE_STATISTICS, {"rows": reference.num_rows, "columns": statistics(reference, schema)})
+    about = {**origin.model_dump(), "rows": reference.num_rows, "columns": statistics(reference, schema)}
+    _write_json(folder / REFERENCE_STATISTICS, about)
     _write_json(folder / TRAINING, record.model_dump(mode="json"))
     golden = golden_requests(test, scorer, count=settings.golden_requests)
     _write_json(folder / GOLDEN, [request.model_dump(mode="json") for request in golden])
@@ -107,19 +112,33 @@ def _prove(path: Path, pipeline: Pipeline, frame: pd.DataFrame, schema: Schema) 
 # The reference window
 
 
-def sample_reference(splits: Path, scorer: Scorer, *, rows: int, seed: int) -> pa.Table:
-    """A seeded sample of the training part in its order: the features as they were, the target, and the prediction.
+def sample_reference(splits: Path, scorer: Scorer, *, rows: int, seed: int) -> tuple[pa.Table, ReferenceOrigin]:
+    """A seeded sample of the test part in its order: the features as they were, the target, and the prediction.
+
+    Not of the parts that the model was fitted on: its predictions there are surer than on any rows that come later, and
+    would differ from theirs for that alone.
 
     The prediction is the positive class's probability when there are two classes, the class when there are more, and
     the value for regression; its column is called by `prediction_column`.
     """
     schema = scorer.schema
-    table = pq.read_table(part_path(splits, "train"), columns=[*schema.columns, schema.target])
-    if table.num_rows > rows:
-        chosen = np.random.default_rng(seed).choice(table.num_rows, size=rows, replace=False)
+    table = pq.read_table(part_path(splits, "test"), columns=[*schema.columns, schema.target])
+    total = table.num_rows
+    if total > rows:
+        chosen = np.random.default_rng(seed).choice(total, size=rows, replace=False)
         table = table.take(np.sort(chosen))
     scores = scorer.score(inputs(features(table, schema), schema))
-    return table.append_column(prediction_column(schema), pa.array(_prediction(scores, schema)))
+    table = table.append_column(prediction_column(schema), pa.array(_prediction(scores, schema)))
+    return table, ReferenceOrigin(part="test", of=total, **_span(splits, schema))
+
+
+def _span(splits: Path, schema: Schema) -> dict[str, str]:
+    """The first and the last moment of the test part; nothing without a time column."""
+    if not schema.time_column or schema.time_column not in pq.read_schema(part_path(splits, "test")).names:
+        return {}
+    times = pq.read_table(part_path(splits, "test"), columns=[schema.time_column]).column(0)
+    found = pc.min_max(times).as_py()
+    return {name: str(found[key]) for name, key in (("first", "min"), ("last", "max")) if found[key] is not None}
 
 
 def prediction_column(schema: Schema) -> str:
@@ -238,7 +257,7 @@ def _json(value: Any, feature: Feature) -> bool | int | float | str | None:
         case "category":
             return None if value == "" and feature.nullable else str(value)
         case "timestamp":
-            return None if value == MISSING_TIME else _moment(value)
+            return None if value == MISSING_TIME else _moment(value) + ("Z" if feature.zoned else "")
         case _ if np.isnan(value):
             return None
         case "boolean":
@@ -250,5 +269,5 @@ def _json(value: Any, feature: Feature) -> bool | int | float | str | None:
 
 
 def _moment(seconds: float) -> str:
-    """Seconds since 1970 as ISO 8601, without an offset: UTC."""
+    """Seconds since 1970 as ISO 8601, without a zone: in UTC, or by the clock of times that have none."""
     return datetime.fromtimestamp(int(seconds), UTC).replace(tzinfo=None).isoformat()

@@ -10,8 +10,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.shared.config import FamilyName, Metric, SearchConfig, TrainConfig
+from components.shared.frames import time_range
 from components.shared.package.model_package import Lineage
+from components.shared.package.schema import Schema
 from components.shared.trials import FamilyTrials, Value
+from components.train.calibrating import CalibrationRecord
+from components.train.deciding import Decisions, ThresholdRecord
 
 _LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "pandas", "scikit-learn", "skl2onnx", "skops")
 
@@ -24,9 +28,13 @@ class TrainingRecord(BaseModel):
     family: FamilyName
     parameters: dict[str, Value]
     metric: Metric = Field(description="What was optimised.")
-    scores: dict[FamilyName, float] = Field(
-        description="Best score on the validation part by family, the baseline included."
+    scores: dict[FamilyName, float] = Field(description="Best score by family, on rows not learned from.")
+    incomplete: list[FamilyName] = Field(
+        default=[], description="Families whose every trial was cut short: their scores are of fewer rows."
     )
+    trials: dict[FamilyName, int] = Field(default={}, description="Trials by family.")
+    threshold: ThresholdRecord | None = Field(default=None, description="Binary only.")
+    calibration: CalibrationRecord | None = Field(default=None, description="Classes only.")
     seed: int
     rows: int = Field(description="Rows the model was fitted on: training and validation part.")
     preprocessing: dict[str, Any] = Field(description="The configuration of the training stage.")
@@ -43,13 +51,18 @@ def make_record(
     training: TrainConfig,
     lineage: Lineage,
     rows: int,
+    decisions: Decisions,
 ) -> TrainingRecord:
     """Put the record together."""
     return TrainingRecord(
         family=best.family,
-        parameters=dict(sorted(best.best.parameters.items())),
+        parameters=dict(sorted(decisions.parameters.items())),
         metric=best.metric,
         scores={trials.family: trials.best.score for trials in found},
+        incomplete=[trials.family for trials in found if trials.best.cut],
+        trials={trials.family: len(trials.trials) for trials in found},
+        threshold=decisions.threshold,
+        calibration=decisions.calibration,
         seed=search.seed,
         rows=rows,
         preprocessing=training.model_dump(mode="json"),
@@ -57,6 +70,14 @@ def make_record(
         libraries={"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
         git_commit=git_commit(),
     )
+
+
+def with_train_end(lineage: Lineage, splits: Path, schema: Schema) -> Lineage:
+    """The lineage with the newest moment of the training and the validation part, which the model learns from both."""
+    if not schema.time_column:
+        return lineage
+    newest = time_range(splits, ["train", "validation"], schema.time_column)[1]
+    return lineage.model_copy(update={"train_end": newest})
 
 
 def git_commit() -> str:

@@ -1,78 +1,30 @@
-"""The search of one model family: which parameters score best on the validation part.
+"""The search of one model family: which parameters score best on rows that were not learned from.
 
-Trials learn from a random sample of the training part that holds every class, and are scored on as many rows of the
-validation part at most. The preprocessing is fitted once, because no searched parameter touches it. The first trial
-is always the family's defaults. Same data, same seed: same trials, unless the clock cuts the search short.
+The first trial is always the family's defaults; the sampler models what it has seen, and trials that fall behind end
+on a low rung of the ladder (see `ladder`). Same data, same seed: same trials, unless the clock cuts the search short.
+A trial that the clock ended on a low rung has learned from fewer rows than the others: it is marked as cut, and is the
+best only where no trial was completed.
 """
 
-import math
 import time
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import optuna
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from components.shared import metrics
-from components.shared.config import (
-    DEFAULT_METRIC,
-    LOWER_IS_BETTER,
-    FamilyName,
-    Metric,
-    ParameterSpace,
-    SearchConfig,
-    Task,
-    TrainConfig,
-)
+from components.shared.config import DEFAULT_METRIC, FamilyName, ParameterSpace, SearchConfig, TrainConfig
 from components.shared.errors import ConfigError, DataError
-from components.shared.families import (
-    BASELINE,
-    FAMILIES,
-    Parameters,
-    Rows,
-    Space,
-    default_parameters,
-    extremes,
-    make_estimator,
-    search_space,
-)
-from components.shared.frames import Part, check_learnable, features, labels, part_path
-from components.shared.package.schema import Schema
-from components.shared.preprocessing import make_preprocessor
+from components.shared.families import FAMILIES, Space, default_parameters, extremes, search_space
+from components.shared.metrics import gain
+from components.shared.package.schema import FIXED, Schema
 from components.shared.resources import cpu_count
 from components.shared.trials import Best, FamilyTrials, Trial
-from components.tune.stepwise import fit_in_steps
+from components.tune.climb import Climb, Problem, is_late
+from components.tune.ladder import FACTOR, make_ladder
 
-_UNPRUNED = 2  # trials that run to their end before any is compared with them
 _RANDOM_TRIALS = 10  # most trials drawn at random before the sampler models what it has seen
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What every trial of a family shares."""
-
-    family: FamilyName
-    task: Task
-    metric: Metric
-    train: Rows
-    validation: Rows
-    search: SearchConfig
-    balanced: bool
-
-
-class _Stopped(Exception):  # noqa: N818, a signal, not an error
-    """Ends a trial from within."""
-
-    def __init__(self, *, pruned: bool) -> None:
-        super().__init__()
-        self.pruned = pruned
+_State = Literal["complete", "pruned", "cut", "failed"]
 
 
 def tune_family(family: FamilyName, splits: Path, *, search: SearchConfig, training: TrainConfig) -> FamilyTrials:
@@ -91,14 +43,15 @@ def tune_family(family: FamilyName, splits: Path, *, search: SearchConfig, train
     started = time.monotonic()
     schema = Schema.read(splits)
     space = search_space(family, schema.task, search.space.get(family, {}))
-    problem = load_problem(family, splits, schema, search=search, training=training)
     # OpenMP does not know of the quota; and on narrow matrices BLAS threads only wait for one another
     with threadpool_limits({"openmp": cpu_count(), "blas": 1}):
+        problem = load_problem(family, splits, schema, search=search, training=training)
         trials = run_trials(problem, space, deadline=started + search.budget.seconds)
     return FamilyTrials(
         family=family,
         metric=problem.metric,
-        rows=len(problem.train.target),
+        rows=problem.ladder.sampled,
+        finds_rounds=problem.finds_rounds,
         best=_best(trials, problem),
         trials=trials,
     )
@@ -107,31 +60,17 @@ def tune_family(family: FamilyName, splits: Path, *, search: SearchConfig, train
 def load_problem(
     family: FamilyName, splits: Path, schema: Schema, *, search: SearchConfig, training: TrainConfig
 ) -> Problem:
-    """Sample the rows and preprocess them."""
-    seen = sample(splits, "train", schema, rows=search.rows, seed=search.seed)
-    unseen = sample(splits, "validation", schema, rows=search.rows, seed=search.seed)
-    check_learnable(seen, schema)
-    preprocessor = make_preprocessor(schema, training, linear=FAMILIES[family].linear, seed=search.seed)
+    """Read and preprocess the rows, and settle what trials are compared by."""
     return Problem(
         family=family,
         task=schema.task,
         metric=search.metric or DEFAULT_METRIC[schema.task],
-        train=Rows(preprocessor.fit_transform(seen.frame, seen.target), seen.target),
-        validation=Rows(preprocessor.transform(unseen.frame), unseen.target),
+        threshold=schema.threshold if schema.threshold_by == FIXED else None,
+        ladder=make_ladder(family, splits, schema, search=search, training=training),
         search=search,
         balanced=training.class_weight == "balanced",
+        finds_rounds=FAMILIES[family].stops_early and FAMILIES[family].rounds not in search.space.get(family, {}),
     )
-
-
-def sample(splits: Path, part: str, schema: Schema, *, rows: int, seed: int) -> Part:
-    """At most `rows` rows of a part in random order; for classes, the first ones are one of each class there is."""
-    table = pq.read_table(part_path(splits, part), columns=[*schema.columns, schema.target])
-    order = np.random.default_rng(seed).permutation(table.num_rows)
-    if schema.task != "regression":
-        firsts = np.unique(labels(table, schema)[order], return_index=True)[1]
-        order = np.concatenate([order[firsts], np.delete(order, firsts)])
-    chosen = table.take(order[:rows])
-    return Part(features(chosen, schema), labels(chosen, schema))
 
 
 def run_trials(problem: Problem, space: Space, *, deadline: float) -> list[Trial]:
@@ -145,12 +84,12 @@ def run_trials(problem: Problem, space: Space, *, deadline: float) -> list[Trial
     study = _study(problem)
     defaults = default_parameters(problem.family, problem.task, space)
     study.enqueue_trial({name: defaults[name] for name in space})
-    wanted = 1 if problem.family == BASELINE or not space else problem.search.budget.trials
+    wanted = problem.search.budget.trials if space else 1
     trials: list[Trial] = []
-    while len(trials) < wanted and (not trials or time.monotonic() < deadline):
+    while len(trials) < wanted and (not trials or not is_late(deadline)):
         asked = study.ask()
         parameters = {**defaults, **{name: suggest(asked, name, allowed) for name, allowed in space.items()}}
-        trials.append(_run_trial(study, asked, parameters, problem=problem, deadline=deadline))
+        trials.append(_run_trial(study, asked, Climb(problem, parameters), deadline))
     return trials
 
 
@@ -168,98 +107,69 @@ def _study(problem: Problem) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     trials, seed = problem.search.budget.trials, problem.search.seed
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(_RANDOM_TRIALS, max(2, trials // 3)))
-    pruner = (
-        optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED)
-        if problem.search.pruning
-        else optuna.pruners.NopPruner()
-    )
-    lower = problem.metric in LOWER_IS_BETTER
+    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=FACTOR)
+    lower = gain(problem.metric, 0.0, 1.0) > 0
     return optuna.create_study(direction="minimize" if lower else "maximize", sampler=sampler, pruner=pruner)
 
 
-def _run_trial(
-    study: optuna.Study, asked: optuna.Trial, parameters: Parameters, *, problem: Problem, deadline: float
-) -> Trial:
+def _run_trial(study: optuna.Study, asked: optuna.Trial, climb: Climb, deadline: float) -> Trial:
     started = time.monotonic()
-    watch = _Watch(problem, asked, deadline)
-    estimator = make_estimator(
-        problem.family,
-        problem.task,
-        parameters,
-        seed=problem.search.seed,
-        threads=cpu_count(),
-        balanced=problem.balanced,
-    )
-    state, detail = "complete", ""
-    failures: tuple[type[Exception], ...] = (DataError, *FAMILIES[problem.family].errors)
+    failures: tuple[type[Exception], ...] = (DataError, *FAMILIES[climb.problem.family].errors)
+    detail = ""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # such a model is judged by its score like any other
-            fit_in_steps(problem.family, estimator, problem.train, observe=watch)
-    except _Stopped as stopped:
-        state, detail = ("pruned", "fell behind") if stopped.pruned else ("complete", "cut short by the budget")
-        parameters = parameters if stopped.pruned else {**parameters, **watch.reached}
+        state = _climbed(asked, climb, deadline)
     except failures as error:
         state, detail = "failed", " ".join(str(error).split()) or type(error).__name__
-    _tell(study, asked, state, watch.score)
+    if state in ("pruned", "cut"):
+        why = "fell behind" if state == "pruned" else "cut short by the budget"
+        detail = f"{why} on rung {climb.rungs} of {len(climb.problem.ladder.rungs)}"
+    _tell(study, asked, state, climb.score)
     return Trial(
         number=asked.number,
         state=state,
-        parameters=parameters,
-        score=None if state == "failed" else watch.score,
+        parameters=climb.parameters,
+        score=None if state == "failed" else climb.score,
+        rows=climb.rows,
         seconds=round(time.monotonic() - started, 3),
         detail=detail,
     )
 
 
-def _tell(study: optuna.Study, asked: optuna.Trial, state: str, score: float | None) -> None:
+def _climbed(asked: optuna.Trial, climb: Climb, deadline: float) -> _State:
+    """Climb as far as the trial gets."""
+    last = len(climb.problem.ladder.rungs)
+    while True:
+        score = climb.step()
+        asked.report(score, FACTOR ** (climb.rungs - 1))
+        if climb.rungs == last:
+            return "complete"
+        if asked.should_prune():
+            return "pruned"
+        if is_late(deadline):
+            return "cut"
+
+
+def _tell(study: optuna.Study, asked: optuna.Trial, state: _State, score: float | None) -> None:
     states = {
         "complete": optuna.trial.TrialState.COMPLETE,
         "pruned": optuna.trial.TrialState.PRUNED,
+        "cut": optuna.trial.TrialState.PRUNED,
         "failed": optuna.trial.TrialState.FAIL,
     }
     study.tell(asked, score if state == "complete" else None, state=states[state])
 
 
-class _Watch:
-    """Scores a trial after each step, and ends it when it falls behind or the time is up.
-
-    Attributes:
-        score: After the last step.
-        reached: The parameter that counts rounds, with those done when the trial was ended.
-    """
-
-    def __init__(self, problem: Problem, trial: optuna.Trial, deadline: float) -> None:
-        self.problem = problem
-        self.trial = trial
-        self.deadline = deadline
-        self.score: float | None = None
-        self.reached: Mapping[str, int] = {}
-
-    def __call__(self, step: int, rounds: int, score_rows: Callable[[NDArray[np.float32]], NDArray[Any]]) -> None:
-        """Take note of a step."""
-        problem = self.problem
-        scores = score_rows(problem.validation.features)
-        self.score = metrics.score(problem.metric, problem.task, problem.validation.target, scores)
-        if not math.isfinite(self.score):
-            raise DataError(f"{problem.metric} cannot be computed on the validation part's {len(scores):,} rows")
-        self.trial.report(self.score, step)
-        if rounds:
-            self.reached = {FAMILIES[problem.family].rounds: rounds}
-        if self.trial.should_prune():
-            raise _Stopped(pruned=True)
-        if time.monotonic() > self.deadline:
-            raise _Stopped(pruned=False)
-
-
 def _best(trials: list[Trial], problem: Problem) -> Best:
-    complete = [
-        (trial.score, trial.parameters) for trial in trials if trial.state == "complete" and trial.score is not None
-    ]
-    if complete:
-        pick = min if problem.metric in LOWER_IS_BETTER else max
-        score, parameters = pick(complete, key=lambda one: one[0])
-        return Best(parameters=parameters, score=score)
+    """The best complete trial; where there is none, the one that the clock cut on the highest rung."""
+    for state in ("complete", "cut"):
+        reached = [trial for trial in trials if trial.state == state and trial.score is not None]
+        if reached:
+            rows = max(trial.rows for trial in reached)
+            highest = [trial for trial in reached if trial.rows == rows]
+            best = max(highest, key=lambda trial: gain(problem.metric, trial.score or 0.0, 0.0))
+            return Best(
+                parameters=best.parameters, score=best.score or 0.0, rows=problem.ladder.rows, cut=state == "cut"
+            )
     last = trials[-1]
     message = (
         f"All {len(trials)} trials of {problem.family} failed; the last one, with {last.parameters}: {last.detail}."

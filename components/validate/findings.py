@@ -49,6 +49,7 @@ class Report(BaseModel):
     limit: float = Field(description="Largest allowed quarantined share.")
     passed: bool
     checks: list[Finding]
+    warnings: list[str] = Field(default=[], description="What was set aside and why, in sentences.")
 
     @property
     def broken(self) -> list[Finding]:
@@ -67,6 +68,11 @@ def report_of(checks: Iterable[Finding], rows: int, quarantined: int, *, limit: 
         limit=limit,
         passed=all(check.holds or check.on_failure == "quarantine" for check in found),
         checks=found,
+        warnings=[
+            f"{check.name}: expected {check.rule}; found {outcome(check, rows)}."
+            for check in found
+            if not check.holds and check.on_failure == "quarantine"
+        ],
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from components.shared.pages.limits import format_limit
 from components.shared.pages.reports import Badge, Page, format_count, format_share
 from components.validate.findings import Finding, Report, example_text
 
@@ -22,7 +23,7 @@ def contract_page(report: Report, sample: Sequence[dict[str, Any]]) -> Page:
             "Checked": report.rows,
             "Keep the contract": report.valid_rows,
             "Set aside": f"{format_count(report.quarantined_rows)} ({format_share(report.quarantined_share)})",
-            "Most that may be set aside": format_share(report.limit),
+            "Most that may be set aside": format_limit(report.limit, share=True),
         }
     )
     if not report.passed:

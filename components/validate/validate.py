@@ -11,7 +11,8 @@ import ibis.expr.types as ir
 
 from components.shared.config import ContractConfig, ProblemConfig
 from components.shared.errors import ContractError
-from components.shared.pages.reports import format_count, format_number, format_share
+from components.shared.pages.limits import format_against, format_limit
+from components.shared.pages.reports import format_count, format_share
 from components.shared.tables import engine
 from components.validate import rows as passes
 from components.validate import structure
@@ -193,11 +194,12 @@ def _table_findings(contract: ContractConfig, totals: Totals, aside: int, *, now
     )
     share = aside / totals.rows if totals.rows else 0.0
     within = share <= contract.quarantine_limit
+    found = format_against(share, contract.quarantine_limit, share=True, digits=3)
     yield Finding(
         name="quarantine_limit",
-        rule=f"at most {format_share(contract.quarantine_limit)} of the rows set aside",
+        rule=f"at most {format_limit(contract.quarantine_limit, share=True)} of the rows set aside",
         holds=within,
-        found=f"{format_count(aside)} of {format_count(totals.rows)} rows ({format_share(share)})",
+        found=f"{format_count(aside)} of {format_count(totals.rows)} rows ({found})",
         change=""
         if within
         else "Mend the data, change the rules that set rows aside, or change contract.quarantine_limit.",
@@ -211,9 +213,9 @@ def _age_finding(limit: float, newest: float, now: datetime) -> Finding:
     moment = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%d %H:%M:%S")
     return Finding(
         name="maximum_age_days",
-        rule=f"a newest row at most {format_number(limit)} days old",
+        rule=f"a newest row at most {format_limit(limit)} days old",
         holds=age <= limit,
-        found=f"{moment}, {format_number(age)} days ago",
+        found=f"{moment}, {format_against(age, limit)} days ago",
         change="" if age <= limit else "Fetch newer data, or change contract.maximum_age_days.",
     )
 

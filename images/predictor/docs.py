@@ -19,6 +19,11 @@ _TYPES: dict[str, dict[str, Any]] = {
     "category": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
     "timestamp": {"type": "string", "format": "date-time"},
 }
+_LOCAL_TIME = {
+    "type": "string",
+    "pattern": r"^\d{4}-\d{2}-\d{2}([T ][\d:.,]+)?$",
+    "description": "A date and time without a zone, by the clock of the training data.",
+}
 _SHOWN_CATEGORIES = 20
 _ASSETS = {
     "swagger-ui.css": b"text/css",
@@ -222,6 +227,8 @@ class Docs:
 def _property(feature: Feature) -> dict[str, Any]:
     """A column of a row; its range and categories are told, not enforced."""
     found = dict(_TYPES[feature.kind])
+    if feature.zoned is False:
+        found = dict(_LOCAL_TIME)
     if feature.nullable:
         found = {"anyOf": [{**one, "nullable": True} for one in found.get("anyOf", [found])]}
         found = found["anyOf"][0] if len(found["anyOf"]) == 1 else found
@@ -231,6 +238,8 @@ def _property(feature: Feature) -> dict[str, Any]:
         found["description"] = f"One of {feature.cardinality} categories: {shown}{more}. Others are answered too."
     elif feature.minimum is not None and feature.kind in ("number", "integer"):
         found["description"] = f"From {feature.minimum:g} to {feature.maximum:g} in training. Others are answered too."
+    elif feature.zoned:
+        found["description"] = "A date and time with its zone: Z or an offset such as -05:00."
     return found
 
 

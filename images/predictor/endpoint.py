@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hmac import compare_digest
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,14 +18,16 @@ from numpy.typing import NDArray
 
 from components.shared.config import ServingConfig
 from components.shared.errors import InputError
+from components.shared.package.proof import HEADER, proof_token
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import Inputs, Scorer, joined
+from components.shared.shapley import StoppedError
 from images.predictor import docs, figures, metrics
 from images.predictor.explain import Explainer, Explanation
 from images.predictor.http_server import HttpError, Reply, Request, Response, error_response
 from images.predictor.metrics import Histogram, Meters
 from images.predictor.query import Query
-from images.predictor.recorder import Answered, Recorder
+from images.predictor.recorder import Answered, Extras, Recorder
 from images.predictor.v1 import V1
 from images.predictor.v2 import DATATYPES, HEADER_LENGTH, V2
 
@@ -33,6 +36,7 @@ LOG = logging.getLogger("fullcircle.predictor")
 # What a core scores while a client elsewhere would not notice; larger requests go to a thread of their own.
 _INLINE_BYTES = 64 * 1024
 _THREADS = 2
+_PROOF_HEADER = HEADER.lower().encode()
 _EXTENSIONS = ["binary_tensor_data"]
 
 
@@ -58,6 +62,7 @@ class Endpoint:
         self.recorder = recorder
         self.ready = True
         self._explainer = Explainer(scorer, package)
+        self._proof = proof_token(package).encode()
         self._body_bytes = int(settings.body_megabytes * 1e6)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="large-requests")
         self._queued = 0
@@ -151,7 +156,9 @@ class Endpoint:
         self, waiting: list["_Waiting"], inputs: Inputs, scores: NDArray[np.float32], seconds: float
     ) -> None:
         cells, place = self.meters.cells, 0
-        requests = []
+        requests: list[tuple[bytes, float, int, Extras]] = []
+        answered = np.ones(len(inputs), dtype=bool)
+        of_clients = []
         for item in waiting:
             request, protocol, query = item.request, item.protocol, item.query
             rows = len(query)
@@ -159,17 +166,33 @@ class Endpoint:
             try:
                 response = protocol.codec.write(query, scores[place : place + rows], None)
                 cells[protocol.ok] += 1
+                requests.append((request.request_id, request.arrived, rows, query.extras))
+                of_clients.append(not self._proves(request))
             except Exception as error:  # noqa: BLE001, whatever it is, this client gets an answer, and so do the others
                 response = self._failed(request, protocol, error)
+                answered[place : place + rows] = False
             end = perf_counter()
             place += rows
-            requests.append((request.request_id, request.arrived, rows, query.extras))
             protocol.postprocess.observe(end - start)
             protocol.seconds.observe(end - item.start)
             item.reply(request, response)
         self._v1.predict.observe(seconds, len(waiting))
-        cells[self._rows] += place
-        self.recorder.record(Answered(inputs, scores, requests))
+        if len(requests) < len(waiting):  # who got no predictions was not answered: neither counted nor logged
+            inputs, scores = inputs.rows(answered), scores[answered]
+        cells[self._rows] += len(scores)
+        self._record(Answered(inputs, scores, requests), of_clients)
+
+    def _proves(self, request: Request) -> bool:
+        """Whether the deployer asks, to prove this version, and not a client; see `components.shared.package.proof`."""
+        token = request.header(_PROOF_HEADER)
+        return bool(token) and compare_digest(token, self._proof)
+
+    def _record(self, answered: Answered, of_clients: Sequence[bool]) -> None:
+        """Take note of what clients asked; the requests that prove a version are nothing to learn from."""
+        if not all(of_clients):
+            answered = answered.only(np.array(of_clients))
+        if answered.requests:
+            self.recorder.record(answered)
 
     def _scored(self, inputs: Inputs) -> NDArray[np.float32]:
         """Scores of rows.
@@ -218,6 +241,7 @@ class Endpoint:
             done = await asyncio.wait_for(asyncio.wrap_future(future), timeout=self.settings.request_seconds)
         except TimeoutError:
             seconds = self.settings.request_seconds
+            request.client_left = True  # nobody waits for what the thread still does
             slow = HttpError(504, f"The answer took longer than {seconds:g} s: send fewer rows at a time.")
             reply(request, self._failed(request, protocol, slow))
         except Exception as error:  # noqa: BLE001, whatever it is, the client gets an answer
@@ -230,7 +254,7 @@ class Endpoint:
             protocol.seconds.observe(perf_counter() - start)
             self.meters.cells[protocol.ok] += 1
             self.meters.cells[self._rows] += len(done.answered.scores)
-            self.recorder.record(done.answered)
+            self._record(done.answered, [not self._proves(request)])
             reply(request, done.response)
 
     def _left_queue(self) -> None:
@@ -247,7 +271,7 @@ class Endpoint:
         steps = [(protocol.preprocess, read - start), (protocol.predict, scored - read)]
         explanation: Explanation | None = None
         if explain or query.explain:
-            explanation = self._explainer.explain(inputs)
+            explanation = self._explainer.explain(inputs, is_stopped=lambda: request.client_left)
             steps.append((protocol.explain, perf_counter() - scored))
         explained = perf_counter()
         response = protocol.codec.write(query, scores, explanation)
@@ -281,6 +305,8 @@ class Endpoint:
     def _failed(self, request: Request, protocol: "_Protocol", error: Exception) -> Response:
         if isinstance(error, InputError):
             error = HttpError(400, str(error))
+        elif isinstance(error, StoppedError):
+            error = HttpError(408, "The client ended the connection before its explanation was ready.")
         elif not isinstance(error, HttpError):
             LOG.error("request failed", exc_info=error, extra=_about(request, 500))
             error = HttpError(

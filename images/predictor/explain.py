@@ -1,5 +1,6 @@
 """Explanations of single predictions: what each feature adds to what the model answers on average."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from numpy.typing import NDArray
 
 from components.shared.package.model_package import REFERENCE
 from components.shared.package.scoring import Inputs, Scorer, parse_columns
-from components.shared.shapley import background_rows, outputs, shap_values
+from components.shared.shapley import affordable_scorings, background_rows, outputs, shap_values
 from images.predictor.http_server import HttpError
 
 MOST_ROWS = 100  # of a request that asks for explanations
-_BACKGROUND_ROWS = 16
+_BACKGROUND_ROWS = (4, 16)  # fewest, for models of many features, and most
 _SAMPLED_ROWS = 1_000
 
 
@@ -57,29 +58,55 @@ class Explainer:
         self.scorer = scorer
         self.package = package
         self._background: Inputs | None = None
+        features = len(scorer.schema.features)
+        affordable = affordable_scorings(features) // max(1, 2 * features)  # rows times background rows
+        fewest, most = _BACKGROUND_ROWS
+        self.background_rows = min(most, max(fewest, affordable))
+        self.most_rows = min(MOST_ROWS, affordable // self.background_rows)
 
-    def explain(self, inputs: Inputs) -> Explanation:
+    def explain(self, inputs: Inputs, *, is_stopped: Callable[[], bool] = lambda: False) -> Explanation:
         """Estimate SHAP values of rows; seeded, so that the same request gets the same answer.
 
+        Args:
+            inputs: The rows.
+            is_stopped: Asked now and then; once it is true, the estimate is given up.
+
         Raises:
-            HttpError: 413, there are too many rows.
+            HttpError: 413, there are too many rows for the features that each of them has.
+            StoppedError: The estimate was given up.
         """
-        if len(inputs) > MOST_ROWS:
-            raise HttpError(
-                413,
-                f"The request asks to explain {len(inputs):,} rows; at most {MOST_ROWS} are allowed: "
-                "send them in parts, or leave out the explanations.",
-            )
+        self._check_work(len(inputs))
         schema = self.scorer.schema
         found = shap_values(
-            self.scorer, inputs, background=self._rows(), features=np.arange(len(schema.features)), seed=0
+            self.scorer,
+            inputs,
+            background=self._rows(),
+            features=np.arange(len(schema.features)),
+            seed=0,
+            is_stopped=is_stopped,
         )
         return Explanation(schema.columns, self._outputs(), found.base, found.values)
+
+    def _check_work(self, rows: int) -> None:
+        """Refuse what would keep a core busy for minutes: the work grows with rows and with features."""
+        if rows <= self.most_rows:
+            return
+        features = len(self.scorer.schema.features)
+        if not self.most_rows:
+            raise HttpError(
+                413,
+                f"The model has {features:,} features, too many to explain even one row: leave out the explanations.",
+            )
+        raise HttpError(
+            413,
+            f"The request asks to explain {rows:,} rows; at most {self.most_rows} are allowed for a model of "
+            f"{features:,} features: send them in parts, or leave out the explanations.",
+        )
 
     def _rows(self) -> Inputs:
         if self._background is None:
             sampled = self._sample()
-            chosen = background_rows(outputs(self.scorer, sampled), _BACKGROUND_ROWS)
+            chosen = background_rows(outputs(self.scorer, sampled), self.background_rows)
             self._background = sampled.rows(chosen)
         return self._background
 

@@ -52,7 +52,7 @@ class HttpError(Exception):
 class Request:
     """A request that has arrived as a whole."""
 
-    __slots__ = ("arrived", "body", "headers", "keep_alive", "method", "path", "request_id")
+    __slots__ = ("arrived", "body", "client_left", "headers", "keep_alive", "method", "path", "request_id")
 
     def __init__(self) -> None:
         self.method = ""
@@ -62,6 +62,7 @@ class Request:
         self.keep_alive = True
         self.request_id = b""
         self.arrived = 0.0
+        self.client_left = False  # it sends nothing more, or is gone: who closes and who only ends look the same
 
     def header(self, name: bytes) -> bytes:
         """The last value of a header, by its lower-case name; empty when it is not there."""
@@ -162,7 +163,16 @@ class HttpServer:
             self.now = time.monotonic()
             self.date = _date()
             for connection in [item for item in self.connections if item.deadline < self.now]:
-                connection.expire()
+                self._expire(connection)
+
+    @staticmethod
+    def _expire(connection: "Connection") -> None:
+        """Close one connection; that one cannot be closed must not let all others stay for ever."""
+        try:
+            connection.expire()
+        except Exception:
+            LOG.exception("a connection past its time could not be closed in order; it is cut")
+            connection.abort()
 
     async def close(self, seconds: float, *, idle_seconds: float = 0.0) -> None:
         """Accept nothing more, let what has arrived be answered, then close all connections.
@@ -221,8 +231,9 @@ class Connection(asyncio.Protocol):
     """One client; requests are answered in the order they came."""
 
     __slots__ = (
-        "_body", "_body_bytes", "_busy", "_dead", "_ended", "_head_bytes", "_idle_bytes", "_offered", "_paused",
-        "_receiving", "_refusal", "_seen_bytes", "_waiting", "deadline", "parser", "request", "server", "transport",
+        "_body", "_body_bytes", "_busy", "_dead", "_ended", "_handled", "_head_bytes", "_idle_bytes", "_offered",
+        "_paused", "_receiving", "_refusal", "_seen_bytes", "_waiting", "deadline", "parser", "request", "server",
+        "transport",
     )  # fmt: skip
 
     def __init__(self, server: HttpServer) -> None:
@@ -234,6 +245,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[Request] = deque()
         self._receiving = False  # a request has begun to arrive
         self._busy = False  # a request of this connection is being worked on
+        self._handled = _TAKEN  # that request
         self._dead = False  # nothing that still comes from the client counts
         self._paused = False  # the client does not take its answers
         self._offered = False  # the request offers another protocol
@@ -261,6 +273,7 @@ class Connection(asyncio.Protocol):
         """Forget what has not been answered."""
         del exc
         self._dead = True
+        self._handled.client_left = True
         self._release()
         del self.parser  # it refers back: the two would stay until a collection
         for request in self._waiting:
@@ -287,6 +300,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Whether the connection stays open for what is still to be answered."""
         self._ended = True
+        self._handled.client_left = True
         return self._busy or bool(self._waiting)  # who has only stopped sending still gets the answer
 
     def pause_writing(self) -> None:
@@ -433,12 +447,15 @@ class Connection(asyncio.Protocol):
             answer = error_response(HttpError(500, "The server failed to answer."))
         if answer is None:
             self.deadline = _NEVER  # the handler has a time-out of its own
+            self._handled = request
+            request.client_left = self._ended
         else:
             self._busy = False
             self._answer(request, answer)
 
     def _reply(self, request: Request, response: Response) -> None:
         self._busy = False
+        self._handled = _TAKEN
         self._answer(request, response)
         if self._waiting or self._refusal or self._ended:
             self._next()

@@ -22,7 +22,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from components.shared.errors import FullcircleError
-from components.shared.inference_rows import log_prefix, received_name
+from components.shared.inference_log.layout import hour_prefix, raw_name
+from components.shared.inference_rows import received_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -370,8 +371,8 @@ def _file(model: str, table: "pa.Table", first: int) -> _File:
     seconds, micros = divmod(first, 1_000_000)
     moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
     host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())
-    name = f"{moment:%H%M%S.%f}-{host}-{os.getpid()}-{next(_NUMBERS)}.parquet"
-    key = f"{log_prefix(model)}date={moment:%Y-%m-%d}/hour={moment:%H}/{name}"
+    name = raw_name(moment, f"{host}-{os.getpid()}-{next(_NUMBERS)}", table.num_rows)
+    key = f"{hour_prefix(model, moment)}{name}"
     return _File(key, sink.getvalue().to_pybytes(), table.num_rows)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from components.shared.as_written import composed
 from components.shared.errors import InputError
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Inputs
@@ -44,7 +45,7 @@ def as_text(value: Any) -> str | None:
         return None
     text = value if isinstance(value, str) else str(value)
     # Halves of surrogate pairs, which JSON can spell, cannot be written as UTF-8.
-    return text.encode(errors="replace").decode()[:1000]
+    return composed(text.encode(errors="replace").decode()[:1000])
 
 
 def short(value: Any) -> str:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -55,10 +56,13 @@ class Answered:
     requests: Sequence[tuple[bytes, float, int, Extras]]
 
     def sampled(self, share: float) -> "Answered":
-        """Some of the requests, each chosen or not."""
+        """Some of the requests, by chance."""
         if share >= 1.0:
             return self
-        chosen = np.random.default_rng().random(len(self.requests)) < share
+        return self.only(np.random.default_rng().random(len(self.requests)) < share)
+
+    def only(self, chosen: NDArray[np.bool_]) -> "Answered":
+        """Some of the requests, each chosen or not."""
         rows = np.repeat(chosen, [rows for _, _, rows, _ in self.requests])
         return Answered(
             self.inputs.rows(rows),
@@ -91,6 +95,7 @@ class Recorder:
         self._taken = 0  # rows, counted by the thread
         self._wake = threading.Event()
         self._closing = False
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._log_schema: pa.Schema | None = None
 
@@ -109,20 +114,30 @@ class Recorder:
             return
         self._put += rows
         self._queue.append(answered)
-        if waiting >= _ROWS_AT_ONCE and not self._wake.is_set():
+        if self._ended:  # a large request that was answered only now: nobody takes it any more
+            self._drop_left()
+        elif waiting >= _ROWS_AT_ONCE and not self._wake.is_set():
             self._wake.set()
+
+    def _drop_left(self) -> None:
+        """Count what nobody will log; called by two threads, of which each request is one's."""
+        with suppress(IndexError):
+            while True:
+                self._drop(self._queue.popleft().sampled(self._sample))
 
     def _drop(self, answered: Answered) -> None:
         if rows := len(answered.inputs):
             self._meters.add(rows, figures.LOG_ROWS, "dropped")
 
     def close(self, seconds: float) -> None:
-        """Count and log what is left, within the given time."""
+        """Count and log what is left, within the given time; what is not logged by then is counted as dropped."""
         deadline = time.monotonic() + seconds
         self._closing = True
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(seconds)
+        self._ended = True
+        self._drop_left()
         if self._log:
             self._log.close(max(0.0, deadline - time.monotonic()))
 
@@ -303,7 +318,7 @@ def _logged_texts(values: NDArray[np.object_], feature: Feature) -> Any:
 def _logged_times(values: NDArray[np.int64]) -> Any:
     import pyarrow as pa
 
-    return pa.array(values, mask=values == MISSING_TIME).cast(pa.timestamp("s", tz="UTC"))
+    return pa.array(values, mask=values == MISSING_TIME).cast(pa.timestamp("s"))
 
 
 def _predictions(scores: NDArray[np.float32], schema: Schema) -> Any:
@@ -322,6 +337,6 @@ def _taken(texts: list[str], places: NDArray[np.int64]) -> Any:
 def _array(values: Any, kind: "pa.DataType") -> "pa.Array":
     import pyarrow as pa
 
-    if isinstance(values, pa.Array) and values.type == kind:
-        return values
+    if isinstance(values, pa.Array):
+        return values.cast(kind)
     return pa.array(values, type=kind, from_pandas=True)

@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from components.shared.as_written import composed
 from components.shared.errors import InputError
 from components.shared.package.schema import FLOAT32_MAX, Feature, Schema
 from components.shared.package.scoring import MISSING_TIME, Inputs, Scorer, epoch_seconds, parse_columns, parse_rows
@@ -91,7 +92,9 @@ class V1:
         numbers = np.array([record[:first] for record in records], dtype=np.float64)
         categories = np.empty((len(records), last - first), dtype=object)
         for row, record in enumerate(records):
-            categories[row] = [value if value.__class__ is str else _text(value) for value in record[first:last]]
+            categories[row] = [
+                value if value.__class__ is str and value.isascii() else _text(value) for value in record[first:last]
+            ]
         times = np.array([[_seconds(value) for value in record[last:end]] for record in records], dtype=np.int64)
         return Inputs(numbers, categories, times)
 
@@ -170,11 +173,15 @@ def _decoder(schema: Schema, extras: list[str], *, forbid: bool) -> Callable[[by
 
 def _type(feature: Feature) -> Any:
     kind = _TYPES[feature.kind]
+    if feature.code_width:
+        kind = str  # numbers, which lost the zeros of such codes, are looked at again
+    if feature.zoned is not None:
+        kind = Annotated[datetime, msgspec.Meta(tz=feature.zoned)]
     return kind | None if feature.nullable else kind
 
 
-def _text(value: int | None) -> str:
-    return "" if value is None else str(value)
+def _text(value: str | int | None) -> str:
+    return "" if value is None else composed(str(value))
 
 
 def _seconds(moment: datetime | None) -> int:

@@ -47,6 +47,7 @@ _ACCEPTED: dict[FeatureKind, tuple[str, ...]] = {
     "timestamp": ("BYTES",),
 }
 _Parameters = dict[str, Any] | None
+Extras = dict[str, list[str | None]]
 _MOST_BYTES = 2**62
 _NO_DATA = msgspec.Raw()
 
@@ -115,6 +116,8 @@ class V2:
         self.kinds = {feature.name: feature.kind for feature in self.schema.features}
         self.extras = self.schema.extras
         self.labels = self.schema.labels
+        self.names = self.schema.columns
+        self.others = [f.name for f in self.schema.features if f.kind not in ("number", "integer")]
         self.outputs = [scorer.output] if self.schema.task == "regression" else [scorer.output, "label"]
         self._decode = msgspec.json.Decoder(_Body).decode
 
@@ -134,13 +137,24 @@ class V2:
             raise HttpError(400, "inputs: expected different names; one occurs twice.")
         if not request.inputs:
             raise HttpError(400, "inputs: found none; expected one for each column of the model.")
-        check_names([tensor.name for tensor in request.inputs], self.schema, self.extra_rule)
-        rows = _rows_of(request.inputs[0])
+        extras: Extras = {}
+        if self._is_table(request.inputs):
+            columns = self._table(request.inputs[0], binary)
+        else:
+            columns, extras = self._named_columns(request.inputs, binary)
+        options = self._options(request)
+        explain = wants_explanation(request.parameters)
+        return Query(parse_columns(columns, self.schema), explain=explain, extras=extras, options=options)
+
+    def _named_columns(self, inputs: list[_Tensor], binary: bytes) -> tuple[dict[str, Any], Extras]:
+        """Values by column, of an input for each."""
+        check_names([tensor.name for tensor in inputs], self.schema, self.extra_rule)
+        rows = _rows_of(inputs[0])
         check_rows(rows, self.rows)
         columns: dict[str, Any] = {}
-        extras: dict[str, list[str | None]] = {}
+        extras: Extras = {}
         place = 0
-        for tensor in request.inputs:
+        for tensor in inputs:
             size = _binary_size(tensor)
             values = self._values(tensor, binary[place : place + size] if size is not None else None, rows)
             place += size or 0
@@ -150,9 +164,47 @@ class V2:
                 columns[tensor.name] = values
         if place != len(binary):
             raise HttpError(400, f"The body holds {len(binary)} bytes of binary tensors; the inputs name {place}.")
-        options = self._options(request)
-        explain = wants_explanation(request.parameters)
-        return Query(parse_columns(columns, self.schema), explain=explain, extras=extras, options=options)
+        return columns, extras
+
+    def _is_table(self, inputs: list[_Tensor]) -> bool:
+        """Whether it is one tensor for all columns, as the scikit-learn examples of KServe and MLServer send it."""
+        first = inputs[0]
+        wide = len(first.shape) == 2 and first.shape[0] >= 0 and (first.shape[1] > 1 or len(self.names) == 1)
+        return len(inputs) == 1 and wide and first.name not in self.kinds
+
+    def _table(self, tensor: _Tensor, binary: bytes) -> dict[str, Any]:
+        """Values by column, of one tensor of shape [rows, columns] whose columns are in the schema's order."""
+        self._check_table(tensor)
+        rows, width = tensor.shape
+        check_rows(rows, self.rows)
+        size = _binary_size(tensor)
+        if len(binary) != (size or 0):
+            raise HttpError(400, f"The body holds {len(binary)} bytes of binary tensors; the inputs name {size or 0}.")
+        values = _table_from_json(tensor) if size is None else _from_binary(tensor, binary, rows * width)
+        if len(values) != rows * width:
+            raise InputError(
+                f"Input {short(tensor.name)} holds {len(values)} values; its shape {tensor.shape} says {rows * width}."
+            )
+        return {name: values[place::width] for place, name in enumerate(self.names)}
+
+    def _check_table(self, tensor: _Tensor) -> None:
+        """Refuse a tensor that cannot be all columns of this model."""
+        width = tensor.shape[1]
+        if self.others:
+            raise InputError(
+                f"Input {short(tensor.name)} is one tensor for all columns, and {short(self.others[0])} holds no "
+                "numbers: send an input for each column."
+            )
+        if width != len(self.names):
+            raise InputError(
+                f"Input {short(tensor.name)} has {width} columns; expected the model's {len(self.names)} in this "
+                f"order: {', '.join(map(short, self.names[:20]))}{', …' if len(self.names) > 20 else ''}."
+            )
+        if tensor.datatype not in _NUMERIC:
+            raise InputError(
+                f"Input {short(tensor.name)}: found datatype {short(tensor.datatype)}; expected FP64 "
+                f"(accepted: {', '.join(_NUMERIC)})."
+            )
 
     def write(
         self, query: Query, scores: NDArray[np.float32], explanation: Explanation | None
@@ -276,7 +328,7 @@ _DECODERS: dict[str, Callable[[Any], list[Any]]] = {
 _DECODERS["integer"] = _DECODERS["number"]
 
 
-def _decoded(tensor: _Tensor, kind: FeatureKind | None) -> list[Any]:
+def _decoded(tensor: _Tensor, kind: FeatureKind | None, *, flat: bool = True) -> list[Any]:
     if tensor.data is _NO_DATA:
         raise InputError(f"Input {short(tensor.name)} has neither data nor parameters.binary_data_size.")
     if kind in _DECODERS:
@@ -290,7 +342,24 @@ def _decoded(tensor: _Tensor, kind: FeatureKind | None) -> list[Any]:
         raise HttpError(400, f"Input {short(tensor.name)}: data is not JSON: {error}.") from error
     if not isinstance(values, list):
         raise InputError(f"Input {short(tensor.name)}: found data that is no list; expected a list of values.")
+    if not flat:
+        return values
     return [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
+
+
+def _table_from_json(tensor: _Tensor) -> list[Any]:
+    """The values row by row, which may be given flat or as a list of rows."""
+    values = _decoded(tensor, None, flat=False)
+    if not any(isinstance(value, list) for value in values):
+        return values
+    width = tensor.shape[1]
+    for row, found in enumerate(values):
+        if not isinstance(found, list) or len(found) != width:
+            held = f"a list of {len(found)} values" if isinstance(found, list) else short(found)
+            raise InputError(
+                f"Input {short(tensor.name)}, row {row}: found {held}; expected a list of {width} numbers."
+            )
+    return [value for row in values for value in row]
 
 
 # Values that came as binary tensors

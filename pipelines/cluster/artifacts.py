@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,25 @@ from components.shared.store import ObjectInfo, Store, StoreSettings
 # By stage and artifact; of a folder only the files that are named, where only those are needed.
 WANTED: dict[tuple[str, str], frozenset[str]] = {
     ("validate", "validate_page"): frozenset(),
+    ("validate", "validate_report"): frozenset(),
+    ("prepare", "splits"): frozenset({"summary.json"}),
+    ("prepare", "prepare_page"): frozenset(),
     ("profile", "profile_page"): frozenset(),
-    ("train", "model"): frozenset({"golden.json"}),
+    ("profile", "summary"): frozenset(),
+    ("train", "model"): frozenset({"golden.json", "training.json"}),
     ("evaluate", "evaluate_report"): frozenset(),
     ("evaluate", "card"): frozenset(),
     ("gate", "verdict"): frozenset(),
     ("gate", "gate_page"): frozenset(),
     ("deploy", "endpoint"): frozenset(),
     ("deploy", "deploy_page"): frozenset(),
+    ("monitor", "drift"): frozenset(),
     ("monitor", "monitor_page"): frozenset(),
     ("monitor", "evidently"): frozenset(),
 }
+# Artifacts that the gate, which is never cached, was given, by their names there: of stages that were taken from an
+# earlier run they are where that run has put them.
+GIVEN_TO_THE_GATE = {"model": ("train", "model"), "evaluated": ("evaluate", "evaluate_report")}
 DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"
 
 _LAUNCHER = "/api/v1/namespaces/{namespace}/configmaps/kfp-launcher"
@@ -141,13 +149,16 @@ def forwarded(namespace: str, service: str, port: int) -> Iterator[str]:
             process.terminate()
 
 
-def fetch_artifacts(store: Store, prefix: str, folder: Path) -> dict[str, dict[str, Path]]:
+def fetch_artifacts(
+    store: Store, prefix: str, folder: Path, *, given: Mapping[str, str] | None = None
+) -> dict[str, dict[str, Path]]:
     """Download what a summary needs of the artifacts of one run.
 
     Args:
         store: The bucket of artifacts.
         prefix: What the keys of the run begin with; below are task, a name of the attempt, and artifact.
         folder: Where to.
+        given: Where the artifacts are that the gate was given, by their names there.
 
     Returns:
         By stage and name, where the artifacts are.
@@ -160,7 +171,26 @@ def fetch_artifacts(store: Store, prefix: str, folder: Path) -> dict[str, dict[s
             if not files or inside in files:
                 store.get_file(item.key, target / inside if inside else target)
                 found.setdefault(stage, {})[name] = target
+    for key, uri in (given or {}).items():
+        stage, name = GIVEN_TO_THE_GATE.get(key, ("", ""))
+        if stage and name not in found.get(stage, {}):
+            _fetch_folder(store, uri, folder / stage / name, files=WANTED[stage, name])
+            found.setdefault(stage, {})[name] = folder / stage / name
+    report = found.get("evaluate", {}).get("evaluate_report")
+    if report and (report / "card.html").is_file():
+        found["evaluate"].setdefault("card", report / "card.html")
     return found
+
+
+def _fetch_folder(store: Store, uri: str, folder: Path, *, files: frozenset[str]) -> None:
+    """Download a folder artifact, or some of its files, from where its URI says."""
+    parts = urlsplit(uri)
+    prefix = f"{parts.path.strip('/')}/"
+    own = store.for_bucket(parts.netloc)
+    for item in own.list(prefix):
+        inside = item.key.removeprefix(prefix)
+        if not files or inside in files:
+            own.get_file(item.key, folder / inside)
 
 
 def _newest(objects: list[ObjectInfo], *, prefix: str, name: str) -> dict[str, ObjectInfo]:
@@ -175,9 +205,16 @@ def _newest(objects: list[ObjectInfo], *, prefix: str, name: str) -> dict[str, O
 
 
 def bring(
-    cluster: Cluster | None, namespace: str, folder: Path, *, pipeline: str, run_id: str, pipeline_root: str = ""
+    cluster: Cluster | None,
+    namespace: str,
+    folder: Path,
+    *,
+    pipeline: str,
+    run_id: str,
+    pipeline_root: str = "",
+    given: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, dict[str, Path]], str]:
-    """Bring here what a summary needs.
+    """Bring here what a summary needs; `given` is as `fetch_artifacts` takes it.
 
     Returns:
         Artifacts by stage and name, and why there are none; one of both is empty.
@@ -185,7 +222,7 @@ def bring(
     try:
         with artifact_store(cluster, namespace, pipeline_root=pipeline_root) as (store, root):
             prefix = "/".join(part for part in (root.prefix, pipeline, run_id) if part)
-            found = fetch_artifacts(store, prefix, folder)
+            found = fetch_artifacts(store, prefix, folder, given=given)
             return found, "" if found else f"{store.uri(prefix)}/ holds none"
     except (NoWayError, StoreError) as error:
         return {}, str(error)

@@ -10,10 +10,10 @@ from rich.text import Text
 from components.shared.kubernetes.api import Cluster, ClusterError, Object
 from components.shared.kubernetes.pods import Trouble
 from pipelines.cluster.pods import find_trouble, mend, own_message, say_last_lines, task_path
-from pipelines.task_names import label_of, stage_of, task_of
+from pipelines.cluster.remote_run import steps_of_records, tasks_of
+from pipelines.cluster.workflow import RUN_LABEL, nodes_of, workflows_of
+from pipelines.task_names import label_of, path_of, stage_of
 
-_RUN_LABEL = "pipeline/runid"
-_WORKFLOWS = "/apis/argoproj.io/v1alpha1/namespaces/{namespace}/workflows"
 _LOG_LINES = 400
 _BROKEN = ("Failed", "Error")
 
@@ -28,7 +28,7 @@ class Finding:
         message: The stage's own message; empty when it has none.
         mend: What to do.
         pod: The pod; empty when there is none.
-        log: The last lines of its log.
+        log: The last lines that the stage wrote; one where it was ended for its memory.
     """
 
     task: str
@@ -72,7 +72,7 @@ def diagnose(
     if cluster is not None:
         _look(found, cluster, namespace, families)
     if run is not None and not found.findings:
-        _take_what_kfp_says(found, run)
+        _take_what_kfp_says(found, run, families)
     if not found.findings and not found.notes:
         found.notes.append("Nothing wrong is seen.")
     return found
@@ -80,7 +80,7 @@ def diagnose(
 
 def _look(found: Diagnosis, cluster: Cluster, namespace: str, families: Sequence[str]) -> None:
     try:
-        pods = cluster.list(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"{_RUN_LABEL}={found.run_id}")
+        pods = cluster.list(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"{RUN_LABEL}={found.run_id}")
         found.findings += examine(cluster, namespace, pods, families)
         if not found.findings:
             _look_at_workflow(found, cluster, namespace, families)
@@ -106,7 +106,7 @@ def examine(cluster: Cluster, namespace: str, pods: Iterable[Object], families: 
 def _last_attempts(pods: Iterable[Object]) -> list[Object]:
     latest: dict[str, Object] = {}
     for pod in sorted(pods, key=_created):
-        latest[task_of(task_path(pod)) or pod["metadata"]["name"]] = pod
+        latest[".".join(task_path(pod)) or pod["metadata"]["name"]] = pod
     return list(latest.values())
 
 
@@ -127,40 +127,39 @@ def _finding(cluster: Cluster, namespace: str, pod: Object, *, trouble: Trouble,
         log = cluster.log(namespace, name, trouble.container, lines=_LOG_LINES, previous=trouble.previous)
         log = log or cluster.log(namespace, name, trouble.container, lines=_LOG_LINES, previous=True)
     parts = task_path(pod)
-    message = own_message(log)
+    last = say_last_lines(log)
+    # What is ended from outside leaves no exception of its own.
+    is_own = trouble.kind == "crash" and bool(message := own_message(log))
     return Finding(
         task=label_of(parts, families) if parts else name,
         what=trouble.what,
-        message=message,
-        mend="" if message and trouble.kind == "crash" else mend(trouble),
+        message=message if is_own else "",
+        mend="" if is_own else mend(trouble),
         pod=name,
-        log=say_last_lines(log),
+        log=last[-1:] if trouble.kind == "memory" else last,
     )
 
 
 def _look_at_workflow(found: Diagnosis, cluster: Cluster, namespace: str, families: Sequence[str]) -> None:
     """What Argo says, where no pod tells: one that could not be made has left none."""
-    path = _WORKFLOWS.format(namespace=namespace)
-    for workflow in cluster.list(path, labelSelector=f"{_RUN_LABEL}={found.run_id}"):
+    for workflow in workflows_of(cluster, namespace, found.run_id):
         status = workflow.get("status", {})
         found.state = found.state or str(status.get("phase", ""))
-        nodes = [node for node in status.get("nodes", {}).values() if node.get("message")]
+        nodes = [node for node in nodes_of(workflow) if node.get("message")]
         broken = [node for node in nodes if node.get("phase") in (*_BROKEN, "Pending") and not node.get("children")]
         for node in broken:
-            parts = node["name"].split(".")[1:]
-            found.findings.append(Finding(label_of(parts, families), _sentence(node["message"])))
+            found.findings.append(Finding(label_of(path_of(node["name"]), families), _sentence(node["message"])))
         if not broken and status.get("message") and status.get("phase") in _BROKEN:
             found.findings.append(Finding("the run", _sentence(status["message"])))
 
 
-def _take_what_kfp_says(found: Diagnosis, run: Any) -> None:
-    details = (run.run_details.task_details if run.run_details else None) or []
-    failed = [task for task in details if str(task.state) == "FAILED"]
-    stages = [task for task in failed if stage_of([task.display_name or ""])] or failed
-    for task in stages:
-        said = task.error.message if task.error else ""
-        found.findings.append(Finding(task.display_name or "a task", said or "it failed; its pod tells no more"))
-    if not stages and run.error and run.error.message:
+def _take_what_kfp_says(found: Diagnosis, run: Any, families: Sequence[str]) -> None:
+    steps = [step for step in steps_of_records(run) if step.state == "FAILED"]
+    failed = [(view.label, view.error) for view in tasks_of(steps, families)]
+    failed = failed or [(label_of(step.path, families), step.error) for step in steps]
+    for label, said in dict(failed).items():
+        found.findings.append(Finding(label, said or "it failed; its pod tells no more"))
+    if not failed and run.error and run.error.message:
         found.findings.append(Finding("the run", _sentence(run.error.message)))
 
 
@@ -174,13 +173,16 @@ def print_diagnosis(found: Diagnosis, console: Console) -> None:
         Text.assemble((f"\n Run {found.run_id}", "bold"), f"  {found.state.lower()}".rstrip()), soft_wrap=True
     )
     for finding in found.findings:
-        console.print(Text.assemble((" ✗ ", "red"), (finding.task, "bold"), f": {finding.what}"), soft_wrap=True)
-        for line in finding.message.splitlines():
+        first, *more = finding.message.splitlines() or [finding.what]
+        console.print(Text.assemble((" ✗ ", "red"), (finding.task, "bold"), f": {first}"), soft_wrap=True)
+        for line in more:
             console.print(Text(f"   {line}", "red"), soft_wrap=True)
+        if finding.message:
+            console.print(Text(f"   ({finding.what})", "dim"), soft_wrap=True)
         if finding.mend:
             console.print(Text.assemble(("   Mend: ", "bold"), finding.mend), soft_wrap=True)
         if finding.pod:
-            ending = ", the last lines of its log:" if finding.log else ""
+            ending = ", the last that it wrote:" if finding.log else ""
             console.print(Text(f"   Pod {finding.pod}{ending}", "dim"), soft_wrap=True)
         for line in finding.log:
             console.print(Text(f"     {line}", "dim"), soft_wrap=True)

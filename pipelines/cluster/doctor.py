@@ -12,6 +12,7 @@ from components.shared.kubernetes.api import Cluster, ClusterError, Object
 from pipelines.cluster import rights
 from pipelines.cluster.artifacts import DEFAULT_ROOT, Root
 from pipelines.cluster.checks import Check, Place, Status
+from pipelines.cluster.doctor_argo import check_retries
 from pipelines.cluster.doctor_pods import check_inside
 
 STORE = "fullcircle-store"
@@ -49,6 +50,7 @@ def examine(cluster: Cluster, place: Place) -> list[Check]:
         ("interfaces", _check_interfaces),
         ("namespaces", _check_namespaces),
         ("configuration", _check_configuration),
+        ("retries", check_retries),
         ("secrets", _check_secrets),
         ("accounts", _check_accounts),
         ("serving", _check_serving),

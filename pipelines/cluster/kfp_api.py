@@ -223,8 +223,25 @@ class Kfp:
         )
         return str(made.recurring_run_id)
 
+    def disable_schedule(self, schedule_id: str) -> None:
+        """Let a recurring run start no more; what it has started goes on."""
+        self._do(f"disable the recurring run {schedule_id}", lambda: self._client.disable_recurring_run(schedule_id))
+
+    def newest_runs(self, schedule_id: str) -> list[Any]:
+        """The newest runs that a recurring run has started, the last one first."""
+        answer = self._do(
+            f"list the runs of the recurring run {schedule_id}",
+            lambda: self._client.list_runs(
+                page_size=_PAGE,
+                sort_by="created_at desc",
+                namespace=self.user_namespace,
+                filter=_equals("recurring_run_id", schedule_id),
+            ),
+        )
+        return answer.runs or []
+
     def delete_schedule(self, schedule_id: str) -> None:
-        """Delete a recurring run; the runs that it started stay."""
+        """Delete a recurring run, and with it the Workflows and pods of those runs of it that still go on."""
         self._do(f"delete the recurring run {schedule_id}", lambda: self._client.delete_recurring_run(schedule_id))
 
     @cached_property

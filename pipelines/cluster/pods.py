@@ -1,17 +1,28 @@
 """Pods of runs: which task each is of, what its log says, what is wrong with it and what mends that."""
 
+import itertools
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from components.shared.kubernetes.pods import Kind, Trouble, find_troubles
 from components.shared.progress import MARK
+from pipelines.task_names import path_of
 
 Object = dict[str, Any]
 
 _NODE_NAME = "workflows.argoproj.io/node-name"
 _ARGO = ("wait", "init")
 _LOG_LINES = 15
+_EXCEPTION = re.compile(r"(\w+\.)*\w*(Error|Exception|Interrupt)\b")
+_OURS = "components."
+_CHAINED = re.compile("(The above exception was the direct cause|During handling of the above exception)")
+# KFP's launcher logs as klog does, its executor in sentences of its own, Argo as key=value.
+_OF_OTHERS = re.compile(
+    r"[IWEF]\d{4} \d\d:|time=|level=|\d{4}[/-]\d\d[/-]\d\d[ T]|Error: exit status|.* argo=true\b"
+    r"|(--component_module_path|Looking for component|Loading KFP component)\b"
+)
 _MENDS: dict[Kind, str] = {
     "evicted": "Give the task more memory or disk (cluster.tasks.<stage>.memory in the configuration), or the node "
     "more room.",
@@ -23,9 +34,21 @@ _MENDS: dict[Kind, str] = {
 
 
 def task_path(pod: Object) -> list[str]:
-    """The tasks that a pod of a run belongs to, from the outermost: what Argo calls its node, without ends of ours."""
-    name = pod["metadata"].get("annotations", {}).get(_NODE_NAME, "")
-    return [part for part in name.split(".")[1:] if part]
+    """The tasks that a pod of a run belongs to, from the outermost; none when it is no pod of Argo's."""
+    return path_of(pod["metadata"].get("annotations", {}).get(_NODE_NAME, ""))
+
+
+def input_places(pod: Object) -> dict[str, str]:
+    """Where the input artifacts of a stage's pod are, by name, as KFP's driver has told its launcher."""
+    command: list[str] = [
+        text
+        for container in pod["spec"]["containers"]
+        for text in [*(container.get("command") or []), *(container.get("args") or [])]
+    ]
+    if "--executor_input" not in command:
+        return {}
+    given = json.loads(command[command.index("--executor_input") + 1]).get("inputs", {}).get("artifacts", {})
+    return {name: found["artifacts"][0]["uri"] for name, found in given.items() if found.get("artifacts")}
 
 
 def find_trouble(pod: Object, events: Sequence[Object] = ()) -> Trouble | None:
@@ -66,9 +89,22 @@ def _missing(said: str) -> str:
     return "`kubectl describe` the pod: what it names is not there or does not fit."
 
 
+def own_lines(log: str) -> list[str]:
+    """The lines of a log that the stage itself wrote: without those of KFP's launcher and executor, and Argo's."""
+    lines, is_input = [], False
+    for line in map(_bare, log.splitlines()):
+        if is_input:  # the executor shows its input as JSON of many lines, the last of which is a brace alone
+            is_input = line.rstrip() != "}"
+        elif line.startswith("Got executor_input"):
+            is_input = not line.rstrip().endswith("}")
+        elif line.strip() and not _OF_OTHERS.match(line):
+            lines.append(line.rstrip())
+    return lines
+
+
 def say_last_lines(log: str, count: int = _LOG_LINES) -> list[str]:
-    """The last lines of a log that say something."""
-    return [line.rstrip() for line in log.splitlines() if line.strip()][-count:]
+    """The last lines that the stage itself wrote."""
+    return own_lines(log)[-count:]
 
 
 def announced(log: str) -> str:
@@ -78,25 +114,27 @@ def announced(log: str) -> str:
 
 
 def own_message(log: str) -> str:
-    """A stage's own error in its log: the text of the last exception with the lines that follow it; empty when none."""
-    lines = log.splitlines()
-    starts = [
-        index for index, line in enumerate(lines) if re.match(r"(\w+\.)*\w*(Error|Exception|Interrupt)\b", _bare(line))
-    ]
+    """A stage's own error in its log: the exception that ended it, with all lines of its message; empty when none.
+
+    One of the project's own comes before others: its message may hold what a server or a pod said, with exceptions of
+    theirs, and is followed by others only where those say that it was their cause.
+    """
+    lines = own_lines(log)
+    starts = [index for index, line in enumerate(lines) if _EXCEPTION.match(line)]
+    ours = [index for index in starts if lines[index].startswith(_OURS)]
     if not starts:
         return ""
-    message = [_bare(lines[starts[-1]])]
-    for line in lines[starts[-1] + 1 :]:
-        if _is_of_the_launcher(line):
-            break
-        message.append(_bare(line))
+    begin = starts[-1]
+    if ours:
+        begin = ours[0]
+        for before, after in itertools.pairwise(ours):
+            if not any(_CHAINED.match(line) for line in lines[before:after]):
+                break
+            begin = after
+    message = lines[begin:]
     return "\n".join(message).partition(": ")[2].strip() or message[0]
 
 
 def _bare(line: str) -> str:
     """A line without what KFP's executor puts before each."""
     return re.sub(r"^\[KFP Executor [^\]]*\]:? ?", "", line)
-
-
-def _is_of_the_launcher(line: str) -> bool:
-    return bool(re.match(r"([IWEF]\d{4} \d\d:|time=|\d{4}[/-]\d\d[/-]\d\d[ T]|Error: exit status)", line))

@@ -2,38 +2,40 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from components.shared.kubernetes.api import Cluster, ClusterError, Object
 from pipelines.cluster.kfp_api import Kfp, KfpError
-from pipelines.cluster.pods import announced, own_message, task_path
+from pipelines.cluster.pods import announced, find_trouble, input_places, mend, own_message, task_path
+from pipelines.cluster.workflow import ENDED, RUN_LABEL, Step, moment, steps_of_run
 from pipelines.display import Progress
 from pipelines.local.task_runner import TaskRecord
-from pipelines.task_names import label_of, stage_of
+from pipelines.task_names import attempt_of, label_of, path_of, stage_of, without_attempt
 
-ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
-
-_EPOCH = datetime(1971, 1, 1, tzinfo=UTC)
 _PATIENCE_SECONDS = 120.0
+_LONG_SECONDS = 20.0
 _MAIN = "main"
 
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """A stage's task, as KFP's API shows it.
+    """A stage's task: all its attempts together.
 
     Attributes:
-        key: Its id.
+        key: Its nested tasks; the same at each look, whoever is asked.
         label: Its name for people.
         state: `RUNNING`, `SUCCEEDED`, `FAILED` and so on.
         started: When it began; None before.
         ended: When it ended; None before.
         cached: Whether the outputs of an earlier run were taken.
-        error: What the API says went wrong; empty when nothing.
+        error: What is said to have gone wrong; empty when nothing.
     """
 
     key: str
@@ -52,39 +54,77 @@ class TaskView:
         return max(0.0, ((self.ended or datetime.now(UTC)) - self.started).total_seconds())
 
 
-def tasks_of(run: Any, families: Sequence[str] = ()) -> list[TaskView]:
+def tasks_of(steps: Sequence[Step], families: Sequence[str] = ()) -> list[TaskView]:
     """The stages of a run that have begun; drivers, loops and conditions are left out.
 
     Args:
-        run: The run, as KFP's API describes it.
+        steps: The steps of the run.
         families: The items of the loop over model families, in order.
     """
-    details = (run.run_details.task_details if run.run_details else None) or []
-    parents = _parents(details)
-    views = []
-    for detail in details:
-        path = _path(detail, parents)
-        if stage_of(path[-1:]):
-            views.append(_view(detail, label_of(path, families), details=details, parents=parents))
+    by_path: dict[tuple[str, ...], list[Step]] = defaultdict(list)
+    for step in steps:
+        by_path[step.path].append(step)
+    nested = {path[-1] for path in by_path if len(path) > 1}
+    views = [
+        _view(path, by_path, families)
+        for path in by_path
+        # A record that names the task alone repeats another, where others say what the task is inside of.
+        if stage_of(path[-1:]) and not (len(path) == 1 and path[0] in nested)
+    ]
     return sorted(views, key=lambda view: view.started or datetime.max.replace(tzinfo=UTC))
 
 
-def _view(detail: Any, label: str, *, details: Sequence[Any], parents: dict[str, Any]) -> TaskView:
-    inside = [item for item in details if detail in _ancestors(item, parents)]
-    executors = [item for item in inside if (item.display_name or "").startswith("executor")]
+def _view(
+    path: tuple[str, ...], by_path: Mapping[tuple[str, ...], Sequence[Step]], families: Sequence[str]
+) -> TaskView:
+    own = _latest(by_path[path])
+    executors = by_path.get((*path, "executor"), ())
     return TaskView(
-        key=detail.task_id or label,
-        label=label,
-        state=str(detail.state or "PENDING"),
-        started=_moment(detail.start_time),
-        ended=_moment(detail.end_time),
-        cached=bool(executors) and all(str(item.state) == "SKIPPED" for item in executors),
-        error=detail.error.message if detail.error else "",
+        key=".".join(path),
+        label=label_of(path, families),
+        state=own.state,
+        started=min((step.started for step in by_path[path] if step.started), default=None),
+        ended=own.ended,
+        cached=bool(executors) and own.state == "SUCCEEDED" and all(step.state == "SKIPPED" for step in executors),
+        error=own.error,
     )
 
 
+def _latest(steps: Sequence[Step]) -> Step:
+    """What stands for all attempts of a task, or else its last attempt."""
+    return next((step for step in steps if step.attempt < 0), max(steps, key=lambda step: step.attempt))
+
+
+def steps_of_records(run: Any) -> list[Step]:
+    """The steps of a run from Kubeflow Pipelines' records of tasks.
+
+    Since 2.17 a record's name is that of Argo's node with everything around it; before, the task's alone, and what is
+    around it follows from the children's ids, which share their last part, a hash, with the pods' names.
+    """
+    details = (run.run_details.task_details if run.run_details else None) or []
+    parents = _parents(details)
+    return [
+        Step(
+            _path(detail, parents),
+            attempt_of(detail.display_name or ""),
+            str(detail.state or "PENDING"),
+            moment(detail.start_time),
+            moment(detail.end_time),
+            (detail.error.message or "") if detail.error else "",
+        )
+        for detail in details
+    ]
+
+
+def _path(detail: Any, parents: dict[str, Any]) -> tuple[str, ...]:
+    name = detail.display_name or ""
+    if "." in name:
+        return tuple(path_of(name))
+    around = [item.display_name or "" for item in reversed(_ancestors(detail, parents))]
+    return tuple(without_attempt(part) for part in [*around, name])
+
+
 def _parents(details: Sequence[Any]) -> dict[str, Any]:
-    """By a node's id, its parent. Argo's ids and pods' names share their last part, a hash of the node's name."""
     return {
         _hash(child.task_id or child.pod_name or ""): detail for detail in details for child in detail.child_tasks or []
     }
@@ -104,18 +144,6 @@ def _ancestors(detail: Any, parents: dict[str, Any]) -> list[Any]:
         found.append(parent)
         detail = parent
     return found
-
-
-def _path(detail: Any, parents: dict[str, Any]) -> list[str]:
-    return [item.display_name or "" for item in reversed([detail, *_ancestors(detail, parents)])]
-
-
-def _moment(value: datetime | None) -> datetime | None:
-    """A time of the API's, in which the year 1 and 1970 mean never."""
-    if value is None:
-        return None
-    value = value if value.tzinfo else value.replace(tzinfo=UTC)
-    return value if value > _EPOCH else None
 
 
 @dataclass(slots=True)
@@ -144,6 +172,7 @@ class Follower:
     seconds: float = 3.0
     records: dict[str, TaskRecord] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
+    _waiting: set[str] = field(default_factory=set)
 
     def follow(self) -> Any:
         """Look until the run has ended.
@@ -163,10 +192,24 @@ class Follower:
                     raise KfpError(f"{error} The run itself goes on.") from error
             else:
                 answered = time.monotonic()
-                self._show(tasks_of(run, self.families))
+                self._show(tasks_of(self._steps(run), self.families))
+                self._say_what_waits()
                 if str(run.state) in ENDED:
                     return run
             time.sleep(self.seconds)
+
+    @property
+    def unfinished(self) -> list[str]:
+        """The tasks that were seen to begin and not to end."""
+        return [record.label for key, record in self.records.items() if key not in self._told]
+
+    def _steps(self, run: Any) -> list[Step]:
+        """What Argo knows of the run, and where there is no way to that, what Kubeflow Pipelines has recorded of it."""
+        if self.cluster is not None:
+            with contextlib.suppress(ClusterError):
+                if steps := steps_of_run(self.cluster, self.namespace, self.run_id):
+                    return steps
+        return steps_of_records(run)
 
     def _show(self, views: Sequence[TaskView]) -> None:
         self._told.add("")  # it answered once: from now on a broken connection is waited for
@@ -178,6 +221,32 @@ class Follower:
                 self._told.add(view.key)
                 self._complete(record, view)
                 self.progress.ended(record)
+
+    def _say_what_waits(self) -> None:
+        """Say once of each pod that has waited for long, why it does: without it nothing would be seen."""
+        for pod in self._pods():
+            name = pod["metadata"]["name"]
+            waited = self._age(pod)
+            if pod["status"].get("phase") != "Pending" or name in self._waiting or waited < _LONG_SECONDS:
+                continue
+            self._waiting.add(name)
+            trouble = find_trouble(pod)
+            why = f"{trouble.what} {mend(trouble)}" if trouble else "its pod is there, and its containers are not yet."
+            label = label_of(task_path(pod), self.families)
+            self.progress.console.print(Text(f" · {label} has waited {waited:.0f} s: {why}"), soft_wrap=True)
+
+    def _age(self, pod: Object) -> float:
+        created = moment(pod["metadata"]["creationTimestamp"])
+        ahead = self.cluster.clock_difference if self.cluster else 0.0
+        return time.time() - ahead - created.timestamp() if created else 0.0
+
+    def _pods(self) -> list[Object]:
+        """The pods of the run; none where there is no way to them."""
+        if self.cluster is not None:
+            with contextlib.suppress(ClusterError):
+                path = f"/api/v1/namespaces/{self.namespace}/pods"
+                return self.cluster.list(path, labelSelector=f"{RUN_LABEL}={self.run_id}")
+        return []
 
     def _record(self, view: TaskView) -> TaskRecord:
         if view.key in self.records:
@@ -198,18 +267,22 @@ class Follower:
         if view.state != "SUCCEEDED":
             record.cause = own_message(log) or view.error or view.state.lower()
 
+    def input_places(self, label: str) -> dict[str, str]:
+        """Where the input artifacts of a stage are, by name; none where there is no way to its pod."""
+        pod = self._last_pod(label)
+        return input_places(pod) if pod else {}
+
     def _log(self, label: str) -> str:
-        """What the stage's container wrote; empty where there is no way to it."""
-        if self.cluster is None:
-            return ""
+        """What the stage's container wrote at its last attempt; empty where there is no way to it."""
+        pod = self._last_pod(label)
         with contextlib.suppress(ClusterError):
-            path = f"/api/v1/namespaces/{self.namespace}/pods"
-            pods = self.cluster.list(path, labelSelector=f"pipeline/runid={self.run_id}")
-            own = [pod for pod in pods if self._is_of(pod, label)]
-            own.sort(key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
-            if own:
-                return self.cluster.log(self.namespace, own[-1]["metadata"]["name"], _MAIN, lines=100_000)
+            if pod and self.cluster is not None:
+                return self.cluster.log(self.namespace, pod["metadata"]["name"], _MAIN, lines=100_000)
         return ""
+
+    def _last_pod(self, label: str) -> Object | None:
+        own = [pod for pod in self._pods() if self._is_of(pod, label)]
+        return max(own, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
 
     def _is_of(self, pod: Object, label: str) -> bool:
         path = task_path(pod)

@@ -1,6 +1,11 @@
-"""Recurring runs. KFP cannot change one, so the new one is made before the old ones go: there is never none."""
+"""Recurring runs. KFP cannot change one, so the new one is made before the old ones go: there is never none.
 
-from dataclasses import dataclass
+With a recurring run Kubernetes takes away the Workflows that it has started, those at work too, and Kubeflow Pipelines
+shows their runs as running for ever. So it is disabled first, and deleted once nothing of it is at work; until then it
+stays, disabled, for the next command about this schedule to delete.
+"""
+
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -9,6 +14,7 @@ from components.shared.config import Config
 from pipelines.cluster.cron import Cron
 from pipelines.cluster.kfp_api import Kfp, KfpError
 from pipelines.cluster.submit import upload
+from pipelines.cluster.workflow import ENDED
 
 OFF = "off"
 _SHOWN = 3
@@ -23,12 +29,27 @@ class Scheduled:
         cron: The schedule, as KFP has it.
         replaced: How many recurring runs it took the place of.
         next_times: When it comes next, UTC.
+        at_work: Runs that those before have started and that still go on.
     """
 
     version: str
     cron: str
     replaced: int
     next_times: list[datetime]
+    at_work: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Unscheduled:
+    """What became of the recurring runs of a configuration.
+
+    Attributes:
+        stopped: How many start nothing more.
+        at_work: Runs that they have started and that still go on.
+    """
+
+    stopped: int
+    at_work: list[str]
 
 
 def schedule(kfp: Kfp, config: Config, cron: Cron, *, parameters: dict[str, Any], account: str = "") -> Scheduled:
@@ -40,7 +61,7 @@ def schedule(kfp: Kfp, config: Config, cron: Cron, *, parameters: dict[str, Any]
     uploaded = upload(kfp, config)
     experiment = kfp.ensure_experiment(config.name, config.description)
     name = schedule_name(config)
-    before = [item.recurring_run_id for item in kfp.list_schedules(experiment, name)]
+    before = kfp.list_schedules(experiment, name)
     made = kfp.create_schedule(
         name,
         experiment=experiment,
@@ -51,31 +72,48 @@ def schedule(kfp: Kfp, config: Config, cron: Cron, *, parameters: dict[str, Any]
         description=f"{uploaded.name}, {cron.text} UTC",
         account=account,
     )
-    _remove(kfp, before, made)
-    return Scheduled(uploaded.name, cron.text, len(before), list(islice(cron.times(datetime.now(UTC)), _SHOWN)))
+    _disable(kfp, before, made)
+    at_work = _delete(kfp, before)
+    replaced = sum(_is_enabled(item) for item in before)
+    return Scheduled(uploaded.name, cron.text, replaced, list(islice(cron.times(datetime.now(UTC)), _SHOWN)), at_work)
 
 
-def _remove(kfp: Kfp, old: list[str], made: str) -> None:
-    """Remove what the new one replaces; when that fails, take the new one back, so that no run comes twice."""
-    for number, schedule_id in enumerate(old):
+def _disable(kfp: Kfp, old: list[Any], made: str) -> None:
+    """Stop what the new one replaces; when that fails, take the new one back, so that no run comes twice."""
+    for number, item in enumerate(old):
         try:
-            kfp.delete_schedule(schedule_id)
+            kfp.disable_schedule(item.recurring_run_id)
         except KfpError as error:
-            if number:  # another old one is gone already: the new one has to stay
+            if number:  # another old one is stopped already: the new one has to stay
                 raise KfpError(
-                    f"{error}\nThe new schedule {made} is there, and so is the old one {schedule_id}."
+                    f"{error}\nThe new schedule {made} is there, and so is the old one {item.recurring_run_id}."
                 ) from error
             kfp.delete_schedule(made)
             raise KfpError(f"{error}\nThe schedule is as it was.") from error
 
 
-def unschedule(kfp: Kfp, config: Config) -> int:
-    """Remove the recurring runs of a configuration; how many there were."""
+def _delete(kfp: Kfp, disabled: list[Any]) -> list[str]:
+    """Delete those of which nothing is at work; the runs of the others that are."""
+    at_work: list[str] = []
+    for item in disabled:
+        running = [run.run_id for run in kfp.newest_runs(item.recurring_run_id) if str(run.state) not in ENDED]
+        if not running:
+            kfp.delete_schedule(item.recurring_run_id)
+        at_work += running
+    return at_work
+
+
+def _is_enabled(item: Any) -> bool:
+    return str(item.status) != "DISABLED"
+
+
+def unschedule(kfp: Kfp, config: Config) -> Unscheduled:
+    """Let the recurring runs of a configuration start nothing more, and remove those of which nothing is at work."""
     experiment = kfp.ensure_experiment(config.name, config.description)
     found = kfp.list_schedules(experiment, schedule_name(config))
     for item in found:
-        kfp.delete_schedule(item.recurring_run_id)
-    return len(found)
+        kfp.disable_schedule(item.recurring_run_id)
+    return Unscheduled(len(found), _delete(kfp, found))
 
 
 def schedule_name(config: Config) -> str:

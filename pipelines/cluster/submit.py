@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,15 +133,23 @@ def follow(kfp: Kfp, config: Config, run_id: str, *, console: Console, again: st
         console.print(Text(f"\n The run goes on. Follow it again: {again}"), soft_wrap=True)
         return 130
     records = list(follower.records.values())
+    _say_what_is_not_known(follower.unfinished, console)
     if str(run.state) == "SUCCEEDED":
         took = _seconds(run) or time.monotonic() - begun
-        _summarise(kfp, config, run, cluster=cluster, console=console, result=RunResult(folder, records, took))
+        result, given = RunResult(folder, records, took), follower.input_places("gate")
+        _summarise(kfp, config, run, cluster=cluster, console=console, result=result, given=given)
         return 0
     found = diagnose(run_id, cluster, namespace=namespace, run=run, families=families)
     print_diagnosis(found, console)
     console.print()
     say(console, "Page", kfp.run_link(run_id))
     return 1
+
+
+def _say_what_is_not_known(labels: Sequence[str], console: Console) -> None:
+    if labels:
+        said = "neither the Workflow nor Kubeflow Pipelines' records of tasks say it."
+        console.print(Text(f" · How {', '.join(labels)} ended is not known here: {said}"), soft_wrap=True)
 
 
 def _seconds(run: Any) -> float:
@@ -151,7 +159,14 @@ def _seconds(run: Any) -> float:
 
 
 def _summarise(
-    kfp: Kfp, config: Config, run: Any, *, cluster: Cluster | None, console: Console, result: RunResult
+    kfp: Kfp,
+    config: Config,
+    run: Any,
+    *,
+    cluster: Cluster | None,
+    console: Console,
+    result: RunResult,
+    given: Mapping[str, str],
 ) -> None:
     root = run.runtime_config.pipeline_root if run.runtime_config else ""
     artifacts, reason = bring(
@@ -161,6 +176,7 @@ def _summarise(
         pipeline=config.name,
         run_id=run.run_id,
         pipeline_root=root or "",
+        given=given,
     )
     console.print()
     say(console, "Run", kfp.run_link(run.run_id))
@@ -168,12 +184,18 @@ def _summarise(
         _print_what_stages_said(result.records, reason, console)
         console.print(Text(f"\n Done in {format_duration(result.seconds)}.", "dim"), soft_wrap=True)
     else:
-        _attach(result.records, artifacts)
+        _attach(result, artifacts)
         print_summary(result, write_index(config, result), console, served_here=False)
 
 
-def _attach(records: Sequence[TaskRecord], artifacts: dict[str, dict[str, Path]]) -> None:
-    for record in records:
+def _attach(result: RunResult, artifacts: dict[str, dict[str, Path]]) -> None:
+    """Give each stage its artifacts, also one of which there is no record: what it wrote shows that it ran."""
+    recorded = {record.label for record in result.records}
+    for stage in artifacts:
+        if stage not in recorded:
+            log = result.folder / "logs" / f"{stage}.log"
+            result.records.append(TaskRecord(stage, log=log, artifacts={}, message="known by what it wrote alone"))
+    for record in result.records:
         record.artifacts.update(artifacts.get(record.label, {}))
 
 

@@ -3,11 +3,14 @@
 from typing import Any
 
 from kfp import kubernetes
+from pydantic import BaseModel
 
 from components.shared.config import ClusterConfig, Stage
 
-# Ingest because any run may be given s3:// places; the others because they read or write models, predictions, reports.
-USES_THE_STORE: frozenset[Stage] = frozenset({"ingest", "gate", "publish", "deploy", "monitor", "predict"})
+# The first two as any run may be given s3:// places; the others as they read or write models, predictions, reports.
+USES_THE_STORE: frozenset[Stage] = frozenset(
+    {"fingerprint", "ingest", "gate", "publish", "deploy", "monitor", "predict"}
+)
 _STORE = ("AWS_ENDPOINT_URL", "AWS_REGION", "FULLCIRCLE_BUCKET")
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _LOG_KEYS = {
@@ -17,6 +20,15 @@ _LOG_KEYS = {
 _USER = 1000  # the image's
 # KFP labels every pod of a run so.
 _RUN_ID_LABEL = "metadata.labels['pipeline/runid']"
+
+
+def constant(section: BaseModel) -> str:
+    """A section of the configuration as the text that a task receives.
+
+    JSON keeps whole numbers whole, which KFP's own structs do not. What is at its default is left out: the image of
+    the stages, which is pinned, has the same defaults, and each quote takes eight characters in Argo's status of a run.
+    """
+    return section.model_dump_json(exclude_defaults=True)
 
 
 def on_cluster(task: Any, stage: Stage, cluster: ClusterConfig) -> Any:
@@ -42,7 +54,8 @@ def on_cluster(task: Any, stage: Stage, cluster: ClusterConfig) -> Any:
             num_retries=settings.retries,
             backoff_duration=f"{cluster.backoff_seconds}s",
             backoff_factor=cluster.backoff_factor,
-            backoff_max_duration=f"{cluster.backoff_limit_seconds}s",
+            # Argo counts it from the start of the first attempt, and ends a later one that is still at work then.
+            backoff_max_duration=f"{(settings.retries + 1) * settings.seconds + cluster.backoff_limit_seconds}s",
         )
     if stage in USES_THE_STORE:
         _environment(task, cluster)

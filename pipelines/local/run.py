@@ -53,10 +53,16 @@ class RunResult:
 
 
 class RunError(FullcircleError):
-    """A stage failed; the message holds each cause and names the log."""
+    """A stage failed; the message holds each cause and names the log.
 
-    def __init__(self, failures: list[TaskRecord]) -> None:
+    Attributes:
+        failures: The stages that failed.
+        result: What the others left behind; None when that is not known.
+    """
+
+    def __init__(self, failures: list[TaskRecord], result: RunResult | None = None) -> None:
         self.failures = failures
+        self.result = result
         super().__init__("\n".join(_failure(record) for record in failures))
 
 
@@ -94,12 +100,12 @@ def run_here(
     """
     folder = _new_folder(build.resolve() / "runs" / name)
     with _environment(build.resolve(), serve_here=serve_here), Progress(console) as progress:
-        runner = TaskRunner(folder / "logs", progress, background=frozenset({"profile"}))
+        runner = TaskRunner(folder / "logs", progress, background=frozenset({"profile", "monitor"}))
         start = time.monotonic()
         with runner.installed(), _stop_on_signal(runner):
             _run_pipeline(make_pipeline, arguments or {}, folder)
     if failures := runner.failures():
-        raise RunError(failures)
+        raise RunError(failures, RunResult(folder, runner.records, time.monotonic() - start))
     _write_timings(folder / "timings.json", runner.records)
     return RunResult(folder, runner.records, time.monotonic() - start)
 

@@ -33,6 +33,7 @@ from components.shared.errors import FullcircleError
 from components.shared.families import FAMILIES
 from components.shared.progress import MARK
 from components.shared.resources import cpu_count
+from components.shared.tracking import no_tracking
 
 PRELOAD = [
     "kfp.dsl.executor_main",
@@ -313,6 +314,7 @@ def warm_up(preload: Sequence[str] = PRELOAD, standby: Mapping[str, Sequence[str
     """
     # OpenMP reads this when it is loaded: tasks share the cores, so waiting threads must not burn them.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    no_tracking()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
     with _no_output():

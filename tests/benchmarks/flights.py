@@ -29,7 +29,7 @@ class OurRun:
     Attributes:
         measured: The whole command.
         timings: One entry a task, as `pipelines.local.run` writes them.
-        trials: Parameters tried, by family; of a pruned trial, with the rounds it got to.
+        trials: Parameters tried, by family, with the rows that each was last fitted to.
         metrics: Of the model on the test part.
     """
 
@@ -129,7 +129,11 @@ def _families(timings: list[dict[str, Any]]) -> list[str]:
 
 def _trials(timings: list[dict[str, Any]], family: str) -> list[dict[str, Any]]:
     found = json.loads(artifact(timings, f"tune ({family})", "trials").read_bytes())
-    return [trial["parameters"] for trial in found["trials"] if trial["state"] != "failed"]
+    return [
+        {"parameters": trial["parameters"], "rows": trial["rows"]}
+        for trial in found["trials"]
+        if trial["state"] != "failed"
+    ]
 
 
 def artifact(timings: list[dict[str, Any]], task: str, name: str) -> Path:

@@ -11,7 +11,8 @@ from tests.pipelines.command_line import WINE, call, definitions
 Object = dict[str, Any]
 LAUNCHER = (Path(__file__).parent / "launcher.py").read_text(encoding="utf-8")
 ORDER = (
-    "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy", "monitor"
+    "fingerprint", "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy",
+    "monitor",
 )  # fmt: skip
 RESTRICTED: Object = {
     "allowPrivilegeEscalation": False,

@@ -56,7 +56,7 @@ def run_wine() -> Any:
     from pipelines.local.run import run_here
 
     config = load_config(Path("pipelines/configs/wine.yaml"))
-    families = ["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "dummy"]
+    families = ["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "extra_trees"]
     search = config.search.model_copy(update={"families": families})
     config = config.model_copy(update={"search": search})
     training.deploy = deploy  # type: ignore[attr-defined]

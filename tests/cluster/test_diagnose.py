@@ -154,7 +154,7 @@ def test_a_stages_own_error(run, tmp_path):
     )
     assert code == 0, output
     assert (
-        "ingest: the container main ended with exit code 1\n   The table wine has no rows.\n   Give it some.\n"
+        "ingest: The table wine has no rows.\n   Give it some.\n   (the container main ended with exit code 1)\n"
         in output
     )
     assert "Kubeflow Pipelines was not asked" in output

@@ -1,5 +1,6 @@
 """The overlay one-node from nothing to ready and back."""
 
+import io
 import json
 import time
 import urllib.request
@@ -8,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from components.shared.errors import StoreError
@@ -98,6 +101,23 @@ class TestOneNode:
         log = cluster.run("-n", NAMESPACE, "logs", "job/monitoring-now").stdout
         assert wait.returncode == 0, log
         assert "no model is published yet" in log
+
+    def test_the_compaction_runs_with_the_rights_of_monitoring(self, cluster, applied):
+        with cluster.forwarded(NAMESPACE, "minio-service", 9000) as address:
+            root = Store(StoreSettings(address, *KEYS["root"]))
+            for number in range(2):
+                buffer = io.BytesIO()
+                pq.write_table(pa.table({"a": [number]}), buffer)
+                root.put_bytes(
+                    f"inference/of-a-test/date=2024-01-01/hour=00/00000{number}-a_1.parquet", buffer.getvalue()
+                )
+        cluster("-n", NAMESPACE, "create", "job", "--from=cronjob/fullcircle-log-compaction", "compaction-now")
+        wait = cluster.run(
+            "-n", NAMESPACE, "wait", "--for=condition=complete", "job/compaction-now", "--timeout=120s", timeout=130
+        )
+        log = cluster.run("-n", NAMESPACE, "logs", "job/compaction-now").stdout
+        assert wait.returncode == 0, log
+        assert "of-a-test: 2 files of 1 hours are 1 now (2 rows)" in log
 
     def test_data_outlive_the_pod(self, cluster, applied):
         before = cluster.json("-n", NAMESPACE, "get", "pod", "minio-0")["metadata"]["uid"]

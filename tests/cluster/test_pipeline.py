@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.shared.package.model_package import MANIFEST, verify, version_prefix
-from components.shared.registry.champion import read_champion
+from components.shared.registry.registry import Registry
 from components.shared.store import Store, StoreSettings
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.one_node import KEYS, NAMESPACE
@@ -96,7 +96,7 @@ def intact(cluster: Kubectl, folder: Path) -> list[str]:
             package = folder / version
             store.get_folder(version_prefix("wine", version), package)
             verify(package, version=version)
-        champion = read_champion(store, "wine")
+        champion = Registry(store, "wine").champion()
     assert champion is None or champion.version in versions
     return versions
 
@@ -175,7 +175,7 @@ class TestPipeline:
         """The same run's monitor once more: it finds its Job, and the report that is there."""
         before = cluster("-n", NAMESPACE, "get", "jobs", "-o", "name")
         version = self.version(cluster)
-        parts = [*(stage(pipeline, each) for each in ("ingest", "validate", "prepare")),
+        parts = [*(stage(pipeline, each) for each in ("fingerprint", "ingest", "validate", "prepare")),
                  stage(pipeline, "monitor", version=version)]  # fmt: skip
         remove(cluster, "again")
         name = begin(cluster, pod("again", NAMESPACE, parts, run="stage-by-stage"))
@@ -186,7 +186,7 @@ class TestPipeline:
     @staticmethod
     def version(cluster: Kubectl) -> str:
         with store_of(cluster, "monitoring") as store:
-            champion = read_champion(store, "wine")
+            champion = Registry(store, "wine").champion()
         assert champion is not None
         return champion.version
 
@@ -250,7 +250,11 @@ class TestWhatIsMissing:
         part = stage(pipeline, name, **({} if name == "gate" else {"version": TestPipeline.version(cluster)}))
         part["env"] = [item for item in part["env"] if item["name"] not in values]
         part["env"] += [{"name": key, "value": value} for key, value in values.items() if value]
-        before = [stage(pipeline, each) for each in ("ingest", "validate", "prepare")] if name == "monitor" else []
+        before = (
+            [stage(pipeline, each) for each in ("fingerprint", "ingest", "validate", "prepare")]
+            if name == "monitor"
+            else []
+        )
         remove(cluster, "fails")
         begun = begin(cluster, pod("fails", NAMESPACE, [*before, part], account=account, run=f"fails-{time.time()}"))
         assert ended(cluster, begun) == "Failed"

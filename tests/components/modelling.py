@@ -17,7 +17,7 @@ LINEAGE = Lineage(rows=600, columns=10, content_hash="abc")
 TRAINING = TrainConfig(
     one_hot_limit=5,
     ordinal_limit=20,
-    date_parts=["year", "month", "day", "weekday", "hour", "minute"],
+    date_parts=["elapsed", "year", "month", "week", "day", "weekday", "hour", "minute"],
     reference_rows=100,
     golden_requests=12,
 )
@@ -28,7 +28,6 @@ QUICK: dict[FamilyName, Parameters] = {
     "lightgbm": {"n_estimators": 8, "num_leaves": 7, "min_child_samples": 5},
     "random_forest": {"n_estimators": 8, "max_depth": 5},
     "extra_trees": {"n_estimators": 8, "max_depth": 5},
-    "dummy": {},
 }
 CLASSES: dict[Task, list[bool | int | str]] = {
     "binary": [False, True],
@@ -60,6 +59,7 @@ def make_splits(
         pq.write_table(table.slice(low, high - low), folder / f"{part}.parquet")
     train = table.slice(0, bounds[1])
     features = [_feature(train, name, nullable=table.column(name).null_count > 0) for name in names]
+    (folder / "summary.json").write_text('{"method": "chronological"}', encoding="utf-8")
     Schema(task=task, target="y", classes=CLASSES[task], features=features).write(folder)
     return folder
 

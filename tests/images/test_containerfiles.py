@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from components.shared.tracking import DO_NOT_TRACK
 from tests.pipelines.command_line import ROOT
 
 IMAGES = ["stage", "predictor", "minio"]
@@ -184,6 +185,27 @@ def test_the_build_names_image_version_and_commit(builder, tmp_path):
     assert "GO_IMAGE=mirror.example/golang:1" in stage
 
 
+def test_a_build_that_takes_long_says_that_it_goes_on(tmp_path):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "podman").write_text("#!/bin/sh\nsleep 2.5\n")
+    (tools / "podman").chmod(0o755)
+
+    done = script(
+        tree(tmp_path / "tree"), "build", "stage", BUILDER=str(tools / "podman"), TAG="v1", PROGRESS_SECONDS="1"
+    )
+
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert lines[:3] == [
+        "== localhost/fullcircle/stage:v1",
+        "   stage: 1 s, still building",
+        "   stage: 2 s, still building",
+    ]
+    assert lines[-1].startswith("== localhost/fullcircle/stage:v1: done in ")
+    assert len(lines) == 4
+
+
 def test_where_nothing_builds_images_that_is_said(tmp_path):
     tools = tmp_path / "bin"
     tools.mkdir()
@@ -201,3 +223,9 @@ def test_an_unknown_image_is_refused(tmp_path):
 
     assert done.returncode == 1
     assert "stages: there is no such image" in done.stderr
+
+
+def test_libraries_are_told_not_to_tell_how_they_are_used():
+    (environment,) = [value for name, value in last_stage("stage") if name == "ENV"]
+    given = dict(part.split("=", 1) for part in environment.split())
+    assert DO_NOT_TRACK.items() <= given.items()

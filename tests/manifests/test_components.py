@@ -16,6 +16,26 @@ spec:
       containers:
         - {name: workflow-controller, image: argo, env: [{name: LEADER_ELECTION_IDENTITY, value: x}]}
 """
+# As Kubeflow Pipelines 2.17.0 has it.
+WORKFLOW_DEFAULTS = """
+spec:
+  ttlStrategy:
+    secondsAfterCompletion: 3600
+    secondsAfterSuccess: 3600
+    secondsAfterFailure: 3600
+  templateDefaults:
+    retryStrategy:
+      limit: '2'
+      retryPolicy: OnError
+"""
+CONTROLLER_CONFIG = yaml.safe_dump(
+    {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "workflow-controller-configmap", "namespace": "kubeflow"},
+        "data": {"executor": "imagePullPolicy: IfNotPresent\n", "workflowDefaults": WORKFLOW_DEFAULTS},
+    }
+)
 STORAGE = """
 apiVersion: serving.kserve.io/v1alpha1
 kind: ClusterStorageContainer
@@ -43,6 +63,15 @@ def test_argo_requeue_adds_a_variable(tmp_path):
         "DEFAULT_REQUEUE_TIME": "1s",
         "LEADER_ELECTION_IDENTITY": "x",
     }
+
+
+def test_argo_retries_lets_a_task_say_it_and_changes_nothing_else(tmp_path):
+    data = render(tmp_path, "argo-retries", CONTROLLER_CONFIG)["data"]
+    assert data["executor"] == "imagePullPolicy: IfNotPresent\n"
+    before, after = (yaml.safe_load(text)["spec"] for text in (WORKFLOW_DEFAULTS, data["workflowDefaults"]))
+    assert after.pop("templateDefaults") == {"retryStrategy": {"limit": "0", "retryPolicy": "Always"}}
+    assert before.pop("templateDefaults")
+    assert after == before
 
 
 def test_storage_container_adds_a_security_context(tmp_path):

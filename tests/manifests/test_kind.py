@@ -116,6 +116,7 @@ def test_it_makes_everything_in_order(programs, tmp_path):
     assert code == 0, output
     steps = [
         "kind create cluster --config", "env/platform-agnostic?ref=2.17.0", "workflow-controller --patch-file",
+        "workflow-controller-configmap --patch-file",
         "cert-manager.yaml", "kserve-crds.yaml", "kserve.yaml", "get configmap inferenceservice-config",
         "kserve-cluster-resources.yaml", "clusterstoragecontainer default", "docker build",
         "kind load docker-image --name fullcircle localhost/fullcircle/stage:v1", "kubectl -n kubeflow create -f -",

@@ -220,6 +220,25 @@ def test_the_monitoring_job_is_bounded(name):
     assert spec["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] == "Never"
 
 
+def test_the_log_is_compacted_every_hour_with_the_rights_of_monitoring(name):
+    found = one(overlay(name), "CronJob", "fullcircle-log-compaction")
+    spec = found["spec"]
+    assert spec["schedule"].endswith(" * * * *")
+    assert spec["concurrencyPolicy"] == "Forbid"
+    # Below the time after which parts that no commit lists are given up.
+    assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] <= 3600
+    pod = spec["jobTemplate"]["spec"]["template"]
+    report = one(overlay(name), "CronJob", "fullcircle-monitoring")["spec"]["jobTemplate"]["spec"]["template"]
+    assert pod["spec"]["serviceAccountName"] == report["spec"]["serviceAccountName"]
+    assert pod["metadata"]["labels"]["app.kubernetes.io/component"] == "monitoring"  # which reaches the store
+    (container,), (reporter,) = pod["spec"]["containers"], report["spec"]["containers"]
+    keys = [item for item in reporter["env"] if item["name"] != SETTINGS_VARIABLE]
+    assert container["env"] == keys
+    assert container["envFrom"] == reporter["envFrom"]
+    assert container["command"] == ["python", "-m", "components.monitor.compact"]
+    assert container["securityContext"] == reporter["securityContext"]
+
+
 def test_nothing_goes_in_or_out_by_default(name):
     objects = overlay(name)
     deny = one(objects, "NetworkPolicy", "default-deny")["spec"]

@@ -141,8 +141,20 @@ class Server:
         if len(made.trigger.cron_schedule.cron.split()) != 6:
             raise Refused(400, "Schedule cron is not a supported format")
         made.recurring_run_id = str(uuid.uuid4())
+        made.status = "ENABLED"
         self.schedules.append(made)
         return made
+
+    def disable_schedule(self, query: Query, body: Any, schedule: str) -> Any:
+        for item in self.schedules:
+            if item.recurring_run_id == schedule:
+                item.status = "DISABLED"
+        return {}
+
+    def list_runs(self, query: Query, body: Any) -> Any:
+        self._check(query.get("namespace"))
+        assert query["sort_by"] == "created_at desc"
+        return api.V2beta1ListRunsResponse(runs=_filtered(self.runs, query)[::-1] or None)
 
     def delete_schedule(self, query: Query, body: Any, schedule: str) -> Any:
         self.schedules = [item for item in self.schedules if item.recurring_run_id != schedule]
@@ -174,9 +186,11 @@ _ROUTES = (
     ("GET", "experiments", Server.list_experiments),
     ("POST", "experiments", Server.create_experiment),
     ("POST", "runs", Server.create_run),
+    ("GET", "runs", Server.list_runs),
     ("GET", "runs/([^/]+)", Server.get_run),
     ("GET", "recurringruns", Server.list_schedules),
     ("POST", "recurringruns", Server.create_schedule),
+    ("POST", "recurringruns/([^/:]+):disable", Server.disable_schedule),
     ("DELETE", "recurringruns/([^/]+)", Server.delete_schedule),
 )
 
@@ -306,3 +320,51 @@ def node(
         child_tasks=[api.PipelineTaskDetailChildTask(pod_name=f"wine-x7k2p-{child}") for child in children] or None,
         error=api.GoogleRpcStatus(code=2, message=error) if error else None,
     )
+
+
+def record(path: str, state: str, *, children: Sequence[str] = (), seconds: float = 0, begun: float = 0) -> Any:
+    """A record of a task as Kubeflow Pipelines 2.17 gives it.
+
+    Its name is that of Argo's node, its id a UUID, its pod not named; children are named by Argo's ids, which no record
+    has. Where Argo's node is one of several attempts, the last part of its name counts it.
+
+    Args:
+        path: Below the workflow, with attempts: `root(0).ingest(0).executor(0)`.
+        state: `RUNNING`, `SUCCEEDED` and so on.
+        children: Argo's ids of its children.
+        seconds: How long it took.
+        begun: When it began, in seconds after the run.
+    """
+    started = BEGUN + timedelta(seconds=begun)
+    never = datetime(1970, 1, 1, tzinfo=UTC)
+    return api.V2beta1PipelineTaskDetail(
+        run_id="r",
+        task_id=str(uuid.uuid4()),
+        display_name=f"wine-wk57s(0).{path}",
+        create_time=BEGUN,
+        start_time=started if state != "PENDING" else never,
+        end_time=started + timedelta(seconds=seconds) if state in ("SUCCEEDED", "FAILED", "SKIPPED") else never,
+        state=state,
+        child_tasks=[api.PipelineTaskDetailChildTask(pod_name=f"wine-wk57s-{child}") for child in children] or None,
+    )
+
+
+def task_records(path: str, state: str, *, seconds: float = 0, begun: float = 0, cached: bool = False) -> list[Any]:
+    """The records of one task in 2.17: with and without attempt, its driver's, and its executor's.
+
+    Args:
+        path: Its place with the attempts of what is around it: `root(0).ingest`.
+        state: Its state.
+        seconds: How long it took.
+        begun: When it began, in seconds after the run.
+        cached: Whether the executor was skipped.
+    """
+    within = "SKIPPED" if cached else state
+    return [
+        record(f"{path}-driver", "SUCCEEDED", children=["11"], seconds=1, begun=begun - 1),
+        record(f"{path}-driver(0)", "SUCCEEDED", seconds=1, begun=begun - 1),
+        record(path, state, children=["12"], seconds=seconds, begun=begun),
+        record(f"{path}(0)", state, children=["13"], seconds=seconds, begun=begun),
+        record(f"{path}(0).executor", within, children=[] if cached else ["14"], seconds=seconds, begun=begun),
+        *([] if cached else [record(f"{path}(0).executor(0)", within, seconds=seconds, begun=begun)]),
+    ]

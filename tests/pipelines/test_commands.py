@@ -85,5 +85,27 @@ def test_without_an_endpoint_here_or_a_cluster_it_says_so(command, store, folder
 
     assert main([command, "demo"]) == 1
 
-    expected = {"rollback": "No version of 'demo' is published", "undeploy": "There is no cluster to deploy on"}
+    expected = {"rollback": "No version of 'demo' has served yet", "undeploy": "There is no cluster to deploy on"}
     assert expected[command] in capsys.readouterr().err
+
+
+def test_old_hours_of_the_log_are_told_and_removed_when_that_is_wanted(store, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert main(["prune", "--days", "30"]) == 0
+    assert capsys.readouterr().out == "nothing is logged yet\n"
+    old = "inference/demo/date=2024-03-01/hour=05/050000.000000-a_1.parquet"
+    version = "models/demo/versions/v1/manifest.json"
+    for key in (old, version):
+        store.put_bytes(key, b"12345")
+    assert main(["prune", "--days", "30"]) == 0
+    said = capsys.readouterr().out
+    assert "demo: 1 hours, 2024-03-01 05:00 to 2024-03-01 06:00 UTC, would be removed: 1 objects" in said
+    assert "Nothing was removed." in said
+    assert store.exists(old)
+    assert main(["prune", "other", "--days", "30", "--yes"]) == 0
+    assert "other: nothing is older" in capsys.readouterr().out
+    assert main(["prune", "demo", "--days", "30", "--yes"]) == 0
+    assert "were removed" in capsys.readouterr().out
+    assert [item.key for item in store.list()] == [version]
+    assert main(["prune", "demo", "--days", "0.1"]) == 1
+    assert "kept for at least 1 day" in capsys.readouterr().err

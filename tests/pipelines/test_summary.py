@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from components.shared.config import Config
 from pipelines import summary
 from pipelines.local.run import RunError, RunResult
 from pipelines.local.task_runner import TaskRecord
 
+CONFIG = Config.model_validate(
+    {"name": "wine", "source": {"tables": {"t": {"path": "t.csv"}}}, "problem": {"target": "y", "task": "binary"}}
+)
 URL = "http://127.0.0.1:8080/v1/models/wine:predict"
 ROW = {"name": 'it\'s $HOME; `ls` "quoted"', "größe 高": 1.5, "none": None}
 
@@ -52,7 +56,7 @@ def test_a_run_that_was_not_promoted_says_why(result):
     assert "· worse than [1] by 3%\n" in shown
     assert "unchanged: the candidate was not deployed" in shown
     assert "curl" not in shown
-    assert " Metrics   none\n" in shown
+    assert " Metrics   not known\n" in shown
 
 
 def test_a_deployed_run_shows_its_address_and_one_unbroken_request(result):
@@ -60,6 +64,26 @@ def test_a_deployed_run_shows_its_address_and_one_unbroken_request(result):
 
     assert f" Endpoint  {URL}\n" in shown
     assert summary.curl_line(URL, result) in shown.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [("drift", "Drift: how what the endpoint was asked differs"), ("newest_rows", "Newest rows: how they differ")],
+)
+def test_what_is_no_drift_report_is_not_called_one(result, kind, shown):
+    (result.folder / "drift").write_text(json.dumps({"kind": kind}), encoding="utf-8")
+    (result.folder / "monitor_page").write_text("<title>page</title>", encoding="utf-8")
+    result.records.append(record(result.folder, "monitor", "drift", "monitor_page"))
+    config = Config.model_validate(
+        {
+            "name": "wine",
+            "source": {"tables": {"a": {"path": "a.csv"}}},
+            "problem": {"target": "y", "task": "binary"},
+        }
+    )
+    page = summary.write_index(config, result).read_text(encoding="utf-8")
+    assert shown in page
+    assert ("Drift" in page) == (kind == "drift")
 
 
 def test_the_request_survives_the_shell_whatever_the_row_holds(result):
@@ -139,3 +163,57 @@ def test_predicted_values_are_summed_up(tmp_path):
     assert " Answers   mean 1.25 · minimum -2 · maximum 1,234,567" in predicted(tmp_path, values=values).replace(
         "−", "-"
     )
+
+
+WARNED = "10 of 50 rows (20.0%) have no label in [y] and were removed."
+
+
+def warned(result: RunResult) -> RunResult:
+    """A run whose stages have something to say, each in its own JSON."""
+    told = {
+        "splits/summary.json": {"warnings": [WARNED], "remarks": ["'patient' groups the split and is no feature."]},
+        "validate_report": {"warnings": ["x.allowed: expected one of 1; found 2 of 10 rows."]},
+        "model/training.json": {"lineage": {"warnings": ["None in 12 rows was read as missing."]}},
+        "trials": {"warnings": ["2 trials were cut short."]},
+        "summary": {"warnings": [f"c{number} is constant." for number in range(9)]},
+        "drift": {"warnings": []},
+    }
+    for path, content in told.items():
+        (result.folder / path).parent.mkdir(exist_ok=True)
+        (result.folder / path).write_text(json.dumps(content), encoding="utf-8")
+    stages = [("prepare", "splits"), ("validate", "validate_report"), ("tune (lightgbm)", "trials")]
+    stages += [("profile", "summary"), ("monitor", "drift")]
+    result.records.extend(record(result.folder, *stage) for stage in stages)
+    return result
+
+
+def test_every_warning_stands_at_the_end_with_its_stage(result):
+    shown = printed(warned(result))
+
+    assert " Warnings (4)\n" in shown
+    said = ["ingest: None in 12 rows was read as missing.", f"prepare: {WARNED}", "tune (lightgbm): 2 trials were cut"]
+    places = [shown.index(f"            · {text}") for text in said]
+    assert places == sorted(places)
+    assert "· validate: x.allowed: expected one of 1; found 2 of 10 rows.\n" in shown
+    assert " Remarks (10)\n" in shown
+    assert "· prepare: 'patient' groups the split and is no feature.\n" in shown
+    assert "· and 4 more on the index page\n" in shown
+
+
+def test_a_run_without_warnings_says_nothing_of_any(result):
+    assert "Warnings" not in printed(result)
+    assert "Remarks" not in printed(result)
+
+
+def test_the_index_page_has_every_warning_and_remark(result):
+    page = summary.write_index(CONFIG, warned(result)).read_text(encoding="utf-8")
+
+    for text in ("None in 12 rows was read as missing.", WARNED, "2 trials were cut short.", "c8 is constant."):
+        assert text in page
+    assert "Warnings (4)" in page
+
+
+def test_warnings_of_a_prediction_stand_at_its_end(tmp_path):
+    shown = predicted(tmp_path, lineage={"warnings": ["amount: 'n/a' is no number."]})
+
+    assert "· ingest: amount: 'n/a' is no number.\n" in shown

@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 
-from pipelines import commands, training
+from pipelines import commands, summary, training
+from pipelines.cluster.artifacts import WANTED
 from tests.pipelines.command_line import ROOT, WINE, call, definitions, environment, write_config
+from tests.pipelines.kfp_cache import Cache
 
 CONFIGS = sorted(path.stem for path in WINE.parent.glob("*.yaml"))
 STAGES = {
-    "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy", "monitor",
+    "fingerprint", "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy",
+    "monitor",
 }  # fmt: skip
 # The outside world, the champion and what serves can have changed though no input has.
-NOT_CACHED = {"ingest", "gate", "publish", "deploy", "monitor"}
+NOT_CACHED = {"fingerprint", "gate", "publish", "deploy", "monitor"}
 # What `compile` may import besides the standard library: kfp, pydantic, and what those bring.
 HEAVY = {
     "duckdb", "evidently", "ibis", "joblib", "kserve", "lightgbm", "matplotlib", "minio", "numpy", "onnx",
@@ -102,7 +105,31 @@ def test_no_two_pages_or_reports_of_a_run_have_the_same_name(wine):
     shown = [name for name, kind in named if kind in ("system.HTML", "system.Artifact")]
     assert sorted(set(shown)) == sorted(shown)
     pages = {name for name, kind in named if kind == "system.HTML"}
-    assert pages == {"validate_page", "profile_page", "card", "gate_page", "deploy_page", "monitor_page", "evidently"}
+    assert pages == {
+        "validate_page",
+        "prepare_page",
+        "profile_page",
+        "card",
+        "gate_page",
+        "deploy_page",
+        "monitor_page",
+        "evidently",
+    }
+
+
+def test_every_page_is_brought_from_a_cluster_and_linked_in_the_index(wine):
+    pages = {
+        (stage, name)
+        for stage in STAGES
+        for name, artifact in wine["components"][f"comp-{stage}"]
+        .get("outputDefinitions", {})
+        .get("artifacts", {})
+        .items()
+        if artifact["artifactType"]["schemaTitle"] == "system.HTML"
+    }
+
+    assert pages == {(stage, name) for *_, stage, name in summary._PAGES}
+    assert pages <= WANTED.keys()
 
 
 def test_parameters_of_a_run_have_defaults_that_change_nothing(wine):
@@ -116,7 +143,8 @@ def test_parameters_of_a_run_have_defaults_that_change_nothing(wine):
     [
         ({"gate": {"thresholds": {"accuracy": {"minimum": 0.5}}}}, {"gate"}),
         ({"prepare": {"split": {"method": "random", "validation": 0.2, "test": 0.25}}}, {"prepare"}),
-        ({"contract": {"minimum_rows": 7}}, {"validate"}),
+        ({"contract": {"quarantine_limit": 0.5}}, {"validate"}),
+        ({"contract": {"minimum_rows": 7}}, {"validate", "prepare"}),
         ({"serving": {"port": 9999}}, {"deploy"}),
         ({"monitoring": {"null_share_change": 0.2}}, {"monitor"}),
         ({"evaluation": {"shap_rows": 30}}, {"evaluate", "gate"}),
@@ -131,6 +159,46 @@ def test_a_changed_section_changes_only_the_stages_that_use_it(wine, change, sta
 
     before, after = tasks(wine), tasks(definitions(output)[0])
     assert {name for name in STAGES if before[name] != after[name]} == stages
+
+
+def at_a_second_run(first: Any, second: Any, *, marks: tuple[str, str] = ("m", "m")) -> set[str]:
+    """The stages whose outputs of a first run a second one takes."""
+    cache = Cache()
+    cache.run(first, mark=marks[0])
+    return cache.run(second, mark=marks[1])
+
+
+def test_the_same_again_takes_what_an_earlier_run_has_made(wine):
+    assert at_a_second_run(wine, wine) == STAGES - NOT_CACHED
+
+
+def test_other_tables_are_read_and_all_below_is_made_again(wine):
+    assert at_a_second_run(wine, wine, marks=("before", "after")) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({"gate": {"thresholds": {"accuracy": {"minimum": 0.5}}}}, set()),
+        ({"evaluation": {"shap_rows": 30}}, {"evaluate"}),
+        ({"prepare": {"split": {"method": "random", "validation": 0.2, "test": 0.25}}},
+         {"prepare", "profile", "tune", "train", "evaluate"}),
+    ],
+)  # fmt: skip
+def test_a_changed_section_makes_again_what_is_below_it(wine, change, again, tmp_path):
+    output = tmp_path / "changed.yaml"
+    config = write_config(tmp_path / "config.yaml", **change)
+    commands.compile(argparse.Namespace(config=config, pipeline=None, output=output))
+
+    assert at_a_second_run(wine, definitions(output)[0]) == STAGES - NOT_CACHED - again
+
+
+def test_behind_a_task_that_is_not_cached_nothing_would_be(wine):
+    """What there was before: an ingest that is never cached."""
+    changed = json.loads(json.dumps(wine))
+    changed["root"]["dag"]["tasks"]["ingest"]["cachingOptions"] = {}
+
+    assert at_a_second_run(changed, changed) == set()
 
 
 def test_compiling_imports_kfp_and_pydantic_and_nothing_heavy(tmp_path):

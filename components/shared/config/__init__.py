@@ -28,7 +28,7 @@ from components.shared.config.evaluation import EvaluationConfig
 from components.shared.config.gate import ChampionRule, GateConfig, SliceRule, Threshold
 from components.shared.config.monitoring import ColumnDrift, DriftMethod, MonitoringConfig
 from components.shared.config.prepare import Bounds, PrepareConfig, SplitConfig
-from components.shared.config.problem import ProblemConfig
+from components.shared.config.problem import ErrorCosts, ProblemConfig, ThresholdRule
 from components.shared.config.profile import ProfileConfig
 from components.shared.config.search import Budget, ParameterSpace, SearchConfig
 from components.shared.config.serving import (
@@ -62,6 +62,7 @@ __all__ = [
     "DarkLaunchConfig",
     "DatePart",
     "DriftMethod",
+    "ErrorCosts",
     "EvaluationConfig",
     "FamilyName",
     "GateConfig",
@@ -91,6 +92,7 @@ __all__ = [
     "Task",
     "TaskConfig",
     "Threshold",
+    "ThresholdRule",
     "TrainConfig",
     "UniqueRule",
 ]

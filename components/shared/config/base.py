@@ -6,13 +6,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 ColumnType = Literal["integer", "number", "text", "boolean", "date", "timestamp"]
 Task = Literal["binary", "multiclass", "regression"]
-FamilyName = Literal["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "extra_trees", "dummy"]
+FamilyName = Literal["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "extra_trees"]
 Stage = Literal[
-    "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy", "monitor",
-    "predict",
+    "fingerprint", "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy",
+    "monitor", "predict",
 ]  # fmt: skip
 OnFailure = Literal["fail", "quarantine"]
-ClassificationMetric = Literal["accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss", "brier"]
+ClassificationMetric = Literal[
+    "accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss", "brier"
+]
 RegressionMetric = Literal["mae", "rmse", "r2", "mape"]
 Metric = Literal[ClassificationMetric, RegressionMetric]
 

@@ -62,6 +62,15 @@ class Config(Section):
             raise ValueError("; ".join(mistakes))
         return self
 
+    @model_validator(mode="after")
+    def _calibration_fits_the_task(self) -> Self:
+        if self.train.calibration == "isotonic" and self.problem.task != "binary":
+            raise ValueError(
+                f"train.calibration: `isotonic` is for two classes, and the task is {self.problem.task}; "
+                "use `sigmoid`, or leave it at `auto`"
+            )
+        return self
+
     def _named_metrics(self) -> list[tuple[str, Metric]]:
         """Every metric the configuration names, with its path."""
         optional = {

@@ -8,7 +8,7 @@ from components.shared.config.base import Section
 class EvaluationConfig(Section):
     """How the candidate is judged on the test part."""
 
-    resamples: int = Field(default=200, ge=50, description="Bootstrap resamples of the test rows.")
+    resamples: int = Field(default=1_000, ge=50, description="Bootstrap resamples of the test part.")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Confidence level of the intervals.")
     slices: list[str] = Field(default=[], description="Columns to slice by, besides the categories of few values.")
     slice_categories: int = Field(

@@ -1,4 +1,4 @@
-"""`monitoring`: the drift report."""
+"""`monitoring`: the drift report. It travels with the version, beside its files: see `registry.monitoring`."""
 
 from typing import ClassVar, Literal, Self
 
@@ -32,9 +32,21 @@ class MonitoringConfig(Section):
     null_share_change: Share = Field(
         default=0.05, description="Change in a column's share of nulls from which it is reported."
     )
-    rows: int = Field(default=10_000, ge=100, description="Most rows of each window that are compared.")
+    window_hours: float = Field(
+        default=24,
+        gt=0,
+        le=744,
+        description="Hours of the inference log that are compared, up to now; whole hours are taken.",
+    )
+    rows: int = Field(
+        default=10_000,
+        ge=100,
+        description="Most rows of each window that are compared; of more, a random sample with equal chances.",
+    )
     minimum_rows: int = Field(
-        default=100, ge=10, description="Fewest logged rows that make a window; with fewer, the test part is used."
+        default=100,
+        ge=10,
+        description="Fewest logged rows that are compared; while a window has fewer, hours before it are taken too.",
     )
 
     NUMERIC: ClassVar[tuple[DriftMethod, ...]] = ("wasserstein", "ks", "psi", "jensenshannon")
@@ -51,3 +63,8 @@ class MonitoringConfig(Section):
                     f"{kind}.method: {chosen.method!r} is not for {kind} columns, use {', '.join(methods)}"
                 )
         return self
+
+    def overridden(self, other: "MonitoringConfig") -> Self:
+        """The same, with the fields that another section was given."""
+        given = other.model_dump(include=other.model_fields_set)
+        return type(self).model_validate({**self.model_dump(), **given})

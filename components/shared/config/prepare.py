@@ -23,7 +23,11 @@ class SplitConfig(Section):
     )
     validation: float = Field(default=0.15, gt=0, lt=0.5, description="Share of rows for choosing the model.")
     test: float = Field(default=0.15, gt=0, lt=0.5, description="Share of rows for judging it.")
-    group: str = Field(default="", description="`grouped` only: column whose values never stand in two parts.")
+    group: str = Field(
+        default="",
+        description="`grouped` only: column whose values never stand in two parts; a feature only when "
+        "`problem.features` names it.",
+    )
     seed: int = Field(default=0, ge=0, description="Seed of the random methods.")
 
     @model_validator(mode="after")
@@ -36,7 +40,11 @@ class SplitConfig(Section):
 class PrepareConfig(Section):
     """How rows are repaired and divided."""
 
-    drop_duplicates: bool = Field(default=True, description="Whether rows equal in every column are kept once.")
+    drop_duplicates: bool = Field(
+        default=False,
+        description="Whether rows equal in every column are copies, of which one is kept; otherwise each is an "
+        "observation of its own.",
+    )
     duplicate_keys: Literal["first", "last", "fail"] = Field(
         default="last", description="Which row of the same key stays, by time column then order of arrival; or `fail`."
     )

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from components.shared.config.base import Section, Share
 
-DatePart = Literal["year", "month", "day", "weekday", "hour", "minute"]
+DatePart = Literal["elapsed", "year", "quarter", "month", "week", "day", "day_of_year", "weekday", "hour", "minute"]
 
 
 class TrainConfig(Section):
@@ -24,10 +24,24 @@ class TrainConfig(Section):
         "above it, and always for linear ones, the target's mean.",
     )
     date_parts: list[DatePart] = Field(
-        default=["month", "day", "weekday", "hour"],
-        description="What a timestamp feature becomes; weekday 0 is Monday.",
+        default=["elapsed", "month", "day", "weekday", "hour"],
+        description="What a timestamp feature becomes: `elapsed` is the moment itself, in days, and the days between "
+        "each two of several timestamps; weekday 0 is Monday, `week` is ISO 8601's. Linear models get sine and cosine "
+        "of what begins again after its last value, too.",
+    )
+    missing: Literal["auto", "indicator", "median"] = Field(
+        default="auto",
+        description="What a missing number or time becomes: `median` of the column; `indicator`, the median and one "
+        "more column that tells where it was missing; `auto`, missing as it is for tree models, `indicator` for linear "
+        "ones. A column that misses nothing in the training rows always gets its median.",
     )
     class_weight: Literal["balanced", "none"] = Field(default="none", description="Whether rare classes weigh more.")
+    calibration: Literal["auto", "none", "sigmoid", "isotonic"] = Field(
+        default="auto",
+        description="Whether probabilities are mapped to observed shares: `auto` does where rows that the model did "
+        "not learn from show that it helps (not where they are a later period with other shares of the classes), and "
+        "always after `class_weight: balanced`; `isotonic` is for two classes.",
+    )
     parity_tolerance: float = Field(
         default=1e-5,
         gt=0,
@@ -37,7 +51,9 @@ class TrainConfig(Section):
     parity_share: Share = Field(
         default=0.9999, description="Share of test rows that have to agree within the tolerance."
     )
-    reference_rows: int = Field(default=20_000, ge=100, description="Rows kept in the package as reference for drift.")
+    reference_rows: int = Field(
+        default=20_000, ge=100, description="Most rows of the test part kept in the package as reference for drift."
+    )
     golden_requests: int = Field(
         default=20, ge=1, le=1000, description="Requests kept in the package with their expected answers."
     )

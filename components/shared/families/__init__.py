@@ -11,10 +11,9 @@ Nothing here imports scikit-learn or a booster before a family is asked for its 
 from components.shared.families.base import Family, Parameters, Rows, Search, Space, Value
 from components.shared.families.building import MODEL, PREPROCESS, make_estimator, make_pipeline
 from components.shared.families.spaces import default_parameters, extremes, search_space
-from components.shared.families.table import BASELINE, FAMILIES, family_of
+from components.shared.families.table import FAMILIES, family_of
 
 __all__ = [
-    "BASELINE",
     "FAMILIES",
     "MODEL",
     "PREPROCESS",

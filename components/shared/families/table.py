@@ -9,7 +9,6 @@ from components.shared.families.base import Family
 FAMILIES: dict[FamilyName, Family] = {
     name: import_module(f"components.shared.families.{name}").FAMILY for name in get_args(FamilyName)
 }
-BASELINE: FamilyName = "dummy"
 
 
 def family_of(estimator: Any) -> Family:

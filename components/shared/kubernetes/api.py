@@ -13,9 +13,11 @@ from typing import Any
 import urllib3
 
 from components.shared.errors import FullcircleError
+from components.shared.transient import patience, retry_transient
 
 Object = dict[str, Any]
 
+_PASSING = (429, 500, 502, 503, 504)  # a webhook that is restarted gives 500
 _NOT_FOUND, _CONFLICT, _FORBIDDEN, _UNAUTHORISED = 404, 409, 403, 401
 _SECONDS = (5.0, 30.0)  # to connect, to answer
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -71,7 +73,8 @@ def context_and_namespace() -> tuple[str, str]:
 class Cluster:
     """A cluster: that of the current kubeconfig context, or the one that this process runs in.
 
-    Every method raises `ClusterError` when the API server cannot be reached or refuses.
+    Every method raises `ClusterError` when the API server cannot be reached or refuses. In a pod an API server that is
+    away for a moment is asked again for a while, for all but what makes an object.
 
     Args:
         client: A `kubernetes.client.ApiClient`; None for one that is made when it is first needed.
@@ -79,6 +82,7 @@ class Cluster:
 
     def __init__(self, client: Any = None) -> None:
         self.clock_difference = 0.0
+        self._patience = patience()
         self._given = client
 
     @classmethod
@@ -163,7 +167,14 @@ class Cluster:
                 return ""
             raise
 
-    def _call(
+    def _call(self, method: str, path: str, **request: Any) -> Any:
+        if method == "POST":  # it may have been done though no answer came
+            return self._call_once(method, path, **request)
+        return retry_transient(
+            lambda: self._call_once(method, path, **request), is_transient=_is_transient, seconds=self._patience
+        )
+
+    def _call_once(
         self,
         method: str,
         path: str,
@@ -217,6 +228,14 @@ class Cluster:
         except (config.ConfigException, OSError) as error:
             raise ClusterError(f"No cluster is named: {str(error).rstrip('.')}. {_HINT}") from error
         return _patient(client.ApiClient(settings))
+
+
+def _is_transient(error: FullcircleError) -> bool:
+    """Whether the API server did not answer, or said that it cannot at the moment."""
+    if not isinstance(error, ClusterError):
+        return False
+    unanswered = isinstance(error.__cause__, urllib3.exceptions.HTTPError | ConnectionError)
+    return error.status in _PASSING or (not error.status and unanswered)
 
 
 def _patient(client: Any) -> Any:

@@ -17,8 +17,12 @@ from components.shared.errors import PackageError
 from components.shared.families import FAMILIES
 
 TRUSTED_TYPES = (
-    "components.shared.preprocessing.DateParts",
+    "components.shared.calibration.CalibratedModel",
+    "components.shared.calibration.IsotonicCalibrator",
+    "components.shared.calibration.SigmoidCalibrator",
+    "components.shared.dates.DateParts",
     "components.shared.preprocessing.Float32Scaler",
+    "components.shared.preprocessing.MissingValues",
     "components.shared.preprocessing.QuantileClipper",
     "components.shared.preprocessing.TargetMeans",
     "sklearn.model_selection._split.KFold",

@@ -10,9 +10,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from components.shared.errors import PackageError, in_short
 
@@ -28,6 +28,8 @@ SKOPS = "model.skops"
 TRAINED_FILES = ("model.onnx", SKOPS, "schema.json", REFERENCE, REFERENCE_STATISTICS, TRAINING, GOLDEN)
 FILES = frozenset({*TRAINED_FILES, METRICS, CARD})
 
+FEW_REFERENCE_ROWS = 500
+
 _REPUBLISH = "Remove the version and publish the model again."
 
 
@@ -41,6 +43,11 @@ class Lineage(BaseModel):
     content_hash: str
     window_start: str = ""
     window_end: str = ""
+    train_end: str = Field(
+        default="",
+        description="The newest moment that the model learned from, ISO 8601 in UTC; train writes it, empty without a "
+        "time column.",
+    )
     sources: dict[str, str] = {}
     warnings: list[str] = []
 
@@ -58,6 +65,42 @@ class Manifest(BaseModel):
     libraries: dict[str, str]
     lineage: Lineage
     files: dict[str, str]
+
+
+class ReferenceOrigin(BaseModel):
+    """Which rows `reference.parquet` holds; stands in `reference.json`.
+
+    Packages of earlier versions say nothing: theirs are of the training part, which the model was fitted on, so that
+    its predictions on them are better than on any rows that come later.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    part: Literal["train", "test"] = "train"
+    of: int = 0
+    first: str = ""
+    last: str = ""
+
+    @property
+    def words(self) -> str:
+        """What stands after their number."""
+        if self.part == "train":
+            return "rows of the training part"
+        times = f", {self.first} to {self.last}" if self.first else ""
+        return f"rows of the test part, which the model has not seen{times}"
+
+    def remark(self, rows: int) -> str:
+        """What to keep in mind of so many of them; empty when there is nothing."""
+        if self.part == "train":
+            return (
+                "The model was fitted on the reference rows, so its predictions differ on any others: train it again."
+            )
+        if rows < FEW_REFERENCE_ROWS:
+            return (
+                f"{rows:,} reference rows are few: distances between windows are then large by chance. Tests "
+                "(monitoring.numeric.method: ks, monitoring.categorical.method: chisquare) allow for that."
+            )
+        return ""
 
 
 class GoldenRequest(BaseModel):
@@ -198,6 +241,20 @@ def _read_manifest(folder: Path) -> Manifest:
         ) from error
 
 
+def reference_origin(folder: Path) -> ReferenceOrigin:
+    """Which rows the reference of a package is.
+
+    Raises:
+        PackageError: The package does not say it in the way of this format.
+    """
+    try:
+        return ReferenceOrigin.model_validate_json((folder / REFERENCE_STATISTICS).read_bytes())
+    except (OSError, ValueError) as error:
+        raise PackageError(
+            f"{folder / REFERENCE_STATISTICS} cannot be read: {in_short(error)}. {_REPUBLISH}"
+        ) from error
+
+
 def read_golden(folder: Path) -> list[GoldenRequest]:
     """The golden requests of a package.
 
@@ -223,8 +280,3 @@ def read_golden(folder: Path) -> list[GoldenRequest]:
 def version_prefix(name: str, version: str) -> str:
     """Where a version lives in the bucket; the trailing slash keeps `v1` from meaning `v10` too."""
     return f"models/{name}/versions/{version}/"
-
-
-def champion_key(name: str) -> str:
-    """The only pointer: which version serves."""
-    return f"models/{name}/champion.json"

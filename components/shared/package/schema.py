@@ -1,6 +1,7 @@
 """What a model expects and answers: `schema.json`, written by prepare and carried in every model package."""
 
 from collections.abc import Collection
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from components.shared.config import Task
 
 FILE = "schema.json"
+FIXED = "fixed"  # of a threshold that the configuration names
 FLOAT32_MAX = 3.4028234663852886e38
 FeatureKind = Literal["number", "integer", "boolean", "category", "timestamp"]
 
@@ -35,10 +37,36 @@ class Feature(BaseModel):
     nullable: bool = Field(description="Whether values may be missing.")
     minimum: float | None = Field(default=None, description="Smallest value (seconds since 1970 for timestamps).")
     maximum: float | None = Field(default=None, description="Largest value (seconds since 1970 for timestamps).")
+    zoned: bool | None = Field(
+        default=None,
+        description="Timestamps only: whether they have a zone (and are in UTC) or are local times without one; None "
+        "in packages made before this was told, which take both for UTC.",
+    )
     cardinality: int = Field(default=0, description="Category only: number of distinct values.")
     categories: list[str] = Field(
         default=[], description="Category only: its values, most frequent first, at most 1,000."
     )
+
+    @property
+    def code_width(self) -> int:
+        """Digits of the longest code of a category whose values are numbers with leading zeros; 0 for others."""
+        return max(map(len, _codes(tuple(self.categories))), default=0)
+
+    @property
+    def padded_code(self) -> str:
+        """A value with leading zeros, such as `02138`; empty when no value has any."""
+        return next((code for code in _codes(tuple(self.categories)) if _is_padded(code)), "")
+
+
+@lru_cache(maxsize=1_000)  # it is asked of each number that a request sends for a category
+def _codes(categories: tuple[str, ...]) -> tuple[str, ...]:
+    """The values that are digits only, when some of them have leading zeros."""
+    codes = tuple(value for value in categories if value.isascii() and value.isdigit())
+    return codes if any(map(_is_padded, codes)) else ()
+
+
+def _is_padded(code: str) -> bool:
+    return len(code) > 1 and code[0] == "0"
 
 
 class Schema(BaseModel):
@@ -55,7 +83,15 @@ class Schema(BaseModel):
     threshold: float = Field(
         default=0.5, description="Binary only: probability from which the positive class is answered."
     )
+    threshold_by: str = Field(
+        default="",
+        description="How the threshold came about: `fixed` by the configuration, chosen by a metric's name or `costs`; "
+        "empty where nothing was chosen, as before training.",
+    )
     time_column: str = ""
+    time_column_zoned: bool | None = Field(
+        default=None, description="Whether the time column has a zone; None in packages made before this was told."
+    )
     group: str = Field(default="", description="Column whose values never stand in two parts of the split.")
     weights: str = Field(default="", description="Column that says how much each row counts; never a feature.")
     keys: list[str] = []

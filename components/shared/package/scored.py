@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.shared import frames, metrics
+from components.shared import frames
 from components.shared.errors import DataError
+from components.shared.metrics import Answers, check_finite
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Inputs, Scorer, score_rows
 from components.shared.resources import cpu_count
@@ -23,17 +24,24 @@ class Scored:
         inputs: The rows as tensors.
         target: Class indices or values, shape (rows,).
         scores: Probabilities, shape (rows, classes), or values, shape (rows,).
+        weights: How much each row counts, shape (rows,); None where all rows count the same.
     """
 
     scorer: Scorer
     inputs: Inputs
     target: NDArray[Any]
     scores: NDArray[np.float32]
+    weights: NDArray[np.float64] | None = None
 
     @property
     def schema(self) -> Schema:
         """Columns and classes."""
         return self.scorer.schema
+
+    @property
+    def answers(self) -> Answers:
+        """What the model says, classes chosen at its own threshold."""
+        return Answers(self.scores, self.schema.threshold)
 
 
 def score_test(splits: Path, scorer: Scorer) -> Scored:
@@ -53,8 +61,8 @@ def score_test(splits: Path, scorer: Scorer) -> Scored:
         )
     inputs = frames.inputs(part.frame, scorer.schema)
     scores = score_rows(scorer, inputs)
-    metrics.check_finite(scores)
-    return Scored(scorer, inputs, part.target, scores)
+    check_finite(scores)
+    return Scored(scorer, inputs, part.target, scores, part.weights)
 
 
 def load_scorer(folder: Path) -> Scorer:

@@ -16,6 +16,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from components.shared.as_written import composed
 from components.shared.errors import InputError, PackageError, in_short
 from components.shared.package.schema import FILE as SCHEMA_FILE
 from components.shared.package.schema import FLOAT32_MAX, Feature, FeatureKind, Schema
@@ -219,20 +220,24 @@ def _fill_numbers(tensor: NDArray[np.float64], columns: Sequence[Values], featur
 
 
 def _quick_texts(values: Values, feature: Feature) -> list[str] | None:
-    """Texts as they are, None as "", or None when any of them is something else or might be no Unicode."""
+    """Texts in composed form, None as "", or None when any of them is something else or might be no Unicode."""
     if not isinstance(values, list) or not _TEXTS.issuperset(kinds := set(map(type, values))):
         return None
     if type(None) in kinds:
         if not feature.nullable:
             return None
         values = [value or "" for value in values]
-    return values if _is_unicode("".join(values)) else None
+    together = "".join(values)
+    if together.isascii():
+        return values
+    return [composed(value) for value in values] if _is_unicode(together) else None
 
 
 def _quick_times(values: Values, feature: Feature) -> list[int] | None:
     """Times as seconds, or None when any of them is something else."""
-    del feature
     if not isinstance(values, list) or not {datetime}.issuperset(map(type, values)):
+        return None
+    if not all(fits_zone(value, feature) for value in values):
         return None
     return [epoch_seconds(value) for value in values]
 
@@ -258,13 +263,20 @@ def _fill(rows: Sequence[Mapping[str, Any]], features: list[Feature], dtype: Any
     return tensor
 
 
+_EXPECTED_TIMES: dict[bool | None, str] = {
+    None: "a date and time such as 2013-06-30T17:45:00",
+    True: "a date and time with its zone, such as 2013-06-30T17:45:00Z or 2013-06-30T12:45:00-05:00",
+    False: "a date and time without a zone (by the clock of the training data), such as 2013-06-30T17:45:00",
+}
+
+
 def _expected(feature: Feature) -> str:
     kinds = {
         "number": "a number",
         "integer": "a whole number",
         "boolean": "true or false",
         "category": "a text",
-        "timestamp": "a date and time such as 2013-06-30T17:45:00",
+        "timestamp": _EXPECTED_TIMES[feature.zoned],
     }
     return kinds[feature.kind] + (" or null" if feature.nullable else "")
 
@@ -277,6 +289,8 @@ def _shown(value: Any) -> str:
     """A value as JSON spells the simple ones, cut short."""
     if isinstance(value, int) and abs(value) >= _LONGEST_CODE:
         return "a whole number of more than 30 digits"
+    if isinstance(value, date):
+        return value.isoformat()
     text = (
         {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else repr(value)
     )
@@ -304,12 +318,25 @@ def _boolean(value: Any, feature: Feature, row: int) -> float:
 def _category(value: Any, feature: Feature, row: int) -> str:
     if value is None and feature.nullable:
         return ""
+    if isinstance(value, str):
+        if not _is_unicode(value):
+            raise _refuse(value, feature, row)
+        return composed(value)
     # Codes declared as categories; Python refuses to spell very long numbers.
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LONGEST_CODE:
-        return str(value)
-    if not isinstance(value, str) or not _is_unicode(value):
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= _LONGEST_CODE:
         raise _refuse(value, feature, row)
-    return value
+    if is_cut_code(value, feature):
+        raise InputError(
+            f"Row {row}, column {feature.name!r}: found {value}; expected a text such as "
+            f'"{feature.padded_code}", in quotes: a number has no leading zeros.'
+        )
+    return str(value)
+
+
+def is_cut_code(value: int, feature: Feature) -> bool:
+    """Whether a number may be a code that lost its leading zeros on the way, such as 2138 for 02138."""
+    text = str(value)
+    return len(text) < feature.code_width and text not in feature.categories
 
 
 def _is_unicode(text: str) -> bool:
@@ -328,9 +355,16 @@ def _timestamp(value: Any, feature: Feature, row: int) -> int:
         moment = value if isinstance(value, date) else read_moment(value)
         if not isinstance(moment, datetime):
             moment = datetime(moment.year, moment.month, moment.day)
+        if not fits_zone(moment, feature):
+            raise _refuse(value, feature, row)
         return epoch_seconds(moment)
     except (TypeError, ValueError, OverflowError):
         raise _refuse(value, feature, row) from None
+
+
+def fits_zone(moment: datetime, feature: Feature) -> bool:
+    """Whether a moment has a zone where the training data had one, and none where they had none."""
+    return feature.zoned is None or (moment.tzinfo is not None) == feature.zoned
 
 
 def read_moment(text: Any) -> datetime:
@@ -345,7 +379,7 @@ def read_moment(text: Any) -> datetime:
 
 
 def epoch_seconds(moment: datetime) -> int:
-    """Whole seconds since 1970, rounded down; a moment without a zone is UTC."""
+    """Whole seconds since 1970, rounded down; of a moment without a zone, by the same clock."""
     # In whole numbers: far from 1970 a float has no room for fractions of a second.
     since = moment - (_EPOCH_WITHOUT_ZONE if moment.tzinfo is None else _EPOCH)
     return since.days * 86_400 + since.seconds

@@ -27,7 +27,7 @@ _NODES = frozenset(
 )  # fmt: skip
 _PACKAGES = frozenset({"collections", "lightgbm", "numpy", "sklearn"})
 _BUILTINS = frozenset({"bool", "dict", "float", "int", "list", "set", "slice", "str", "tuple"})
-_OURS = "components.shared.preprocessing"
+_OURS = frozenset({"components.shared.calibration", "components.shared.dates", "components.shared.preprocessing"})
 
 
 def refuse_hidden_code(path: Path) -> None:
@@ -118,4 +118,4 @@ def _odd(node: dict[str, Any], names: frozenset[str]) -> str:
 def _is_known(module: str, kind: str) -> bool:
     if module == "builtins":
         return kind in _BUILTINS
-    return module == _OURS or module.partition(".")[0] in _PACKAGES
+    return module in _OURS or module.partition(".")[0] in _PACKAGES

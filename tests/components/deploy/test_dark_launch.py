@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from components.deploy.logged_requests import ACCESS_KEY, SECRET_KEY, LoggedRequ
 from components.deploy.page import deployment_page
 from components.shared.config import DarkLaunchConfig
 from components.shared.errors import DeployError
+from components.shared.inference_log.compaction import compact_log
 from components.shared.package.model_package import read_golden, verify
 from components.shared.package.scoring import Scorer
 from components.shared.processes import free_port
@@ -71,6 +73,9 @@ def test_what_was_asked_is_asked_again(server, store, package, scorer):
     left = read(store, scorer, largest=4)
     assert [len(request) for request in left.requests] == [1, 3, 1]
     assert left.remarks == ("1 logged requests were left out: of more than 4 rows, which the configuration allows",)
+    compact_log(store, NAME, now=datetime.now(UTC) + timedelta(hours=2))
+    assert read(store, scorer).requests == found.requests
+    assert [len(request) for request in read(store, scorer, rows=9).requests] == [3, 5, 1]
     # Last: they are logged, too.
     assert prove(url_of(server), found, scorer, EASY)["p99"] > 0
     answered = answer_again(url_of(server), found.requests, version=scorer.version)

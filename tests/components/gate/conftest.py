@@ -1,7 +1,7 @@
 """Candidates of different quality, evaluated, to be judged by the gate."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from components.gate.gate import Candidate, Rules
 from components.shared.config import EvaluationConfig, GateConfig, SearchConfig, Task
 from components.shared.evaluation import Evaluation, Gap, Scores, Slice
 from components.shared.package.model_package import TRAINED_FILES, version_prefix
-from components.shared.registry.champion import Champion, move_champion
+from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from tests.helpers import make_manifest, make_package, make_splits
 
@@ -41,21 +41,27 @@ def evaluation(task: Task = "binary", **changes: object) -> Evaluation:
     return Evaluation.model_validate(settings | changes)
 
 
-def slices(values: dict[str, float | None], *, gap: float | None = None) -> dict[str, Any]:
-    """Slices of one column by ROC AUC; None is one of too few rows."""
+def slices(values: Mapping[str, float | None], *, gap: float | None = None, spread: float = 0.0) -> dict[str, Any]:
+    """Slices of one column by ROC AUC, None is one of too few rows; intervals reach `spread` to each side."""
     return {
         "slices": [
             Slice(
                 column="colour",
                 value=name,
                 rows=50,
-                scores=None if value is None else Scores(values={"roc_auc": value}),
+                scores=None
+                if value is None
+                else Scores(
+                    values={"roc_auc": value},
+                    intervals={"roc_auc": (value - spread, value + spread)} if spread else {},
+                    blocks=50,
+                ),
             )
             for name, value in values.items()
         ],
         "gaps": []
         if gap is None
-        else [Gap(column="colour", metric="roc_auc", best="a", worst="b", gap=gap, interval=(0.0, 1.0))],
+        else [Gap(column="colour", metric="roc_auc", best="a", worst="b", gap=gap, interval=(gap - 0.05, gap + 0.05))],
     }
 
 
@@ -99,7 +105,7 @@ def crown(store: Store, tmp_path: Path) -> Callable[[Candidate], str]:
         assert set(TRAINED_FILES) <= {path.name for path in package.iterdir()}
         version = make_manifest(package).version
         store.put_folder(version_prefix("demo", version), package)
-        assert move_champion(store, "demo", Champion(version=version, moved="2024-02-01T00:00:00+00:00"), expected=None)
+        Registry(store, "demo").promote(version, expected=None)
         return version
 
     return make

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from components.gate.gate import Candidate, check_baseline, check_slices, check_thresholds, judge
+from components.gate.gate import Candidate, check_baseline, check_thresholds, judge
+from components.gate.slices import check_slices
 from components.shared.config import SliceRule, Threshold
 from components.shared.errors import PackageError, StoreError
 from components.shared.evaluation import Scores
@@ -77,7 +79,33 @@ def test_the_worst_slice_is_held_against_the_floor() -> None:
     assert "colour = b has 0.6 (2 slices judged, 1 too small to judge)" in check.detail
     (check,) = check_slices(found, SliceRule(floor=0.6), "roc_auc")
     assert check.holds
-    assert "the worst is colour = b" in check.detail
+    assert "the worst: colour = b has 0.6" in check.detail
+
+
+@pytest.mark.parametrize(
+    ("others", "spread", "holds"),
+    [(0, 0.04, False), (0, 0.06, True), (20, 0.04, True), (20, 0.03, False)],
+)
+def test_a_slice_is_below_the_floor_when_chance_does_not_explain_it(others: int, spread: float, holds: bool) -> None:
+    """The more slices are looked at, the more of them are low by chance."""
+    values = {"b": 0.6} | {f"a{index}": 0.9 for index in range(others)}
+    (check,) = check_slices(evaluation(**slices(values, spread=spread)), SliceRule(floor=0.65), "roc_auc")
+    assert check.holds is holds
+    assert ("by no more than chance explains" in check.detail) is holds
+    assert ("for all 21 slices together at 95% (Bonferroni)" in check.detail) is (others == 20)
+    assert check.value == 0.6
+
+
+def test_of_slices_without_a_difference_few_runs_find_one() -> None:
+    """Twenty slices, all truly at the floor: one is below it in nearly every run, and is taken for it in few."""
+    random, failed, below = np.random.default_rng(0), 0, 0
+    for _ in range(200):
+        found = {f"s{index}": 0.8 + 0.02 * random.normal() for index in range(20)}
+        (check,) = check_slices(evaluation(**slices(dict(found), spread=0.02 * 1.96)), SliceRule(floor=0.8), "roc_auc")
+        failed += not check.holds
+        below += min(found.values()) < 0.8
+    assert below > 195
+    assert failed / 200 < 0.06
 
 
 def test_small_slices_and_untold_metrics_are_ignored() -> None:
@@ -99,11 +127,20 @@ def test_the_floor_of_an_error_is_a_ceiling() -> None:
     assert "in no slice above 0.5" in check.detail
 
 
-@pytest.mark.parametrize(("gap", "holds"), [(0.1, True), (0.3, False), (None, True)])
+@pytest.mark.parametrize(("gap", "holds"), [(0.1, True), (0.24, True), (0.3, False), (None, True)])
 def test_the_largest_gap_is_limited(gap: float | None, holds: bool) -> None:
     (check,) = check_slices(evaluation(**slices({}, gap=gap)), SliceRule(largest_gap=0.2), "roc_auc")
     assert check.holds is holds
     assert check.value == gap
+    assert ("larger by no more than chance explains" in check.detail) is (gap == 0.24)
+
+
+def test_the_more_pairs_are_compared_the_wider_is_a_gaps_interval() -> None:
+    one = evaluation(**slices({}, gap=0.3)).gaps[0]
+    for pairs, holds in ((1, False), (200, True)):
+        found = evaluation(gaps=[one.model_copy(update={"interval": (0.22, 0.38), "compared": pairs})])
+        (check,) = check_slices(found, SliceRule(largest_gap=0.2), "roc_auc")
+        assert check.holds is holds
 
 
 def test_no_slice_rule_checks_nothing() -> None:
@@ -158,3 +195,15 @@ def test_the_verdict_is_written_whole(candidate: Make, store: Store, tmp_path: P
     verdict: Any = judge(candidate(), rules(), store)
     verdict.write(tmp_path / "new" / "verdict.json")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["verdict.json"]
+
+
+def test_a_limit_reads_as_it_was_written_and_a_value_apart_from_it() -> None:
+    found = evaluation(scores=Scores(values={"accuracy": 0.99989, "roc_auc": 0.89999}))
+    rules = {"accuracy": Threshold(minimum=0.9999), "roc_auc": Threshold(minimum=0.9)}
+    accuracy, area = check_thresholds(found, rules)  # type: ignore[arg-type]
+    assert accuracy.detail == "Accuracy has to be at least 99.99%: it is 99.989%."
+    assert area.detail == "ROC AUC has to be at least 0.9: it is 0.89999."
+    (floor,) = check_slices(evaluation(**slices({"a": 0.89999})), SliceRule(floor=0.9), "roc_auc")
+    assert "in no slice below 0.9: colour = a has 0.89999" in floor.detail
+    baseline = evaluation(scores=Scores(values={"roc_auc": 0.50001}), baseline=Scores(values={"roc_auc": 0.5}))
+    assert "0.50001 is better than 0.5 of the dummy" in check_baseline(baseline, "roc_auc").detail

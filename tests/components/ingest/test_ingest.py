@@ -49,6 +49,7 @@ def test_the_adapter_writes_table_metadata_and_lineage(write, tmp_path, capsys):
         "columns": 2,
         "content_hash": lineage.content_hash,
         "window": "2024-01-02 – 2024-01-03",
+        "mark": "",
     }
     assert capsys.readouterr().out == f"▸ {summary(lineage)}\n"
     assert summary(lineage).startswith("2 rows, 2 columns, 2024-01-02 to 2024-01-03, content ")

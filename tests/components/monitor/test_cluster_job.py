@@ -41,8 +41,8 @@ class Cluster:
     def cron_job(self, name: str) -> Any:
         import yaml
 
-        found = yaml.safe_load((MANIFESTS / "base" / "cron-job.yaml").read_text())
-        assert found["metadata"]["name"] == name
+        every = yaml.safe_load_all((MANIFESTS / "base" / "cron-job.yaml").read_text())
+        (found,) = [one for one in every if one["metadata"]["name"] == name]
         found["metadata"]["uid"] = "the-uid"
         return found
 
@@ -110,13 +110,15 @@ def test_the_job_reports_and_its_report_is_brought_back(store, version, splits, 
 
     done = report_by_job(cluster, store, "demo", version, settings=SETTINGS, splits=splits, files=files)
 
-    assert done.message.startswith("no drift, ")
-    assert done.message.endswith("the newest 200 rows of the test part")
+    assert done.message.startswith("no drift report yet (the endpoint has logged 0 rows")
+    assert "the newest 200 rows of the test part differ from the training part in " in done.message
+    assert done.kind == "newest_rows"
     for path, name in ((files.drift, "drift.json"), (files.page, "drift.html"), (files.evidently, "evidently.html")):
         assert path.read_bytes() == store.get_bytes(done.prefix + name)
-    laid = tmp_path / "test.parquet"
-    store.get_file(done.prefix + "test.parquet", laid)
-    assert pq.read_table(laid).column_names == Schema.read(splits).columns
+    for part in ("train", "test"):
+        laid = tmp_path / f"{part}.parquet"
+        store.get_file(f"{done.prefix}{part}.parquet", laid)
+        assert pq.read_table(laid).column_names == Schema.read(splits).columns
     assert "is made from CronJob fullcircle-monitoring in namespace team" in capsys.readouterr().out
 
 
@@ -137,7 +139,7 @@ def test_a_task_that_is_started_again_follows_the_job_it_had_made(store, version
 
     assert second == first
     assert len(cluster.jobs) == 1
-    assert len(store.list("monitoring/")) == 1
+    assert len(store.list("monitoring/")) == 2
 
     monkeypatch.setenv("KFP_RUN_ID", "run-2")
     start(cluster, store, "demo", version, settings=SETTINGS, splits=splits)

@@ -1,4 +1,5 @@
 import math
+import subprocess
 import warnings
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,21 @@ def test_the_same_distribution_is_no_drift(page, capfd):
     assert all(value is not None and value < 0.1 for value in values.values())
     assert page.read_text(encoding="utf-8").count("amount")
     assert capfd.readouterr() == ("", "")
+
+
+def test_nobody_is_told_that_evidently_is_used(page, monkeypatch):
+    """Its events go out by a process of their own: none is started, not even when one is sent on purpose."""
+    for name in ("DO_NOT_TRACK", "ITERATIVE_DO_NOT_TRACK"):
+        monkeypatch.delenv(name, raising=False)
+    found(window(0), window(1), page)
+    from evidently.telemetry import event_logger
+
+    started: list[Any] = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *arguments, **_: started.append(arguments))
+    event_logger.send_event("report", "run")
+    event_logger.send_event("report", "run", use_thread=False, use_daemon=True)
+    assert not event_logger.is_enabled()
+    assert started == []
 
 
 def test_shifted_columns_drift(page):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from kfp import dsl
@@ -56,21 +57,27 @@ def report(store: Store, version: str, splits: Path, folder: Path, **settings: o
     return report_drift(store, "demo", version, chosen, splits=splits, files=ReportFiles(**outputs(folder)))
 
 
+def log(store: Store, table: pa.Table, *, file: str = "a.parquet") -> None:
+    """Write a file of the inference log."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    store.put_bytes(f"inference/demo/date=2024-03-01/hour=05/{file}", buffer.getvalue())
+
+
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_a_report_of_each_task(store, publish, packages, splits, tmp_path, task):
     version = publish(packages(task))
+    log(store, make_table(task, rows=150, seed=3).drop_columns(["target"]))
     done = report(store, version, splits(task), tmp_path, numeric={"method": "wasserstein", "threshold": 0.3})
     content = json.loads((tmp_path / "drift.json").read_bytes())
     assert (content["name"], content["version"]) == ("demo", version)
-    assert content["reference"] == {"origin": "100 rows the model learned from", "rows": 100}
-    assert content["current"] == {
-        "origin": "the newest 200 rows of the test part",
-        "rows": 200,
-        "skipped_files": 0,
-        "unwatched": [],
-    }
+    origin = "100 rows of the test part, which the model has not seen"
+    assert (content["reference"]["origin"], content["reference"]["rows"]) == (origin, 100)
+    assert content["current"]["origin"].startswith("the last 150 rows the endpoint was asked, 2024-03-01 05:00 to ")
+    assert (content["current"]["rows"], content["current"]["skipped_files"]) == (150, 0)
+    assert content["current"]["unwatched"] == []
     assert {column["column"] for column in content["columns"]} == {"amount", "visits", "member", "colour", "prediction"}
-    assert not content["drifted"]
+    assert (content["kind"], content["alarm"], content["drifted"]) == ("drift", False, False)
     assert done.message.startswith(f"no drift, {len(done.findings.drifted_columns)} of 5 columns drifted")
     # The store keeps the same three files, by time.
     kept = {item.key.removeprefix(done.prefix): item.key for item in store.list("monitoring/demo/")}
@@ -90,15 +97,17 @@ def test_what_the_endpoint_was_asked_is_compared_once_there_is_enough(store, pub
     asked = make_table(rows=150, seed=3).drop_columns(["target"])
     amounts = pa.array(np.where(np.arange(150) % 3, 4.0, np.nan), from_pandas=True)
     asked = asked.set_column(asked.column_names.index("amount"), "amount", amounts)
-    buffer = io.BytesIO()
-    pq.write_table(asked, buffer)
-    store.put_bytes("inference/demo/date=2024-03-01/hour=05/a.parquet", buffer.getvalue())
+    log(store, asked)
     store.put_bytes("inference/demo/date=2024-03-01/hour=06/b.parquet", b"cut short")
     done = report(store, version, splits("binary"), tmp_path, drift_share=0.2)
-    assert done.current == "the last 150 rows the endpoint was asked"
+    assert done.current.startswith("the last 150 rows the endpoint was asked, ")
     assert done.findings.drifted
     assert {"amount", "prediction"} <= set(done.findings.drifted_columns)
     assert done.findings.changed_nulls == ["amount"]
+    content = json.loads((tmp_path / "drift.json").read_bytes())
+    assert (content["kind"], content["alarm"], content["drifted"]) == ("drift", True, True)
+    (warning,) = content["warnings"]
+    assert "has drifted from the model's reference in " in warning
     assert done.message.startswith("drift, ")
     assert ": amount" in done.message
     page = (tmp_path / "drift.html").read_text(encoding="utf-8")
@@ -110,12 +119,10 @@ def test_a_column_that_is_never_logged_is_not_watched(store, publish, packages, 
     version = publish(packages())
     asked = make_table(rows=150, seed=3).drop_columns(["target", "colour"])
     left_out = log_schema(make_schema(), ["colour"])
-    buffer = io.BytesIO()
-    pq.write_table(asked.replace_schema_metadata(left_out.metadata), buffer)
-    store.put_bytes("inference/demo/date=2024-03-01/hour=05/a.parquet", buffer.getvalue())
+    log(store, asked.replace_schema_metadata(left_out.metadata))
     own = {"colour": {"method": "psi", "threshold": 0.1}, "amount": {"method": "ks", "threshold": 1e-9}}
     done = report(store, version, splits("binary"), tmp_path, columns=own)
-    assert done.message.endswith("the last 150 rows the endpoint was asked, 2 columns not logged")
+    assert done.message.endswith("05:00 to 06:00 UTC, 2 columns not logged")
     content = json.loads((tmp_path / "drift.json").read_bytes())
     assert content["current"]["unwatched"] == ["colour", "prediction"]
     assert {column["column"]: column["method"] for column in content["columns"]} == {
@@ -127,15 +134,55 @@ def test_a_column_that_is_never_logged_is_not_watched(store, publish, packages, 
 
 
 def test_a_column_without_values_is_on_the_page(store, publish, packages, splits, tmp_path):
-    folder = shutil.copytree(splits("binary"), tmp_path / "splits")
-    table = pq.read_table(part_path(folder, "test"))
-    place = table.column_names.index("colour")
-    pq.write_table(table.set_column(place, "colour", pa.nulls(len(table), pa.string())), part_path(folder, "test"))
-    done = report(store, publish(packages()), folder, tmp_path)
+    asked = make_table(rows=150, seed=3).drop_columns(["target"])
+    place = asked.column_names.index("colour")
+    log(store, asked.set_column(place, "colour", pa.nulls(len(asked), pa.string())))
+    done = report(store, publish(packages()), splits("binary"), tmp_path)
     assert done.findings.empty == ["colour"]
     page = (tmp_path / "drift.html").read_text(encoding="utf-8")
     assert "Without any value in one window, so not measured: colour." in page
     assert page.count("<figure") == 4
+
+
+def test_before_the_endpoint_was_asked_a_run_says_how_the_newest_rows_differ_and_alarms_nobody(
+    store, publish, packages, splits, tmp_path
+):
+    """Eleven days of December are not like eight months: that is no drift of what the endpoint is asked."""
+    folder = shutil.copytree(splits("binary"), tmp_path / "splits")
+    table = pq.read_table(part_path(folder, "test"))
+    for name in ("amount", "visits"):
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, pc.add(table[name], 50))
+    pq.write_table(table, part_path(folder, "test"))
+    version = publish(packages())
+    tests = {"method": "ks", "threshold": 1e-6}
+    done = report(store, version, folder, tmp_path, drift_share=0.2, numeric=tests)
+    assert done.message == (
+        "no drift report yet (the endpoint has logged 0 rows that can be compared; a report needs 100); the newest 200 "
+        "rows of the test part differ from the training part in 2 of 4 columns: amount, visits (no alarm)"
+    )
+    content = json.loads((tmp_path / "drift.json").read_bytes())
+    assert (content["kind"], content["alarm"], content["drifted"]) == ("newest_rows", False, False)
+    assert content["warnings"] == []
+    assert content["drifted_share"] == 0.5
+    page = (tmp_path / "drift.html").read_text(encoding="utf-8")
+    assert "<h1>How the newest rows of demo differ from those learned from</h1>" in page
+    assert "No alarm" in page
+    assert "rift from" not in page
+    assert page.count("<figure") == 4
+    # The same with settings for the prediction, which is not compared here.
+    own = {"prediction": {"method": "ks", "threshold": 1e-9}}
+    assert report(store, version, folder, tmp_path, columns=own).kind == "newest_rows"
+
+
+def test_identical_rows_do_not_drift(store, publish, tmp_path):
+    """The reference is of rows the model has not seen: predictions on rows it was fitted on differ from any others."""
+    folder = make_splits(tmp_path / "splits", rows=3000)
+    package = make_package(tmp_path / "package", splits=folder)
+    make_manifest(package)
+    log(store, make_table(rows=2000, seed=9).drop_columns(["target"]))
+    done = report(store, publish(package), folder, tmp_path, rows=2000, numeric={"method": "ks", "threshold": 0.001})
+    assert done.findings.drifted_columns == []
 
 
 def test_a_feature_called_prediction(store, publish, tmp_path):
@@ -152,6 +199,8 @@ def test_a_feature_called_prediction(store, publish, tmp_path):
     schema.model_copy(update={"features": features}).write(folder)
     package = make_package(tmp_path / "package", task="regression", splits=folder)
     make_manifest(package)
+    asked = make_table("regression", rows=150, seed=3).drop_columns(["target"])
+    log(store, asked.rename_columns(["prediction" if name == "visits" else name for name in asked.column_names]))
     report(store, publish(package), folder, tmp_path, columns={"_prediction": {"method": "ks", "threshold": 1e-9}})
     columns = {column["column"]: column for column in json.loads((tmp_path / "drift.json").read_bytes())["columns"]}
     assert columns["prediction"]["method"] == "wasserstein"

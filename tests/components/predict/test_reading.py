@@ -1,7 +1,7 @@
 """A block of a table is read as the endpoint reads its rows."""
 
 import math
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ TEXTS = st.one_of(
     st.sampled_from(
         ["", "7", "007", " 7 ", "+7", "-0", "7.0", "7.5", ".5", "5.", "1e5", "1e400", "1_000", "1,5", "nan", "inf", "٣",
          "true", "True", "F", "yes", "no", "0x10", "2024-02-30", "2024-02-29", "2024-02-29T12:30:00.7", "20240229",
-         "2024-02-29 12:30:00+02:00", "1969-12-31T23:59:59.5", "9999-12-31T23:59:59-01:00", "röt"]
+         "2024-02-29 12:30:00+02:00", "1969-12-31T23:59:59.5", "9999-12-31T23:59:59-01:00", "röt", "ro\u0308t"]
     ),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
     st.floats(allow_nan=False).map(repr),
@@ -35,6 +35,7 @@ COLUMNS: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.bool_(), st.booleans()),
     (pa.date32(), st.dates()),
     (pa.timestamp("us"), st.datetimes()),
+    (pa.timestamp("us", "UTC"), st.datetimes(timezones=st.just(UTC))),
 ]
 
 
@@ -45,8 +46,13 @@ def blocks(draw: st.DrawFn) -> tuple[Schema, pa.RecordBatch, list[dict[str, Any]
     features, columns, values = [], [], []
     for number in range(draw(st.integers(1, 4))):
         kind = draw(st.sampled_from(KINDS))
-        categories = draw(st.sampled_from([[], ["1", "7", "-20"], ["a", "7"]])) if kind == "category" else []
-        features.append(Feature(name=f"c{number}", kind=kind, nullable=draw(st.booleans()), categories=categories))
+        categories = (
+            draw(st.sampled_from([[], ["1", "7", "-20"], ["a", "7"], ["007", "12"]])) if kind == "category" else []
+        )
+        zoned = draw(st.sampled_from([None, True, False])) if kind == "timestamp" else None
+        features.append(
+            Feature(name=f"c{number}", kind=kind, nullable=draw(st.booleans()), categories=categories, zoned=zoned)
+        )
         dtype, strategy = draw(st.sampled_from(COLUMNS))
         values.append(draw(st.lists(st.one_of(st.none(), strategy), min_size=rows, max_size=rows)))
         columns.append(
@@ -199,3 +205,30 @@ def test_missing_columns_come_in_the_order_of_the_model():
 
 def test_dates_are_the_first_second_of_their_day():
     assert read(one("timestamp"), pa.array([date(1970, 1, 2)])).inputs.times[0, 0] == 86400
+
+
+@pytest.mark.parametrize("zoned", [True, False])
+def test_columns_of_times_of_the_other_kind_are_set_aside_with_what_is_expected(zoned):
+    schema = one("timestamp", nullable=True)
+    feature = schema.features[0].model_copy(update={"zoned": zoned})
+    schema = schema.model_copy(update={"features": [feature]})
+    moments = pa.array([datetime(2024, 1, 1, 6), None])
+    fitting, other = moments, moments.cast(pa.timestamp("us", "UTC"))
+    if zoned:
+        fitting, other = other, fitting
+    assert read(schema, fitting).fits is None
+    block = read(schema, other)
+    assert block.fits is not None
+    assert block.fits.tolist() == [False, True]
+    reason = Reader(schema).reason(other[0].as_py(), feature)
+    assert reason.startswith("column 'c': found 2024-01-01T06:00:00")
+    assert ("with its zone" if zoned else "without a zone") in reason
+
+
+def test_numbers_that_lost_the_zeros_of_codes_are_set_aside_with_the_spelling():
+    feature = Feature(name="c", kind="category", nullable=False, categories=["02138", "90210"])
+    schema = one("category").model_copy(update={"features": [feature]})
+    block = read(schema, pa.array([90210, 2138]))
+    assert block.fits is not None
+    assert block.fits.tolist() == [True, False]
+    assert 'expected a text such as "02138"' in Reader(schema).reason(2138, feature)

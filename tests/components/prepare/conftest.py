@@ -14,7 +14,13 @@ from tests.components.prepare.helpers import Prepared, run
 def prepared(tmp_path: Path) -> Callable[..., Prepared]:
     """Prepares a table given as columns, with parts of the `problem` and `prepare` sections."""
 
-    def call(data: pa.Table | dict[str, Any], problem: dict[str, Any] | None = None, **settings: Any) -> Prepared:
-        return run(tmp_path, data, problem or {}, settings)
+    def call(
+        data: pa.Table | dict[str, Any],
+        problem: dict[str, Any] | None = None,
+        *,
+        minimum_rows: int = 0,
+        **settings: Any,
+    ) -> Prepared:
+        return run(tmp_path, data, problem or {}, settings, minimum_rows)
 
     return call

@@ -28,7 +28,13 @@ class Prepared:
         return [row[column] for row in self.rows(part)]
 
 
-def run(folder: Path, data: pa.Table | dict[str, Any], problem: dict[str, Any], settings: dict[str, Any]) -> Prepared:
+def run(
+    folder: Path,
+    data: pa.Table | dict[str, Any],
+    problem: dict[str, Any],
+    settings: dict[str, Any],
+    minimum_rows: int = 0,
+) -> Prepared:
     folder.mkdir(parents=True, exist_ok=True)
     table = data if isinstance(data, pa.Table) else pa.table(data)
     pq.write_table(table, folder / "table.parquet")
@@ -38,6 +44,7 @@ def run(folder: Path, data: pa.Table | dict[str, Any], problem: dict[str, Any], 
         splits,
         problem=ProblemConfig.model_validate({"target": "y", "task": "binary", **problem}),
         settings=PrepareConfig.model_validate(settings),
+        minimum_rows=minimum_rows,
     )
     parts = {part: pq.read_table(part_path(splits, part)) for part in PARTS}
     return Prepared(splits, summary, Schema.read(splits), parts)

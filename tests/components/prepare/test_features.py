@@ -107,6 +107,99 @@ def test_lists_and_structs_are_refused_as_features(prepared):
         prepared(data)
 
 
+def test_codes_may_be_stored_as_floats(prepared):
+    code = pa.array([float(i % 3) if i % 5 else None for i in X])
+    found = prepared({"code": code, "x": X, "y": Y}, {"categorical": ["code"]})
+    assert sorted(found.schema.categories[0].categories) == ["0", "1", "2"]
+
+
+def test_the_column_that_groups_the_split_is_no_feature_and_stays_in_the_parts(prepared):
+    data = {"patient": [f"p{i // 3}" for i in X], "x": X, "y": [i % 2 for i in X]}
+    found = prepared(data, split={"method": "grouped", "group": "patient"})
+    assert found.schema.columns == ["x"]
+    assert found.schema.group == "patient"
+    assert all("patient" in table.column_names for table in found.parts.values())
+    assert found.summary.remarks == [
+        "'patient' groups the split (prepare.split.group) and is no feature: no patient of the test part was seen in "
+        "training."
+    ]
+
+
+def test_the_group_is_a_feature_when_it_is_named_which_is_warned_of(prepared):
+    data = {"patient": [f"p{i // 3}" for i in X], "x": X, "y": [i % 2 for i in X]}
+    found = prepared(data, {"features": ["patient", "x"]}, split={"method": "grouped", "group": "patient"})
+    assert found.schema.columns == ["patient", "x"]
+    warning = found.summary.warnings[0]
+    assert "is also in problem.features: no patient of the validation and test part was seen" in warning
+
+
+@pytest.mark.parametrize("name", ["__index_level_0__", "Unnamed: 0", "column_1", "rownames", "index", "row_number"])
+@pytest.mark.parametrize("numbers", [[3 * i + 7 for i in X], [*reversed(X)]])
+def test_row_numbers_are_no_features(prepared, name, numbers):
+    found = prepared({name: numbers, "x": X, "y": Y})
+    assert found.schema.columns == ["x"]
+    (remark,) = found.summary.remarks
+    assert repr(name) in remark
+    assert "is no feature. Name it in problem.features to learn from it." in remark
+    assert prepared({name: numbers, "x": X, "y": Y}, {"features": [name, "x"]}).schema.columns == [name, "x"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("day", X),  # a trend, perhaps, and no name of a row number
+        ("index", [i * 7 % 11 for i in X]),
+        ("column_1", [i / 2 for i in X]),
+        ("rownames", [None, *X[1:]]),
+    ],
+)
+def test_what_only_resembles_row_numbers_is_a_feature(prepared, name, values):
+    assert prepared({name: values, "x": [i % 5 for i in X], "y": Y}).schema.columns == [name, "x"]
+
+
+def test_free_text_is_no_feature_and_the_setting_keeps_it(prepared):
+    review = [f"the {i}th stay was {'fine' if i % 2 else 'poor'}" for i in X]
+    town = [f"town number {i % 7}" for i in X]
+    ticket = [f"A{i}" for i in X]
+    data = {"review": review, "town": town, "ticket": ticket, "x": X, "y": Y}
+    found = prepared(data)
+    assert found.schema.columns == ["x", "town", "ticket"]
+    (remark,) = found.summary.remarks
+    assert remark.startswith("'review' looks like free text (about ")
+    assert "5 words each) and is no feature" in remark
+    assert "problem.categorical" in remark
+    assert "review" in prepared(data, {"categorical": ["review"]}).schema.columns
+    assert "review" in prepared(data, {"features": ["review", "x"]}).schema.columns
+
+
+def test_a_table_of_free_text_alone_is_refused_with_the_reason(prepared):
+    data = {"review": [f"the {i}th stay was fine" for i in X], "y": Y}
+    with pytest.raises(DataError, match="No column is left to learn from. 'review' looks like free text"):
+        prepared(data)
+
+
+def test_times_say_whether_they_have_a_zone(prepared):
+    naive = [dt.datetime(2024, 1, 1) + dt.timedelta(hours=i) for i in X]
+    data = {
+        "local": naive,
+        "zoned": pa.array([moment.replace(tzinfo=UTC) for moment in naive], pa.timestamp("us", "UTC")),
+        "day": [moment.date() for moment in naive],
+        "text": [moment.isoformat() + "+02:00" for moment in naive],
+        "y": Y,
+    }
+    problem = {"time_column": "zoned", "features": ["local", "zoned", "day", "text"]}
+    found = prepared(data, problem, dates={"text": ["%Y-%m-%dT%H:%M:%S%z"]})
+    assert {feature.name: feature.zoned for feature in found.schema.features} == {
+        "local": False,
+        "zoned": True,
+        "day": False,
+        "text": True,
+    }
+    assert found.schema.time_column_zoned is True
+    assert found.values("zoned") == naive
+    assert found.values("text") == [moment - dt.timedelta(hours=2) for moment in naive]
+
+
 def test_real_numbers_are_no_codes(prepared):
     with pytest.raises(DataError, match=r"problem\.categorical names 'x' \(DOUBLE\)"):
         prepared({"x": [i / 2 for i in X], "y": Y}, {"categorical": ["x"]})
@@ -188,4 +281,4 @@ def test_names_may_hold_anything(prepared):
     data = {name: random.normal(size=N) for name in names} | {"label; --": ["ja", "nein"] * 30}
     problem = {"target": "label; --", "keys": ["rank"]}
     found = prepared(data, problem, bounds={"größe": {"minimum": -10}}, split={"method": "grouped", "group": "it's"})
-    assert set(found.schema.columns) == set(names) - {"rank"}
+    assert set(found.schema.columns) == set(names) - {"rank", "it's"}  # the key and the group

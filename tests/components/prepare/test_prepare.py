@@ -60,8 +60,10 @@ def test_the_adapter(tmp_path, capsys):
     component.python_func(
         settings=PrepareConfig().model_dump_json(),
         problem=ProblemConfig(target="y", task="binary").model_dump_json(),
+        minimum_rows=50,
         table=dsl.Dataset(uri=str(tmp_path / "table.parquet")),
         splits=splits,
+        prepare_page=dsl.HTML(uri=str(tmp_path / "page")),
     )
     assert splits.metadata == {"train": 42, "validation": 9, "test": 9, "features": 2}
     assert json.loads((tmp_path / "splits" / SUMMARY).read_text())["method"] == "stratified"
@@ -75,7 +77,12 @@ def test_the_headline_names_removed_rows_and_leaks(tmp_path, capsys):
     component.python_func(
         settings=PrepareConfig().model_dump_json(),
         problem=ProblemConfig(target="y", task="binary").model_dump_json(),
+        minimum_rows=50,
         table=dsl.Dataset(uri=str(tmp_path / "table.parquet")),
         splits=dsl.Dataset(uri=str(tmp_path / "splits")),
+        prepare_page=dsl.HTML(uri=str(tmp_path / "page")),
     )
-    assert capsys.readouterr().out.endswith("2 features; removed 3 without a label; suspected leaks: z\n")
+    assert capsys.readouterr().out.endswith("2 features; removed 3 without a label (1.5%); suspected leaks: z\n")
+    page = (tmp_path / "page").read_text(encoding="utf-8")
+    assert "The feature &#39;z&#39; alone gives the target away" in page
+    assert "without a label" in page

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -14,16 +15,94 @@ LABELS = [i % 2 for i in range(N)]
 
 def test_exact_duplicates_are_kept_once_also_with_nulls_and_nan(prepared):
     x = [float(i) for i in range(N)] + [None, None, math.nan, 0.0]
-    found = prepared({"x": x, "y": [*LABELS, 1, 1, 1, 0]})
+    found = prepared({"x": x, "y": [*LABELS, 1, 1, 1, 0]}, drop_duplicates=True)
     assert found.summary.removed.duplicates == 3  # null, NaN and null again are one row; 0.0 and 0 stood there before
     assert found.summary.rows == N + 1
     assert found.values("x").count(None) == 1
 
 
-def test_duplicates_can_stay(prepared):
-    found = prepared({"x": [0.0] * 3 + [float(i) for i in range(N)], "y": [0, 0, 0, *LABELS]}, drop_duplicates=False)
+def test_equal_rows_are_observations_of_their_own(prepared):
+    found = prepared({"x": [0.0] * 3 + [float(i) for i in range(N)], "y": [0, 0, 0, *LABELS]})
     assert found.summary.removed.total == 0
     assert found.values("x").count(0.0) == 4
+    (remark,) = found.summary.remarks
+    assert remark.startswith("3 of 43 rows (7.0%) equal another row in every column and stay")
+    assert "prepare.drop_duplicates to true" in remark
+
+
+def test_equal_rows_are_spread_over_the_parts(prepared):
+    # 400 rows, 4 different: by a hash of their values alone all of a kind would stand in one part.
+    data = {"x": ["a", "b"] * 200, "y": [int(i % 2 == (i % 10 < 2)) for i in range(400)]}
+    found = prepared(data)
+    for part in ("train", "validation", "test"):
+        rows = found.rows(part)
+        assert {row["x"] for row in rows} == {"a", "b"}
+        of_a = [row["y"] for row in rows if row["x"] == "a"]
+        everywhere = [row["y"] for row in found.rows() if row["x"] == "a"]
+        assert sum(of_a) / len(of_a) == pytest.approx(sum(everywhere) / len(everywhere), abs=0.15)
+
+
+def test_a_large_share_of_removed_rows_is_a_warning_with_what_to_do(prepared):
+    x = [*range(N), *range(10)]
+    data = {"id": x, "x": [*x[:N], *[-1] * 10], "y": [*LABELS, *LABELS[:10]]}
+    (warning,) = prepared(data, {"keys": ["id"]}).summary.warnings
+    assert warning == (
+        "10 of 50 rows (20.0%) repeat a key (id) and were removed; the last row of each key stays "
+        "(prepare.duplicate_keys). Check that problem.keys names a single row."
+    )
+    equal = {"x": x, "y": data["y"]}
+    (warning,) = prepared(equal, drop_duplicates=True).summary.warnings
+    assert warning == (
+        "10 of 50 rows (20.0%) equal another row in every column and were removed (prepare.drop_duplicates)."
+    )
+
+
+def test_a_small_share_of_removed_rows_is_no_warning(prepared):
+    found = prepared({"x": list(range(N + 1)), "y": [*LABELS, None]})
+    assert found.summary.warnings == []
+    assert found.summary.removed.text(found.summary.rows_found) == "1 without a label (2.4%)"
+
+
+def test_many_rows_without_a_label_are_a_warning(prepared):
+    found = prepared({"x": list(range(N + 20)), "y": [*(f"c{i % 2}" for i in range(N)), *[None] * 20]})
+    (warning,) = found.summary.warnings
+    assert warning.startswith("20 of 60 rows (33.3%) have no label in 'y' and were removed. If a spelling that is read")
+    assert "None or NA, is a class" in warning
+
+
+def test_the_contracts_fewest_rows_hold_after_repairs(prepared):
+    data = {"x": ["a", "b"] * 40, "y": [0, 1] * 40}
+    with pytest.raises(DataError) as refused:
+        prepared(data, minimum_rows=50, drop_duplicates=True)
+    assert str(refused.value) == (
+        "2 of 80 rows are left after repairs, fewer than contract.minimum_rows (50); removed were 78 equal to another "
+        "row (97.5%). Set prepare.drop_duplicates to false when equal rows are different observations."
+    )
+    assert prepared(data, minimum_rows=50).summary.rows == 80
+
+
+def test_too_few_rows_to_divide_says_why_rows_went(prepared):
+    with pytest.raises(DataError, match=r"Of 80 rows, 78 equal to another row \(97.5%\) were removed. Use more data"):
+        prepared({"x": ["a", "b"] * 40, "y": [0, 1] * 40}, drop_duplicates=True)
+
+
+@pytest.mark.parametrize("type_", [pa.decimal128(38, 0), pa.decimal128(38, 2)])
+def test_long_decimal_keys_do_not_collide(prepared, type_):
+    ids = pa.array([Decimal(12345678901234567890123450000 + i) for i in range(N)], type_)
+    found = prepared({"id": ids, "x": list(range(N)), "y": LABELS}, {"keys": ["id"]}, duplicate_keys="fail")
+    assert found.summary.rows == N
+    assert len(set(found.values("id"))) == N
+
+
+def test_letters_are_composed_in_features_labels_and_keys(prepared):
+    towns = ["Zu\u0308rich", "Z\u00fcrich", "Genf"] * 20
+    data = {"town": towns, "x": list(range(60)), "y": ["ne\u0301", "n\u00e9", "no", "no"] * 15}
+    found = prepared(data, {"positive": "ne\u0301"})
+    assert sorted(found.schema.categories[0].categories) == ["Genf", "Z\u00fcrich"]
+    assert found.schema.classes == ["no", "n\u00e9"]
+    assert set(found.values("town")) == {"Genf", "Z\u00fcrich"}
+    keyed = {"id": ["Zu\u0308rich", "Z\u00fcrich", *map(str, range(N))], "x": list(range(N + 2)), "y": [1, 1, *LABELS]}
+    assert prepared(keyed, {"keys": ["id"]}).summary.removed.duplicate_keys == 1
 
 
 def test_rows_that_differ_only_in_a_list_are_no_duplicates(prepared):
@@ -97,7 +176,7 @@ def test_bounds_need_numbers(prepared):
 
 
 def test_bounds_that_leave_nothing_are_refused(prepared):
-    with pytest.raises(DataError, match="None of the 40 rows is usable: 40 out of bounds"):
+    with pytest.raises(DataError, match=r"None of the 40 rows is usable: 40 out of bounds \(100.0%\)"):
         prepared({"x": list(range(N)), "y": LABELS}, bounds={"x": {"minimum": 100}})
 
 

@@ -2,9 +2,11 @@
 
 import datetime as dt
 import math
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
+import yaml
 
 from components.shared.errors import DataError
 
@@ -21,7 +23,11 @@ X = list(range(N))
         ([math.nan] * N, {"task": "regression"}, "is null in all 60 rows"),
         (["1.5", "2"] * 30, {"task": "regression"}, "is VARCHAR; a regression needs numbers"),
         ([True, False] * 30, {"task": "regression"}, "is BOOLEAN; a regression needs numbers"),
-        ([0.0, 1.0] * 30, {}, "is DOUBLE; classes are texts, whole numbers or true and false"),
+        (
+            [*[0.0, 1.0] * 29, 0.5, None],
+            {},
+            "is DOUBLE and holds 0.5; classes are texts, whole numbers or true and false",
+        ),
         ([dt.date(2024, 1, 1 + i % 2) for i in X], {}, "is DATE; classes are"),
         ([0, 1, 2] * 20, {}, r"has 3 classes \(0: 20 rows, 1: 20 rows, 2: 20 rows\); a binary task has two"),
         ([*[1.5, 2.5] * 29, 1.0, math.inf], {"task": "regression"}, "holds an infinite value"),
@@ -56,6 +62,60 @@ def test_more_classes_than_a_model_answers_are_refused(prepared):
 def test_the_positive_class_is_last(prepared, y, positive, classes):
     found = prepared({"x": X, "y": y * 30}, {"positive": positive})
     assert found.schema.classes == classes
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [0.0, 1.0, math.nan],
+        pa.array([0.0, 1.0, None] * 20, pa.float32()),
+        pa.array([Decimal("0.00"), Decimal("1.00"), None] * 20, pa.decimal128(10, 2)),
+        pa.array([Decimal(0), Decimal(1), None] * 20, pa.decimal128(38, 0)),
+    ],
+)
+def test_whole_numbers_are_classes_however_they_are_stored(prepared, y):
+    found = prepared({"x": X, "y": y if isinstance(y, pa.Array) else y * 20})
+    assert found.schema.classes == [0, 1]
+    assert found.summary.removed.without_label == 20
+    assert {type(value) for value in found.values("y")} == {int}
+
+
+@pytest.mark.parametrize(
+    ("y", "positive", "expected"),
+    [
+        (["no", "yes"], "yes", "yes"),
+        (["no", "yes"], True, "yes"),
+        (["off", "on"], False, "off"),
+        (["False", "True"], True, "True"),
+        ([0, 1], "1", 1),
+        ([0, 1], "0", 0),
+        (["0", "1"], 1, "1"),
+        ([0.0, 1.0], "1", 1),
+        ([False, True], "true", True),
+        ([False, True], "False", False),
+    ],
+)
+def test_the_positive_class_is_meant_as_it_is_spelled(prepared, y, positive, expected):
+    found = prepared({"x": X, "y": y * 30}, {"positive": positive})
+    assert found.schema.classes[-1] == expected
+    assert type(found.schema.classes[-1]) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("y", "positive", "advice"),
+    [
+        (["nein", "ja"], True, "put the class in quotes, such as positive: 'nein'"),
+        (["on", "yes"], True, "put the class in quotes, such as positive: 'yes'"),
+        (["no", "yes"], "Yes", "as the table spells it, in quotes, such as positive: 'yes'"),
+        ([1, 2], 3, "Write one of the two, such as positive: 2"),
+    ],
+)
+def test_a_positive_class_that_is_none_says_what_to_write_and_that_works(prepared, y, positive, advice):
+    with pytest.raises(DataError) as refused:
+        prepared({"x": X, "y": y * 30}, {"positive": positive})
+    assert advice in str(refused.value)
+    written = yaml.safe_load(str(refused.value).rpartition("positive: ")[2].rstrip("."))
+    assert prepared({"x": X, "y": y * 30}, {"positive": written}).schema.classes[-1] == written
 
 
 def test_multiclass_labels_are_in_order(prepared):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import components.shared.config as config_module
-from components.shared.config import Config
+from components.shared.config import Config, SearchConfig
 from components.shared.config.file import load_config
 from components.shared.errors import ConfigError
 
@@ -70,7 +70,8 @@ def test_every_field_is_described():
 def test_all_mistakes_are_listed_at_once_with_path_value_and_what_is_allowed(tmp_path):
     text = (
         MINIMAL
-        + "search: {budget: {second: 3, trials: -1}, families: [dummi]}\ngate: {thresholds: {roc_acu: {minimum: 1}}}\n"
+        + "search: {budget: {second: 3, trials: -1}, families: [lightgbn]}\n"
+        + "gate: {thresholds: {roc_acu: {minimum: 1}}}\n"
     )
 
     message = mistakes(tmp_path, text)
@@ -78,8 +79,8 @@ def test_all_mistakes_are_listed_at_once_with_path_value_and_what_is_allowed(tmp
     assert "4 mistakes" in message
     assert "search.budget.second: unknown key. Did you mean `seconds`?" in message
     assert "search.budget.trials: found -1; input should be greater than or equal to 1." in message
-    assert "search.families.0: found 'dummi'; allowed: 'linear', 'hist_gradient_boosting'" in message
-    assert "Did you mean 'dummy'?" in message
+    assert "search.families.0: found 'lightgbn'; allowed: 'linear', 'hist_gradient_boosting'" in message
+    assert "Did you mean 'lightgbm'?" in message
     assert "gate.thresholds.roc_acu: found 'roc_acu'" in message
 
 
@@ -98,6 +99,7 @@ def test_a_misspelt_key_inside_a_mapping_is_recognised(tmp_path):
     [
         ("search: {families: [dummy]}", "`dummy` is only the baseline"),
         ("search: {families: [linear, linear]}", "each family may be named once"),
+        ("train: {calibration: isotonik}", "Did you mean 'isotonic'?"),
         ("search: {metric: rmse}", "search.metric: 'rmse' is not a metric of a binary task"),
         ("search: {space: {lightgbm: {num_leaves: {low: 5}}}}", "either `low` and `high`, or `choices`"),
         ("search: {space: {lightgbm: {num_leaves: {low: 9, high: 5}}}}", "low (9.0) is above high (5.0)"),
@@ -193,3 +195,41 @@ def test_a_model_server_is_told_nothing_about_its_rollout():
 
     assert told == config_module.ServingConfig(rows=5)
     assert set(config_module.ServingConfig.model_fields) >= config_module.ServingConfig.ROLLOUT
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        ("threshold: atuo", "problem.threshold: found 'atuo'; expected `auto` or a probability above 0 and below 1"),
+        ("threshold: 1.2", "problem.threshold: found 1.2; expected `auto` or a probability"),
+        ("threshold: true", "problem.threshold: found True; expected `auto` or a probability"),
+        (
+            "threshold_by: {metric: f1, costs: {false_positive: 1, false_negative: 5}}",
+            "give `metric` or `costs`, not both",
+        ),
+        (
+            "threshold_by: {costs: {false_positive: 1}}",
+            "problem.threshold_by.costs.false_negative: this key is required",
+        ),
+        ("threshold_by: {metric: recall}", "problem.threshold_by.metric: found 'recall'; allowed: 'f1', 'accuracy'"),
+        (
+            "threshold: 0.3, threshold_by: {metric: f1}",
+            "threshold is fixed at 0.3, so threshold_by would have no effect",
+        ),
+        ("task: multiclass, threshold: 0.3", "threshold is for binary tasks; a multiclass task has no threshold"),
+        ("task: regression, threshold_by: {metric: accuracy}", "threshold_by is for binary tasks"),
+    ],
+)
+def test_a_threshold_is_a_probability_or_chosen_by_one_thing(tmp_path, problem, expected):
+    task = "" if "task:" in problem else "task: binary, "
+    text = MINIMAL.replace("task: binary}", f"{task}{problem}}}")
+    assert expected in mistakes(tmp_path, text)
+
+
+def test_isotonic_calibration_is_for_two_classes(tmp_path):
+    text = MINIMAL.replace("binary", "multiclass") + "train: {calibration: isotonic}\n"
+    assert "train.calibration: `isotonic` is for two classes, and the task is multiclass" in mistakes(tmp_path, text)
+
+
+def test_the_baseline_that_earlier_configurations_name_is_no_family():
+    assert SearchConfig(families=["linear", "dummy"]).families == ["linear"]

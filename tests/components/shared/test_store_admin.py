@@ -3,14 +3,27 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from minio.commonconfig import ENABLED, Filter
 from minio.error import S3Error
+from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 
 from components.shared.errors import StoreError
-from components.shared.registry.champion import Champion, move_champion, read_champion
+from components.shared.registry.registry import MovedError, Registry
 from components.shared.store import Store, StoreSettings
-from components.shared.store_admin import GRANTS, PURPOSES, Keys, Purpose, policy, prepare, read_keys
+from components.shared.store_admin import (
+    GRANTS,
+    PURPOSES,
+    Keys,
+    Purpose,
+    _client,
+    expire_log,
+    policy,
+    prepare,
+    read_keys,
+)
 from components.shared.store_rights import PREFIXES, report, try_rights
 from pipelines.__main__ import main
 from pipelines.local.store import LocalStore
@@ -35,7 +48,8 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSettings]:
 @pytest.fixture(scope="module")
 def ready(minio: StoreSettings) -> StoreSettings:
     """The same, set up."""
-    done = prepare(minio, USERS, artifact_bucket="mlpipeline")
+    done = prepare(minio, USERS, artifact_bucket="mlpipeline", log_days=90)
+    assert done[2] == "rows of the inference log expire after 90 days"
     assert done[:2] == ["bucket fullcircle is there", "bucket mlpipeline is there"]
     return minio
 
@@ -59,7 +73,14 @@ def may(action, *arguments: object) -> bool:
 RIGHTS: dict[Purpose, dict[str, str]] = {
     "stages": {"data/": "r", "models/": "rw", "predictions/": "rwd", "monitoring/": "rw", "inference/": ""},
     "serving": {"data/": "", "models/": "r", "predictions/": "", "monitoring/": "", "inference/": "w"},
-    "monitoring": {"data/": "", "models/": "r", "predictions/": "", "monitoring/": "rw", "inference/": "r"},
+    "monitoring": {
+        "data/": "",
+        "models/": "r",
+        "predictions/": "",
+        "monitoring/": "rw",
+        "inference/": "rd",  # no row of the endpoint's is written,
+        "inference/demo/date=2026-03-01/hour=09/compacted-": "rwd",  # only what compaction makes of them
+    },
     "artifacts": dict.fromkeys(("data/", "models/", "predictions/", "monitoring/", "inference/"), ""),
 }
 
@@ -80,6 +101,30 @@ def test_each_user_may_do_what_its_purpose_needs_and_nothing_else(ready, purpose
     assert may(signed_in(ready, purpose, "mlpipeline").put_bytes, "v2/artifacts/a", b"3") == (purpose == "artifacts")
 
 
+def test_the_log_expires_by_a_rule_of_the_store(store):
+    """Any store with lifecycle rules; those of others stay."""
+    client = _client(store.settings)
+
+    def rules() -> dict[Any, Any]:
+        found: Any = client.get_bucket_lifecycle(store.settings.bucket)
+        return {
+            rule.rule_id: (rule.rule_filter.prefix, rule.expiration.days) for rule in (found.rules if found else [])
+        }
+
+    other = Rule(ENABLED, rule_filter=Filter(prefix="tmp/"), rule_id="other", expiration=Expiration(days=1))
+    assert expire_log(store.settings, days=30) == "rows of the inference log expire after 30 days"
+    assert rules() == {"fullcircle-inference-log": ("inference/", 30)}
+    client.set_bucket_lifecycle(store.settings.bucket, LifecycleConfig([other]))
+    expire_log(store.settings, days=7)
+    expire_log(store.settings, days=9)
+    assert rules() == {"other": ("tmp/", 1), "fullcircle-inference-log": ("inference/", 9)}
+    assert expire_log(store.settings, days=0) == "rows of the inference log are kept"
+    assert rules() == {"other": ("tmp/", 1)}
+    client.delete_bucket_lifecycle(store.settings.bucket)
+    expire_log(store.settings, days=0)
+    assert rules() == {}
+
+
 def test_nobody_but_root_may_administer(ready):
     for keys in USERS.values():
         settings = replace(ready, access_key=keys.access_key, secret_key=keys.secret_key)
@@ -90,14 +135,14 @@ def test_nobody_but_root_may_administer(ready):
 def test_stages_find_their_bucket_and_move_the_champion(ready):
     store = signed_in(ready, "stages")
     store.ensure_bucket()
-    assert read_champion(store, "demo") is None
-    assert move_champion(store, "demo", Champion(version="1", moved="now"), expected=None)
-    first = read_champion(store, "demo")
-    assert first is not None
-    assert move_champion(store, "demo", Champion(version="2", moved="now"), expected=first)
-    assert not move_champion(store, "demo", Champion(version="3", moved="now"), expected=first)
+    registry = Registry(store, "demo")
+    assert registry.champion() is None
+    first = registry.promote("1", expected=None)
+    registry.promote("2", expected=first)
+    with pytest.raises(MovedError):
+        registry.promote("3", expected=first)
     serving = signed_in(ready, "serving")
-    second = read_champion(serving, "demo")
+    second = Registry(serving, "demo").champion()
     assert second is not None
     assert second.version == "2"
     assert not may(serving.create, "models/demo/other", b"")

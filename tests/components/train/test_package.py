@@ -16,6 +16,7 @@ from components.shared.package.model_package import TRAINED_FILES, file_hash, re
 from components.shared.package.scoring import MISSING_TIME, Scorer, parse_rows
 from components.shared.trials import Best, FamilyTrials
 from components.train import package as package_module
+from components.train.deciding import Decisions
 from components.train.onnx_export import export
 from components.train.package import golden_requests, prediction_column, sample_reference, write_package
 from components.train.record import make_record
@@ -26,9 +27,19 @@ def written(tmp_path: Path, task="binary", family="linear") -> tuple[Path, Fitte
     splits = make_splits(tmp_path / "splits", task)
     fitted = Fitted(splits, family)
     best = FamilyTrials(family=family, metric="roc_auc", rows=1, best=Best(parameters={}, score=0.9), trials=[])
-    record = make_record(best, [best], search=SearchConfig(), training=TRAINING, lineage=LINEAGE, rows=420)
+    record = make_record(
+        best, [best], search=SearchConfig(), training=TRAINING, lineage=LINEAGE, rows=420, decisions=Decisions({})
+    )
     model = export(fitted.pipeline, fitted.schema)
-    write_package(tmp_path / "package", fitted.pipeline, model, splits=splits, settings=TRAINING, record=record)
+    write_package(
+        tmp_path / "package",
+        fitted.pipeline,
+        model,
+        splits=splits,
+        schema=fitted.schema,
+        settings=TRAINING,
+        record=record,
+    )
     return tmp_path / "package", fitted
 
 
@@ -80,16 +91,16 @@ def test_rows_that_do_not_read_back_are_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_the_reference_is_a_sample_of_the_training_part_with_predictions(tmp_path: Path, task):
+def test_the_reference_is_a_sample_of_rows_the_model_has_not_seen_with_predictions(tmp_path: Path, task):
     folder, fitted = written(tmp_path, task)
     reference = pq.read_table(folder / "reference.parquet")
-    assert reference.num_rows == 100
+    test = pq.read_table(tmp_path / "splits" / "test.parquet")
+    assert reference.num_rows == min(100, test.num_rows)
     assert reference.column_names == [*fitted.schema.columns, "y", "prediction"]
-    train = pq.read_table(tmp_path / "splits" / "train.parquet")
-    assert all(reference.schema.field(name).type == train.schema.field(name).type for name in fitted.schema.columns)
+    assert all(reference.schema.field(name).type == test.schema.field(name).type for name in fitted.schema.columns)
     booked = reference.column("booked at").to_pylist()
     assert booked == sorted(booked)
-    assert set(booked) <= set(train.column("booked at").to_pylist())
+    assert set(booked) <= set(test.column("booked at").to_pylist())
     scorer = Scorer.load(folder)
     scores = scorer.score(inputs(features(reference, scorer.schema), scorer.schema))
     if task == "multiclass":
@@ -104,10 +115,16 @@ def test_the_statistics_are_those_of_the_reference(tmp_path: Path):
     content = json.loads((folder / "reference.json").read_text())
     reference = pq.read_table(folder / "reference.parquet")
     columns = content["columns"]
-    assert content["rows"] == 100
+    assert content["rows"] == reference.num_rows
+    test = pq.read_table(tmp_path / "splits" / "test.parquet")
+    assert (content["part"], content["of"]) == ("test", test.num_rows)
+    scorer, booked = Scorer.load(folder), test.column("booked at").to_pylist()
+    scorer.schema = scorer.schema.model_copy(update={"time_column": "booked at"})
+    _, origin = sample_reference(tmp_path / "splits", scorer, rows=5, seed=0)
+    assert (origin.first, origin.last) == (str(min(booked)), str(max(booked)))
     assert list(columns) == reference.column_names
     amount = reference.column("amount in €")
-    assert columns["amount in €"]["null_share"] == amount.null_count / 100
+    assert columns["amount in €"]["null_share"] == amount.null_count / reference.num_rows
     assert columns["amount in €"]["quantiles"]["1"] == pytest.approx(max(amount.drop_null().to_pylist()))
     assert (
         columns["paid"]["quantiles"]["0"]
@@ -140,10 +157,11 @@ def test_a_feature_called_prediction_keeps_its_name(tmp_path: Path):
 def test_the_sample_depends_on_the_seed_alone(tmp_path: Path):
     folder, _ = written(tmp_path)
     splits, scorer = tmp_path / "splits", Scorer.load(folder)
-    first, again, other = (sample_reference(splits, scorer, rows=50, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (sample_reference(splits, scorer, rows=50, seed=seed)[0] for seed in (1, 1, 2))
     assert first.equals(again)
     assert not first.equals(other)
-    assert sample_reference(splits, scorer, rows=10_000, seed=1).num_rows == 420
+    every, origin = sample_reference(splits, scorer, rows=10_000, seed=1)
+    assert every.num_rows == origin.of == pq.read_metadata(splits / "test.parquet").num_rows
 
 
 def test_the_same_package_written_twice_has_the_same_files(tmp_path: Path):
@@ -154,16 +172,24 @@ def test_the_same_package_written_twice_has_the_same_files(tmp_path: Path):
     }
 
 
-def test_a_failure_leaves_nothing_half_written(tmp_path: Path):
+def test_a_failure_leaves_nothing_half_written(tmp_path: Path, monkeypatch):
     folder, fitted = written(tmp_path)
     before = {path.name: file_hash(path) for path in folder.iterdir()}
     splits = tmp_path / "splits"
-    (splits / "train.parquet").unlink()
     best = FamilyTrials(family="linear", metric="roc_auc", rows=1, best=Best(parameters={}, score=0.9), trials=[])
-    record = make_record(best, [best], search=SearchConfig(), training=TRAINING, lineage=LINEAGE, rows=420)
+    record = make_record(
+        best, [best], search=SearchConfig(), training=TRAINING, lineage=LINEAGE, rows=420, decisions=Decisions({})
+    )
     model = export(fitted.pipeline, fitted.schema)
-    with pytest.raises(OSError, match=r"train\.parquet"):
-        write_package(folder, fitted.pipeline, model, splits=splits, settings=TRAINING, record=record)
+
+    def golden(*_: object, **__: object) -> None:  # the last file to be made
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(package_module, "golden_requests", golden)
+    with pytest.raises(OSError, match="the disk is full"):
+        write_package(
+            folder, fitted.pipeline, model, splits=splits, schema=fitted.schema, settings=TRAINING, record=record
+        )
     assert {path.name: file_hash(path) for path in folder.iterdir()} == before
     assert not list(tmp_path.glob(".*"))
 

@@ -2,14 +2,16 @@
 
 import json
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from components.shared.config import DEFAULT_METRIC, SearchConfig
+from components.shared.config import DEFAULT_METRIC, ProblemConfig, SearchConfig
 from components.shared.errors import DataError
 from components.shared.frames import inputs, load_part
 from components.shared.metrics import score
@@ -19,7 +21,7 @@ from components.shared.package.schema import Schema
 from components.shared.package.scoring import Scorer
 from components.shared.trials import Best, FamilyTrials
 from components.train.component import train
-from components.train.record import TrainingRecord, git_commit
+from components.train.record import TrainingRecord, git_commit, with_train_end
 from components.train.training import choose, train_model
 from tests.components.modelling import LINEAGE, QUICK, TRAINING, make_splits
 
@@ -35,35 +37,41 @@ def found(metric="roc_auc", **scores: float) -> list[FamilyTrials]:
     ]
 
 
-SEARCH = SearchConfig(families=["linear", "lightgbm", "dummy"])
+SEARCH = SearchConfig(families=["linear", "lightgbm"])
+PROBLEMS = {task: ProblemConfig(target="y", task=task) for task in ("binary", "multiclass", "regression")}
+BINARY = PROBLEMS["binary"]
 
 
 @pytest.mark.parametrize(("metric", "family"), [("roc_auc", "lightgbm"), ("log_loss", "linear")])
-def test_the_best_family_wins_but_never_the_baseline(metric, family):
-    tried = found(metric, linear=0.4, lightgbm=0.6, dummy=0.99 if metric == "roc_auc" else 0.01)
-    assert choose(tried).family == family
+def test_the_best_family_wins(metric, family):
+    assert choose(found(metric, linear=0.4, lightgbm=0.6)).family == family
 
 
 def test_the_first_of_equals_wins():
     assert choose(found(linear=0.6, lightgbm=0.6)).family == "linear"
 
 
-def test_the_baseline_alone_is_no_model():
-    with pytest.raises(DataError, match=r"No model family was tuned but the baseline"):
-        choose(found(dummy=0.5))
+def test_a_family_that_the_clock_cut_short_wins_only_among_such():
+    linear, boosted = found(linear=0.6, lightgbm=0.7)
+    cut = boosted.model_copy(update={"best": boosted.best.model_copy(update={"cut": True})})
+    assert choose([linear, cut]).family == "linear"
+    assert choose([cut]).family == "lightgbm"
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_a_trained_package_predicts_and_records_what_made_it(tmp_path: Path, task):
     splits = make_splits(tmp_path / "splits", task)
     metric = DEFAULT_METRIC[task]
-    tried = found(metric, dummy=0.5, lightgbm=0.7, linear=0.7)
-    trained = train_model(tried, splits, tmp_path / "model", search=SEARCH, training=TRAINING, lineage=LINEAGE)
-    assert trained.message == f"linear ({metric} 0.7000) fitted on 510 rows; ONNX agrees on 100.00% of 90 test rows"
+    tried = found(metric, lightgbm=0.7, linear=0.7)
+    trained = train_model(
+        tried, splits, tmp_path / "model", search=SEARCH, training=TRAINING, problem=PROBLEMS[task], lineage=LINEAGE
+    )
+    assert trained.message.startswith(f"linear ({metric} 0.7000) fitted on 510 rows; ")
+    assert trained.message.endswith("; ONNX agrees on 100.00% of 90 test rows")
     record = TrainingRecord.model_validate_json((tmp_path / "model" / "training.json").read_bytes())
     assert record == trained.record
     assert record.family == "linear"
-    assert list(record.scores) == ["linear", "lightgbm", "dummy"]
+    assert list(record.scores) == ["linear", "lightgbm"]
     assert record.lineage == LINEAGE
     assert record.libraries["scikit-learn"]
     scorer = Scorer.load(tmp_path / "model")
@@ -78,7 +86,15 @@ def test_the_same_inputs_give_the_same_files(tmp_path: Path, family):
     splits = make_splits(tmp_path / "splits")
     hashes = []
     for name in ("first", "second"):
-        train_model(found(**{family: 0.7}), splits, tmp_path / name, search=SEARCH, training=TRAINING, lineage=LINEAGE)
+        train_model(
+            found(**{family: 0.7}),
+            splits,
+            tmp_path / name,
+            search=SEARCH,
+            training=TRAINING,
+            problem=BINARY,
+            lineage=LINEAGE,
+        )
         hashes.append({path.name: file_hash(path) for path in sorted((tmp_path / name).iterdir())})
     assert hashes[0] == hashes[1]
 
@@ -89,14 +105,22 @@ def test_a_class_without_rows_cannot_be_learned(tmp_path: Path):
         table = pq.read_table(splits / f"{part}.parquet")
         pq.write_table(table.filter(pc.not_equal(table.column("y"), "lost")), splits / f"{part}.parquet")
     with pytest.raises(DataError, match=r"No training row of 'y' is of class 'lost'"):
-        train_model(found(linear=0.7), splits, tmp_path / "model", search=SEARCH, training=TRAINING, lineage=LINEAGE)
+        train_model(
+            found(linear=0.7),
+            splits,
+            tmp_path / "model",
+            search=SEARCH,
+            training=TRAINING,
+            problem=BINARY,
+            lineage=LINEAGE,
+        )
     assert not (tmp_path / "model").exists()
 
 
 def test_the_adapter_reads_what_tuning_wrote(tmp_path: Path, capsys):
     splits = make_splits(tmp_path / "splits")
     artifacts = []
-    for trials in found(dummy=0.5, linear=0.8):
+    for trials in found(lightgbm=0.5, linear=0.8):
         path = tmp_path / f"{trials.family}.json"
         path.write_text(trials.model_dump_json())
         artifacts.append(SimpleNamespace(path=str(path)))
@@ -104,14 +128,27 @@ def test_the_adapter_reads_what_tuning_wrote(tmp_path: Path, capsys):
     train.python_func(
         search=SEARCH.model_dump_json(),
         training=TRAINING.model_dump_json(),
+        problem=BINARY.model_dump_json(),
         lineage=LINEAGE.model_dump_json(),
         trials=artifacts,
         splits=SimpleNamespace(path=str(splits)),
         model=SimpleNamespace(path=str(tmp_path / "model")),
     )
     assert "linear (roc_auc 0.8000) fitted on 510 rows" in capsys.readouterr().out
-    assert Schema.read(tmp_path / "model") == Schema.read(splits)
+    served = Schema.read(tmp_path / "model")
+    assert served.threshold_by == "f1"
+    assert served.model_copy(update={"threshold": 0.5, "threshold_by": ""}) == Schema.read(splits)
     assert json.loads((tmp_path / "model" / "training.json").read_text())["seed"] == 0
+
+
+def test_the_lineage_says_up_to_when_the_model_learned(tmp_path: Path):
+    """From the training and the validation part, whichever is newer, whatever the window holds."""
+    for part, days in (("train", [1, 9]), ("validation", [12, 11]), ("test", [20, 21])):
+        moments = pa.array([datetime(2024, 1, day, 5, tzinfo=UTC) for day in days], pa.timestamp("us", tz="UTC"))
+        pq.write_table(pa.table({"at": moments}), tmp_path / f"{part}.parquet")
+    schema = Schema(task="regression", target="y", features=[], time_column="at")
+    assert with_train_end(LINEAGE, tmp_path, schema).train_end == "2024-01-12T05:00:00"
+    assert with_train_end(LINEAGE, tmp_path, schema.model_copy(update={"time_column": ""})).train_end == ""
 
 
 def test_the_commit_is_the_stated_one_or_what_git_says(monkeypatch, tmp_path: Path):

@@ -3,18 +3,22 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.shared.config import Budget, ParameterSpace, SearchConfig
+from components.shared.config import Budget, ParameterSpace, SearchConfig, Task
 from components.shared.errors import ConfigError, DataError
+from components.shared.families import FAMILIES as TABLE
 from components.shared.families import default_parameters, search_space
 from components.shared.package.schema import Schema
-from components.shared.trials import FamilyTrials
+from components.shared.trials import Best, FamilyTrials, Trial
 from components.tune.component import tune
-from components.tune.search import sample, tune_family, write_trials
+from components.tune.ladder import sample, shares
+from components.tune.search import _best, tune_family, write_trials
 from tests.components.modelling import QUICK, TRAINING, make_splits
 
 FAMILIES = list(QUICK)
@@ -27,7 +31,7 @@ def quick(family: str, **settings) -> SearchConfig:
         "lightgbm": {"n_estimators": ParameterSpace(low=4, high=10, integer=True)},
         "random_forest": {"n_estimators": ParameterSpace(low=4, high=10, integer=True)},
     }
-    return SearchConfig(**{"budget": Budget(trials=4), "rows": 300, "space": space, **settings})
+    return SearchConfig(**{"budget": Budget(trials=3), "rows": 300, "space": space, **settings})
 
 
 def scores(found: FamilyTrials) -> list[float]:
@@ -37,28 +41,26 @@ def scores(found: FamilyTrials) -> list[float]:
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_each_family_finds_parameters_and_says_the_same_twice(tmp_path: Path, family, task):
-    splits = make_splits(tmp_path, task)
-    found, again = (tune_family(family, splits, search=quick(family), training=TRAINING) for _ in range(2))
-    assert found.best == again.best
-    assert [trial.parameters for trial in found.trials] == [trial.parameters for trial in again.trials]
-    assert len(found.trials) == (1 if family == "dummy" else 4)
+def test_each_family_finds_parameters(tmp_path: Path, family, task):
+    splits = make_splits(tmp_path, task, columns=["stops", "colour", "booked at"])
+    found = tune_family(family, splits, search=quick(family), training=TRAINING)
+    assert len(found.trials) == 3
     assert found.metric == {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}[task]
     complete = scores(found)
     assert found.best.score == (max if task == "binary" else min)(complete)
     assert found.rows == 300
+    assert found.best.rows == 210  # on average, of the folds that roll through 300 rows
     space = search_space(family, task, quick(family).space.get(family, {}))
     assert found.trials[0].parameters == default_parameters(family, task, space)
     assert found.message.startswith(f"{family}: {found.metric} {found.best.score:.4f}, best of ")
 
 
-def test_real_families_beat_the_baseline(tmp_path: Path):
+@pytest.mark.parametrize("family", ["linear", "lightgbm"])
+def test_the_same_rows_and_seed_give_the_same_trials(tmp_path: Path, family):
     splits = make_splits(tmp_path)
-    best = {
-        family: tune_family(family, splits, search=quick(family), training=TRAINING).best.score for family in FAMILIES
-    }
-    assert best.pop("dummy") == 0.5
-    assert min(best.values()) > 0.7
+    found, again = (tune_family(family, splits, search=quick(family), training=TRAINING) for _ in range(2))
+    assert found.best == again.best
+    assert [trial.parameters for trial in found.trials] == [trial.parameters for trial in again.trials]
 
 
 def test_the_seed_decides_the_trials(tmp_path: Path):
@@ -75,10 +77,12 @@ def test_no_trial_but_the_first_starts_after_the_budget_and_that_one_is_cut_shor
     search = quick("random_forest", budget=Budget(seconds=1e-9, trials=50))
     found = tune_family("random_forest", splits, search=search, training=TRAINING)
     (only,) = found.trials
-    assert only.state == "complete"
-    assert only.detail == "cut short by the budget"
-    assert only.parameters["n_estimators"] == 2  # of ten
+    assert only.state == "cut"
+    assert only.detail == "cut short by the budget on rung 1 of 2"
+    assert only.parameters["n_estimators"] == 10  # it learned from fewer folds, not with fewer trees
     assert found.best.parameters == only.parameters
+    assert found.best.cut
+    assert found.message.endswith("1 cut, on 300 rows; none was completed: raise search.budget.seconds")
 
 
 def test_trials_that_fall_behind_are_pruned_unless_told_otherwise(tmp_path: Path):
@@ -127,11 +131,11 @@ def test_lightgbm_itself_judges_its_values(tmp_path: Path):
 
 
 def test_a_metric_that_the_validation_part_cannot_tell_fails_the_trials(tmp_path: Path):
-    splits = make_splits(tmp_path)
+    splits = many(tmp_path)
     path = splits / "validation.parquet"
     table = pq.read_table(path)
     pq.write_table(table.filter(table.column("y")), path)
-    with pytest.raises(DataError, match=r"All 4 trials of linear failed.*roc_auc cannot be computed"):
+    with pytest.raises(DataError, match=r"All 3 trials of linear failed.*roc_auc cannot be computed"):
         tune_family("linear", splits, search=quick("linear"), training=TRAINING)
 
 
@@ -159,6 +163,92 @@ def test_a_sample_is_random_and_begins_with_every_class(tmp_path: Path):
     assert not part.frame["booked at"].is_monotonic_increasing
     whole = sample(splits, "train", schema, rows=10_000, seed=1)
     assert np.array_equal(np.sort(whole.frame["booked at"]), np.unique(whole.frame["booked at"]))
+
+
+def many(tmp_path: Path, task: Task = "binary") -> Path:
+    """Splits of so many training rows that the validation part is what trials are scored on."""
+    return make_splits(tmp_path / task, task, rows=5_000, columns=["stops", "colour", "größe"])
+
+
+def test_rungs_are_equal_shares_for_every_trial():
+    assert shares(30_000, most=3) == [3_333, 10_000, 30_000]
+    assert shares(4_000, most=3) == [1_333, 4_000]
+    assert shares(2_000, most=3) == [2_000]
+    assert shares(30_000, most=1) == [30_000]
+
+
+@pytest.mark.parametrize("family", ["hist_gradient_boosting", "lightgbm"])
+def test_a_low_learning_rate_is_not_pruned_for_being_slow(tmp_path: Path, family):
+    """Each trial has the rounds it needs, on rows that are the same for all."""
+    space = {family: {"learning_rate": ParameterSpace(choices=[0.3, 0.03])}}
+    search = SearchConfig(budget=Budget(trials=3), rows=3_500, space=space, metric="log_loss")
+    found = tune_family(family, many(tmp_path), search=search, training=TRAINING)
+    rounds = TABLE[family].rounds
+    assert found.finds_rounds
+    by_rate: Any = {trial.parameters["learning_rate"]: trial.parameters[rounds] for trial in found.trials}
+    assert by_rate[0.03] > 4 * by_rate[0.3]
+    assert max(by_rate.values()) < 2_000
+    assert found.best.parameters["learning_rate"] == 0.03
+    assert {trial.rows for trial in found.trials if trial.state == "complete"} == {3_500}
+    assert {trial.rows for trial in found.trials if trial.state == "pruned"} <= {1_166}
+    assert (found.rows, found.best.rows) == (3_500, 3_500)
+
+
+def test_rounds_named_in_the_space_are_kept(tmp_path: Path):
+    search = SearchConfig(
+        budget=Budget(trials=2), rows=3_500, space={"lightgbm": {"n_estimators": ParameterSpace(choices=[5])}}
+    )
+    found = tune_family("lightgbm", many(tmp_path), search=search, training=TRAINING)
+    assert not found.finds_rounds
+    assert {trial.parameters["n_estimators"] for trial in found.trials} == {5}
+    capped = SearchConfig(budget=Budget(trials=1), rows=3_500, rounds=3)
+    assert tune_family("lightgbm", many(tmp_path), search=capped, training=TRAINING).best.parameters[
+        "n_estimators"
+    ] in (1, 2, 3)
+
+
+def test_a_trial_that_the_clock_cut_is_best_only_where_none_was_completed():
+    problem: Any = SimpleNamespace(metric="roc_auc", ladder=SimpleNamespace(rows=900))
+    whole, part, more = (
+        Trial(number=0, state=state, parameters={"C": score}, score=score, rows=rows, seconds=0)
+        for state, score, rows in (("complete", 0.6, 900), ("cut", 0.9, 100), ("cut", 0.7, 300))
+    )
+    assert _best([part, whole], problem).score == 0.6
+    assert _best([part, more], problem) == Best(parameters={"C": 0.7}, score=0.7, rows=900, cut=True)
+
+
+def test_a_metric_that_depends_on_the_threshold_is_judged_at_the_best_one(tmp_path: Path):
+    """Of a rare class hardly any row reaches 0.5: every trial would have F1 0."""
+    splits = many(tmp_path)
+    for part in ("train", "validation"):
+        path = splits / f"{part}.parquet"
+        table = pq.read_table(path)
+        rare = np.asarray(table.column("y")) & (np.arange(table.num_rows) % 12 == 0)
+        pq.write_table(table.set_column(table.column_names.index("y"), "y", pa.array(rare)), path)
+    search = SearchConfig(budget=Budget(trials=2), rows=3_500, metric="f1")
+    free = tune_family("linear", splits, search=search, training=TRAINING)
+    schema = Schema.read(splits).model_copy(update={"threshold": 0.5, "threshold_by": "fixed"})
+    schema.write(splits)
+    fixed = tune_family("linear", splits, search=search, training=TRAINING)
+    assert free.best.score > 0.15 > fixed.best.score
+
+
+def test_rows_count_by_their_weights(tmp_path: Path):
+    """Weighed rows are learned from and scored by: those of weight 0 might as well be missing."""
+    found = []
+    for name in ("whole", "weighed"):
+        splits = make_splits(tmp_path / name, "regression", rows=5_000, columns=["stops", "colour"])
+        for part in ("train", "validation"):
+            path = splits / f"{part}.parquet"
+            table = pq.read_table(path)
+            spoilt = np.arange(table.num_rows) % 3 == 0 if name == "weighed" else np.zeros(table.num_rows, dtype=bool)
+            target = np.where(spoilt, -1_000.0, np.asarray(table.column("y"), dtype=float))
+            table = table.set_column(table.column_names.index("y"), "y", pa.array(target))
+            pq.write_table(table.append_column("w", pa.array(np.where(spoilt, 0.0, 1.0))), path)
+        Schema.read(splits).model_copy(update={"weights": "w"}).write(splits)
+        search = SearchConfig(budget=Budget(trials=1), rows=3_500)
+        found.append(tune_family("linear", splits, search=search, training=TRAINING).best.score)
+    assert found[1] == pytest.approx(found[0], rel=0.05)
 
 
 def test_an_unknown_parameter_is_refused_before_anything_is_read(tmp_path: Path):

@@ -28,6 +28,9 @@ def test_a_report_passes_when_broken_rules_only_set_rows_aside() -> None:
     assert report.broken == [BROKEN, ASIDE]
     assert (report.valid_rows, report.quarantined_share) == (8, 0.2)
     assert report_of([], 0, 0, limit=0.5).quarantined_share == 0.0
+    assert report.warnings == [
+        "b.allowed: expected one of 1; found 2 of 10 rows (20%) that break it, such as 5 (set aside)."
+    ]
 
 
 def test_the_message_lists_every_broken_rule() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import pytest
 import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
+from components.shared import shapley
 from components.shared.config import InferenceLogConfig, ServingConfig
 from components.shared.package.golden import differences
 from components.shared.package.model_package import read_golden
@@ -226,6 +228,63 @@ def test_a_request_that_cannot_be_scored_fails_alone(run, monkeypatch):
     run(scenario)
 
 
+def test_rows_of_a_request_that_got_no_predictions_are_not_counted(run, monkeypatch):
+    async def scenario(served):
+        codec = served.endpoint._v1.codec
+        write = codec.write
+
+        def failing(query, scores, explanation):
+            if len(query) == 3:
+                raise RuntimeError("the answer cannot be written")
+            return write(query, scores, explanation)
+
+        monkeypatch.setattr(codec, "write", failing)
+        bodies = [served.rows(count) for count in (1, 3, 2)]
+        answers = await asyncio.gather(*(served.post(f"{V1}:predict", body) for body in bodies))
+        assert [answer.status for answer in answers] == [200, 500, 200]
+        assert served.meters.total(figures.ROWS, "demo") == 3
+        await predicted(served, 3)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("path", [f"{V1}:predict", f"{V1}:explain"])
+def test_rows_of_a_request_whose_client_has_gone_are_counted_like_any_others(run, path):
+    """As requests, as rows, and by what was predicted, which is what the log gets: all of them or none."""
+
+    async def scenario(served):
+        body = json.dumps(served.rows(20)).encode()
+        for _ in range(5):
+            client = await served.connect()
+            await client.send(f"POST {path} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            client.writer.transport.abort()
+        await asyncio.sleep(0.5)
+        assert (await served.post(path, served.rows(20))).status == 200
+        for _ in range(200):  # what is still worked on
+            if served.endpoint._queued == 0:
+                break
+            await asyncio.sleep(0.05)
+        requests = served.counted("v1", 200)
+        assert 1 <= requests <= 6
+        assert served.meters.total(figures.ROWS, "demo") == 20 * requests
+        await predicted(served, int(20 * requests))
+
+    run(scenario)
+
+
+async def predicted(served: Served, rows: int) -> None:
+    """Wait until the recorder has counted so many predictions, no more."""
+
+    def found() -> float:
+        return sum(served.meters.total(figures.PREDICTIONS, label) for label in ("false", "true"))
+
+    for _ in range(100):
+        if found() >= rows:
+            break
+        await asyncio.sleep(0.05)
+    assert found() == rows
+
+
 @pytest.mark.parametrize("task", ["binary", "regression"])
 def test_numbers_too_large_to_calculate_with(run, task):
     async def scenario(served):
@@ -380,6 +439,64 @@ def test_explanations_have_a_limit_of_rows(run):
         assert answer.status == 413
         assert "100" in answer.error
         assert (await served.post(f"{V2}/infer", served.columns(101, **EXPLAIN))).status == 413
+
+    run(scenario)
+
+
+def test_explanations_have_a_limit_of_work(run, monkeypatch):
+    monkeypatch.setattr("components.shared.shapley._SCORED_ROWS", 400)  # five features: 40 rows times background rows
+
+    async def scenario(served):
+        assert (await served.post(f"{V1}:explain", served.rows(2))).status == 200
+        for path, content in (
+            (f"{V1}:explain", served.rows(3)),
+            (f"{V1}:predict", served.rows(3, **EXPLAIN)),
+            (f"{V2}/infer", served.columns(3, **EXPLAIN)),
+        ):
+            answer = await served.post(path, content)
+            assert answer.status == 413
+            assert "asks to explain 3 rows; at most 2 are allowed for a model of 5 features" in answer.error
+
+    run(scenario)
+
+
+def test_a_model_of_too_many_features_is_not_explained(run, monkeypatch):
+    monkeypatch.setattr("components.shared.shapley._SCORED_ROWS", 39)
+
+    async def scenario(served):
+        answer = await served.post(f"{V1}:explain", served.rows())
+        assert (answer.status, "too many to explain even one row" in answer.error) == (413, True)
+        assert (await served.post(f"{V1}:predict", served.rows())).status == 200
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("leave", ["close", "reset"])
+def test_an_explanation_is_given_up_when_its_client_leaves(run, monkeypatch, leave):
+    walks = []
+    walk = shapley._walk
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        walks.append(1)
+        time.sleep(0.05)
+        return walk(*arguments, **more)
+
+    monkeypatch.setattr(shapley, "_walk", slow)
+
+    async def scenario(served):
+        client = await served.connect()
+        body = json.dumps(served.rows(2)).encode()
+        await client.send(f"POST {V1}:explain HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        while not walks:
+            await asyncio.sleep(0.01)
+        client.writer.transport.abort() if leave == "reset" else client.writer.close()
+        deadline = time.monotonic() + 10
+        while not served.counted("v1", 408):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        assert len(walks) < 2 * served.endpoint._explainer.background_rows
+        assert served.meters.total(figures.QUEUED, "demo") == 0
+        assert served.meters.total(figures.ROWS, "demo") == 0
 
     run(scenario)
 

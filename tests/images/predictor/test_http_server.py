@@ -87,6 +87,30 @@ def quick(monkeypatch):
     monkeypatch.setattr(http_server, "_LINGER_SECONDS", 0.3)
 
 
+def test_a_connection_that_cannot_be_closed_does_not_end_the_others_deadlines(monkeypatch):
+    async def scenario(served):
+        stuck = await served.connect()
+        await stuck.send(b"POST /now HTTP/1.1\r\n")
+        while not (broken := [one for one in served.server.connections if one._receiving]):
+            await asyncio.sleep(0.005)
+        monkeypatch.setattr(http_server.Connection, "_refuse", failing_for(broken[0], http_server.Connection._refuse))
+        with suppress(ConnectionError):
+            assert await stuck.rest() == b""
+        slow = await served.connect()
+        assert (await slow.ask(b"POST /now HTTP/1.1\r\n")).status == 408
+
+    run(scenario, request_seconds=0.1)
+
+
+def failing_for(one: Any, otherwise: Any) -> Any:
+    def refuse(connection: Any, error: Any) -> None:
+        if connection is one:
+            raise RuntimeError("broken")
+        otherwise(connection, error)
+
+    return refuse
+
+
 def test_requests_on_one_connection():
     async def scenario(served):
         client = await served.connect()

@@ -309,7 +309,7 @@ def test_a_pickle_with_right_hashes_is_refused(package, hidden):
     assert "which might be a pickle" in message or "is no skops archive" in message
 
 
-@pytest.mark.parametrize("family", ["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "dummy"])
+@pytest.mark.parametrize("family", ["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "extra_trees"])
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_the_pipelines_of_all_families_hide_nothing(tmp_path, task, family: FamilyName):
     fitted = Fitted(make_splits(tmp_path / "splits", task, rows=200), family)

@@ -380,6 +380,36 @@ def test_rows_that_cannot_be_counted_or_logged_do_not_end_it(make_bad: Callable[
     assert bench.total("predictions", "true") + bench.total("predictions", "false") >= 1
 
 
+def test_what_is_answered_while_it_closes_is_counted():
+    """A large request that its client has given up ends when it ends, perhaps after everything else."""
+    schema = make_schema()
+    bench = make(schema)
+    bench.finish()
+    bench.record(answered(schema, [row()] * 5), answered(schema, [row()] * 2))
+    assert bench.log.rows == []
+    assert bench.total("log_rows", "dropped") == 7
+
+
+def test_what_is_left_when_the_time_is_up_is_counted(monkeypatch):
+    schema = make_schema()
+    bench = make(schema)
+    monkeypatch.setattr(recorder_module, "_ROWS_AT_ONCE", 1)
+    plain = bench.recorder._take
+
+    def slow() -> None:
+        plain()
+        time.sleep(0.5)
+
+    monkeypatch.setattr(bench.recorder, "_take", slow)
+    for _ in range(6):
+        bench.record(answered(schema, [row()]))
+    bench.recorder.start()
+    bench.recorder.close(0.2)
+    bench.recorder._thread.join(5)
+    assert 1 <= len(bench.log.rows) < 6
+    assert len(bench.log.rows) + bench.total("log_rows", "dropped") == 6
+
+
 def test_closing_what_was_never_started():
     bench = make(make_schema())
     bench.recorder.close(1)

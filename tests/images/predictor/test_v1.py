@@ -196,3 +196,47 @@ def test_answers(packages, task):
     inputs = tensors(v1, body(*(item.row for item in golden)))
     answer = orjson.loads(v1.write(scorer.score(inputs), None))
     assert answer == {"predictions": [item.answer for item in golden], "model_version": "7"}
+
+
+def of_another_schema(scorer: Scorer, **changes: dict[str, Any]) -> Scorer:
+    """The same graph, with other facts about its features."""
+    features = [feature.model_copy(update=changes.get(feature.name, {})) for feature in scorer.schema.features]
+    return Scorer(scorer.session, scorer.schema.model_copy(update={"features": features}), version="7")
+
+
+@pytest.mark.parametrize(
+    ("zoned", "taken", "refused"),
+    [
+        (True, ["2024-01-01T11:00:00Z", "2024-01-01T06:00:00-05:00"], ["2024-01-01T11:00:00", "2024-01-01"]),
+        (False, ["2024-01-01T11:00:00", "2024-01-01 11:00"], ["2024-01-01T11:00:00Z", "2024-01-01T06:00:00-05:00"]),
+    ],
+)
+def test_times_are_of_the_kind_of_the_training_data(scorer, zoned, taken, refused):
+    v1 = V1(of_another_schema(scorer, **{"opened at": {"zoned": zoned}}), extra="ignore", rows=100)
+    found = [tensors(v1, body({**GOOD, "opened at": text})).times[0, 0] for text in taken]
+    assert set(found) == {1704106800}
+    for text in refused:
+        kind = "with its" if zoned else "without a"
+        with pytest.raises(InputError, match=f"Row 0, column 'opened at': found '{text}'; .* {kind} zone"):
+            v1.read(body({**GOOD, "opened at": text}))
+
+
+def test_letters_are_composed_whichever_way_rows_are_read(v1):
+    decomposed = {**GOOD, "colour": "ro\u0308t", "id": "Zu\u0308rich"}
+    quick = v1.read(orjson.dumps({"instances": [decomposed]}))
+    slow = v1.read(body({**decomposed, "opened at": "2024-01-01"}))
+    assert quick.records
+    assert slow.inputs is not None
+    assert v1.tensors(quick.records).categories[0, 0] == slow.inputs.categories[0, 0] == "r\u00f6t"
+    assert quick.extras == slow.extras == {"id": ["Z\u00fcrich"]}
+
+
+def test_a_number_for_a_code_with_leading_zeros_is_refused_with_the_spelling(scorer):
+    codes = {"categories": ["02138", "90210"], "cardinality": 2}
+    v1 = V1(of_another_schema(scorer, colour=codes), extra="ignore", rows=100)
+    with pytest.raises(InputError, match=r'Row 0, column .colour.: found 2138; expected a text such as "02138"'):
+        v1.read(body({**GOOD, "colour": 2138}))
+    assert tensors(v1, body({**GOOD, "colour": "02138"}, {**GOOD, "colour": 90210})).categories.tolist() == [
+        ["02138"],
+        ["90210"],
+    ]

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.shared.errors import InputError
+from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import Inputs, Scorer, parse_columns, parse_rows
 from images.predictor.http_server import HttpError
 from images.predictor.v2 import V2
 from tests.images.predictor import rows
+from tests.images.predictor.test_v1 import of_another_schema
 
 DATATYPES = {"amount": "FP64", "visits": "INT64", "member": "BOOL", "colour": "BYTES", "opened at": "BYTES"}
 GOOD: dict[str, list[Any]] = {
@@ -319,3 +322,122 @@ def test_answers_of_other_tasks(packages, task):
     names = [(output["name"], output["shape"]) for output in answer["outputs"]]
     assert names == ([("values", [2])] if task == "regression" else [("probabilities", [2, 3]), ("label", [2])])
     assert (len(answer["outputs"][0]["data"])) == (2 if task == "regression" else 6)
+
+
+@pytest.mark.parametrize("zoned", [True, False])
+@pytest.mark.parametrize("is_binary", [True, False])
+def test_times_letters_and_codes_are_read_as_in_training(scorer, zoned, is_binary):
+    facts = {
+        "opened at": {"zoned": zoned},
+        "colour": {"categories": ["02138", "r\u00f6t"], "cardinality": 2, "nullable": False},
+    }
+    v2 = V2("demo", of_another_schema(scorer, **facts), extra="ignore", rows=100)
+    times = ["2024-01-01T11:00:00Z", "2024-01-01T06:00:00-05:00"] if zoned else ["2024-01-01T11:00:00"] * 2
+    columns = {**GOOD, "opened at": times, "colour": ["ro\u0308t", "02138"]}
+    found = read_as(v2, columns, is_binary=is_binary)
+    assert set(found.times[:, 0]) == {1704106800}
+    assert found.categories[:, 0].tolist() == ["r\u00f6t", "02138"]
+    other = ["2024-01-01T11:00:00"] * 2 if zoned else [*times[:1], "2024-01-01T11:00:00Z"]
+    with pytest.raises(InputError, match="column 'opened at': found .*; expected a date and time with"):
+        read_as(v2, {**columns, "opened at": other}, is_binary=is_binary)
+
+
+def test_a_number_for_a_code_with_leading_zeros_is_refused_with_the_spelling(scorer):
+    codes = {"categories": ["02138", "90210"], "cardinality": 2}
+    v2 = V2("demo", of_another_schema(scorer, colour=codes), extra="ignore", rows=100)
+    inputs = [tensor(*item) for item in GOOD.items() if item[0] != "colour"]
+    for datatype in ("INT64", "BYTES"):
+        content = json.dumps({"inputs": [*inputs, tensor("colour", [90210, 2138], datatype=datatype)]}).encode()
+        with pytest.raises(InputError, match=r'Row 1, column .colour.: found 2138; expected a text such as "02138"'):
+            v2.read(content, b"")
+
+
+def read_as(v2: V2, columns: dict[str, Any], *, is_binary: bool) -> Inputs:
+    """Columns sent as JSON, or their texts as binary tensors."""
+    tensors, content = [], b""
+    for name, values in columns.items():
+        one = tensor(name, values)
+        if is_binary and DATATYPES[name] == "BYTES":
+            encoded = [value.encode() for value in values]
+            packed = b"".join(struct.pack("<I", len(text)) + text for text in encoded)
+            one = {**one, "parameters": {"binary_data_size": len(packed)}}
+            del one["data"]
+            content += packed
+        tensors.append(one)
+    head = json.dumps({"inputs": tensors}).encode()
+    found = v2.read(head + content, str(len(head)).encode() if content else b"").inputs
+    assert found is not None
+    return found
+
+
+# One tensor for all columns, as KServe's and MLServer's scikit-learn examples send it
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    features = [Feature(name=name, kind="number", nullable=True) for name in ("a", "b")]
+    schema = Schema(
+        task="regression", target="y", features=[*features, Feature(name="c", kind="integer", nullable=True)]
+    )
+    return V2("numbers", SimpleNamespace(schema=schema, output="value", version="7"), extra="ignore", rows=100)
+
+
+def table(**more: Any) -> bytes:
+    one = {"name": "input-0", "shape": [2, 3], "datatype": "FP32", "data": [[0.5, 2.25, 3], [4, None, 6]]} | more
+    return json.dumps({"inputs": [one]}).encode()
+
+
+ROWS = [{"a": 0.5, "b": 2.25, "c": 3}, {"a": 4, "b": None, "c": 6}]
+
+
+@pytest.mark.parametrize("data", [[[0.5, 2.25, 3], [4, None, 6]], [0.5, 2.25, 3, 4, None, 6]], ids=["rows", "flat"])
+def test_one_tensor_for_all_columns(numbers, data):
+    assert same(numbers.read(table(data=data), b"").inputs, parse_rows(ROWS, numbers.schema))
+
+
+def test_one_binary_tensor_for_all_columns(numbers):
+    values = np.array([[0.5, 2.25, 3], [4, np.nan, 6]], dtype="<f4").tobytes()
+    one = {"name": "predict", "shape": [2, 3], "datatype": "FP32", "parameters": {"binary_data_size": len(values)}}
+    head = json.dumps({"inputs": [one]}).encode()
+    found = numbers.read(head + values, str(len(head)).encode())
+    assert same(found.inputs, parse_rows(ROWS, numbers.schema))
+    with pytest.raises(HttpError, match="holds 25 bytes of binary tensors; the inputs name 24"):
+        numbers.read(head + values + b"!", str(len(head)).encode())
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"shape": [3, 2]}, 'has 2 columns; expected the model.s 3 in this order: "a", "b", "c"'),
+        ({"datatype": "BYTES"}, 'found datatype "BYTES"; expected FP64'),
+        ({"data": [[1, 2, 3], [4, 5]]}, "row 1: found a list of 2 values; expected a list of 3 numbers"),
+        ({"data": [1, 2, 3]}, r"holds 3 values; its shape \[2, 3\] says 6"),
+        ({"data": [[1, 2, 3], [4, 5, 6.5]]}, "Row 1, column .c."),
+        ({"shape": [-1, 3]}, r"expected \[rows\]"),
+    ],
+)
+def test_one_tensor_that_does_not_fit(numbers, more, message):
+    with pytest.raises(InputError, match=message):
+        numbers.read(table(**more), b"")
+
+
+def test_one_tensor_where_a_column_holds_no_numbers(v2):
+    with pytest.raises(InputError, match='"member" holds no numbers: send an input for each column'):
+        v2.read(table(), b"")
+
+
+def test_rows_of_one_tensor_have_a_limit(numbers):
+    with pytest.raises(HttpError, match="101 rows") as caught:
+        numbers.read(table(shape=[101, 3], data=[0] * 303), b"")
+    assert caught.value.status == 413
+
+
+def test_what_mlserver_encodes_from_a_pandas_frame(v2):
+    """Its PandasCodec: the request says `pd`, and texts and times are BYTES of shape [rows, 1] with their own type."""
+    kinds = {"colour": "str", "opened at": "datetime"}
+    inputs = [
+        tensor(name, values, shape=[2, 1], parameters={"content_type": kinds.get(name, "np")})
+        for name, values in GOOD.items()
+    ]
+    body = json.dumps({"parameters": {"content_type": "pd"}, "inputs": inputs}).encode()
+    assert same(v2.read(body, b"").inputs, v2.read(request(), b"").inputs)

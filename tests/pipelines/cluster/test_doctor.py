@@ -30,6 +30,7 @@ KEYS = {
     "mlpipeline-minio-artifact": ("accesskey", "secretkey"),
     "minio-root": ("access_key", "secret_key"),
 }
+ARGO = "workflow-controller-configmap"
 S3 = {"serving.kserve.io/s3-endpoint": "minio-service.fullcircle:9000", "serving.kserve.io/s3-usehttps": "0"}
 
 
@@ -82,6 +83,8 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
             server.objects[f"/apis/{version}"] = {"resources": [{"name": resource}]}
         server.add(deployment("ml-pipeline", "2.17.0"), "kubeflow")
         server.add(deployment("kserve-controller-manager", "v0.21.0"), "kserve")
+        config = yaml.safe_load((ROOT / "manifests/components/argo-retries" / f"{ARGO}.yaml").read_text("utf-8"))
+        server.add(config, "kubeflow")
         server.objects[f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets/minio"]["status"] = {"readyReplicas": 1}
         claim = a("PersistentVolumeClaim", "data-minio-0", status={"phase": "Bound", "capacity": {"storage": "20Gi"}})
         server.add(claim, NAMESPACE)
@@ -185,6 +188,38 @@ def test_what_is_wrong_is_named(api, path, keys, value, name, status, capsys):
     assert found[name]["status"] == status
     assert found[name]["mend"]
     assert code == (1 if status == "fail" else 0)
+
+
+def controller_defaults(**retry: str) -> str:
+    return str(yaml.safe_dump({"spec": {"templateDefaults": {"retryStrategy": retry}}}))
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "words"),
+    [
+        (
+            controller_defaults(limit="2", retryPolicy="OnError"),
+            "warn",
+            "never started again: the policy of all is OnError",
+        ),
+        (controller_defaults(limit="2", retryPolicy="OnTransientError"), "warn", "OnTransientError"),
+        (controller_defaults(limit="0", retryPolicy="Always"), "ok", "as often as they say (Always)"),
+        ("", "ok", "as often as they say (OnFailure)"),
+        ("spec: {}", "ok", "OnFailure"),
+        ("[", "warn", "no YAML of a Workflow"),
+        ("text", "warn", "no YAML of a Workflow"),
+    ],
+)
+def test_whether_argo_repeats_what_failed_is_said(api, text, status, words, capsys):
+    change(api, f"/api/v1/namespaces/kubeflow/configmaps/{ARGO}", "data", "workflowDefaults", to=text)
+
+    code, found = checked(capsys)
+
+    assert code == 0
+    assert found["failed tasks"]["status"] == status
+    assert words in found["failed tasks"]["found"]
+    if "never" in words:
+        assert "argo-retries/workflow-controller-configmap.yaml" in found["failed tasks"]["mend"]
 
 
 def test_an_older_version_is_warned_of(api, capsys):
@@ -319,8 +354,8 @@ class TestDiagnose:
 
         said = self.said(capsys)
 
-        assert " ✗ train: the container main ended with exit code 1\n   One class only.\n" in said
-        assert "Pod wine-train, the last lines of its log:\n     fitting\n" in said
+        assert " ✗ train: One class only.\n   (the container main ended with exit code 1)\n" in said
+        assert "Pod wine-train, the last that it wrote:\n     fitting\n" in said
         assert "Kubeflow Pipelines was not asked" in said
 
     def test_what_argo_says_where_no_pod_could_be_made(self, api, capsys):

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipelines.cluster.pods import announced, find_trouble, mend, own_message, say_last_lines, task_path
-from pipelines.task_names import label_of, stage_of, task_of
+from pipelines.task_names import label_of, stage_of
 
 LOG = """I0301 12:00:00.000001       1 launcher_v2.go:150] starting
 \u25b8 178 rows
@@ -105,22 +105,86 @@ def test_what_a_stage_says_of_itself():
     assert say_last_lines("a\n\n b \nc\n", 2) == [" b", "c"]
 
 
+def container_log(*own: str) -> str:
+    """The log of a stage's container in 2.17: what the stage wrote, in the middle of what others did."""
+    before = """I1128 20:01:00.000001      27 launcher_v2.go:185] input ComponentSpec:{
+[KFP Executor 2026-11-28 20:01:01,000 INFO]: --component_module_path is specified. Looking for component `deploy`
+[KFP Executor 2026-11-28 20:01:01,200 INFO]: Got executor_input:
+{
+    "inputs": {
+        "parameterValues": {
+            "name": "wine"
+        }
+    }
+}
+"""
+    after = """I1128 20:01:09.000001      27 launcher_v2.go:150] publish success.
+F1128 20:01:09.100001      27 main.go:56] failed to execute component: exit status 1
+time=2026-11-28T20:01:09.200Z level=INFO msg="sub-process exited" argo=true error="exit status 1"
+Error: exit status 1
+"""
+    return before + "".join(f"{line}\n" for line in own) + after
+
+
+TRACEBACK = ("Traceback (most recent call last):", '  File "/tmp/x.py", line 1, in <module>')
+DIRECT = "The above exception was the direct cause of the following exception:"
+OURS = "components.shared.errors."
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (
+            (*TRACEBACK, f"{OURS}DeployError: The new version is not ready.", "Raise serving.start_seconds."),
+            "The new version is not ready.\nRaise serving.start_seconds.",
+        ),
+        (
+            (
+                *TRACEBACK, f"{OURS}StoreError: refused", "", DIRECT, "", *TRACEBACK,
+                f"{OURS}DeployError: It could not be fetched: refused.", "The server said:",
+                *TRACEBACK, f"{OURS}PackageError: altered", "ValueError: of the server",
+            ),
+            "It could not be fetched: refused.\nThe server said:\n" + "\n".join(
+                [*TRACEBACK, f"{OURS}PackageError: altered", "ValueError: of the server"]
+            ),
+        ),
+        ((*TRACEBACK, "ValueError: not one of ours"), "not one of ours"),
+        (("\u25b8 all went well",), ""),
+    ],
+)  # fmt: skip
+def test_the_stages_own_message_is_found_among_what_launcher_and_argo_write(own, message):
+    assert own_message(container_log(*own)) == message
+
+
+def test_the_last_lines_are_the_stages_own():
+    assert say_last_lines(container_log("trial 3 of 10", "trial 4 of 10")) == ["trial 3 of 10", "trial 4 of 10"]
+    assert say_last_lines(container_log()) == []
+
+
 LOOP = "root.for-loop-1.iteration-item"
+LOOP_2_17 = "root(0).for-loop-2(0).iteration-iterations(1:1)(0).iteration-item(0).tune"
 
 
 @pytest.mark.parametrize(
     ("name", "label", "task"),
     [
-        ("root.ingest.executor(1)", "ingest", "root.ingest.executor"),
-        (f"{LOOP}(2:2).tune.executor", "tune (dummy)", f"{LOOP}(2:2).tune.executor"),
-        (f"{LOOP}(7:7).tune.executor(0)", "tune (8)", f"{LOOP}(7:7).tune.executor"),
-        ("root.ingest-driver", "ingest-driver", "root.ingest-driver"),
+        ("x.root.ingest.executor(1)", "ingest", "root.ingest.executor"),
+        (f"x.{LOOP}(2:2).tune.executor", "tune (dummy)", f"{LOOP}(2:2).tune.executor"),
+        (f"x.{LOOP}(7:7).tune.executor(0)", "tune (8)", f"{LOOP}(7:7).tune.executor"),
+        ("x.root.ingest-driver", "ingest-driver", "root.ingest-driver"),
+        ("wine-wk57s(0).root(0).ingest(0).executor(1)", "ingest", "root.ingest.executor"),
+        (
+            f"wine-wk57s(0).{LOOP_2_17}(0).executor(0)",
+            "tune (lightgbm)",
+            "root.for-loop-2.iteration-iterations(1:1).iteration-item.tune.executor",
+        ),
+        ("wine-wk57s(0).root(0).ingest-driver(0)", "ingest-driver", "root.ingest-driver"),
         ("", "the run", ""),
     ],
 )
 def test_what_tasks_are_called(name, label, task):
-    parts = task_path({"metadata": {"annotations": {"workflows.argoproj.io/node-name": f"wine-x7.{name}"}}})
+    parts = task_path({"metadata": {"annotations": {"workflows.argoproj.io/node-name": name}}})
 
     assert label_of(parts, ["linear", "lightgbm", "dummy"]) == label
-    assert task_of(parts) == task
+    assert ".".join(parts) == task
     assert bool(stage_of(parts)) == ("executor" in name)

@@ -1,29 +1,17 @@
 """Submitting to a server that speaks KFP's API over HTTP, with KFP's own client."""
 
-import base64
-import json
 import signal
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.shared.store import Store
 from pipelines import __main__ as command_line
-from tests.pipelines.api_server import ApiServer, answering
+from tests.pipelines.cluster.runs import NOWHERE, put, stage_pod
 from tests.pipelines.command_line import WINE, call_here, read_until, start, write_config
-from tests.pipelines.kfp_server import Server, look, node, serving
-
-NOWHERE = {"KUBECONFIG": "/nowhere/kubeconfig"}  # no cluster: what KFP says is all there is
-
-
-@pytest.fixture
-def kfp() -> Iterator[Server]:
-    with serving() as server:
-        yield server
+from tests.pipelines.kfp_server import look, node, serving
 
 
 def finished(*more: Any) -> Any:
@@ -143,36 +131,6 @@ def test_with_the_artifacts_at_hand_the_summary_is_that_of_a_local_run(kfp, stor
     assert not (folder / "artifacts/train/model/model.onnx").exists()
 
 
-@pytest.fixture
-def cluster(tmp_path, store) -> Iterator[tuple[ApiServer, dict[str, str]]]:
-    """A cluster whose launcher keeps artifacts in a store that is reached without it."""
-    with answering(tmp_path) as (server, kubeconfig):
-        provider = {
-            "endpoint": store.settings.endpoint.removeprefix("http://"),
-            "disableSSL": True,
-            "credentials": {"secretRef": {"secretName": "keys", "accessKeyKey": "a", "secretKeyKey": "s"}},
-        }
-        root = f"minio://{store.settings.bucket}/v2/artifacts"
-        data = {"defaultPipelineRoot": root, "providers": json.dumps({"minio": {"default": provider}})}
-        metadata = {"name": "kfp-launcher"}
-        server.add({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}, "kubeflow")
-        keys = {"a": store.settings.access_key, "s": store.settings.secret_key}
-        encoded = {name: base64.b64encode(value.encode()).decode() for name, value in keys.items()}
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "data": encoded}
-        server.add(secret, "kubeflow")
-        yield server, {"KUBECONFIG": str(kubeconfig)}
-
-
-def stage_pod(run: str, name: str, **status: Any) -> dict[str, Any]:
-    metadata = {
-        "name": f"wine-{name}", "uid": name, "creationTimestamp": "2026-03-01T12:00:00Z",
-        "labels": {"pipeline/runid": run},
-        "annotations": {"workflows.argoproj.io/node-name": f"wine-x7.root.{name}.executor"},
-    }  # fmt: skip
-    spec = {"containers": [{"name": "main", "image": "r/stage:1"}]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status}
-
-
 def test_what_stages_say_and_where_artifacts_are_comes_from_the_cluster(kfp, cluster, store, tmp_path):
     api, environment = cluster
     submit(tmp_path, "--no-follow", host=kfp.url)
@@ -205,7 +163,7 @@ def test_a_failed_stages_own_words_end_the_run(kfp, cluster, tmp_path):
     code, output = call_here(*command, folder=tmp_path, **environment)
 
     assert code == 1
-    assert " ✗ ingest: the container main ended with exit code 1\n   The table wine has no rows.\n" in output
+    assert " ✗ ingest: The table wine has no rows.\n   (the container main ended with exit code 1)\n" in output
 
 
 @pytest.mark.parametrize(
@@ -228,10 +186,6 @@ def test_why_there_are_no_pages_is_said(kfp, cluster, missing, reason, tmp_path)
     assert code == 0, output
     assert "they could not be brought here" in output
     assert reason in output
-
-
-def put(store: Store, run: str, task: str, artifact: str, content: Any) -> None:
-    store.put_bytes(f"v2/artifacts/wine/{run}/{task}/a1/{artifact}", json.dumps(content).encode())
 
 
 def test_ctrl_c_leaves_the_run_running_and_says_how_to_follow_it_again(kfp, tmp_path):

@@ -63,6 +63,80 @@ def test_any_json_value_is_taken_or_refused_by_name(kind, nullable, value):
     assert len(str(caught.value).encode()) < 400
 
 
+@pytest.mark.parametrize(
+    ("zoned", "value", "seconds"),
+    [
+        (True, "2024-01-01T06:00:00-05:00", 11 * 3600),
+        (True, "2024-01-01T06:00:00Z", 6 * 3600),
+        (True, datetime(2024, 1, 1, 6, tzinfo=UTC), 6 * 3600),
+        (False, "2024-01-01T06:00:00", 6 * 3600),
+        (False, "2024-01-01", 0),
+        (False, datetime(2024, 1, 1, 6), 6 * 3600),
+        (None, "2024-01-01T06:00:00-05:00", 11 * 3600),
+        (None, "2024-01-01T06:00:00", 6 * 3600),
+    ],
+)
+def test_times_are_taken_with_a_zone_or_without_as_in_training(zoned, value, seconds):
+    schema = schema_of("timestamp")
+    schema = schema.model_copy(update={"features": [schema.features[0].model_copy(update={"zoned": zoned})]})
+    start = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
+    assert parse_rows([{"x": value}], schema).times[0, 0] == start + seconds
+    assert parse_columns({"x": [value]}, schema).times[0, 0] == start + seconds
+
+
+@pytest.mark.parametrize(
+    ("zoned", "value", "expected"),
+    [
+        (True, "2024-01-01T06:00:00", "a date and time with its zone, such as 2013-06-30T17:45:00Z or"),
+        (True, "2024-01-01", "a date and time with its zone"),
+        (True, datetime(2024, 1, 1, 6), "a date and time with its zone"),
+        (
+            False,
+            "2024-01-01T06:00:00Z",
+            r"a date and time without a zone \(by the clock of the training data\), such as",
+        ),
+        (False, "2024-01-01T06:00:00-05:00", "a date and time without a zone"),
+        (False, datetime(2024, 1, 1, 6, tzinfo=UTC), "a date and time without a zone"),
+    ],
+)
+def test_times_of_the_other_kind_are_refused_with_what_is_expected(zoned, value, expected):
+    schema = schema_of("timestamp")
+    schema = schema.model_copy(update={"features": [schema.features[0].model_copy(update={"zoned": zoned})]})
+    for parse_it in (lambda: parse_rows([{"x": value}], schema), lambda: parse_columns({"x": [value]}, schema)):
+        with pytest.raises(InputError, match=rf"^Row 0, column 'x': found .*2024-01-01.*; expected {expected}"):
+            parse_it()
+
+
+def test_letters_are_composed_on_the_way_in():
+    schema = schema_of("category")
+    assert parse_rows([{"x": "Zu\u0308rich"}], schema).categories[0, 0] == "Z\u00fcrich"
+    assert parse_columns({"x": ["Zu\u0308rich", "Genf"]}, schema).categories[:, 0].tolist() == ["Z\u00fcrich", "Genf"]
+
+
+CODES = Feature(name="zip", kind="category", nullable=False, cardinality=3, categories=["90210", "02138", "10001"])
+
+
+@pytest.mark.parametrize(("value", "found"), [("02138", "02138"), ("2138", "2138"), (90210, "90210"), (94103, "94103")])
+def test_codes_are_taken_as_spelled_and_numbers_that_lost_nothing(value, found):
+    schema = Schema(task="regression", target="y", features=[CODES])
+    assert parse_rows([{"zip": value}], schema).categories[0, 0] == found
+    assert parse_columns({"zip": [value]}, schema).categories[0, 0] == found
+
+
+@pytest.mark.parametrize("value", [2138, 0, -21])
+def test_a_number_that_lost_leading_zeros_is_refused_with_the_spelling(value):
+    schema = Schema(task="regression", target="y", features=[CODES])
+    message = rf'^Row 0, column .zip.: found {value}; expected a text such as "02138", in quotes'
+    for parse_it in (lambda: parse_rows([{"zip": value}], schema), lambda: parse_columns({"zip": [value]}, schema)):
+        with pytest.raises(InputError, match=message):
+            parse_it()
+
+
+def test_plain_codes_are_taken_as_numbers_too():
+    schema = Schema(task="regression", target="y", features=[CODES.model_copy(update={"categories": ["0", "7", "12"]})])
+    assert parse_rows([{"zip": 7}], schema).categories[0, 0] == "7"
+
+
 @given(rows=st.lists(JSON, min_size=1, max_size=3))
 @settings(max_examples=60, deadline=None)
 def test_any_json_value_in_place_of_a_row_is_refused(rows):

@@ -1,14 +1,12 @@
-"""Tests of the model families and their search spaces."""
+"""Tests of the search spaces of the model families."""
 
 import re
 from typing import Any, get_args
 
-import numpy as np
 import pytest
 
 from components.shared.config import FamilyName, ParameterSpace
 from components.shared.errors import ConfigError
-from components.shared.families import FAMILIES as TABLE
 from components.shared.families import default_parameters, extremes, make_estimator, search_space
 
 FAMILIES = get_args(FamilyName)
@@ -39,7 +37,7 @@ def test_defaults_are_within_the_space_and_make_an_estimator(family, task):
     parameters = estimator.get_params()
     assert {name: parameters[name] for name in defaults} == defaults
     assert parameters.get("random_state", 3) == 3
-    if task != "regression" and family != "dummy":
+    if task != "regression":
         assert parameters["class_weight"] == "balanced"
 
 
@@ -94,25 +92,3 @@ def test_an_unknown_parameter_is_refused_with_the_nearest_name(family, task, nam
 def test_a_value_the_estimator_refuses_is_named(family, name, space):
     with pytest.raises(ConfigError, match=rf"search\.space\.{family}\.{name}: the value .* is refused"):
         search_space(family, "binary", {name: space})
-
-
-def test_only_linear_models_are_linear():
-    assert [family for family in FAMILIES if TABLE[family].linear] == ["linear"]
-
-
-@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "dummy"])
-def test_balanced_classes_weigh_the_same(family):
-    random = np.random.default_rng(0)
-    target = (random.random(400) < 0.1).astype(int)
-    features = (random.normal(size=(400, 2)) + target[:, None]).astype(np.float32)
-    quick = {
-        "hist_gradient_boosting": {"max_iter": 10},
-        "lightgbm": {"n_estimators": 10},
-        "extra_trees": {"max_depth": 3},
-    }
-    parameters = quick.get(family, {})
-    plain, balanced = (
-        make_estimator(family, "binary", parameters, balanced=balanced).fit(features, target).predict_proba(features)
-        for balanced in (False, True)
-    )
-    assert balanced[:, 1].mean() > plain[:, 1].mean() + 0.05

@@ -1,8 +1,7 @@
-"""The metrics against formulas written out by hand."""
+"""The table of metrics, and the metrics against formulas written out by hand."""
 
 import math
-from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from components.shared import metrics
+from components.shared.config import DEFAULT_METRIC, LOWER_IS_BETTER, ClassificationMetric, RegressionMetric
 from components.shared.errors import DataError
 
 PROBABILITY = st.floats(0, 1, width=32)
@@ -76,6 +76,9 @@ def test_binary_metrics_follow_their_formulas(rows: tuple[NDArray[np.int64], NDA
     of_target = np.where(positive, probability, 1 - probability)
     expected = {
         "accuracy": float((positive == chosen).mean()),
+        "balanced_accuracy": float(np.mean([chosen[positive].mean(), 1 - chosen[~positive].mean()]))
+        if positive.any() and not positive.all()
+        else math.nan,
         "precision": share(hits, int(chosen.sum())),
         "recall": share(hits, int(positive.sum())),
         "f1": share(2 * hits, int(chosen.sum() + positive.sum())),
@@ -165,60 +168,20 @@ def test_answers_that_are_no_numbers_are_refused(task: Any, scores: Any) -> None
         metrics.score(metrics.metrics_of(task)[0], task, np.array([0, 1]), np.array(scores))
 
 
+def test_the_table_has_what_the_configuration_knows() -> None:
+    assert metrics.metrics_of("multiclass") == metrics.CLASSIFICATION
+    assert sorted(metrics.CLASSIFICATION) == sorted(get_args(ClassificationMetric))
+    assert sorted(metrics.REGRESSION) == sorted(get_args(RegressionMetric))
+    assert {name for name, metric in metrics.TABLE.items() if metric.lower_is_better} == LOWER_IS_BETTER
+    assert all(metric in metrics.metrics_of(task) for task, metric in DEFAULT_METRIC.items())
+    assert all(name == metric.name and metric.margin > 0 for name, metric in metrics.TABLE.items())
+
+
+def test_a_metric_of_another_task_is_refused() -> None:
+    with pytest.raises(ValueError, match="rmse is no metric of the task binary; those are accuracy"):
+        metrics.score("rmse", "binary", np.array([0, 1]), np.full((2, 2), 0.5))
+
+
 def test_gain_is_positive_for_what_is_better() -> None:
     assert metrics.gain("roc_auc", 0.8, 0.7) == pytest.approx(0.1)
     assert metrics.gain("rmse", 0.7, 0.8) == pytest.approx(0.1)
-
-
-@few
-@given(st.integers(2, 4000), st.integers(0, 5), st.integers(2, 200))
-def test_curves_have_few_finite_points_and_both_ends(rows: int, seed: int, points: int) -> None:
-    random = np.random.default_rng(seed)
-    positive = random.random(rows) < 0.3
-    positive[:2] = [True, False]
-    scores = random.random(rows).astype(np.float32)
-    for curve in (
-        metrics.roc_curve(positive, scores, points=points),
-        metrics.pr_curve(positive, scores, points=points),
-    ):
-        assert curve is not None
-        assert 0 < len(curve.x) <= max(points, 3)
-        assert np.isfinite([curve.x, curve.y, curve.thresholds]).all()
-        assert np.all(np.diff(curve.thresholds) != 0)
-    roc = metrics.roc_curve(positive, scores)
-    assert roc is not None
-    assert (roc.x[0], roc.y[0], roc.x[-1], roc.y[-1]) == (0, 0, 1, 1)
-    if rows < 300:
-        assert np.trapezoid(roc.y, roc.x) == pytest.approx(pairs_won(positive, scores), abs=0.02)
-
-
-def test_one_class_has_no_curve() -> None:
-    assert metrics.roc_curve(np.array([True, True]), np.array([0.1, 0.2])) is None
-    assert metrics.pr_curve(np.array([False, False]), np.array([0.1, 0.2])) is None
-
-
-def test_confusion_counts_rows_by_true_and_answered_class() -> None:
-    counts = metrics.confusion(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 0]), classes=3)
-    assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
-
-
-@few
-@given(arrays.arrays(np.float64, st.integers(1, 200), elements=PROBABILITY), st.integers(1, 12))
-def test_calibration_bins_hold_every_row_once(probabilities: NDArray[np.float64], bins: int) -> None:
-    truth = np.arange(len(probabilities)) % 2 == 0
-    found = metrics.calibration(truth, probabilities, bins=bins)
-    assert sum(item.rows for item in found) == len(probabilities)
-    assert len(found) <= bins
-    total = sum(item.observed * item.rows for item in found)
-    assert total == pytest.approx(truth.sum())
-    for before, after in pairwise(found):
-        assert before.upper <= after.lower
-    assert 0 <= metrics.calibration_error(found) <= 1
-
-
-def test_calibration_of_a_calibrated_model_is_near_the_diagonal() -> None:
-    random = np.random.default_rng(0)
-    probabilities = random.random(20_000)
-    found = metrics.calibration(random.random(20_000) < probabilities, probabilities)
-    assert len(found) == 10
-    assert metrics.calibration_error(found) < 0.02

@@ -1,0 +1,98 @@
+"""What is drawn of predictions: ROC and precision against recall, confusion, calibration; thinned to what is seen."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points of a curve, in order; `thresholds` are the probabilities they belong to, all finite."""
+
+    x: list[float]
+    y: list[float]
+    thresholds: list[float]
+
+
+def confusion(target: NDArray[Any], chosen: NDArray[Any], *, classes: int) -> NDArray[np.int64]:
+    """Counts of shape (classes, classes): row is the true class, column the answered one."""
+    counts = np.bincount(target * classes + chosen, minlength=classes * classes)
+    return np.asarray(counts.reshape(classes, classes), dtype=np.int64)
+
+
+def roc_curve(positive: NDArray[np.bool_], probabilities: NDArray[Any], *, points: int = 200) -> Curve | None:
+    """False against true positive rate, thinned to at most `points`; None when all rows are of one class."""
+    if positive.all() or not positive.any():
+        return None
+    from sklearn.metrics import roc_curve as curve
+
+    false, true, thresholds = curve(positive, probabilities)
+    # scikit-learn starts at infinity: the threshold nothing reaches. JSON and KFP hold none.
+    thresholds[0] = np.nextafter(max(1.0, float(np.max(probabilities))), 2.0)
+    return _thin(false, true, thresholds, points=points)
+
+
+def pr_curve(positive: NDArray[np.bool_], probabilities: NDArray[Any], *, points: int = 200) -> Curve | None:
+    """Recall against precision, thinned to at most `points`; None when all rows are of one class."""
+    if positive.all() or not positive.any():
+        return None
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, thresholds = precision_recall_curve(positive, probabilities)
+    return _thin(recall[:-1], precision[:-1], thresholds, points=points)
+
+
+def _thin(x: NDArray[Any], y: NDArray[Any], thresholds: NDArray[Any], *, points: int) -> Curve:
+    """Keep points evenly spaced along the curve's own length, both ends among them."""
+    if len(x) > points:
+        length = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+        kept = np.unique(np.searchsorted(length, np.linspace(0, length[-1], points)))
+        kept[0], kept[-1] = 0, len(x) - 1
+        x, y, thresholds = x[kept], y[kept], thresholds[kept]
+    return Curve(x.tolist(), y.tolist(), [float(value) for value in thresholds])
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """Rows of similar predictions: what was predicted for them on average, and what came true."""
+
+    lower: float
+    upper: float
+    predicted: float
+    observed: float
+    rows: int
+
+
+def calibration(truth: NDArray[Any], predicted: NDArray[Any], *, bins: int = 10) -> list[CalibrationBin]:
+    """Mean prediction and mean truth by bins of about as many rows each; equal predictions stay together.
+
+    Args:
+        truth: Whether each row is of the class (its mean is the observed share), or the target's values.
+        predicted: Probabilities of the class, or predicted values.
+        bins: Most bins.
+    """
+    if not len(truth):
+        return []
+    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, bins + 1)))
+    # The last edge belongs to the last bin; a single distinct prediction is one bin.
+    places = np.clip(np.searchsorted(edges, predicted, side="right") - 1, 0, max(0, len(edges) - 2))
+    found = (np.flatnonzero(places == place) for place in np.unique(places))
+    return [_bin(truth[rows], predicted[rows]) for rows in found]
+
+
+def _bin(truth: NDArray[Any], predicted: NDArray[Any]) -> CalibrationBin:
+    return CalibrationBin(
+        lower=float(predicted.min()),
+        upper=float(predicted.max()),
+        predicted=float(predicted.mean(dtype=np.float64)),
+        observed=float(truth.mean(dtype=np.float64)),
+        rows=len(truth),
+    )
+
+
+def calibration_error(bins: list[CalibrationBin]) -> float:
+    """Expected calibration error: mean distance of predicted and observed, weighted by rows; NaN without bins."""
+    rows = sum(item.rows for item in bins)
+    return sum(abs(item.predicted - item.observed) * item.rows for item in bins) / rows if rows else float("nan")

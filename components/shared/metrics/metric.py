@@ -1,0 +1,121 @@
+"""What a metric is, and what a model's answers are to one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.shared.config import Metric as MetricName
+from components.shared.config import Task
+from components.shared.errors import DataError
+from components.shared.metrics.weights import Floats, Indices, Weights
+
+SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)  # models answer float32: nothing below can be told from 0
+
+CLASSES: frozenset[Task] = frozenset({"binary", "multiclass"})
+NUMBERS: frozenset[Task] = frozenset({"regression"})
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of rows.
+
+    Attributes:
+        scores: Probabilities, shape (rows, classes), the positive class last when there are two; or values, (rows,).
+        threshold: Binary only: probability from which the positive class is answered.
+        answered: Class answered, shape (rows,), where it does not follow from the others.
+    """
+
+    scores: NDArray[Any]
+    threshold: float = 0.5
+    answered: Indices | None = None
+
+    @cached_property
+    def probabilities(self) -> Floats:
+        """Probabilities in double precision; see `normalise`."""
+        return normalise(self.scores)
+
+    @cached_property
+    def chosen(self) -> Indices:
+        """Class answered, shape (rows,)."""
+        if self.answered is not None:
+            return self.answered
+        from components.shared.package.scoring import choose_classes  # its module loads onnxruntime
+
+        return choose_classes(self.scores, threshold=self.threshold)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return int(self.scores.shape[1])
+
+    def some(self, rows: Indices) -> "Answers":
+        """The answers to some of the rows."""
+        return Answers(self.scores[rows], self.threshold, None if self.answered is None else self.answered[rows])
+
+    def reordered(self, order: Sequence[int]) -> "Answers":
+        """The same answers with the classes in another order, given by the present index of each."""
+        # The threshold is one of the class that was last: the classes answered stay what they were.
+        return Answers(self.scores[:, order], self.threshold, np.argsort(order)[self.chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric: one function, and all that is said of it anywhere.
+
+    Attributes:
+        name: As the configuration and the files call it.
+        label: As pages call it.
+        function: From class indices or values of shape (rows,), answers and weights to the value on each resample,
+            shape (resamples,); NaN where the rows cannot tell.
+        tasks: The tasks it is of.
+        margin: The loss of a candidate that nobody minds, for the comparison with the champion.
+        lower_is_better: Whether less of it is better.
+        relative: Whether the margin is a share of the champion's value, not in the metric's own unit.
+        percent: Whether it is a share of 1, which people read in percent.
+    """
+
+    name: MetricName
+    label: str
+    function: Callable[[NDArray[Any], Answers, Weights], Floats]
+    tasks: frozenset[Task]
+    margin: float
+    lower_is_better: bool = False
+    relative: bool = False
+    percent: bool = False
+
+    def __call__(self, target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
+        """The value on each resample, shape (resamples,)."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.function(target, answers, weights)
+
+    def value(self, target: NDArray[Any], answers: Answers, weights: NDArray[np.float64] | None = None) -> float:
+        """The value on the rows themselves, each counting 1 where there are no weights."""
+        return float(self(target, answers, Weights(np.ones(len(target)) if weights is None else weights))[0])
+
+
+def normalise(scores: NDArray[Any]) -> Floats:
+    """Probabilities in double precision, none of them 0 and each row adding up to 1.
+
+    Models answer float32, in which 1 - 1e-9 is 1: without the lower limit one such row could decide the log loss.
+    """
+    probabilities: Floats = np.clip(scores.astype(np.float64), SMALLEST_PROBABILITY, 1.0)
+    return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def check_finite(scores: NDArray[Any]) -> None:
+    """Refuse predictions that are no numbers.
+
+    Raises:
+        DataError: Some are NaN or infinite.
+    """
+    if np.isfinite(scores).all():
+        return
+    bad = np.count_nonzero(~np.isfinite(scores.reshape(len(scores), -1)).all(axis=1))
+    raise DataError(
+        f"The model answers NaN or infinity on {bad:,} of {len(scores):,} rows, so it cannot be judged; it diverged in "
+        "training or its features hold values far beyond the training part's. Check the columns' ranges in the profile."
+    )

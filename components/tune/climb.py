@@ -1,0 +1,143 @@
+"""One trial on its way up the ladder: fitted and scored on each rung until it falls behind or the time is up."""
+
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+
+from components.shared import metrics
+from components.shared.config import FamilyName, Metric, SearchConfig, Task
+from components.shared.errors import DataError
+from components.shared.families import FAMILIES, Parameters, Rows, make_estimator
+from components.shared.resources import cpu_count
+from components.shared.thresholds import CHOSEN_BY, choose_threshold
+from components.tune.ladder import Ladder, Scored
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What every trial of a family shares.
+
+    Attributes:
+        threshold: Binary only: from where the positive class is answered; None where it is still to be chosen.
+        finds_rounds: Whether each trial finds out how many rounds serve it.
+    """
+
+    family: FamilyName
+    task: Task
+    metric: Metric
+    threshold: float | None
+    ladder: Ladder
+    search: SearchConfig
+    balanced: bool
+    finds_rounds: bool
+
+
+class Climb:
+    """A trial.
+
+    Attributes:
+        parameters: With the rounds found, once they are.
+        score: On the rungs climbed; None before the first.
+        rungs: How many were climbed.
+        rows: Rows from which the model learned on the last of them.
+    """
+
+    def __init__(self, problem: Problem, parameters: Parameters) -> None:
+        self.problem = problem
+        self.parameters = parameters
+        self.score: float | None = None
+        self.rungs = 0
+        self.rows = 0
+        self._scores: list[float] = []
+
+    def step(self) -> float:
+        """Climb a rung; the score so far.
+
+        Raises:
+            DataError: The rows cannot tell the metric.
+        """
+        pairs = self.problem.ladder.rungs[self.rungs]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # such a model is judged by its score like any other
+            self._scores = self._folds(pairs) if self.problem.ladder.folded else self._share(*pairs)
+        told = [score for score in self._scores if np.isfinite(score)]
+        if not told:
+            rows = sum(len(pair.unseen.target) for pair in pairs)
+            raise DataError(f"{self.problem.metric} cannot be computed on the validation part's {rows:,} rows")
+        self.score = float(np.mean(told))
+        self.rungs += 1
+        self.rows = round(float(np.mean([len(pair.train.target) for pair in pairs])))
+        return self.score
+
+    def _share(self, pair: Scored) -> list[float]:
+        estimator = self._estimator()
+        if self.problem.finds_rounds:
+            self._set_rounds(self._fit_early(estimator, pair))
+        else:
+            self._family.fit(estimator, pair.train)
+        return [self._judged(estimator, pair.unseen)]
+
+    def _folds(self, pairs: tuple[Scored, ...]) -> list[float]:
+        """Rounds are found on the first rung's folds and then kept: else each fold would be scored at its own best."""
+        if self.problem.finds_rounds and not self._scores:
+            found = [self._fit_early(self._estimator(), pair) for pair in pairs]
+            self._set_rounds(max(1, round(float(np.mean(found)))))
+        scores = list(self._scores)
+        for pair in pairs:
+            estimator = self._estimator()
+            self._family.fit(estimator, pair.train)
+            scores.append(self._judged(estimator, pair.unseen))
+        return scores
+
+    @property
+    def _family(self) -> Any:
+        return FAMILIES[self.problem.family]
+
+    def _estimator(self) -> Any:
+        problem = self.problem
+        return make_estimator(
+            problem.family,
+            problem.task,
+            self.parameters,
+            seed=problem.search.seed,
+            threads=cpu_count(),
+            balanced=problem.balanced,
+        )
+
+    def _fit_early(self, estimator: Any, pair: Scored) -> int:
+        found: int = self._family.fit_early(estimator, pair.train, pair.unseen, most=self.problem.search.rounds)
+        return found
+
+    def _set_rounds(self, rounds: int) -> None:
+        self.parameters = {**self.parameters, self._family.rounds: rounds}
+
+    def _judged(self, estimator: Any, unseen: Rows) -> float:
+        problem = self.problem
+        answer = getattr(estimator, "predict_proba", estimator.predict)(unseen.features)
+        return metrics.score(
+            problem.metric,
+            problem.task,
+            unseen.target,
+            answer,
+            threshold=self._threshold(unseen, answer),
+            weights=unseen.weights,
+        )
+
+    def _threshold(self, unseen: Rows, answer: NDArray[Any]) -> float:
+        """The one that is fixed; or, where the metric depends on it, the best for these rows."""
+        problem = self.problem
+        if problem.threshold is not None:
+            return problem.threshold
+        if problem.task != "binary" or problem.metric not in CHOSEN_BY:
+            return 0.5
+        return choose_threshold(unseen.target, answer[:, 1], unseen.weights, metric=CHOSEN_BY[problem.metric])
+
+
+def is_late(deadline: float) -> bool:
+    """Whether a moment of the monotonic clock has passed."""
+    return time.monotonic() > deadline

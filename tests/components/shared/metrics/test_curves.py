@@ -1,0 +1,71 @@
+"""What is drawn of predictions."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from components.shared import metrics
+
+PROBABILITY = st.floats(0, 1, width=32)
+# The first call imports scikit-learn, which takes longer than the others together.
+few = settings(max_examples=50, deadline=None)
+
+
+@few
+@given(st.integers(2, 4000), st.integers(0, 5), st.integers(2, 200))
+def test_curves_have_few_finite_points_and_both_ends(rows: int, seed: int, points: int) -> None:
+    random = np.random.default_rng(seed)
+    positive = random.random(rows) < 0.3
+    positive[:2] = [True, False]
+    scores = random.random(rows).astype(np.float32)
+    for curve in (
+        metrics.roc_curve(positive, scores, points=points),
+        metrics.pr_curve(positive, scores, points=points),
+    ):
+        assert curve is not None
+        assert 0 < len(curve.x) <= max(points, 3)
+        assert np.isfinite([curve.x, curve.y, curve.thresholds]).all()
+        assert np.all(np.diff(curve.thresholds) != 0)
+    roc = metrics.roc_curve(positive, scores)
+    assert roc is not None
+    assert (roc.x[0], roc.y[0], roc.x[-1], roc.y[-1]) == (0, 0, 1, 1)
+    if rows < 300:
+        assert np.trapezoid(roc.y, roc.x) == pytest.approx(roc_auc_score(positive, scores), abs=0.02)
+
+
+def test_one_class_has_no_curve() -> None:
+    assert metrics.roc_curve(np.array([True, True]), np.array([0.1, 0.2])) is None
+    assert metrics.pr_curve(np.array([False, False]), np.array([0.1, 0.2])) is None
+
+
+def test_confusion_counts_rows_by_true_and_answered_class() -> None:
+    counts = metrics.confusion(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 0]), classes=3)
+    assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
+
+
+@few
+@given(arrays.arrays(np.float64, st.integers(1, 200), elements=PROBABILITY), st.integers(1, 12))
+def test_calibration_bins_hold_every_row_once(probabilities: NDArray[np.float64], bins: int) -> None:
+    truth = np.arange(len(probabilities)) % 2 == 0
+    found = metrics.calibration(truth, probabilities, bins=bins)
+    assert sum(item.rows for item in found) == len(probabilities)
+    assert len(found) <= bins
+    total = sum(item.observed * item.rows for item in found)
+    assert total == pytest.approx(truth.sum())
+    for before, after in pairwise(found):
+        assert before.upper <= after.lower
+    assert 0 <= metrics.calibration_error(found) <= 1
+
+
+def test_calibration_of_a_calibrated_model_is_near_the_diagonal() -> None:
+    random = np.random.default_rng(0)
+    probabilities = random.random(20_000)
+    found = metrics.calibration(random.random(20_000) < probabilities, probabilities)
+    assert len(found) == 10
+    assert metrics.calibration_error(found) < 0.02
