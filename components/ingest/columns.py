@@ -123,7 +123,8 @@ def check_declared(table: TableConfig, names: Collection[str]) -> None:
     Raises:
         SourceError: `types` or `columns` names another column than the table has.
     """
-    for setting in ("types", "columns"):
+    # Where a place stands in for several tables, it has the columns of some of them.
+    for setting in ("types", "columns") if table.infer_types else ("types",):
         for name in getattr(table, setting):
             if name not in names:
                 listed = ", ".join(list(names)[:20]) + (", …" if len(names) > 20 else "")

@@ -157,7 +157,10 @@ def _symbols(values: Mapping[str, int], spelling: Spelling) -> list[str]:
     """The few short texts that stand beside the digits of most values, such as `$`."""
     found: Counter[str] = Counter()
     for value, count in values.items():
-        if match := _AFFIXES.fullmatch(value):
+        match = _AFFIXES.fullmatch(value)
+        if match and match[1][-1:].isalpha():
+            return []  # letters right before digits make an identifier, such as p12
+        if match:
             found.update(dict.fromkeys({match[1].strip().strip("+-").strip(), match[2].strip()} - {""}, count))
     symbols = sorted(set(found) - set(spelling.symbols))
     is_usual = 2 * sum(found.values()) >= sum(values.values())

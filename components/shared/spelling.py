@@ -15,7 +15,7 @@ Unit = Literal["", "s", "ms", "us", "ns"]
 PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _SPACES = " \u00a0\u202f"  # plain, no-break and narrow no-break: people type one, programs write another
 _SPACE = f"[\t{_SPACES}]*"
-_ALIKE = {" ": f"[{_SPACES}]", "'": "['’]"}  # noqa: RUF001, the Swiss write either
+_ALIKE = {" ": f"[{_SPACES}]", "'": "['’]"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class Spelling:
     def is_plain(self) -> bool:
         """Whether numbers are written as programs write them."""
         return self.decimal == "." and not self.thousands and not self.symbols
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether numbers and times are written as programs write them."""
+        return self.is_plain and not self.date_format and not self.unit
 
     @cached_property
     def pattern(self) -> str:

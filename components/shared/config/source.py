@@ -1,5 +1,6 @@
 """`source`: the tables and the query that joins them."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -146,3 +147,13 @@ class SourceConfig(Section):
         """How dates are written in all tables; empty for ISO 8601, and when the tables differ."""
         formats = {table.date_format for table in self.tables.values()}
         return formats.pop() if len(formats) == 1 else ""
+
+    def spellings(self, columns: Iterable[str]) -> dict[str, Spelling]:
+        """How columns are written, where not plainly, as all tables say, or those that name the column."""
+        found = {}
+        for column in columns:
+            tables = [table for table in self.tables.values() if column in table.columns] or [*self.tables.values()]
+            said = {table.spelling(column) for table in tables}
+            if len(said) == 1 and not (spelling := said.pop()).is_usual:
+                found[column] = spelling
+        return found

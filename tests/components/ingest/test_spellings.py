@@ -93,7 +93,10 @@ def test_many_odd_values_are_named_without_a_list(write, run):
     assert "Correct the others in the data or the query" in warning
 
 
-@pytest.mark.parametrize("values", [["a", "b"] * 50, [f"{n} Main Street" for n in range(100)], ["1", "x"] * 50])
+@pytest.mark.parametrize(
+    "values",
+    [["a", "b"] * 50, [f"{n} Main Street" for n in range(100)], ["1", "x"] * 50, [f"p{n}" for n in range(100)]],
+)
 def test_texts_are_not_remarked_upon(write, run, values):
     assert warnings_of(run(write("t.csv", column(values)), delimiter=";")) == []
 
