@@ -43,7 +43,7 @@ $(shell [ -x $(VENV_PYTHON) ] || rm -f .venv/.python .venv/.stage .venv/.dev)
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@printf '\n'; printf '  %s\n' 'CONFIG=file.yaml     the use case (default: $(CONFIG))' \
 		'DATA=place           the table to predict: a file, folder, glob, https://… or s3://… (default: the tables of CONFIG)' \
 		'MODEL=name           the model to roll back, undeploy or list versions of; NAMESPACE=… of its endpoint (default: the kubeconfig context'"'"'s)' \
@@ -169,6 +169,10 @@ bench-serving: .venv/.dev ## Measure the endpoint beside KServe's server, and ba
 bench-statistics: .venv/.dev ## Simulate how often intervals cover and which candidates pass; writes build/bench/statistics.json
 	@$(VENV_PYTHON) -m tests.benchmarks.statistics
 
+.PHONY: bench-log
+bench-log: .venv/.dev ## Measure a drift report on 30 days of the inference log; writes build/bench/inference_log.json
+	@$(VENV_PYTHON) -m tests.benchmarks.inference_log
+
 .PHONY: bench-quality
 bench-quality: .venv/.dev build/bench/tables ## Measure models on twelve real tables beside scikit-learn; writes build/bench/quality.json
 	@$(VENV_PYTHON) -m tests.benchmarks.quality
@@ -178,10 +182,6 @@ build/bench/tables: requirements/quality.txt .venv/.dev
 	@rm -rf $@ && mkdir -p $(dir $@)
 	@if [ -n "$(UV)" ]; then "$(UV)" pip install --quiet --python $(VENV_PYTHON) --require-hashes --no-deps --target $@ -r $<; \
 		else $(PIP_INSTALL) --target $@ -r $<; fi
-
-.PHONY: bench-log
-bench-log: .venv/.dev ## Measure a drift report on 30 days of the inference log; writes build/bench/inference_log.json
-	@$(VENV_PYTHON) -m tests.benchmarks.inference_log
 
 .PHONY: requirements
 requirements: ## Resolve and hash requirements/*.txt from requirements/*.in (needs uv)

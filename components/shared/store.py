@@ -358,7 +358,8 @@ class Store:
         with self._explained("delete", key):
             self._client.remove_object(self.settings.bucket, key)
 
-    def delete_many(self, keys: Iterable[str]) -> None:
+    @_repeated
+    def delete_many(self, keys: Sequence[str]) -> None:
         """Remove objects, up to 1,000 a request; no error for those that do not exist."""
         with self._explained("delete", ""):
             for failed in self._client.remove_objects(self.settings.bucket, (DeleteObject(key) for key in keys)):

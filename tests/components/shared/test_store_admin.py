@@ -3,6 +3,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from minio.commonconfig import ENABLED, Filter
@@ -104,8 +105,8 @@ def test_the_log_expires_by_a_rule_of_the_store(store):
     """Any store with lifecycle rules; those of others stay."""
     client = _client(store.settings)
 
-    def rules() -> dict[str, tuple[str, int]]:
-        found = client.get_bucket_lifecycle(store.settings.bucket)
+    def rules() -> dict[Any, Any]:
+        found: Any = client.get_bucket_lifecycle(store.settings.bucket)
         return {
             rule.rule_id: (rule.rule_filter.prefix, rule.expiration.days) for rule in (found.rules if found else [])
         }
