@@ -7,6 +7,7 @@ SHELL := bash
 CONFIG ?= pipelines/configs/flights.yaml
 DATA ?=
 VERSION ?=
+REASON ?=
 DESTINATION ?=
 MODEL ?=
 NAMESPACE ?=
@@ -42,10 +43,10 @@ $(shell [ -x $(VENV_PYTHON) ] || rm -f .venv/.python .venv/.stage .venv/.dev)
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@printf '\n'; printf '  %s\n' 'CONFIG=file.yaml     the use case (default: $(CONFIG))' \
 		'DATA=place           the table to predict: a file, folder, glob, https://… or s3://… (default: the tables of CONFIG)' \
-		'MODEL=name           the model to roll back or undeploy; NAMESPACE=… of its endpoint (default: the kubeconfig context'"'"'s)' \
+		'MODEL=name           the model to roll back, undeploy or list versions of; NAMESPACE=… of its endpoint (default: the kubeconfig context'"'"'s)' \
 		'REGISTRY=prefix      where images are: REGISTRY/stage:TAG (default: $(REGISTRY))' \
 		'TAG=name             the version of the images (default: the git commit)' \
 		'OVERLAY=name         which manifests: kubeflow, production or one-node (default: $(OVERLAY))' \
@@ -70,8 +71,13 @@ stop: ## End the servers that make run left serving
 	@if [ -e .venv/.stage ]; then $(VENV_PYTHON) -m pipelines stop; else echo "Nothing is set up here, so nothing runs."; fi
 
 .PHONY: rollback
-rollback: .venv/.stage ## Make the version of MODEL before the champion again, and deploy it with the same proofs (NAMESPACE)
-	@$(if $(MODEL),,echo "MODEL=… is needed: the name of the model" >&2; exit 1;) $(VENV_PYTHON) -m pipelines rollback "$(MODEL)" --namespace "$(NAMESPACE)"
+rollback: .venv/.stage ## Deploy the version of MODEL that was champion before, or VERSION that was, with the same proofs (NAMESPACE, REASON)
+	@$(if $(MODEL),,echo "MODEL=… is needed: the name of the model" >&2; exit 1;) $(VENV_PYTHON) -m pipelines rollback "$(MODEL)" \
+		--version "$(VERSION)" --reason "$(REASON)" --namespace "$(NAMESPACE)"
+
+.PHONY: versions
+versions: .venv/.stage ## List the versions of MODEL: the champion, which have served, when, by which run and why
+	@$(if $(MODEL),,echo "MODEL=… is needed: the name of the model" >&2; exit 1;) $(VENV_PYTHON) -m pipelines versions "$(MODEL)"
 
 .PHONY: undeploy
 undeploy: .venv/.stage ## End the endpoint of MODEL that Fullcircle has made, here or on the cluster (NAMESPACE)
@@ -159,6 +165,14 @@ bench: .venv/.dev ## Measure speed and memory beside a bare script; writes build
 bench-serving: .venv/.dev ## Measure the endpoint beside KServe's server, and batch prediction; writes build/bench/serving.json
 	@$(VENV_PYTHON) -m tests.benchmarks.serving
 
+.PHONY: bench-statistics
+bench-statistics: .venv/.dev ## Simulate how often intervals cover and which candidates pass; writes build/bench/statistics.json
+	@$(VENV_PYTHON) -m tests.benchmarks.statistics
+
+.PHONY: bench-log
+bench-log: .venv/.dev ## Measure a drift report on 30 days of the inference log; writes build/bench/inference_log.json
+	@$(VENV_PYTHON) -m tests.benchmarks.inference_log
+
 .PHONY: bench-quality
 bench-quality: .venv/.dev build/bench/tables ## Measure models on twelve real tables beside scikit-learn; writes build/bench/quality.json
 	@$(VENV_PYTHON) -m tests.benchmarks.quality
@@ -168,10 +182,6 @@ build/bench/tables: requirements/quality.txt .venv/.dev
 	@rm -rf $@ && mkdir -p $(dir $@)
 	@if [ -n "$(UV)" ]; then "$(UV)" pip install --quiet --python $(VENV_PYTHON) --require-hashes --no-deps --target $@ -r $<; \
 		else $(PIP_INSTALL) --target $@ -r $<; fi
-
-.PHONY: bench-log
-bench-log: .venv/.dev ## Measure a drift report on 30 days of the inference log; writes build/bench/inference_log.json
-	@$(VENV_PYTHON) -m tests.benchmarks.inference_log
 
 .PHONY: requirements
 requirements: ## Resolve and hash requirements/*.txt from requirements/*.in (needs uv)

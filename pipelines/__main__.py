@@ -57,11 +57,17 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("place", help="s3://bucket/prefix/")
     fetch.add_argument("folder", type=Path, help="a folder that is new or empty")
     commands.add_parser("stop", help="stop the endpoints and the object store that runs have started here")
-    rollback = commands.add_parser("rollback", help="make the version before the champion again, and deploy it")
+    rollback = commands.add_parser(
+        "rollback", help="deploy the version that was champion before; it is again, once it serves"
+    )
     _add_endpoint(rollback)
+    rollback.add_argument("--version", default="", help="one that was champion before (default: the one before)")
+    rollback.add_argument("--reason", default="", metavar="TEXT", help="why, for the history")
     rollback.add_argument(
         "--no-dark-launch", action="store_true", help="do without the latest logged requests: golden requests only"
     )
+    versions = commands.add_parser("versions", help="list a model's versions, which have served, and when and why")
+    versions.add_argument("model", help="name of the model")
     _add_endpoint(commands.add_parser("undeploy", help="end a model's endpoint; its versions stay in the store"))
     prune = commands.add_parser(
         "prune", help="remove old hours of the inference log; says what would go, and removes it with --yes"

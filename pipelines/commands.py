@@ -78,7 +78,7 @@ def predict(options: argparse.Namespace) -> int:
 
 
 def rollback(options: argparse.Namespace) -> int:
-    """Deploy the version before the champion again, where the model is served."""
+    """Deploy the version that was champion before, or another one that was, where the model is served."""
     from components.deploy.rollback import is_served_here, roll_back
     from components.shared.store import Store
     from pipelines.local.store import settings_or_start
@@ -88,9 +88,24 @@ def rollback(options: argparse.Namespace) -> int:
     with _as_environment(store):
         deployed = roll_back(
             store, options.model, folder=LOCAL_ENDPOINTS.resolve() if here else None, namespace=options.namespace,
-            dark_launch=not options.no_dark_launch,
+            dark_launch=not options.no_dark_launch, version=options.version, why=options.reason,
         )  # fmt: skip
     print(deployed.message)
+    return 0
+
+
+def versions(options: argparse.Namespace) -> int:
+    """Print a model's versions and the history of its champion, from the store that runs here use."""
+    from rich.console import Console
+
+    from components.shared.registry.registry import Registry
+    from components.shared.store import Store
+    from pipelines.local.store import settings_or_start
+    from pipelines.versions import print_versions
+
+    width = None if sys.stdout.isatty() else 200  # a file or a pipe has no width
+    console = Console(file=sys.stdout, highlight=False, width=width)
+    print_versions(Registry(Store(settings_or_start(Path.cwd())), options.model), console)
     return 0
 
 

@@ -126,6 +126,7 @@ def training_pipeline(config: Config) -> Any:
                     name=config.name,
                     serving=constant(config.serving),
                     version=version,
+                    verdict=judged.outputs["verdict"],
                     namespace=config.cluster.namespace,
                 ),
                 "deploy",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from components.shared.package.model_package import GOLDEN, METRICS, version_prefix
-from components.shared.registry.champion import Champion, move_champion, read_champion
+from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from tests.helpers import make_manifest
 
@@ -33,13 +33,35 @@ def add_version(store: Store, name: str, package: Path, *, folder: Path, number:
     return version
 
 
+def copy_package(package: Path, folder: Path, *, name: str, number: int) -> Path:
+    """A package of another version that answers alike."""
+    copied = Path(shutil.copytree(package, folder))
+    (copied / METRICS).write_text(json.dumps({"number": number}))
+    make_manifest(copied, name=name)
+    return copied
+
+
 def crown(store: Store, name: str, version: str) -> None:
-    """Make a version the champion, as publish does before deploy."""
-    current = read_champion(store, name)
+    """Make a version the champion, as if it had served."""
+    registry = Registry(store, name)
+    current = registry.champion()
     if current is None or current.version != version:
-        previous = current.version if current else None
-        pointer = Champion(version=version, previous=previous, moved="2024-02-01T00:00:00+00:00")
-        assert move_champion(store, name, pointer, expected=current)
+        registry.promote(version, expected=current, why="for a test")
+
+
+def champion_of(store: Store, name: str) -> str | None:
+    """The version of the champion."""
+    found = Registry(store, name).champion()
+    return found.version if found else None
+
+
+def write_verdict(path: Path, version: str, *, champion: str | None) -> Path:
+    """The gate's verdict that a version is promoted, compared with a champion."""
+    checks = [{"name": "baseline", "holds": True}, {"name": "champion", "holds": True}]
+    verdict = {"promoted": True, "forced": False, "candidate": version, "champion": champion, "checks": checks}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(verdict))
+    return path
 
 
 @dataclass

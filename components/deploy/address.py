@@ -2,7 +2,7 @@
 
 from components.deploy.diagnosis import is_leaving, is_ready
 from components.deploy.inference_service import Object
-from components.shared.errors import DeployError
+from components.shared.errors import UnreachableError
 
 PORT = 8080  # of a server, as the runtime says
 
@@ -23,15 +23,15 @@ def proof_url(service: Object | None, pods: list[Object], *, model: str, service
     """The same by address, which needs no cluster DNS: the Service's, or a pod's where KServe gives the Service none.
 
     Raises:
-        DeployError: There is no Service, or no server behind it.
+        UnreachableError: There is no Service, or no server behind it.
     """
     if service is None:
-        raise DeployError(f"KServe has made no Service {service_name}.")
+        raise UnreachableError(f"KServe has made no Service {service_name}.")
     if not _is_headless(service):
         return f"http://{_host(service['spec']['clusterIP'])}:{_port(service)['port']}/v1/models/{model}:predict"
     addresses = pod_addresses(pods, port=_target_port(service))
     if not addresses:
-        raise DeployError(f"No server is ready behind the Service {service_name}.")
+        raise UnreachableError(f"No server is ready behind the Service {service_name}.")
     return f"{addresses[-1]}/v1/models/{model}:predict"
 
 

@@ -8,8 +8,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -91,14 +90,21 @@ class Cluster:
         """
         name = body["metadata"]["name"]
         query = {"fieldManager": MANAGER, "force": "true", **({"dryRun": "All"} if dry_run else {})}
-        with self._explained(f"apply the InferenceService {name}", "patch and create inferenceservices"):
-            return self._api.apply(f"{self._services}/{name}", body, **query)
+        applied: Object = self._ask(
+            lambda: self._api.apply(f"{self._services}/{name}", body, **query),
+            f"apply the InferenceService {name}",
+            "patch and create inferenceservices",
+        )
+        return applied
 
     def delete(self, found: Object) -> None:
         """Remove an InferenceService that was read before, and no other one of its name; no error when it is gone."""
         metadata = found["metadata"]
-        with self._explained(f"remove the InferenceService {metadata['name']}", "delete inferenceservices"):
-            self._api.delete(f"{self._services}/{metadata['name']}", preconditions={"uid": metadata["uid"]})
+        self._ask(
+            lambda: self._api.delete(f"{self._services}/{metadata['name']}", preconditions={"uid": metadata["uid"]}),
+            f"remove the InferenceService {metadata['name']}",
+            "delete inferenceservices",
+        )
 
     def pods(self, service: str) -> list[Object]:
         """The pods of an InferenceService's predictor."""
@@ -133,28 +139,35 @@ class Cluster:
 
     def has_gateway_api(self) -> bool:
         """Whether the API server knows the Gateway API."""
-        with self._explained("ask for its API groups", ""):
-            return any(group["name"] == _GATEWAY_GROUP for group in self._api.read("/apis")["groups"])
+        groups = self._ask(lambda: self._api.read("/apis")["groups"], "ask for its API groups", "")
+        return any(group["name"] == _GATEWAY_GROUP for group in groups)
 
     def _get(self, path: str, what: str, right: str) -> Object | None:
         try:
-            with self._explained(f"read {what}", right):
-                return self._api.read(path)
+            found: Object = self._ask(lambda: self._api.read(path), f"read {what}", right)
         except _NoSuchObjectError:
             return None
+        return found
 
     def _list(self, path: str, what: str, right: str, **query: str) -> list[Object]:
-        with self._explained(f"list {what}", right):
-            found: list[Object] = self._api.read(path, **query)["items"]
-            return found
+        found: list[Object] = self._ask(lambda: self._api.read(path, **query)["items"], f"list {what}", right)
+        return found
 
-    @contextmanager
-    def _explained(self, doing: str, right: str) -> Iterator[None]:
-        """Turn a refusal, or no answer, into a DeployError."""
-        try:
-            yield
-        except ClusterError as error:
-            raise _explanation(error, doing, right, self.namespace) from error
+    def _ask(self, request: Callable[[], Any], doing: str, right: str) -> Any:
+        """Make a request, again while the API server restarts; all of ours may be made twice.
+
+        Raises:
+            FleetingError: The API server does not come back.
+            DeployError: It refuses.
+        """
+
+        def once() -> Any:
+            try:
+                return request()
+            except ClusterError as error:
+                raise _explanation(error, doing, right, self.namespace) from error
+
+        return patiently(once)
 
 
 def patiently(read: Callable[[], Any]) -> Any:

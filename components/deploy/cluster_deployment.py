@@ -1,36 +1,35 @@
 """Deploying on a cluster: the package, the latest logged requests and the InferenceService brought together."""
 
-import os
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from components.deploy.cluster import Cluster
-from components.deploy.cluster_endpoint import ClusterEndpoint, Rehearsal
+from components.deploy.cluster_endpoint import ClusterEndpoint, Outcome, Rehearsal
 from components.deploy.comparison import Comparison
 from components.deploy.dark_launch import DarkLaunch, compared, prove
 from components.deploy.deployed import Deployed
-from components.deploy.fetching import fetch
+from components.deploy.fetching import fetch, stored_manifest
 from components.deploy.inference_service import Release
 from components.deploy.logged_requests import LoggedRequests, log_store, newest_requests
 from components.shared.config import ServingConfig
-from components.shared.errors import FullcircleError, PackageError, StoreError, in_short
-from components.shared.package.model_package import read_golden, verify, version_prefix
+from components.shared.errors import PackageError, StoreError, in_short
+from components.shared.package.model_package import Manifest, read_golden, verify, version_prefix
+from components.shared.package.proof import proof_token
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Scorer
+from components.shared.registry.history import this_run
+from components.shared.registry.promotion import Promotion
+from components.shared.registry.registry import Registry
 from components.shared.store import Store
 
-RUN_VARIABLE = "KFP_RUN_ID"
 
-
-def deploy_on_cluster(store: Store, name: str, version: str, serving: ServingConfig, *, namespace: str) -> Deployed:
-    """Serve a version of a model from the cluster.
+def deploy_on_cluster(registry: Registry, promotion: Promotion, serving: ServingConfig, *, namespace: str) -> Deployed:
+    """Serve a version of a model from the cluster, and make it the champion.
 
     Args:
-        store: The object store.
-        name: Name of the model and of the endpoint.
-        version: A version in the object store.
+        registry: Of the model.
+        promotion: The version, and what its deployment is to come to.
         serving: Settings of the endpoint and of how it is brought up.
         namespace: Of the endpoint; empty for that of this pod, or of the kubeconfig's context.
 
@@ -39,18 +38,31 @@ def deploy_on_cluster(store: Store, name: str, version: str, serving: ServingCon
         PackageError: What the store holds is altered or incomplete.
         StoreError: The object store cannot be reached or has no such version.
     """
+    store, name = registry.store, registry.name
     endpoint = ClusterEndpoint(Cluster.connect(namespace), name)
     with tempfile.TemporaryDirectory(prefix="fullcircle-deploy-") as folder:
-        package = fetch(store, name, version, Path(folder))
-        rehearsal = _rehearsal(store, name, package, serving)
-        return endpoint.deploy(_release(store, package), package, serving, rehearsal=rehearsal)
+        package = fetch(store, name, promotion.version, Path(folder))
+        deployed = endpoint.deploy(
+            _release(store, verify(package)),
+            package,
+            serving,
+            rehearsal=_rehearsal(store, name, package, serving),
+            outcome=Outcome(promotion.check, promotion.complete, lambda: _champion(registry)),
+        )
+    return deployed.model_copy(update={"promoted": promotion.moves})
 
 
-def is_asked_for(name: str, version: str, *, namespace: str) -> bool:
-    """Whether the endpoint is to serve a version; when nobody can tell, it is not said to."""
-    with suppress(FullcircleError):
-        return ClusterEndpoint(Cluster.connect(namespace), name).running() == version
-    return False
+def _champion(registry: Registry) -> Release | None:
+    """The champion as it is now, to be put back; None when there is none.
+
+    Raises:
+        PackageError: It has no manifest, or one that cannot be read.
+        StoreError: The store cannot be reached.
+    """
+    champion = registry.champion()
+    if champion is None:
+        return None
+    return _release(registry.store, stored_manifest(registry.store, registry.name, champion.version))
 
 
 def _rehearsal(store: Store, name: str, package: Path, serving: ServingConfig) -> Rehearsal:
@@ -63,7 +75,7 @@ def _rehearsal(store: Store, name: str, package: Path, serving: ServingConfig) -
         other = serving_now if serving_now != version else ""
 
         def rehearse(url: str) -> DarkLaunch:
-            figures = prove(url, logged, scorer, serving.dark_launch)
+            figures = prove(url, logged, scorer, serving.dark_launch, proof=proof_token(package))
             comparison, words = _compared(store, name, other, package, logged=logged, scorer=scorer)
             return DarkLaunch(
                 ran=True,
@@ -107,12 +119,11 @@ def _logged(store: Store, name: str, schema: Schema, serving: ServingConfig) -> 
     return LoggedRequests([], (*found.remarks, "no logged requests were asked: the inference log has none yet"))
 
 
-def _release(store: Store, package: Path) -> Release:
-    manifest = verify(package)
+def _release(store: Store, manifest: Manifest) -> Release:
     return Release(
         name=manifest.name,
         version=manifest.version,
         uri=store.uri(version_prefix(manifest.name, manifest.version)),
         git_commit=manifest.git_commit,
-        run_id=os.environ.get(RUN_VARIABLE, ""),
+        run_id=this_run(),
     )

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from components.deploy.address import endpoint_url, pod_addresses, proof_url, service_port
-from components.deploy.canary import CanaryReport, canary_ready, canary_service, watch
-from components.deploy.cluster import Cluster, patiently
+from components.deploy.canary import CanaryReport, canary_service, watch
+from components.deploy.cluster import Cluster
 from components.deploy.dark_launch import DarkLaunch
 from components.deploy.deployed import Deployed
 from components.deploy.diagnosis import conditions_text, crashes, in_words, is_leaving, is_ready, troubles
@@ -28,19 +29,28 @@ from components.deploy.inference_service import (
     inference_service,
     label,
     like,
-    minimum_replicas,
     refuse_foreign,
     renewed,
     same_revision,
+    serving_of,
 )
-from components.deploy.replay import golden_answers, replay_golden
+from components.deploy.replay import golden_answers
+from components.deploy.rollout import Progress, canary_progress, progress
 from components.shared.config import ServingConfig
-from components.shared.errors import DeployError, FullcircleError
+from components.shared.errors import (
+    DeployError,
+    FullcircleError,
+    PackageError,
+    StoreError,
+    UnreachableError,
+    WrongAnswerError,
+)
 from components.shared.kubernetes.api import in_pod
 from components.shared.kubernetes.forwarding import forwarded, is_reachable
-from components.shared.kubernetes.pods import Trouble
 from components.shared.package.golden import differences
 from components.shared.package.model_package import read_golden
+from components.shared.package.proof import proof_token
+from components.shared.processes import uninterrupted
 
 _POLL_SECONDS = 0.5
 _HOPELESS_SECONDS = 15.0  # how long something hopeless has to last: registries and secrets may be late
@@ -49,75 +59,32 @@ _SETTLE_SECONDS = 30.0  # a server that is told to end answers on while it is ta
 _RESTORE_SECONDS = 120.0
 _LEAVE_SECONDS = 60.0
 
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a deployment is to come to in the registry, which the endpoint knows nothing else of.
+
+    Attributes:
+        check: Raises when another run has moved the champion meanwhile.
+        complete: Makes the version the champion; called once it serves, and what it raises undoes the deployment.
+        champion: What the champion is now, to be put back when the deployment fails; None when there is none.
+    """
+
+    check: Callable[[], None]
+    complete: Callable[[], None]
+    champion: Callable[[], Release | None]
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """How far a deployment has come, for the message of one that fails."""
+
+    what: str
+
+
 # What a candidate has to do besides its golden requests: given the version that serves, if one does, gets ready to
 # prove a candidate by its V1 prediction URL.
 Rehearsal = Callable[[str], Callable[[str], DarkLaunch]]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an InferenceService has come.
-
-    Attributes:
-        done: Whether all that is asked for serves, and nothing else does.
-        settled: Whether nothing else even runs any more.
-        waiting_for: What is missing, in words.
-        troubles: What is wrong with pods of this revision.
-        pods: Number of pods of this revision.
-    """
-
-    done: bool
-    settled: bool
-    waiting_for: str
-    troubles: list[Trouble]
-    pods: int
-
-
-def progress(service: Object, pods: list[Object]) -> Progress:
-    """Judge how far an InferenceService has come, by its pods: an old `Ready` alone would pass for a new one.
-
-    `status.observedGeneration` does not tell: in Standard mode KServe copies the Deployment's there.
-
-    Args:
-        service: The InferenceService, just read.
-        pods: Its predictor's pods, read after it.
-    """
-    status, revision = service.get("status") or {}, label(service, REVISION)
-    live = [pod for pod in pods if not is_leaving(pod)]
-    new = [pod for pod in live if label(pod, REVISION) == revision]
-    templates = {label(pod, "pod-template-hash") for pod in new}
-    ready = [pod for pod in new if is_ready(pod)]
-    wanted = max(1, minimum_replicas(service))
-    conditions = {one["type"]: one["status"] for one in status.get("conditions") or []}
-    waiting_for = ""
-    if not new:
-        waiting_for = "there is no pod of this version"
-    elif len(ready) < wanted:
-        waiting_for = f"{len(ready)} of {wanted} servers are ready"
-    elif len(new) < len(live) or len(templates) > 1:
-        waiting_for = "other servers are still there"
-    elif conditions.get("Ready") != "True":
-        waiting_for = "KServe does not say that it is ready"
-    return Progress(not waiting_for, not waiting_for and len(pods) == len(new), waiting_for, troubles(new), len(new))
-
-
-def canary_progress(service: Object, pods: list[Object], *, revision: str) -> Progress:
-    """Judge how far the canary of an InferenceService has come.
-
-    Args:
-        service: The InferenceService, just read.
-        pods: Its predictor's pods, the canary's among them.
-        revision: That of the canary's pods.
-    """
-    mine = [pod for pod in pods if label(pod, REVISION) == revision and not is_leaving(pod)]
-    waiting_for = ""
-    if not mine:
-        waiting_for = "there is no pod of the canary"
-    elif not all(map(is_ready, mine)):
-        waiting_for = "the canary is not ready"
-    elif not canary_ready(service):
-        waiting_for = "KServe does not say that the canary is ready"
-    return Progress(not waiting_for, not waiting_for, waiting_for, troubles(mine), len(mine))
 
 
 class ClusterEndpoint:
@@ -132,12 +99,9 @@ class ClusterEndpoint:
         self.cluster = cluster
         self.name = name
 
-    def running(self) -> str:
-        """The version that the endpoint is to serve; empty when there is no endpoint of ours."""
-        found = self.cluster.get(self.name)
-        return annotation(found, MODEL_VERSION) if found else ""
-
-    def deploy(self, release: Release, package: Path, serving: ServingConfig, *, rehearsal: Rehearsal) -> Deployed:
+    def deploy(
+        self, release: Release, package: Path, serving: ServingConfig, *, rehearsal: Rehearsal, outcome: Outcome
+    ) -> Deployed:
         """Serve a version, proven by its golden requests, and before anybody asks it by a dark launch.
 
         Args:
@@ -145,38 +109,55 @@ class ClusterEndpoint:
             package: Its package, fetched and verified.
             serving: Settings of servers and rollout.
             rehearsal: What a candidate has to do besides its golden requests.
+            outcome: What it is to come to in the registry, as the last act.
 
         Raises:
-            DeployError: The version did not become ready or answered wrongly; what served before is put back.
+            DeployError: The version did not become ready or answered wrongly; what is champion then is put back.
         """
         start = time.monotonic()
-        golden = len(read_golden(package))
         before = self._before()
         wanted = inference_service(release, serving, namespace=self.cluster.namespace)
+        unchanged = False
         if before and same_revision(before, wanted):
-            if self._serves(before, wanted, package, serving):
-                return self._deployed(release, golden, before=before)
-            wanted = renewed(wanted, before)
-        self._remove_candidates()
-        dark_launch = self._dark_launch(release, package, serving, rehearsal=rehearsal, before=before)
-        with self._putting_back(before, wanted, release.version):
-            canary, remarks = self._canary(before, wanted, package, serving=serving)
-            applied = time.monotonic()
-            service = self.cluster.apply(wanted)
-            self._wait(service, seconds=serving.start_seconds + serving.pull_seconds)
-            ready = time.monotonic() - applied
-            self._prove(service, package, version=release.version, serving=serving)
-        return self._deployed(release, golden, before=before).model_copy(
-            update={
-                "restarted": True,
-                "rollout": "canary" if canary else "rolling" if before else "first",
-                "seconds": round(time.monotonic() - start, 3),
-                "ready_seconds": round(ready, 3),
-                "dark_launch": dark_launch,
-                "canary": canary,
-                "remarks": remarks,
-            }
-        )
+            unchanged = self._serves(before, wanted, package, serving)
+            wanted = like(wanted, before) if unchanged else renewed(wanted, before)
+        if not unchanged:
+            self._remove_candidates()
+        found: dict[str, Any] = {}
+        # Nothing may come between the last act and the end of the block that would put back the version before.
+        with ExitStack() as last_act, self._putting_back(before, wanted, release.version, outcome) as attempt:
+            if not unchanged:
+                found["dark_launch"] = self._dark_launch(release, package, serving, rehearsal=rehearsal, before=before)
+                attempt.what = "does not serve"
+                outcome.check()
+                found |= self._roll_out(before, wanted, package, serving=serving)
+            last_act.enter_context(uninterrupted())
+            outcome.complete()
+        deployed = self._deployed(release, len(read_golden(package)), before=before)
+        if unchanged:
+            return deployed
+        return deployed.model_copy(update={"restarted": True, "seconds": round(time.monotonic() - start, 3), **found})
+
+    def _roll_out(
+        self, before: Object | None, wanted: Object, package: Path, *, serving: ServingConfig
+    ) -> dict[str, Any]:
+        """Give a version the requests, by way of a canary where that is asked for, and prove that it answers them.
+
+        Returns:
+            What is told of it, by the names that `Deployed` has for it.
+        """
+        canary, remarks = self._canary(before, wanted, package, serving=serving)
+        applied = time.monotonic()
+        service = self.cluster.apply(wanted)
+        self._wait(service, seconds=serving.start_seconds + serving.pull_seconds)
+        ready = time.monotonic() - applied
+        self._prove(service, package, version=annotation(wanted, MODEL_VERSION), serving=serving)
+        return {
+            "rollout": "canary" if canary else "rolling" if before else "first",
+            "ready_seconds": round(ready, 3),
+            "canary": canary,
+            "remarks": remarks,
+        }
 
     def remove(self) -> str:
         """Remove the endpoint.
@@ -218,10 +199,6 @@ class ClusterEndpoint:
             golden = self._prove(service, package, version=release.version, serving=serving)
             with self._reached(name) as url:
                 proven = rehearse(url)
-        except FullcircleError as error:
-            what = f"Version {release.version} of {self.name!r} failed its dark launch, before anybody asked it"
-            left = f"Version {annotation(before, MODEL_VERSION)} serves on." if before else "No version serves."
-            raise _failure(what, error, left) from error
         finally:
             self._remove_candidates()
         return proven.model_copy(
@@ -237,10 +214,10 @@ class ClusterEndpoint:
         selector = f"{MANAGED_BY}={MANAGER},{MODEL}={self.name},{ROLE}=candidate"
         deadline = time.monotonic() + _LEAVE_SECONDS
         told: set[str] = set()
-        while found := patiently(lambda: self.cluster.find(selector)):
+        while found := self.cluster.find(selector):
             for candidate in found:
                 if candidate["metadata"]["uid"] not in told:
-                    patiently(partial(self.cluster.delete, candidate))
+                    self.cluster.delete(candidate)
                     told.add(candidate["metadata"]["uid"])
             if time.monotonic() > deadline:
                 names = ", ".join(candidate["metadata"]["name"] for candidate in found)
@@ -274,42 +251,69 @@ class ClusterEndpoint:
             return False
         if not progress(before, self.cluster.pods(self.name)).done:
             return False
-        version = annotation(wanted, MODEL_VERSION)
-        with self._reached(self.name) as url:
-            return not replay_golden(url, package, version=version, rows=serving.rows)
+        try:
+            self._prove(before, package, version=annotation(wanted, MODEL_VERSION), serving=serving)
+        except (UnreachableError, WrongAnswerError):
+            return False
+        return True
 
     @contextmanager
-    def _putting_back(self, before: Object | None, wanted: Object, version: str) -> Iterator[None]:
-        """Put back what was there when the rest fails or is interrupted."""
+    def _putting_back(
+        self, before: Object | None, wanted: Object, version: str, outcome: Outcome
+    ) -> Iterator[_Attempt]:
+        """Put back the champion when the rest fails or is interrupted."""
+        attempt = _Attempt("failed its dark launch, before anybody asked it")
         try:
-            yield
+            yield attempt
         except BaseException as error:
-            outcome = self._put_back(before, wanted, interrupted=not isinstance(error, Exception))
+            left = self._put_back(before, wanted, outcome, interrupted=not isinstance(error, Exception))
             if isinstance(error, FullcircleError):
-                raise _failure(f"Version {version} of {self.name!r} does not serve", error, outcome) from error
+                raise _failure(f"Version {version} of {self.name!r} {attempt.what}", error, left) from error
             raise
 
-    def _put_back(self, before: Object | None, wanted: Object, *, interrupted: bool) -> str:
-        """Put back the endpoint of before, or remove the one that was made.
+    def _put_back(self, before: Object | None, wanted: Object, outcome: Outcome, *, interrupted: bool) -> str:
+        """Put back the champion, or remove the endpoint that was made.
 
         Returns:
             What came of it, in a sentence.
         """
         try:
-            now = patiently(lambda: self.cluster.get(self.name))
+            now = self.cluster.get(self.name)
+            if now is None and before is None:
+                return "No version serves."
             ours = {label(service, REVISION) for service in (wanted, before) if service}
             if now is None or label(now, REVISION) not in ours:
                 return "Somebody else has changed the endpoint meanwhile; it is left as it is."
             if before is None:
-                patiently(lambda: self.cluster.delete(now))
+                self.cluster.delete(now)
                 return "There was no version before it; the endpoint is removed."
-            service = patiently(lambda: self.cluster.apply(applicable(before)))
-            if interrupted:
-                return ""
-            self._wait(service, seconds=_RESTORE_SECONDS)
+            back = self._champions(before, wanted, outcome)
+            if label(now, REVISION) != label(back, REVISION) or now["spec"].get("canary"):
+                service = self.cluster.apply(applicable(back))
+                if interrupted:
+                    return ""
+                self._wait(service, seconds=_RESTORE_SECONDS)
         except DeployError as error:
             return f"{self._what_is_left(before)} What was there before cannot be put back: {error}"
-        return f"Version {annotation(before, MODEL_VERSION)} serves on."
+        return f"Version {annotation(back, MODEL_VERSION)} serves on."
+
+    def _champions(self, before: Object, wanted: Object, outcome: Outcome) -> Object:
+        """The InferenceService that serves the champion: the one of before, unless that serves another version.
+
+        It does when a deployment was killed before its last act, and when another run was quicker than this one; what
+        it serves has proven nothing then, or less. Without a champion, or where nobody can tell which version it is,
+        the one of before has to do.
+        """
+        try:
+            champion = outcome.champion()
+        except (StoreError, PackageError):
+            return before
+        if champion is None:
+            return before
+        for service in (before, wanted):  # `wanted`: the last act was done, though its answer was lost
+            if champion.version == annotation(service, MODEL_VERSION):
+                return service
+        return inference_service(champion, serving_of(before), namespace=self.cluster.namespace)
 
     def _what_is_left(self, before: Object | None) -> str:
         """Whether servers of the version before answer, in a sentence; empty when there are none."""
@@ -337,7 +341,7 @@ class ClusterEndpoint:
             return None, ()
         if before is None:
             return None, ("no canary: there is no version before this one to share the requests with",)
-        if not patiently(self.cluster.has_gateway_api):
+        if not self.cluster.has_gateway_api():
             return None, (
                 "no canary: KServe shares requests by the Gateway API, which this cluster does not have; "
                 "the version was rolled out fully after its dark launch",
@@ -346,10 +350,11 @@ class ClusterEndpoint:
         service = self.cluster.apply(canary_service(before, wanted, serving.canary))
         seconds = serving.start_seconds + serving.pull_seconds
         self._wait(service, seconds=seconds, judge=partial(canary_progress, revision=revision))
-        golden = read_golden(package)
+        golden, proof, deadline = read_golden(package), proof_token(package), time.monotonic() + _SETTLE_SECONDS
         for address in self._canary_addresses(revision):
             url = f"{address}/v1/models/{self.name}:predict"
-            if wrong := differences(golden, golden_answers(url, golden, version=version, rows=serving.rows)):
+            ask = partial(golden_answers, url, golden, version=version, rows=serving.rows, proof=proof)
+            if wrong := differences(golden, _until_reached(ask, deadline)):
                 raise DeployError(f"Its canary answers {len(wrong)} golden requests wrongly: {wrong[0]}.")
         report = watch(partial(self._canary_addresses, revision), serving.canary)
         if not report.promoted:
@@ -362,7 +367,7 @@ class ClusterEndpoint:
         Raises:
             DeployError: One of them has ended.
         """
-        pods = [pod for pod in patiently(lambda: self.cluster.pods(self.name)) if label(pod, REVISION) == revision]
+        pods = [pod for pod in self.cluster.pods(self.name) if label(pod, REVISION) == revision]
         if found := troubles(pods):
             raise DeployError(f"{in_words(found[0])}.")
         return pod_addresses(pods)
@@ -378,8 +383,7 @@ class ClusterEndpoint:
         name, start = service["metadata"]["name"], time.monotonic()
         hopeless_since: float | None = None
         while True:
-            now, pods = patiently(lambda: (self.cluster.get(name), self.cluster.pods(name)))
-            _refuse_change(service, now)
+            now, pods = _unchanged(service, self.cluster.get(name)), self.cluster.pods(name)
             found = judge(now, pods)
             if found.done:
                 return
@@ -411,27 +415,32 @@ class ClusterEndpoint:
     def _prove(self, service: Object, package: Path, *, version: str, serving: ServingConfig) -> int:
         """Replay the golden requests through the Service.
 
+        A Service that does not answer is asked again: its pods can be ready a moment before it is programmed on the
+        node that asks. One that answers wrongly is not, but for as long as servers of another version may still answer.
+
         Returns:
             How many.
 
         Raises:
-            DeployError: An answer is wrong, or this version does not answer.
+            UnreachableError: Nobody answers.
+            WrongAnswerError: An answer is wrong, or another version answers.
+            DeployError: Somebody else has changed the InferenceService.
         """
         name, deadline, golden = service["metadata"]["name"], time.monotonic() + _SETTLE_SECONDS, read_golden(package)
+        proof = proof_token(package)
         while True:
             try:
                 with self._reached(name) as url:
-                    answers = golden_answers(url, golden, version=version, rows=serving.rows)
+                    answers = golden_answers(url, golden, version=version, rows=serving.rows, proof=proof)
                 break
-            except DeployError:
-                # A server of the version before, which is leaving, may still get a request.
-                now, pods = patiently(lambda: (self.cluster.get(name), self.cluster.pods(name)))
-                _refuse_change(service, now)
-                if progress(now, pods).settled or time.monotonic() > deadline:
+            except (UnreachableError, WrongAnswerError) as error:
+                now, pods = _unchanged(service, self.cluster.get(name)), self.cluster.pods(name)
+                hopeless = isinstance(error, WrongAnswerError) and progress(now, pods).settled
+                if hopeless or time.monotonic() > deadline:
                     raise
                 time.sleep(_POLL_SECONDS)
         if wrong := differences(golden, answers):
-            raise DeployError(f"It answers {len(wrong)} of {len(golden)} golden requests wrongly: {wrong[0]}.")
+            raise WrongAnswerError(f"It answers {len(wrong)} of {len(golden)} golden requests wrongly: {wrong[0]}.")
         return len(golden)
 
     @contextmanager
@@ -439,7 +448,8 @@ class ClusterEndpoint:
         """The V1 prediction URL of an InferenceService, as this process reaches it.
 
         Raises:
-            DeployError: It cannot be reached.
+            UnreachableError: It cannot be reached.
+            DeployError: It never can from here.
         """
         service = f"{name}-predictor"
         found = self.cluster.service(service)
@@ -451,13 +461,33 @@ class ClusterEndpoint:
             yield f"{address}/v1/models/{name}:predict"
 
 
-def _refuse_change(service: Object, now: Object | None) -> None:
-    """Stop when what was applied is no longer what is asked for."""
+def _until_reached(ask: Callable[[], list[Any]], deadline: float) -> list[Any]:
+    """Ask until something answers, whatever it answers.
+
+    Raises:
+        UnreachableError: Nothing has by the deadline, on the monotonic clock.
+    """
+    while True:
+        try:
+            return ask()
+        except UnreachableError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_POLL_SECONDS)
+
+
+def _unchanged(service: Object, now: Object | None) -> Object:
+    """An InferenceService as it is now, unless it is no longer what was applied.
+
+    Raises:
+        DeployError: It is not, or gone.
+    """
     name = service["metadata"]["name"]
     if now is None:
         raise DeployError(f"Somebody has removed the InferenceService {name} meanwhile.")
     if label(now, REVISION) != label(service, REVISION):
         raise DeployError(f"Another deployment has changed the InferenceService {name} meanwhile.")
+    return now
 
 
 def _failure(what: str, why: FullcircleError, outcome: str) -> DeployError:

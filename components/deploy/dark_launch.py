@@ -17,9 +17,12 @@ from components.shared.config import DarkLaunchConfig
 from components.shared.errors import DeployError, InputError
 from components.shared.package.golden import differences
 from components.shared.package.model_package import GoldenRequest
+from components.shared.package.proof import HEADER
 from components.shared.package.scoring import Scorer, parse_rows, score_rows
 
 _SECONDS = 30.0
+_PATIENCE_SECONDS = 30.0  # a Service may be programmed on the nodes only after its pods are ready
+_POLL_SECONDS = 0.2
 
 
 class DarkLaunch(BaseModel):
@@ -68,26 +71,32 @@ class Answered(BaseModel):
     seconds: list[float]
 
 
-def answer_again(url: str, requests: Sequence[Request], *, version: str) -> Answered:
+def answer_again(
+    url: str, requests: Sequence[Request], *, version: str, proof: str = "", patience: float = 0.0
+) -> Answered:
     """Ask requests again, one after another over one connection.
 
     Args:
         url: V1 prediction URL.
         requests: What to ask.
         version: The version that has to answer.
+        proof: Its token, which marks the requests as a proof; empty for requests like a client's.
+        patience: For how many seconds to try to connect.
 
     Raises:
         DeployError: A request was not answered, or by another version.
     """
     parts = urlsplit(url)
+    headers = {"Content-Type": "application/json", **({HEADER: proof} if proof else {})}
     answers: list[Any] = []
     seconds: list[float] = []
     with closing(http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=_SECONDS)) as connection:
+        _connect(connection, patience)
         for number, request in enumerate(requests, 1):
             body = json.dumps({"instances": request}).encode()
             start = time.monotonic()
             try:
-                connection.request("POST", parts.path, body, {"Content-Type": "application/json"})
+                connection.request("POST", parts.path, body, headers)
                 response = connection.getresponse()
                 content = response.read()
             except (OSError, http.client.HTTPException) as error:
@@ -95,6 +104,19 @@ def answer_again(url: str, requests: Sequence[Request], *, version: str) -> Answ
             seconds.append(time.monotonic() - start)
             answers += _predictions(response.status, content, version=version, number=number, rows=len(request))
     return Answered(answers=answers, seconds=seconds)
+
+
+def _connect(connection: http.client.HTTPConnection, patience: float) -> None:
+    """Connect before the first request; one that cannot be made then is told by that request."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            connection.connect()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                return
+        time.sleep(_POLL_SECONDS)
 
 
 def _predictions(status: int, content: bytes, *, version: str, number: int, rows: int) -> list[Any]:
@@ -141,7 +163,9 @@ def latency(answered: Answered, settings: DarkLaunchConfig) -> dict[str, float]:
     return {**{name: round(float(value), 3) for name, value in figures.items()}, "budget": settings.latency_ms}
 
 
-def prove(url: str, logged: LoggedRequests, scorer: Scorer, settings: DarkLaunchConfig) -> dict[str, float]:
+def prove(
+    url: str, logged: LoggedRequests, scorer: Scorer, settings: DarkLaunchConfig, *, proof: str = ""
+) -> dict[str, float]:
     """Have an endpoint answer logged requests.
 
     Args:
@@ -149,6 +173,7 @@ def prove(url: str, logged: LoggedRequests, scorer: Scorer, settings: DarkLaunch
         logged: What to ask.
         scorer: The version that has to answer.
         settings: The budget.
+        proof: The version's token, which marks the requests as a proof.
 
     Returns:
         Figures of the times, in ms; none without requests.
@@ -158,7 +183,7 @@ def prove(url: str, logged: LoggedRequests, scorer: Scorer, settings: DarkLaunch
     """
     if not logged.requests:
         return {}
-    answered = answer_again(url, logged.requests, version=scorer.version)
+    answered = answer_again(url, logged.requests, version=scorer.version, proof=proof, patience=_PATIENCE_SECONDS)
     check(answered, logged.requests, scorer, settings)
     return latency(answered, settings)
 

@@ -16,6 +16,7 @@ class Deployed(BaseModel):
         version: The version that serves.
         url: V1 prediction URL, for clients; of a cluster's endpoint it is known inside the cluster.
         replaced: The version that served before; empty when there was none, or it was the same.
+        promoted: Whether the version became the champion by this.
         restarted: False when the version served already, so that nothing was changed.
         golden_requests: How many golden requests were replayed.
         seconds: From the first change to the last proof.
@@ -33,6 +34,7 @@ class Deployed(BaseModel):
     version: str
     url: str
     replaced: str = ""
+    promoted: bool = False
     restarted: bool = True
     golden_requests: int
     seconds: float = 0.0
@@ -48,4 +50,7 @@ class Deployed(BaseModel):
         """One line for people."""
         how = "answers" if self.restarted else "answers already"
         instead = f" instead of {self.replaced}" if self.replaced else ""
-        return f"{self.version}{instead} {how} at {self.url} ({self.golden_requests} golden requests replayed)"
+        champion = ", now the champion" if self.promoted else ""
+        return (
+            f"{self.version}{instead} {how} at {self.url} ({self.golden_requests} golden requests replayed){champion}"
+        )

@@ -3,8 +3,10 @@
 import shutil
 from pathlib import Path
 
-from components.shared.errors import FullcircleError
-from components.shared.package.model_package import verify, version_prefix
+from pydantic import ValidationError
+
+from components.shared.errors import FullcircleError, PackageError, in_short
+from components.shared.package.model_package import MANIFEST, Manifest, verify, version_prefix
 from components.shared.store import Store
 
 
@@ -38,3 +40,20 @@ def fetch(store: Store, name: str, version: str, versions: Path) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return package
+
+
+def stored_manifest(store: Store, name: str, version: str) -> Manifest:
+    """A version's manifest, without the rest of its package.
+
+    Raises:
+        PackageError: There is none, or it cannot be read.
+        StoreError: The object store cannot be reached.
+    """
+    key = version_prefix(name, version) + MANIFEST
+    found = store.read_with_etag(key)
+    try:
+        if found:
+            return Manifest.model_validate_json(found[0])
+    except ValidationError as error:
+        raise PackageError(f"{store.uri(key)} is no manifest: {in_short(error)}. Publish the model again.") from error
+    raise PackageError(f"{store.uri(key)} is not there: version {version} of {name!r} is not stored completely.")

@@ -7,67 +7,25 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, ConfigDict
 
 from components.deploy.deployed import Deployed
 from components.deploy.replay import replay_golden, wait_until_ready
+from components.deploy.server_state import HOST, ServerState
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError
 from components.shared.package.model_package import read_golden
-from components.shared.processes import ProcessId, end, free_port, log_tail, port_is_free, spawn, write_private
-
-HOST = "127.0.0.1"
+from components.shared.processes import end, free_port, log_tail, port_is_free, spawn, uninterrupted, write_private
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _OF_THE_STORE = ("AWS_", "FULLCIRCLE_BUCKET")
 _NOT_FOR_THE_SERVER = ("_KFP_",)  # it is no KFP task
 _POLL_SECONDS = 0.02
 _GRACE_SECONDS = 10.0  # for requests that are being answered, and for the log
-
-
-class ServerState(BaseModel):
-    """A state file: which process serves what, where.
-
-    Attributes:
-        name: Name of the model.
-        version: The version it serves.
-        port: Where it answers, or is going to once it is proven.
-        standby: Where it answers until then; 0 when it answers at `port` from the start.
-        wanted_port: The port that was asked for.
-        settings: What it was told besides; a server that was told otherwise is replaced.
-        pid: The process.
-        created: When it was created, in seconds since 1970.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    version: str
-    port: int
-    standby: int = 0
-    wanted_port: int
-    settings: str = ""
-    pid: int
-    created: float
-
-    def process(self) -> psutil.Process | None:
-        """The server, when it runs."""
-        return ProcessId(self.pid, self.created).find()
-
-    @property
-    def url(self) -> str:
-        """Where its predictions are asked for."""
-        return prediction_url(self.standby or self.port, self.name)
-
-
-def prediction_url(port: int, name: str) -> str:
-    """The V1 prediction URL of a model on this machine."""
-    return f"http://{HOST}:{port}/v1/models/{name}:predict"
 
 
 class LocalEndpoint:
@@ -103,6 +61,11 @@ class LocalEndpoint:
         return self.folder / "candidate.json"
 
     @property
+    def next_file(self) -> Path:
+        """What the state file is going to say; left behind only by a deployment that was killed, and never read."""
+        return self.folder / "next.json"
+
+    @property
     def leaving_file(self) -> Path:
         """Which process ends because another one serves now; left behind only by a deployment that was killed."""
         return self.folder / "leaving.json"
@@ -130,31 +93,40 @@ class LocalEndpoint:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def deploy(self, version: str, package: Path, serving: ServingConfig) -> Deployed:
+    def deploy(
+        self, version: str, package: Path, serving: ServingConfig, *, champion: str, promote: Callable[[], None]
+    ) -> Deployed:
         """Serve a package at a stable port, proven by its golden requests; to be called within `locked`.
 
         A first version is started where it will serve. A later one is proven beside the one that serves, on another
         port, and only then takes over the port; the one before finishes what it was asked and ends.
 
+        Serving comes first, then the promotion, then the end of the server before: what fails until the promotion, and
+        the promotion itself, leaves the one before serving. A deployment that is killed leaves at most two servers that
+        share the port; the next one keeps that of the champion and ends the other.
+
         Args:
             version: The version's id.
             package: Its folder, below `versions`.
             serving: Port and time-out.
+            champion: The version that is champion now; empty for none.
+            promote: Makes the version the champion; called once it serves, and what it raises undoes the deployment.
 
         Raises:
             DeployError: The version did not come up or answered wrongly; what served before still does.
         """
         start = time.monotonic()
         golden = len(read_golden(package))
-        self._end_left_over()
+        self._settle(champion)
         before = self._serving()
         if before and self._is_served(before, version, package, serving):
+            promote()
             return Deployed(name=self.name, version=version, url=before.url, restarted=False, golden_requests=golden)
         if before:
-            state = self._replace(before, version, package, serving)
+            state = self._replace(before, version, package, serving, promote=promote)
         else:
             state = self._first(version, package, serving)
-            self._write(state)
+            self._succeed(None, state, promote)
         self._forget_packages({version, before.version} if before else {version})
         return Deployed(
             name=self.name,
@@ -170,16 +142,21 @@ class LocalEndpoint:
         if not self.folder.exists():
             return False
         with self.locked():
-            self._end_left_over()
-            state = self._serving()
-            if state is None:
-                return False
-            self._end(state)
-            return True
+            found = self._all_running()
+            for state in found:
+                self._end(state)
+            self._end_strays(None)
+            for file in (self.candidate_file, self.next_file, self.leaving_file):
+                file.unlink(missing_ok=True)
+            return bool(found)
 
     def running(self) -> ServerState | None:
-        """The server that runs, or None."""
-        return self._serving()
+        """The server that answers at the endpoint's port, or None.
+
+        Raises:
+            DeployError: The state file cannot be read, so that it cannot be told.
+        """
+        return self._serving() or next((state for state in self._all_running() if state.listens()), None)
 
     @staticmethod
     def _is_served(state: ServerState, version: str, package: Path, serving: ServingConfig) -> bool:
@@ -192,39 +169,64 @@ class LocalEndpoint:
         self._prove(state, package, serving, log=self.log)
         return state
 
-    def _replace(self, before: ServerState, version: str, package: Path, serving: ServingConfig) -> ServerState:
+    def _replace(
+        self,
+        before: ServerState,
+        version: str,
+        package: Path,
+        serving: ServingConfig,
+        *,
+        promote: Callable[[], None],
+    ) -> ServerState:
         if before.wanted_port != serving.port:  # the one before is not in the way
             state = self._first(version, package, serving)
-            self._hand_over(before, state)
+            self._succeed(before, state, promote)
             return state
         candidate = self._start(
             version, package, before.port, serving=serving, log=self.candidate_log, standby=self._spare_port(before)
         )
         self._prove(candidate, package, serving, log=self.candidate_log)
-        try:
+        with self._discarded_on_failure(candidate):
             self._take_over(candidate, serving)
-        except BaseException:  # an interrupted deployment leaves the one before serving
-            self._discard(candidate)
-            raise
         state = candidate.model_copy(update={"standby": 0})
-        self._hand_over(before, state)
+        self._succeed(before, state, promote)
         self.candidate_log.replace(self.log)
         return state
 
-    def _hand_over(self, before: ServerState, state: ServerState) -> None:
-        """Remember the server that serves now, and end the one before, which a deployment killed here leaves known."""
+    def _succeed(self, before: ServerState | None, state: ServerState, promote: Callable[[], None]) -> None:
+        """Promote a server that serves, remember it, and end the one before.
+
+        What could fail is written before the promotion; after it a file is renamed, and nothing is interrupted.
+        """
+        with self._discarded_on_failure(state):
+            if before:
+                write_private(self.leaving_file, before.model_dump())
+            write_private(self.next_file, state.model_dump())
+        with uninterrupted():
+            with self._discarded_on_failure(state):
+                promote()
+            self._remember_next()
+        if before:
+            self._end(before)
+            self.leaving_file.unlink(missing_ok=True)
+
+    def _remember_next(self) -> None:
+        self.next_file.replace(self.state_file)
+        self.candidate_file.unlink(missing_ok=True)
+
+    @contextmanager
+    def _discarded_on_failure(self, candidate: ServerState) -> Iterator[None]:
+        """End a candidate when something fails or is interrupted; the server before, if there is one, serves on."""
         try:
-            write_private(self.leaving_file, before.model_dump())
-            self._write(state)
+            yield
         except BaseException:
-            self._discard(state)
+            self._discard(candidate)
             raise
-        self._end(before)
-        self.leaving_file.unlink(missing_ok=True)
 
     def _discard(self, candidate: ServerState) -> None:
         self._end(candidate)
-        self.candidate_file.unlink(missing_ok=True)
+        for file in (self.candidate_file, self.next_file, self.leaving_file):
+            file.unlink(missing_ok=True)
 
     @staticmethod
     def _take_over(candidate: ServerState, serving: ServingConfig) -> None:
@@ -239,10 +241,7 @@ class LocalEndpoint:
             if process:
                 process.send_signal(signal.SIGUSR1)
             while process and candidate.process() and time.monotonic() < deadline:
-                if any(
-                    c.status == psutil.CONN_LISTEN and c.laddr.port == candidate.port
-                    for c in process.connections("tcp")
-                ):
+                if candidate.listens():
                     return
                 time.sleep(_POLL_SECONDS)
         except psutil.NoSuchProcess:
@@ -294,7 +293,7 @@ class LocalEndpoint:
         Raises:
             DeployError: It did not become ready in time, died, or answered wrongly.
         """
-        try:
+        with self._discarded_on_failure(state):
             if not wait_until_ready(
                 state.url, seconds=serving.start_seconds, alive=lambda: state.process() is not None
             ):
@@ -305,13 +304,10 @@ class LocalEndpoint:
                     f"Version {state.version} of {self.name!r} answers {len(wrong)} golden requests wrongly; "
                     f"it does not serve. {wrong[0]}"
                 )
-        except BaseException:  # an interrupted deployment leaves nothing running either
-            self._discard(state)
-            raise
 
     def _port(self, serving: ServingConfig) -> int:
         """The port of last time, unless another one is asked for since then or it is taken."""
-        last = self._read(self.state_file)
+        last = ServerState.read(self.state_file)
         if last and last.wanted_port == serving.port and port_is_free(last.port):
             return last.port
         try:
@@ -331,29 +327,47 @@ class LocalEndpoint:
         if process and not end(process, seconds=_GRACE_SECONDS + 2):
             raise DeployError(f"The model server at port {state.port} does not end. End it with `kill -9 {state.pid}`.")
 
-    def _end_left_over(self) -> None:
-        """End what a deployment that was killed has left running besides the server that serves."""
-        serving = self._serving()
-        for file in (self.candidate_file, self.leaving_file):
-            state = self._read(file)
-            if state and not (serving and (state.pid, state.created) == (serving.pid, serving.created)):
+    def _settle(self, champion: str) -> None:
+        """Leave one server where a deployment that was killed has left several.
+
+        Of those that answer at the endpoint's port it is the champion's; else it is the one that is remembered. So a
+        version that was promoted serves on even if the deployment was killed before it could remember that, and one
+        that was not is gone.
+
+        Args:
+            champion: The version that is champion; empty for none.
+        """
+        serving, found = self._serving(), self._all_running()
+        kept = next((state for state in found if state.version == champion and state.listens()), serving)
+        if kept and kept != serving:
+            write_private(self.state_file, kept.model_copy(update={"standby": 0}).model_dump())
+        for state in found:
+            if not (kept and state.is_same(kept)):
                 self._end(state)
+        self._end_strays(kept)
+        for file in (self.candidate_file, self.next_file, self.leaving_file):
             file.unlink(missing_ok=True)
 
+    def _end_strays(self, kept: ServerState | None) -> None:
+        """End servers of this endpoint whose deployment was killed before it could write down that it started them."""
+        mine = f"--model_dir={self.versions}/"
+        for process in psutil.process_iter(["cmdline"]):
+            is_mine = any(argument.startswith(mine) for argument in process.info["cmdline"] or [])
+            if is_mine and (kept is None or process.pid != kept.pid):
+                end(process, seconds=_GRACE_SECONDS + 2)
+
+    def _all_running(self) -> list[ServerState]:
+        """The servers that run: the one that is remembered, and what killed deployments have left."""
+        found: list[ServerState] = []
+        for file in (self.state_file, self.candidate_file, self.leaving_file):
+            state = ServerState.read(file)
+            if state and state.process() and not any(map(state.is_same, found)):
+                found.append(state)
+        return found
+
     def _serving(self) -> ServerState | None:
-        state = self._read(self.state_file)
+        state = ServerState.read(self.state_file)
         return state if state and state.process() else None
-
-    @staticmethod
-    def _read(path: Path) -> ServerState | None:
-        try:
-            return ServerState.model_validate_json(path.read_bytes())
-        except (OSError, ValueError):  # none, or of another version: nothing in it can be trusted
-            return None
-
-    def _write(self, state: ServerState) -> None:
-        write_private(self.state_file, state.model_dump())
-        self.candidate_file.unlink(missing_ok=True)
 
     def _forget_packages(self, kept: set[str]) -> None:
         """Remove the packages of versions that neither serve nor served last."""

@@ -1,5 +1,6 @@
 """Asking a running endpoint: is it ready, and does it answer its golden requests?"""
 
+import http.client
 import json
 import time
 import urllib.error
@@ -8,9 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.shared.errors import DeployError
+from components.shared.errors import DeployError, UnreachableError, WrongAnswerError
 from components.shared.package.golden import differences
 from components.shared.package.model_package import GoldenRequest, read_golden
+from components.shared.package.proof import HEADER, proof_token
 
 _REQUEST_SECONDS = 10.0
 _POLL_SECONDS = 0.05
@@ -33,7 +35,7 @@ def wait_until_ready(url: str, *, seconds: float, alive: Callable[[], bool]) -> 
         try:
             if _is_ready(_open(model, seconds=min(left, _REQUEST_SECONDS))):
                 return alive()  # or another program answers at its port
-        except (OSError, ValueError):
+        except (OSError, ValueError, http.client.HTTPException):
             pass
         time.sleep(_POLL_SECONDS)
     return False
@@ -44,7 +46,7 @@ def _is_ready(answer: Any) -> bool:
 
 
 def replay_golden(url: str, package: Path, *, version: str, rows: int = 1000) -> list[str]:
-    """Send a package's golden requests to an endpoint.
+    """Send a package's golden requests to an endpoint, marked as a proof.
 
     Args:
         url: V1 prediction URL.
@@ -57,48 +59,60 @@ def replay_golden(url: str, package: Path, *, version: str, rows: int = 1000) ->
     """
     golden = read_golden(package)
     try:
-        answers = golden_answers(url, golden, version=version, rows=rows)
+        answers = golden_answers(url, golden, version=version, rows=rows, proof=proof_token(package))
     except DeployError as error:
         return [str(error)]
     return differences(golden, answers)
 
 
-def golden_answers(url: str, golden: Sequence[GoldenRequest], *, version: str, rows: int = 1000) -> list[Any]:
+def golden_answers(
+    url: str, golden: Sequence[GoldenRequest], *, version: str, rows: int = 1000, proof: str = ""
+) -> list[Any]:
     """What an endpoint answers to golden requests.
 
     Raises:
-        DeployError: The endpoint cannot be reached or refuses, or another version answers.
+        UnreachableError: The endpoint cannot be reached.
+        WrongAnswerError: It refuses, or another version answers.
     """
     answers: list[Any] = []
     for start in range(0, len(golden), rows):
-        answer = ask(url, [request.row for request in golden[start : start + rows]])
+        answer = ask(url, [request.row for request in golden[start : start + rows]], proof=proof)
         if (found := answer.get("model_version")) != version:
-            raise DeployError(f"{url} is served by version {found}")
+            raise WrongAnswerError(f"{url} is served by version {found}")
         predictions = answer.get("predictions")
         answers += predictions if isinstance(predictions, list) else []
     return answers
 
 
-def ask(url: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def ask(url: str, rows: list[dict[str, Any]], *, proof: str = "") -> dict[str, Any]:
     """Ask for predictions.
 
+    Args:
+        url: V1 prediction URL.
+        rows: What to ask.
+        proof: The version's token, for a request that proves it; empty for one like a client's.
+
     Raises:
-        DeployError: The endpoint cannot be reached or refuses.
+        UnreachableError: The endpoint cannot be reached.
+        WrongAnswerError: It refuses, or what it answers is no prediction.
     """
     try:
-        answer = _open(url, body=json.dumps({"instances": rows}).encode(), seconds=_REQUEST_SECONDS)
+        answer = _open(url, body=json.dumps({"instances": rows}).encode(), seconds=_REQUEST_SECONDS, proof=proof)
     except urllib.error.HTTPError as error:
-        raise DeployError(f"{url} answered {error.code}: {error.read().decode(errors='replace')[:300]}") from error
-    except (OSError, ValueError) as error:
-        raise DeployError(f"{url} does not answer: {error}") from error
+        raise WrongAnswerError(f"{url} answered {error.code}: {error.read().decode(errors='replace')[:300]}") from error
+    except ValueError as error:
+        raise WrongAnswerError(f"{url} does not answer: {error}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise UnreachableError(f"{url} does not answer: {error}") from error
     if not isinstance(answer, dict):
-        raise DeployError(f"{url} answered {str(answer)[:300]}, which is no prediction.")
+        raise WrongAnswerError(f"{url} answered {str(answer)[:300]}, which is no prediction.")
     return answer
 
 
-def _open(url: str, *, seconds: float, body: bytes | None = None) -> Any:
+def _open(url: str, *, seconds: float, body: bytes | None = None, proof: str = "") -> Any:
     """The JSON at an address of this machine, which no proxy has to know."""
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json", **({HEADER: proof} if proof else {})}
+    request = urllib.request.Request(url, data=body, headers=headers)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=seconds) as response:
         return json.load(response)

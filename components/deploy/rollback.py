@@ -4,7 +4,6 @@ Both act where the model is served: on this machine when a server of it runs her
 """
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 from components.deploy.deploy import deploy_on
@@ -12,7 +11,9 @@ from components.deploy.deployed import Deployed
 from components.deploy.local_endpoint import LocalEndpoint
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError
-from components.shared.registry.champion import Champion, move_champion, read_champion
+from components.shared.registry.history import rollback_target, this_person
+from components.shared.registry.promotion import of_rollback
+from components.shared.registry.registry import Registry
 from components.shared.store import Store
 
 
@@ -27,11 +28,20 @@ def is_served_here(name: str, folder: Path) -> bool:
 
 
 def roll_back(
-    store: Store, name: str, *, folder: Path | None = None, namespace: str = "", dark_launch: bool = True
+    store: Store,
+    name: str,
+    *,
+    folder: Path | None = None,
+    namespace: str = "",
+    dark_launch: bool = True,
+    version: str = "",
+    why: str = "",
 ) -> Deployed:
-    """Make the version before the champion again, and deploy it with the same proofs and the settings in use.
+    """Deploy the version that was champion before, with the same proofs and the settings in use.
 
-    Done twice it is undone: the version that was left is then the one before.
+    It becomes the champion once it serves. Done again it goes back further, to what was champion before that one; it
+    never leads to a version that has not served. When another version than the champion serves, as after a deployment
+    that was killed, the champion is deployed again.
 
     Args:
         store: The object store.
@@ -39,37 +49,25 @@ def roll_back(
         folder: Folder of this machine's endpoints, for one of them; None for the cluster.
         namespace: Of the endpoint on a cluster; empty for that of the pod, or of the kubeconfig's context.
         dark_launch: Whether the version has to answer the latest logged requests first.
+        version: A version that was champion before, to go to; empty for the one before.
+        why: For the history.
 
     Raises:
-        DeployError: There is no version before, nothing of the model is served, or the version does not serve; then
-            the champion is what it was.
+        DeployError: Nothing of the model is served, or the version does not serve; then the champion is what it was.
+        PackageError: There is no version before.
         StoreError: The object store cannot be reached.
     """
-    champion = read_champion(store, name)
-    if champion is None:
-        raise DeployError(f"No version of {name!r} is published in {store.uri('')}: there is nothing to roll back to.")
-    if champion.previous is None:
-        raise DeployError(f"Version {champion.version} of {name!r} is the first one: there is none to roll back to.")
-    serving = _settings_in_use(name, folder=folder, namespace=namespace)
+    entries = Registry(store, name).history()
+    try:
+        serves, serving = _in_use(name, folder=folder, namespace=namespace)
+    except DeployError:
+        rollback_target(entries, name, wanted=version)  # that there is no way back is told first
+        raise
     if not dark_launch:
         quick = serving.dark_launch.model_copy(update={"enabled": False})
         serving = serving.model_copy(update={"dark_launch": quick})
-    moved = datetime.now(UTC).isoformat(timespec="seconds")
-    pointer = Champion(version=champion.previous, previous=champion.version, moved=moved)
-    if not move_champion(store, name, pointer, expected=champion):
-        raise DeployError(f"A run has moved the champion of {name!r} just now. Look at what serves, then try again.")
-    try:
-        return deploy_on(store, name, pointer.version, serving, folder=folder, namespace=namespace)
-    except BaseException:
-        _remember(store, name, champion)
-        raise
-
-
-def _remember(store: Store, name: str, champion: Champion) -> None:
-    """Let the champion, which is restored already, know the version before it again."""
-    now = read_champion(store, name)
-    if now is not None and now.version == champion.version:
-        move_champion(store, name, champion.model_copy(update={"moved": now.moved}), expected=now)
+    begin = of_rollback(serves, wanted=version, why=why or f"asked for by {this_person() or 'somebody'}")
+    return deploy_on(store, name, serving, begin=begin, folder=folder, namespace=namespace)
 
 
 def undeploy(name: str, *, folder: Path | None = None, namespace: str = "") -> str:
@@ -102,8 +100,8 @@ def undeploy(name: str, *, folder: Path | None = None, namespace: str = "") -> s
     return version
 
 
-def _settings_in_use(name: str, *, folder: Path | None, namespace: str) -> ServingConfig:
-    """The settings with which the model is served now.
+def _in_use(name: str, *, folder: Path | None, namespace: str) -> tuple[str, ServingConfig]:
+    """The version that the model is served with now, and the settings.
 
     Raises:
         DeployError: It is not served.
@@ -113,13 +111,13 @@ def _settings_in_use(name: str, *, folder: Path | None, namespace: str) -> Servi
         if state is None:
             raise DeployError(f"No server of {name!r} runs on this machine. Deploy it first.")
         content, _ = json.JSONDecoder().raw_decode(state.settings)
-        return ServingConfig.model_validate({**content, "port": state.wanted_port})
+        return state.version, ServingConfig.model_validate({**content, "port": state.wanted_port})
     from components.deploy.cluster import Cluster
-    from components.deploy.inference_service import refuse_foreign, serving_of
+    from components.deploy.inference_service import MODEL_VERSION, annotation, refuse_foreign, serving_of
 
     cluster = Cluster.connect(namespace)
     found = cluster.get(name)
     if found is None:
         raise DeployError(f"There is no InferenceService {name} in namespace {cluster.namespace}. Deploy it first.")
     refuse_foreign(found, "changed")
-    return serving_of(found)
+    return annotation(found, MODEL_VERSION), serving_of(found)

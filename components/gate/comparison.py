@@ -22,7 +22,7 @@ from components.shared.package.model_package import MANIFEST, TRAINING, Lineage,
 from components.shared.package.schema import Schema
 from components.shared.package.scored import Scored, load_scorer, score_test
 from components.shared.pages.reports import format_count, format_share
-from components.shared.registry.champion import Champion
+from components.shared.registry.history import Entry
 from components.shared.store import Store
 
 _REMEDY = "Start the run with force_promotion=true to replace the champion without a comparison."
@@ -41,7 +41,7 @@ class Question:
     evaluation: EvaluationConfig
 
 
-def compare(champion: Champion, store: Store, *, name: str, model: Path, splits: Path, question: Question) -> Check:
+def compare(champion: Entry, store: Store, *, name: str, model: Path, splits: Path, question: Question) -> Check:
     """Hold the candidate against the champion by a paired bootstrap on the same rows.
 
     The check holds when the confidence interval of the candidate's loss lies within the margin, fails when it lies

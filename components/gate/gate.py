@@ -20,7 +20,7 @@ from components.shared.errors import PackageError
 from components.shared.evaluation import Evaluation, against_text, limit_text
 from components.shared.metrics import LABELS, gain
 from components.shared.package.model_package import CARD, METRICS, TRAINED_FILES, file_hash, version_of
-from components.shared.registry.champion import read_champion
+from components.shared.registry.registry import Registry
 from components.shared.store import Store
 
 
@@ -88,7 +88,7 @@ def judge(candidate: Candidate, rules: Rules, store: Store, *, force: bool = Fal
         The verdict with every check.
 
     Raises:
-        PackageError: A file of the candidate is missing, or the champion pointer is broken.
+        PackageError: A file of the candidate is missing, or the champion's history is damaged.
         StoreError: The object store cannot be reached or refuses; never taken for "no champion".
     """
     evaluation = Evaluation.read(candidate.evaluated)
@@ -138,7 +138,7 @@ def check_baseline(evaluation: Evaluation, metric: Metric) -> Check:
 def _check_champion(candidate: Candidate, rules: Rules, store: Store, *, metric: Metric) -> tuple[str | None, Check]:
     """The champion's version, if there is one, and how the candidate compares with it."""
     store.ensure_bucket()
-    champion = read_champion(store, candidate.name)
+    champion = Registry(store, candidate.name).champion()
     allowed = rules.gate.champion.allowed_loss
     if champion is None:
         detail = f"The first model of {candidate.name!r}: there is no champion to compare with."

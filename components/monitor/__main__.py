@@ -17,10 +17,9 @@ from pydantic import ValidationError
 
 from components.shared.config import MonitoringConfig
 from components.shared.errors import FullcircleError, in_short
-from components.shared.package.model_package import champion_key
 from components.shared.progress import announce
-from components.shared.registry.champion import read_champion
 from components.shared.registry.monitoring import read_settings
+from components.shared.registry.registry import Registry, models_that_served
 from components.shared.store import Store
 
 SETTINGS_VARIABLE = "FULLCIRCLE_MONITORING"
@@ -35,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     given, override = _parse(arguments)
     try:
         store = Store.connect()
-        models = given.models or _models(store)
+        models = given.models or models_that_served(store)
     except FullcircleError as error:
         return _tell(error)
     if not models:
@@ -71,11 +70,6 @@ def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, MonitoringC
         if getattr(given, option) and len(given.models) != 1:
             parser.error(f"--{option}: expected exactly one model beside it")
     return given, settings
-
-
-def _models(store: Store) -> list[str]:
-    """Names of the models that have a champion pointer."""
-    return [item.key.split("/")[1] for item in store.glob(champion_key("*"))]
 
 
 def _report(store: Store, name: str, given: argparse.Namespace, override: MonitoringConfig) -> int:
@@ -120,7 +114,7 @@ def _parts(store: Store, prefix: str, folder: Path) -> Path | None:
 
 def _champion(store: Store, name: str) -> str:
     """The version of the champion; empty when there is none."""
-    found = read_champion(store, name)
+    found = Registry(store, name).champion()
     return found.version if found else ""
 
 

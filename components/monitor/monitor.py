@@ -168,6 +168,7 @@ def _write_json(path: Path, findings: DriftFindings, *, name: str, version: str,
         "kind": compared.kind,
         "alarm": findings.drifted,
         "remark": compared.remark,
+        "warnings": _warnings(findings),
         "reference": {"origin": reference.origin, "rows": len(reference.frame), "remark": reference.remark},
         "current": {
             "origin": current.origin,
@@ -179,6 +180,15 @@ def _write_json(path: Path, findings: DriftFindings, *, name: str, version: str,
         **findings.model_dump(),
     }
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _warnings(findings: DriftFindings) -> list[str]:
+    """What a run ends with, where there is an alarm."""
+    if not findings.drifted:
+        return []
+    names = ", ".join(findings.drifted_columns)
+    share = f"{len(findings.drifted_columns)} of {findings.measured} columns"
+    return [f"What the endpoint was asked has drifted from the model's reference in {share}: {names}."]
 
 
 def _keep(store: Store, prefix: str, files: ReportFiles) -> None:

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,8 @@ from components.shared.package.model_package import Lineage, Manifest, verify, v
 from components.shared.package.schema import Schema
 from components.shared.package.scored import load_scorer
 from components.shared.package.scoring import CELLS, Scorer, choose_classes
-from components.shared.registry.champion import read_champion
+from components.shared.registry.registry import Registry
+from components.shared.spelling import Spelling
 from components.shared.store import Store
 
 BLOCK = 10_000  # rows scored at once: the graph's own tensors stay in the processor's cache
@@ -38,6 +39,7 @@ def predict_table(
     version: str = "",
     destination: str = "",
     date_format: str = "",
+    spellings: Mapping[str, Spelling] | None = None,
 ) -> Summary:
     """Predict every row of a table and store the predictions.
 
@@ -49,6 +51,7 @@ def predict_table(
         version: The version to predict with; empty for the champion.
         destination: Prefix below which to write; empty for a new one.
         date_format: `strptime` format of times that are texts.
+        spellings: How columns are written, by name, where that is not the usual way.
 
     Returns:
         What was written.
@@ -63,7 +66,7 @@ def predict_table(
     with tempfile.TemporaryDirectory(prefix="fullcircle-predict-") as scratch:
         package = Path(scratch, "package")
         manifest = fetch_version(store, name, version, package)
-        reader = Reader(Schema.read(package), date_format=date_format)
+        reader = Reader(Schema.read(package), date_format=date_format, spellings=spellings)
         check_table(pq.read_metadata(table), pq.read_schema(table).names, reader.schema)
         with _opened(table, reader.schema) as file, target.claimed():
             run = _Run(load_scorer(package), reader, manifest.version, table, file, Path(scratch), target)
@@ -81,10 +84,11 @@ def fetch_version(store: Store, name: str, version: str, folder: Path) -> Manife
         StoreError: The object store cannot be reached.
     """
     if not version:
-        champion = read_champion(store, name)
+        champion = Registry(store, name).champion()
         if champion is None:
             raise PackageError(
-                f"{name} has no champion yet in {store.uri('')}: publish a version first (make run), or name one."
+                f"{name} has no champion yet in {store.uri('')}: no version of it has served. Deploy one (make run), "
+                "or name one."
             )
         version = champion.version
     prefix = version_prefix(name, version)

@@ -105,7 +105,7 @@ class Destination:
             StoreError: Another run writes there or has, or the store cannot be reached.
         """
         # Keys are compared by bytes, so whatever lies below the prefix is found before the claim is made.
-        taken = self.store.list(self.prefix) or not self.store.create(f"{self.prefix}{CLAIM}", b"")
+        taken = self.store.list(self.prefix) or not self.store.create(f"{self.prefix}{CLAIM}", uuid.uuid4().bytes)
         if taken:
             raise StoreError(
                 f"{self.uri} is in use: another run writes there or has. Choose another destination, or empty it first."

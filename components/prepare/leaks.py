@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,14 +27,49 @@ _BINS = 256
 _ROWS_PER_BIN = 40
 _SMOOTHING = 1.0  # rows of the overall mean added to each value's own
 _MOST_CLASSES = 20  # the most frequent ones are judged
+_PAIRED = 10  # timestamps whose differences are judged, as the preprocessing takes them
+
+LeakedBy = Literal["value", "missing", "moment", "difference"]
 
 
 class Leak(BaseModel):
-    """A feature that predicts the target nearly perfectly by itself."""
+    """A feature that predicts the target nearly perfectly by itself.
+
+    Attributes:
+        feature: Its name.
+        metric: What the score is.
+        score: 1 is perfect.
+        by: What of it does: its `value`; of a timestamp, whether it is `missing`, the `moment` (a trend, which is no
+            leak where the time is known), or the `difference` to another one.
+        other: The other timestamp of a difference.
+    """
 
     feature: str
     metric: str
     score: float
+    by: LeakedBy = "value"
+    other: str = ""
+
+    def warning(self, method: str) -> str:
+        """What to tell the user; `method` is that of the split. Empty when there is nothing to heed."""
+        score = f"({self.metric} {self.score:.3f})"
+        afterwards = "is known only after the moment of prediction, name it in problem.leaks"
+        if self.by == "moment":
+            return (
+                ""
+                if method == "chronological"
+                else f"The target follows the time {self.feature!r} {score}: a trend that a model can use where the "
+                f"time is known beforehand; if it {afterwards}. Test rows of a {method} split lie between those "
+                f"learned from: to judge on later ones, set problem.time_column to {self.feature!r} and keep it in "
+                "problem.features."
+            )
+        if self.by == "difference":
+            return (
+                f"The time from {self.other!r} to {self.feature!r} alone gives the target away {score}: if either "
+                f"{afterwards}."
+            )
+        what = "The feature" if self.by == "value" else "Whether there is a value for the feature"
+        return f"{what} {self.feature!r} alone gives the target away {score}: if it {afterwards}."
 
 
 def find_leaks(backend: Backend, folder: Path, schema: Schema, *, threshold: float) -> list[Leak]:
@@ -42,7 +78,8 @@ def find_leaks(backend: Backend, folder: Path, schema: Schema, *, threshold: flo
     The metric is ROC AUC for two classes, the mean ROC AUC of one class against the rest, weighted by class, for
     more, and R² for a regression. Numbers are taken by rank (a straight line for a regression) and by the mean target
     of their bins, categories by the mean target of each. Means come from one half of the sample and are scored on the
-    other, so that a column of many values cannot know its own rows.
+    other, so that a column of many values cannot know its own rows. Timestamps are judged by what a model makes of
+    them: whether they are missing, the moment, and the differences between two.
 
     Args:
         backend: Any engine.
@@ -54,12 +91,26 @@ def find_leaks(backend: Backend, folder: Path, schema: Schema, *, threshold: flo
         The suspects, worst first.
     """
     metric = "R²" if schema.task == "regression" else "ROC AUC"
-    scores = ((feature.name, score) for feature, score in _scores(backend, folder, schema))
-    leaks = [Leak(feature=name, metric=metric, score=round(score, 6)) for name, score in scores if score >= threshold]
-    return sorted(leaks, key=lambda leak: -leak.score)
+    leaks = {
+        (one.feature, one.other): Leak(
+            feature=one.feature, metric=metric, score=round(one.score, 6), by=one.by, other=one.other
+        )
+        for one in _scores(backend, folder, schema)
+        if one.score >= threshold
+    }
+    return sorted(leaks.values(), key=lambda leak: -leak.score)
 
 
-def _scores(backend: Backend, folder: Path, schema: Schema) -> Iterator[tuple[Feature, float]]:
+class _Scored(NamedTuple):
+    """How well something of a feature predicts; of the same feature, the last that does so is the one reported."""
+
+    feature: str
+    by: LeakedBy
+    score: float
+    other: str = ""
+
+
+def _scores(backend: Backend, folder: Path, schema: Schema) -> Iterator[_Scored]:
     rows = _sample(backend, part_path(folder, "train"), len(schema.features))
     if rows < _FEWEST_ROWS:
         return
@@ -69,7 +120,34 @@ def _scores(backend: Backend, folder: Path, schema: Schema) -> Iterator[tuple[Fe
         listed = ", ".join(_selected(feature, place) for place, feature in enumerate(batch))
         table = fetch_arrow(backend, f"SELECT {listed} FROM {_SAMPLE}")
         for feature, column in zip(batch, table.columns, strict=True):
-            yield feature, _score(column, target, is_category=feature.kind == "category")
+            if feature.kind == "category":
+                codes = pc.dictionary_encode(column, null_encoding="encode").combine_chunks().indices
+                yield _Scored(feature.name, "value", _score_of_means(np.asarray(codes, dtype=np.int64), target))
+            elif feature.kind == "timestamp":
+                yield from _score_times(feature.name, _values(column), target)
+            else:
+                yield _Scored(feature.name, "value", _score(_values(column), target))
+    yield from _score_differences(backend, schema.timestamps[:_PAIRED], target)
+
+
+def _score_times(name: str, seconds: NDArray[np.float64], target: "_Target") -> Iterator[_Scored]:
+    yield _Scored(name, "moment", _score(seconds, target))
+    missing = np.isnan(seconds)
+    if missing.any():
+        yield _Scored(name, "missing", _score(missing.astype(np.float64), target))
+
+
+def _score_differences(backend: Backend, times: list[Feature], target: "_Target") -> Iterator[_Scored]:
+    if len(times) < 2:
+        return
+    listed = ", ".join(_selected(feature, place) for place, feature in enumerate(times))
+    seconds = [_values(column) for column in fetch_arrow(backend, f"SELECT {listed} FROM {_SAMPLE}").columns]
+    for (first, earlier), (second, later) in combinations(zip(times, seconds, strict=True), 2):
+        yield _Scored(second.name, "difference", _score(later - earlier, target), other=first.name)
+
+
+def _values(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    return np.asarray(column.fill_null(np.nan).to_numpy(), dtype=np.float64)
 
 
 def _sample(backend: Backend, train: Path, features: int) -> int:
@@ -109,11 +187,7 @@ def _target(target: NDArray[Any], schema: Schema) -> _Target:
     )
 
 
-def _score(column: pa.ChunkedArray, target: _Target, *, is_category: bool) -> float:
-    if is_category:
-        codes = pc.dictionary_encode(column, null_encoding="encode").combine_chunks().indices
-        return _score_of_means(np.asarray(codes, dtype=np.int64), target)
-    values = np.asarray(column.fill_null(np.nan).to_numpy(), dtype=np.float64)
+def _score(values: NDArray[np.float64], target: _Target) -> float:
     ranks = _ranks(np.where(np.isnan(values), -np.inf, values))
     bins = min(_BINS, max(2, len(values) // _ROWS_PER_BIN))
     by_means = _score_of_means((ranks * bins / (len(ranks) + 1)).astype(np.int64), target)

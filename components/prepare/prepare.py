@@ -133,7 +133,7 @@ def _prepare(
         features, dropped = describe_features(folder, kinds)
         schema = _schema(columns, problem, settings, features=features, classes=classes)
         schema.write(folder)
-        leaks = find_leaks(backend, folder, schema, threshold=settings.leak_threshold)
+        suspects = find_leaks(backend, folder, schema, threshold=settings.leak_threshold)
         return Summary(
             rows_found=found,
             rows=found - removed.total,
@@ -144,12 +144,13 @@ def _prepare(
             parts=_parts(backend, counts),
             features=len(features),
             dropped_features=dropped,
-            leaks=leaks,
+            leaks=[suspect for suspect in suspects if suspect.by != "moment"],
             warnings=[
                 *warnings_of_removals(found, removed, problem, settings),
                 *warnings,
                 *of_parts,
-                *_warnings(dropped, leaks),
+                *_warnings(dropped),
+                *filter(None, (suspect.warning(method) for suspect in suspects)),
             ],
             remarks=[*remarks, *left_out.values(), *remarks_on_equal_rows(equals, found - removed.total)],
         )
@@ -290,17 +291,9 @@ def _iso(moment: datetime | None) -> str:
     return moment.isoformat() if moment is not None else ""
 
 
-def _warnings(dropped: dict[str, str], leaks: list[Leak]) -> list[str]:
+def _warnings(dropped: dict[str, str]) -> list[str]:
     return [
-        *(
-            f"The feature {name!r} is {reason} in the training part and was dropped."
-            for name, reason in dropped.items()
-        ),
-        *(
-            f"The feature {leak.feature!r} alone gives the target away ({leak.metric} {leak.score:.3f}): "
-            "if it is known only after the moment of prediction, name it in problem.leaks."
-            for leak in leaks
-        ),
+        f"The feature {name!r} is {reason} in the training part and was dropped." for name, reason in dropped.items()
     ]
 
 

@@ -13,7 +13,7 @@ def publish(
     verdict: dsl.Input[dsl.Artifact],
     monitoring: str = "{}",
 ) -> str:
-    """Store the model package as an immutable version and make it the champion.
+    """Store the model package as an immutable version; deploy makes it the champion once it has served.
 
     Args:
         name: Name of the model.

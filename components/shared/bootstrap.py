@@ -24,9 +24,9 @@ from components.shared.config import Task
 from components.shared.metrics import TABLE, Answers, Weights, metrics_of
 from components.shared.metrics.weights import Floats, Indices
 
-MOST_BLOCKS = 2_000
+MOST_BLOCKS = 1_000
 FEWEST_BLOCKS = 8  # fewer are no base for an interval
-_STEPS = 500  # of a ranking, on resamples
+STEPS = 400  # of a ranking, on resamples
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Draws:
         self._rows = np.ones(len(blocks)) if weights is None else weights
         self._together = together if blocks.max(initial=-1) < MOST_BLOCKS else 1  # bundles are in no order
         drawn = _drawn(blocks, resamples, generator, together=self._together)
-        self.weights = Weights(self._rows, *drawn, steps=_STEPS)
+        self.weights = Weights(self._rows, *drawn, steps=STEPS)
         # Slices within few blocks are resampled by row instead; drawn only when there are any.
         self._by_row: Weights | None = None
         self._resamples, self._generator = resamples, generator
@@ -153,7 +153,15 @@ class Draws:
             weights, together = self._weights_of(rows)
         worth = worth_of_blocks(weights, together)
         names = [name for name in metrics_of(task) if only is None or name in only]
-        return {name: _estimate(name, target, answers, weights=weights, blocks=worth) for name in names}
+        found = {}
+        once = Weights(weights.rows)
+        for name in names:
+            value = float(TABLE[name](target, answers, once)[0])
+            resampled = TABLE[name](target, answers, weights)
+            # The first resample is the rows themselves: what a ranking in coarse steps is off by, all resamples are.
+            coarse = resampled[0] if np.isfinite(resampled[0]) else value
+            found[name] = Estimate(value, resampled[1:] + (value - coarse), worth)
+        return found
 
     def _weights_of(self, rows: Indices) -> tuple[Weights, int]:
         weights = self.weights.some(rows)
@@ -161,7 +169,7 @@ class Draws:
             return weights, self._together
         if self._by_row is None:
             drawn = _drawn(np.arange(len(self._rows)), self._resamples, self._generator)
-            self._by_row = Weights(self._rows, *drawn, steps=_STEPS)
+            self._by_row = Weights(self._rows, *drawn, steps=STEPS)
         return self._by_row.some(rows), 1
 
 
@@ -193,12 +201,3 @@ def worth_of_blocks(weights: Weights, together: int = 1) -> float:
     runs = sum(np.roll(of_blocks, -index) for index in range(together))
     squares = float(np.sum(runs**2)) / together
     return float(of_blocks.sum() ** 2 / squares) if squares else 0.0
-
-
-def _estimate(name: MetricName, target: NDArray[Any], answers: Answers, *, weights: Weights, blocks: float) -> Estimate:
-    metric = TABLE[name]
-    value = metric.value(target, answers, weights.rows)
-    found = metric(target, answers, weights)
-    # The first resample is the rows themselves: what a ranking in coarse steps is off by, all resamples are.
-    coarse = found[0] if np.isfinite(found[0]) else value
-    return Estimate(value, found[1:] + (value - coarse), blocks)

@@ -49,6 +49,14 @@ class DeployError(FullcircleError):
     """The endpoint cannot be brought up or does not answer as it should."""
 
 
+class UnreachableError(DeployError):
+    """An endpoint does not answer at all, perhaps only not yet: unlike a wrong answer, it is worth asking again."""
+
+
+class WrongAnswerError(DeployError):
+    """An endpoint answers, but not as it should, or another version does."""
+
+
 class MonitorError(FullcircleError):
     """The cluster's drift-report job cannot be started, or did not end well."""
 

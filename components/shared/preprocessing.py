@@ -9,39 +9,36 @@ graph needs few operations however many columns there are:
 | `one_hot` | categories of few values | `encode` |
 | `ordinal` | categories of more values, for trees | `encode` |
 | `target_mean` | all other categories | `encode`, `scale` |
-| `dates` | timestamps | `parts`, `impute`, `scale` |
+| `dates` | timestamps | `parts`, `clip`, `impute`, `scale` |
 
-`scale` is there for linear models only; trees need none, and would lose float32 parity by it. A missing category is
-the value "" and is encoded like any other; a category unseen in training is all zeros (`one_hot`), -1 (`ordinal`) or
-the target's overall mean (`target_mean`).
+`scale` is there for linear models only; trees need none, and would lose float32 parity by it. A missing number or time
+stays missing for trees, which learn a direction for it; a linear model gets the median and a column that tells where.
+A missing category is the value "" and is encoded like any other; a category unseen in training is all zeros
+(`one_hot`), -1 (`ordinal`) or the target's overall mean (`target_mean`).
 """
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from components.shared.config import DatePart, TrainConfig
+from components.shared.config import TrainConfig
+from components.shared.dates import DateParts, date_outputs
 from components.shared.errors import DataError
 from components.shared.package.schema import Feature, Schema
-from components.shared.package.scoring import MISSING_TIME
 
 UNSEEN_ORDINAL = -1
 TARGET_FOLDS = 5
-MINUTE, HOUR, DAY = 60, 3600, 86_400  # seconds
-EPOCH_DAY = 719_468  # days from 0000-03-01, where the calendar arithmetic begins, to 1970-01-01
-ERA = 146_097  # days of 400 years, after which the calendar repeats
 
 Floats = NDArray[np.float32]
-Integers = NDArray[np.int64]
+Missing = Literal["keep", "indicator", "median"]
 
 
 def make_preprocessor(schema: Schema, settings: TrainConfig, *, linear: bool, seed: int = 0) -> ColumnTransformer:
@@ -50,7 +47,7 @@ def make_preprocessor(schema: Schema, settings: TrainConfig, *, linear: bool, se
     Args:
         schema: Its columns; the cardinality of a category decides how it is encoded.
         settings: Limits and quantiles.
-        linear: Whether the model is linear: scaled inputs, no ordinal codes.
+        linear: Whether the model is linear: scaled inputs, no NaN, no ordinal codes, times as cycles too.
         seed: Of the folds by which the target's means are learned.
 
     Returns:
@@ -66,11 +63,11 @@ def make_preprocessor(schema: Schema, settings: TrainConfig, *, linear: bool, se
             + (", and train.date_parts is empty, so timestamps become none." if schema.timestamps else ".")
         )
     steps: dict[str, Callable[[], list[tuple[str, Any]]]] = {
-        "numbers": lambda: _number_steps(schema.numbers, settings),
+        "numbers": lambda: _number_steps(schema.numbers, settings, linear=linear),
         "one_hot": lambda: [("encode", OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32))],
         "ordinal": lambda: [("encode", _ordinal_encoder())],
         "target_mean": lambda: [("encode", _target_means(schema, seed))],
-        "dates": lambda: [("parts", DateParts(tuple(settings.date_parts))), ("impute", _imputer())],
+        "dates": lambda: _date_steps(len(schema.timestamps), settings, linear=linear),
     }
     scale = [("scale", Float32Scaler())] if linear else []
     return ColumnTransformer(
@@ -100,15 +97,30 @@ def _encoding(feature: Feature, settings: TrainConfig, *, linear: bool) -> str:
     return "ordinal" if feature.cardinality <= settings.ordinal_limit and not linear else "target_mean"
 
 
-def _number_steps(features: list[Feature], settings: TrainConfig) -> list[tuple[str, Any]]:
+def _number_steps(features: list[Feature], settings: TrainConfig, *, linear: bool) -> list[tuple[str, Any]]:
+    impute = [("impute", _imputer(settings, linear=linear))]
     if settings.clip_quantiles is None:
-        return [("impute", _imputer())]
+        return impute
     booleans = tuple(index for index, feature in enumerate(features) if feature.kind == "boolean")
-    return [("clip", QuantileClipper(*settings.clip_quantiles, exempt=booleans)), ("impute", _imputer())]
+    return [("clip", QuantileClipper(*settings.clip_quantiles, exempt=booleans)), *impute]
 
 
-def _imputer() -> SimpleImputer:
-    return SimpleImputer(strategy="median", keep_empty_features=True)  # a part may lack what the whole table has
+def _date_steps(columns: int, settings: TrainConfig, *, linear: bool) -> list[tuple[str, Any]]:
+    parts = tuple(settings.date_parts)
+    steps: list[tuple[str, Any]] = [("parts", DateParts(parts, cyclic=linear))]
+    if settings.clip_quantiles is not None and "elapsed" in parts:
+        kinds = [output.kind for output in date_outputs(parts, columns, cyclic=linear)]
+        exempt, moments = (
+            tuple(place for place, kind in enumerate(kinds) if kind == wanted) for wanted in ("calendar", "elapsed")
+        )
+        steps.append(("clip", QuantileClipper(*settings.clip_quantiles, exempt=exempt, widened=moments)))
+    return [*steps, ("impute", _imputer(settings, linear=linear))]
+
+
+def _imputer(settings: TrainConfig, *, linear: bool) -> "MissingValues":
+    if settings.missing == "auto":
+        return MissingValues("indicator" if linear else "keep")
+    return MissingValues(settings.missing)
 
 
 def _ordinal_encoder() -> OrdinalEncoder:
@@ -131,31 +143,41 @@ class QuantileClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  #
         lower: Quantile of the lower bound, 0 to 1.
         upper: Quantile of the upper bound, 0 to 1.
         exempt: Positions of columns to leave.
+        widened: Positions of columns whose bounds move out by the distance between the two: moments after those
+            learned from are no outliers, the year 9999 is one.
     """
 
-    def __init__(self, lower: float = 0.001, upper: float = 0.999, exempt: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        lower: float = 0.001,
+        upper: float = 0.999,
+        exempt: tuple[int, ...] = (),
+        widened: tuple[int, ...] = (),
+    ) -> None:
         self.lower = lower
         self.upper = upper
         self.exempt = exempt
+        self.widened = widened
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, scikit-learn's signature
         """Learn `lower_` and `upper_`, float32 of shape (columns,), from values of shape (rows, columns)."""
         values = _float32(X)
         self.n_features_in_ = values.shape[1]
         bounds = [
-            (-np.inf, np.inf) if column in self.exempt else self._bounds(values[:, column])
+            (-np.inf, np.inf) if column in self.exempt else self._bounds(values[:, column], column)
             for column in range(values.shape[1])
         ]
         self.lower_, self.upper_ = np.asarray(bounds, dtype=np.float32).reshape(-1, 2).T.copy()
         return self
 
-    def _bounds(self, column: Floats) -> tuple[float, float]:
-        known = column[~np.isnan(column)]
+    def _bounds(self, values: Floats, column: int) -> tuple[float, float]:
+        known = values[~np.isnan(values)]
         if not known.size:
             return -np.inf, np.inf
-        low = np.quantile(known, self.lower, method="lower")  # values that occur: whole numbers stay whole
-        high = np.quantile(known, self.upper, method="higher")
-        return (float(low), float(high)) if low < high else (-np.inf, np.inf)
+        low = float(np.quantile(known, self.lower, method="lower"))  # values that occur: whole numbers stay whole
+        high = float(np.quantile(known, self.upper, method="higher"))
+        margin = high - low if column in self.widened else 0.0
+        return (low - margin, high + margin) if low < high else (-np.inf, np.inf)
 
     def transform(self, X: Any) -> Floats:
         """The values within the bounds, float32 of the same shape."""
@@ -163,53 +185,56 @@ class QuantileClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  #
         return np.asarray(np.clip(_float32(X), self.lower_, self.upper_), dtype=np.float32)
 
 
-class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Parts of timestamps as numbers: `year`, `month` (1-12), `day` (1-31), `weekday` (0 is Monday), `hour`, `minute`.
+class MissingValues(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """What becomes of NaN: nothing where a model learned from it, the column's median elsewhere.
 
     Args:
-        parts: Which, in the order of the columns they become: all parts of the first timestamp, then of the second.
-
-    The calendar is the proleptic Gregorian one from 0000-03-01 on, as which anything earlier counts; the arithmetic
-    on days is H. Hinnant's "chrono-compatible low-level date algorithms", which ONNX has the operations for.
+        treatment: `keep` leaves NaN in the columns that held some when fitted, for models that learn a direction for
+            it; a column that held none gets its median, because no model can have learned what its NaN means.
+            `median` fills all. `indicator` fills all, and adds to the columns one of 0 and 1 for each that held NaN
+            when fitted; for columns that were always missing together, one for all.
     """
 
-    def __init__(self, parts: tuple[DatePart, ...] = ("month", "day", "weekday", "hour")) -> None:
-        self.parts = parts
+    def __init__(self, treatment: Missing = "median") -> None:
+        self.treatment = treatment
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, scikit-learn's signature
-        """Learn nothing but the number of columns."""
-        self.n_features_in_ = np.asarray(X).shape[1]
+        """Learn from values of shape (rows, columns).
+
+        `statistics_`, float32 of shape (columns,), is what NaN becomes: medians, 0 for a column without values, or NaN.
+        `indicated_` are the positions of the columns with an indicator.
+        """
+        values = _float32(X)
+        self.n_features_in_ = values.shape[1]
+        missing = np.isnan(values)
+        kept = set(np.flatnonzero(missing.any(axis=0))) if self.treatment == "keep" else set()
+        medians = [np.nan if place in kept else _median(column) for place, column in enumerate(values.T)]
+        self.statistics_ = np.array(medians, dtype=np.float32)
+        self.indicated_ = _first_of_each(missing) if self.treatment == "indicator" else np.array([], dtype=np.int64)
         return self
 
     def transform(self, X: Any) -> Floats:
-        """Seconds since 1970, int64 of shape (rows, columns), to float32 of shape (rows, columns × parts).
-
-        `MISSING_TIME` becomes NaN.
-        """
+        """The values, then the indicators: float32 of shape (rows, columns + indicators)."""
         check_is_fitted(self)
-        seconds = np.asarray(X, dtype=np.int64)
-        calendar = _calendar(np.maximum(seconds + EPOCH_DAY * DAY, 0))
-        parts = np.stack([calendar[part] for part in self.parts], axis=2).astype(np.float32)
-        parts[seconds == MISSING_TIME] = np.nan
-        return parts.reshape(len(seconds), -1)
+        values = _float32(X)
+        missing = np.isnan(values)
+        filled = np.where(missing, self.statistics_, values)
+        if not self.indicated_.size:
+            return filled
+        return np.concatenate([filled, missing[:, self.indicated_].astype(np.float32)], axis=1)
 
 
-def _calendar(seconds: Integers) -> dict[DatePart, Integers]:
-    """Parts of seconds since 0000-03-01, where a year begins in March and so ends with its leap day."""
-    days = seconds // DAY
-    era, day = days // ERA, days % ERA
-    year = (day - day // 1460 + day // 36_524 - day // 146_096) // 365
-    day_of_year = day - (365 * year + year // 4 - year // 100)
-    march_month = (5 * day_of_year + 2) // 153
-    month = (march_month + 2) % 12 + 1
-    return {
-        "year": year + era * 400 + (month <= 2),
-        "month": month,
-        "day": day_of_year - (153 * march_month + 2) // 5 + 1,
-        "weekday": (days + 2) % 7,  # 0000-03-01 was a Wednesday
-        "hour": seconds // HOUR % 24,
-        "minute": seconds // MINUTE % 60,
+def _first_of_each(missing: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Positions of the columns that miss something, one of those that always do so together."""
+    first = {
+        np.packbits(missing[:, place]).tobytes(): place for place in np.flatnonzero(missing.any(axis=0))[::-1].tolist()
     }
+    return np.array(sorted(first.values()), dtype=np.int64)
+
+
+def _median(column: Floats) -> float:
+    known = column[~np.isnan(column)]
+    return float(np.median(known)) if known.size else 0.0
 
 
 class TargetMeans(TargetEncoder):  # type: ignore[misc]

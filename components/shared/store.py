@@ -11,6 +11,7 @@ import io
 import mimetypes
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,8 @@ _SERVER_FAILURES = (500, 502, 503, 504)
 _GLOB_CHARACTERS = frozenset("*?[")
 _FULL_DISK = "the store's disk is full: free some space there, then try again"
 _CHECK_ENDPOINT = "check that the server is running and that AWS_ENDPOINT_URL names it"
+
+_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.2, 5.0
 
 # A conditional write whose answer is lost may have been done: sending it again would report a false defeat.
 _CONNECT_ONLY = urllib3.Retry(total=1, connect=1, read=0, status=0, other=0, redirect=0)
@@ -186,7 +189,7 @@ def _repeated(method: Callable[Concatenate["Store", P], Item]) -> Callable[Conca
     """A method of a store that may be done twice: in a pod tried again for a while when the store is away."""
 
     @functools.wraps(method)
-    def repeating(store: "Store", *arguments: P.args, **named: P.kwargs) -> Item:
+    def repeating(store: "Store", /, *arguments: P.args, **named: P.kwargs) -> Item:
         return retry_transient(
             lambda: method(store, *arguments, **named),
             is_transient=lambda error: _is_fleeting(error.__cause__),
@@ -335,12 +338,19 @@ class Store:
         return [found for found in self.list(pattern[:fixed]) if _matches(found.key.split("/"), wanted)]
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write an object that must not exist yet; False when it already does. Of several at once one wins."""
-        return self._put_if(key, data, condition={"If-None-Match": "*"})
+        """Write an object that must not exist yet; False when it already does. Of several at once one wins.
+
+        When the answer is lost, the object is looked up: one that holds these bytes counts as written by this call, so
+        that whoever must tell its own writing from another's puts something of its own into them.
+        """
+        return self._put_surely(key, data, condition={"If-None-Match": "*"}, before="")
 
     def replace(self, key: str, data: bytes, etag: str) -> bool:
-        """Overwrite an object that must still have this etag; False when it changed or is gone."""
-        return self._put_if(key, data, condition={"If-Match": f'"{etag}"'})
+        """Overwrite an object that must still have this etag; False when it changed or is gone.
+
+        When the answer is lost, the object is looked up, as by `create`.
+        """
+        return self._put_surely(key, data, condition={"If-Match": f'"{etag}"'}, before=etag)
 
     @_repeated
     def delete(self, key: str) -> None:
@@ -348,7 +358,8 @@ class Store:
         with self._explained("delete", key):
             self._client.remove_object(self.settings.bucket, key)
 
-    def delete_many(self, keys: Iterable[str]) -> None:
+    @_repeated
+    def delete_many(self, keys: Sequence[str]) -> None:
         """Remove objects, up to 1,000 a request; no error for those that do not exist."""
         with self._explained("delete", ""):
             for failed in self._client.remove_objects(self.settings.bucket, (DeleteObject(key) for key in keys)):
@@ -404,7 +415,7 @@ class Store:
     def _pool(self) -> urllib3.PoolManager:
         retry = urllib3.Retry(
             total=self.retries,
-            backoff_factor=0.2,
+            backoff_factor=_BACKOFF_SECONDS,
             status_forcelist=_SERVER_FAILURES,
             raise_on_status=False,
         )
@@ -454,6 +465,38 @@ class Store:
     def _read(self, key: str) -> tuple[bytes, str]:
         with self._explained("read", key), self._response(key) as response:
             return response.read(), response.headers.get("etag", "").strip('"')
+
+    def _put_surely(self, key: str, data: bytes, *, condition: dict[str, str], before: str) -> bool:
+        """A conditional write; one whose answer was lost is looked up, and sent again only if it was not done.
+
+        Args:
+            key: The object's.
+            data: Its content.
+            condition: The header that the server checks.
+            before: The etag of what is to be replaced; empty when there is to be nothing.
+        """
+        attempt, deadline = 0, time.monotonic() + self.patience
+        while True:
+            try:
+                return self._put_if(key, data, condition=condition)
+            except StoreError as error:
+                over = attempt >= self.retries and time.monotonic() >= deadline
+                if over or not _is_fleeting(error.__cause__):
+                    raise
+                found = self._looked_up(key, error)
+            if found is not None and found[0] == data:
+                return True
+            if (found[1] if found else "") != before:
+                return False
+            time.sleep(min(_BACKOFF_SECONDS * 2**attempt, _LONGEST_BACKOFF_SECONDS))
+            attempt += 1
+
+    def _looked_up(self, key: str, error: StoreError) -> tuple[bytes, str] | None:
+        """What an object holds after a write of it failed; where that cannot be told, the write's error stands."""
+        try:
+            return self.read_with_etag(key)
+        except StoreError:
+            raise error from error.__cause__
 
     def _put_if(self, key: str, data: bytes, *, condition: dict[str, str]) -> bool:
         """PUT with a condition that the server checks; the client's own `put_object` cannot send one."""

@@ -1,4 +1,4 @@
-"""`DateParts` as ONNX operations on whole numbers."""
+"""`DateParts` as ONNX operations: moments in float64, the calendar in whole numbers."""
 
 from typing import Any
 
@@ -6,42 +6,184 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from components.shared.dates import (
+    DAY,
+    ERA,
+    FIRST_SECOND,
+    HOUR,
+    JANUARY,
+    MINUTE,
+    calendar_parts,
+    cycles,
+    cyclic_parts,
+    date_pairs,
+)
 from components.shared.package.scoring import MISSING_TIME
-from components.shared.preprocessing import DAY, EPOCH_DAY, ERA, HOUR, MINUTE
 from components.train.graph import Graph
 
 _PLAIN = {"weekday": (2 * DAY, DAY, 7), "hour": (0, HOUR, 24), "minute": (0, MINUTE, 60)}  # (seconds + a) // b % c
 
 
 def add_date_parts(graph: Graph, name: str, tensor: str, transformer: Any) -> str:
-    """`DateParts` in integer operations; parts that do not need the calendar take three operations together."""
-    calendar = _Calendar(graph, name, tensor, columns=transformer.n_features_in_)
-    return calendar.add(list(transformer.parts))
+    """`DateParts`; intermediate tensors are made once, and only those that the parts need."""
+    makers = [_add_elapsed] if "elapsed" in transformer.parts else []
+    makers += [_add_calendar] if calendar_parts(transformer.parts) else []
+    if len(makers) == 1:
+        return makers[0](graph, name, tensor, transformer)
+    blocks = [maker(graph, f"{name}.{number}", tensor, transformer) for number, maker in enumerate(makers)]
+    return graph.add("Concat", blocks, name, axis=1)
 
 
-class _Calendar:
-    """Builds the date arithmetic of `preprocessing.DateParts`, each intermediate tensor once."""
+def _add_elapsed(graph: Graph, name: str, tensor: str, transformer: Any) -> str:
+    """Days since the origins, and between timestamps, of shape (rows, columns + pairs); NaN where one is missing."""
+    builder = _Builder(graph, name)
+    missing = builder.operation("missing", "Equal", tensor, np.int64(MISSING_TIME))
+    # as floats, because ONNX Runtime's Max of int64 errs where the upper halves are equal
+    seconds = builder.operation("first", "Max", builder.cast("seconds", tensor, np.float64), np.float64(FIRST_SECOND))
+    nan = graph.constant(f"{name}.nan", np.asarray(np.nan))
+    known = graph.add("Where", [missing, nan, seconds], f"{name}.known")
+    spans = builder.operation("since", "Sub", known, transformer.origin_.astype(np.float64))
+    if pairs := date_pairs(transformer.parts, transformer.n_features_in_):
+        earlier = builder.gather("earlier", known, [first for first, _ in pairs], axis=1)
+        later = builder.gather("later", known, [second for _, second in pairs], axis=1)
+        spans = graph.add(
+            "Concat", [spans, builder.operation("between", "Sub", later, earlier)], f"{name}.spans", axis=1
+        )
+    return graph.add("Cast", [builder.operation("days", "Div", spans, np.float64(DAY))], name, to=TensorProto.FLOAT)
 
-    def __init__(self, graph: Graph, name: str, tensor: str, *, columns: int) -> None:
+
+def _add_calendar(graph: Graph, name: str, tensor: str, transformer: Any) -> str:
+    """Calendar parts, and their cycles, of shape (rows, columns × parts); NaN where a timestamp is missing."""
+    columns = transformer.n_features_in_
+    builder = _Moments(graph, name)
+    source = tensor if columns == 1 else builder.shaped(tensor, "column", [-1, columns, 1])
+    builder.read(source)
+    whole = builder.join("whole", builder.runs(calendar_parts(transformer.parts)))
+    values = builder.cast("floats", whole, np.float32)
+    width = len(calendar_parts(transformer.parts))
+    if transformer.cyclic and (known := cyclic_parts(transformer.parts)):
+        values = builder.join("values", [values, _add_cycles(builder, whole, transformer)])
+        width += 2 * len(known)
+    missing = builder.operation("missing", "Equal", source, np.int64(MISSING_TIME))
+    nan = graph.constant(f"{name}.nan", np.asarray(np.nan, dtype=np.float32))
+    if columns == 1:
+        return graph.add("Where", [missing, nan, values], name)
+    known_values = graph.add("Where", [missing, nan, values], f"{name}.known")
+    return builder.shaped(known_values, "flat", [-1, columns * width], output=name)
+
+
+def _add_cycles(builder: "_Builder", whole: str, transformer: Any) -> str:
+    around = cycles(transformer.parts)
+    chosen = builder.gather("chosen", whole, around.chosen, axis=-1)
+    places = builder.operation("places", "Add", chosen, around.offsets)
+    table = builder.graph.constant(f"{builder.name}.table", around.table)
+    return builder.graph.add("Gather", [table, places], f"{builder.name}.cycles", axis=0)
+
+
+class _Builder:
+    """Operations on a tensor whose names begin alike, each made once."""
+
+    def __init__(self, graph: Graph, name: str) -> None:
         self.graph = graph
         self.name = name
-        self.columns = columns
-        self.source = tensor if columns == 1 else self._shaped(tensor, "column", [-1, columns, 1])
         self.made: dict[str, str] = {}
 
-    def add(self, parts: list[str]) -> str:
-        """Float tensor of shape (rows, columns × parts)."""
-        tensors = self._runs(parts)
-        joined = tensors[0] if len(tensors) == 1 else self.graph.add("Concat", tensors, f"{self.name}.joined", axis=-1)
-        floats = self.graph.add("Cast", [joined], f"{self.name}.floats", to=TensorProto.FLOAT)
-        missing = self._operation("missing", "Equal", self.source, MISSING_TIME)
-        nan = self.graph.constant(f"{self.name}.nan", np.asarray(np.nan, dtype=np.float32))
-        if self.columns == 1:
-            return self.graph.add("Where", [missing, nan, floats], self.name)
-        known = self.graph.add("Where", [missing, nan, floats], f"{self.name}.known")
-        return self._shaped(known, "flat", [-1, self.columns * len(parts)], output=self.name)
+    def operation(self, key: str, operation: str, left: str, right: "str | NDArray[Any] | np.generic | int") -> str:
+        """An operation with another tensor or a constant, a plain number being a whole one."""
+        if key not in self.made:
+            if not isinstance(right, str):
+                value = np.asarray(right, dtype=np.int64) if isinstance(right, int) else np.asarray(right)
+                right = self.graph.constant(f"{self.name}.{key}.by", np.atleast_1d(value))
+            self.made[key] = self.graph.add(operation, [left, right], f"{self.name}.{key}")
+        return self.made[key]
 
-    def _runs(self, parts: list[str]) -> list[str]:
+    def cast(self, key: str, tensor: str, kind: type[np.floating[Any]]) -> str:
+        """A tensor as floats."""
+        to = TensorProto.FLOAT if kind is np.float32 else TensorProto.DOUBLE
+        return self.graph.add("Cast", [tensor], f"{self.name}.{key}", to=to)
+
+    def gather(self, key: str, tensor: str, places: Any, *, axis: int) -> str:
+        """Some columns of a tensor."""
+        chosen = self.graph.constant(f"{self.name}.{key}.places", np.asarray(places, dtype=np.int64))
+        return self.graph.add("Gather", [tensor, chosen], f"{self.name}.{key}", axis=axis)
+
+    def join(self, key: str, tensors: list[str]) -> str:
+        """Tensors side by side."""
+        return tensors[0] if len(tensors) == 1 else self.graph.add("Concat", tensors, f"{self.name}.{key}", axis=-1)
+
+    def shaped(self, tensor: str, key: str, shape: list[int], *, output: str = "") -> str:
+        """A tensor in another shape."""
+        constant = self.graph.constant(f"{self.name}.{key}.shape", np.asarray(shape))
+        return self.graph.add("Reshape", [tensor, constant], output or f"{self.name}.{key}")
+
+
+class _Days(_Builder):
+    """`dates.Days`: the calendar of a tensor of days since 0000-03-01."""
+
+    def __init__(self, graph: Graph, name: str, days: str = "") -> None:
+        super().__init__(graph, name)
+        self.source = days
+
+    def days(self) -> str:
+        return self.source
+
+    def day_of_era(self) -> str:
+        return self.operation("day_of_era", "Mod", self.days(), ERA)
+
+    def year_of_era(self) -> str:
+        day = self.day_of_era()
+        corrected = self.operation("leap4", "Sub", day, self.operation("day/1460", "Div", day, 1460))
+        corrected = self.operation("leap100", "Add", corrected, self.operation("day/36524", "Div", day, 36_524))
+        corrected = self.operation("leap400", "Sub", corrected, self.operation("day/146096", "Div", day, 146_096))
+        return self.operation("year_of_era", "Div", corrected, 365)
+
+    def march_day(self) -> str:
+        year = self.year_of_era()
+        start = self.operation("start365", "Mul", year, 365)
+        start = self.operation("start4", "Add", start, self.operation("year/4", "Div", year, 4))
+        start = self.operation("start100", "Sub", start, self.operation("year/100", "Div", year, 100))
+        return self.operation("march_day", "Sub", self.day_of_era(), start)
+
+    def march_month(self) -> str:
+        scaled = self.operation("scaled", "Add", self.operation("fifths", "Mul", self.march_day(), 5), 2)
+        return self.operation("march_month", "Div", scaled, 153)
+
+    def month(self) -> str:
+        turned = self.operation("turned", "Mod", self.operation("moved_month", "Add", self.march_month(), 2), 12)
+        return self.operation("month", "Add", turned, 1)
+
+    def day(self) -> str:
+        scaled = self.operation("month_days", "Add", self.operation("month_fifths", "Mul", self.march_month(), 153), 2)
+        before = self.operation("days_before", "Div", scaled, 5)
+        return self.operation("day", "Add", self.operation("day_index", "Sub", self.march_day(), before), 1)
+
+    def year(self) -> str:
+        years = self.operation("era_years", "Mul", self.operation("era", "Div", self.days(), ERA), 400)
+        # March is month 0 of a year here, so January and February (10, 11) belong to the next
+        turn = self.operation("turn", "Div", self.march_month(), 10)
+        return self.operation("year", "Add", self.operation("march_year", "Add", self.year_of_era(), years), turn)
+
+    def quarter(self) -> str:
+        return self.operation("quarter", "Div", self.operation("quarter_month", "Add", self.month(), 2), 3)
+
+    def day_of_year(self) -> str:
+        march = self.operation("before", "Add", self.year(), 399)
+        start = self.operation("before365", "Mul", march, 365)
+        for years, change in ((4, "Add"), (100, "Sub"), (400, "Add")):
+            leaps = self.operation(f"before/{years}", "Div", march, years)
+            start = self.operation(f"before{years}", change, start, leaps)
+        since = self.operation("since_march", "Sub", self.days(), start)
+        return self.operation("day_of_year", "Add", since, ERA - JANUARY + 1)
+
+
+class _Moments(_Days):
+    """`dates.Moments`: the calendar of a tensor of seconds since 1970."""
+
+    def read(self, seconds: str) -> None:
+        """Name the tensor."""
+        self.source = seconds
+
+    def runs(self, parts: list[Any]) -> list[str]:
         """The parts in order; neighbours that need no calendar share their operations."""
         tensors: list[str] = []
         run: list[str] = []
@@ -53,7 +195,7 @@ class _Calendar:
                 tensors.append(self._plain(run))
                 run = []
             if part:
-                tensors.append(getattr(self, f"_{part}")())
+                tensors.append(getattr(self, part)())
         return tensors
 
     def _plain(self, parts: list[str]) -> str:
@@ -61,62 +203,19 @@ class _Calendar:
             np.asarray(values, dtype=np.int64) for values in zip(*(_PLAIN[part] for part in parts), strict=True)
         )
         key = "+".join(parts)
-        moved = self._operation(f"{key}.moved", "Add", self._seconds(), shifts) if shifts.any() else self._seconds()
-        whole = self._operation(f"{key}.whole", "Div", moved, divisors)
-        return self._operation(key, "Mod", whole, moduli)
+        moved = self.operation(f"{key}.moved", "Add", self.seconds(), shifts) if shifts.any() else self.seconds()
+        whole = self.operation(f"{key}.whole", "Div", moved, divisors)
+        return self.operation(key, "Mod", whole, moduli)
 
-    def _seconds(self) -> str:
+    def seconds(self) -> str:
         """Seconds since 0000-03-01, never negative: integer division rounds towards zero here."""
-        return self._operation("seconds", "Max", self._operation("shifted", "Add", self.source, EPOCH_DAY * DAY), 0)
+        return self.operation("seconds", "Max", self.operation("shifted", "Add", self.source, -FIRST_SECOND), 0)
 
-    def _days(self) -> str:
-        return self._operation("days", "Div", self._seconds(), DAY)
+    def days(self) -> str:
+        return self.operation("days", "Div", self.seconds(), DAY)
 
-    def _day_of_era(self) -> str:
-        return self._operation("day_of_era", "Mod", self._days(), ERA)
-
-    def _year_of_era(self) -> str:
-        day = self._day_of_era()
-        corrected = self._operation("leap4", "Sub", day, self._operation("day/1460", "Div", day, 1460))
-        corrected = self._operation("leap100", "Add", corrected, self._operation("day/36524", "Div", day, 36_524))
-        corrected = self._operation("leap400", "Sub", corrected, self._operation("day/146096", "Div", day, 146_096))
-        return self._operation("year_of_era", "Div", corrected, 365)
-
-    def _day_of_year(self) -> str:
-        year = self._year_of_era()
-        start = self._operation("start365", "Mul", year, 365)
-        start = self._operation("start4", "Add", start, self._operation("year/4", "Div", year, 4))
-        start = self._operation("start100", "Sub", start, self._operation("year/100", "Div", year, 100))
-        return self._operation("day_of_year", "Sub", self._day_of_era(), start)
-
-    def _march_month(self) -> str:
-        scaled = self._operation("scaled", "Add", self._operation("fifths", "Mul", self._day_of_year(), 5), 2)
-        return self._operation("march_month", "Div", scaled, 153)
-
-    def _month(self) -> str:
-        turned = self._operation("turned", "Mod", self._operation("moved_month", "Add", self._march_month(), 2), 12)
-        return self._operation("month", "Add", turned, 1)
-
-    def _day(self) -> str:
-        scaled = self._operation(
-            "month_days", "Add", self._operation("month_fifths", "Mul", self._march_month(), 153), 2
-        )
-        before = self._operation("days_before", "Div", scaled, 5)
-        return self._operation("day", "Add", self._operation("day_index", "Sub", self._day_of_year(), before), 1)
-
-    def _year(self) -> str:
-        years = self._operation("era_years", "Mul", self._operation("era", "Div", self._days(), ERA), 400)
-        # March is month 0 of a year here, so January and February (10, 11) belong to the next
-        turn = self._operation("turn", "Div", self._march_month(), 10)
-        return self._operation("year", "Add", self._operation("march_year", "Add", self._year_of_era(), years), turn)
-
-    def _operation(self, key: str, operation: str, left: str, right: "str | int | NDArray[np.int64]") -> str:
-        if key not in self.made:
-            if not isinstance(right, str):
-                right = self.graph.constant(f"{self.name}.{key}.by", np.atleast_1d(np.asarray(right, dtype=np.int64)))
-            self.made[key] = self.graph.add(operation, [left, right], f"{self.name}.{key}")
-        return self.made[key]
-
-    def _shaped(self, tensor: str, key: str, shape: list[int], *, output: str = "") -> str:
-        constant = self.graph.constant(f"{self.name}.{key}.shape", np.asarray(shape))
-        return self.graph.add("Reshape", [tensor, constant], output or f"{self.name}.{key}")
+    def week(self) -> str:
+        monday = self.operation("of_week", "Mod", self.operation("from_monday", "Add", self.days(), 2), 7)
+        thursday = self.operation("thursday", "Sub", self.operation("in_3_days", "Add", self.days(), 3), monday)
+        day = _Days(self.graph, f"{self.name}.thursday", thursday).day_of_year()
+        return self.operation("week", "Div", self.operation("week_days", "Add", day, 6), 7)

@@ -12,6 +12,7 @@ from components.train.calibration_graph import add_calibrator
 from components.train.graph import FEATURES, ML, OPSETS, Graph
 
 UNCALIBRATED = "uncalibrated"  # the tensor of the model's own probabilities, where a calibrator follows
+_MISSING = "nodes_missing_value_tracks_true"
 
 
 def add_model(graph: Graph, estimator: Any, output: str, *, width: int) -> None:
@@ -34,10 +35,23 @@ def add_model(graph: Graph, estimator: Any, output: str, *, width: int) -> None:
         node.output[:] = [renamed(name) for name in node.output]
         node.name = node.output[0]
         node.doc_string = ""
+        if hasattr(estimator, "estimators_") and node.op_type.startswith("TreeEnsemble"):
+            _direct_missing(node, estimator)
         if _is_logistic(node):
             _add_logistic(graph, node)
         else:
             graph.nodes.append(node)
+
+
+def _direct_missing(ensemble: onnx.NodeProto, forest: Any) -> None:
+    """Send NaN the way that scikit-learn's forest does, which skl2onnx leaves out."""
+    found = _attributes(ensemble)
+    left = [tree.tree_.missing_go_to_left.astype(bool) for tree in forest.estimators_]
+    places = zip(found["nodes_treeids"], found["nodes_nodeids"], found["nodes_modes"], strict=True)
+    directions = [int(mode != b"LEAF" and left[tree][node]) for tree, node, mode in places]
+    kept = [attribute for attribute in ensemble.attribute if attribute.name != _MISSING]
+    del ensemble.attribute[:]
+    ensemble.attribute.extend([*kept, onnx.helper.make_attribute(_MISSING, directions)])
 
 
 def _is_logistic(node: onnx.NodeProto) -> bool:

@@ -14,11 +14,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from components.shared.config import TrainConfig
+from components.shared.dates import DateParts, date_outputs
 from components.shared.errors import ParityError
 from components.shared.families import MODEL, PREPROCESS
 from components.shared.frames import Part, inputs
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import MISSING_TIME, Inputs, Scorer
+from components.shared.preprocessing import MissingValues
 from components.shared.resources import cpu_count
 
 _ROUNDINGS = 8  # float32 roundings of a value that count as none: a sum over trees has several
@@ -122,15 +124,22 @@ def _steps(pipeline: Pipeline, frame: pd.DataFrame) -> Iterator[tuple[str, NDArr
         if group == "remainder":
             continue
         values: Any = frame.iloc[:, list(columns)]
+        owners = np.asarray(list(columns))
         for name, transformer in steps.steps:
             values = np.asarray(transformer.transform(values))
-            yield f"{group}/{name}", _owners(steps[0], list(columns), values.shape[1]), values
+            owners = _owners(transformer, owners, values.shape[1])
+            yield f"{group}/{name}", owners, values
 
 
-def _owners(first: Any, columns: list[int], width: int) -> NDArray[np.int64]:
-    """Position of the frame's column behind each output of a group."""
-    if isinstance(first, OneHotEncoder):
-        return np.repeat(columns, [len(values) for values in first.categories_])
+def _owners(transformer: Any, columns: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """Position of the frame's column behind each output of a step, from those behind its inputs."""
+    if isinstance(transformer, OneHotEncoder):
+        return np.repeat(columns, [len(values) for values in transformer.categories_])
+    if isinstance(transformer, DateParts):
+        outputs = date_outputs(transformer.parts, len(columns), cyclic=transformer.cyclic)
+        return columns[[output.column for output in outputs]]
+    if isinstance(transformer, MissingValues):
+        return np.concatenate([columns, columns[transformer.indicated_]])
     return np.repeat(columns, width // len(columns))
 
 

@@ -64,10 +64,27 @@ def _add_clip(graph: Graph, name: str, tensor: str, transformer: Any) -> str:
 
 
 def _add_impute(graph: Graph, name: str, tensor: str, transformer: Any) -> str:
-    values = transformer.statistics_.astype(np.float32)
-    return graph.add(
-        "Imputer", [tensor], name, domain=ML, imputed_value_floats=values.tolist(), replaced_value_float=float("nan")
+    values = transformer.statistics_
+    indicated = transformer.indicated_
+    filled = f"{name}.filled" if indicated.size else name
+    if np.isnan(values).all():
+        graph.add("Identity", [tensor], filled)
+    else:
+        graph.add(
+            "Imputer",
+            [tensor],
+            filled,
+            domain=ML,
+            imputed_value_floats=values.tolist(),
+            replaced_value_float=float("nan"),
+        )
+    if not indicated.size:
+        return name
+    chosen = graph.add("Gather", [tensor, graph.constant(f"{name}.columns", indicated)], f"{name}.chosen", axis=1)
+    missing = graph.add(
+        "Cast", [graph.add("IsNaN", [chosen], f"{name}.isnan")], f"{name}.missing", to=TensorProto.FLOAT
     )
+    return graph.add("Concat", [filled, missing], name, axis=1)
 
 
 def _add_scale(graph: Graph, name: str, tensor: str, transformer: Any) -> str:

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hmac import compare_digest
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from components.shared.config import ServingConfig
 from components.shared.errors import InputError
+from components.shared.package.proof import HEADER, proof_token
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import Inputs, Scorer, joined
 from components.shared.shapley import StoppedError
@@ -34,6 +36,7 @@ LOG = logging.getLogger("fullcircle.predictor")
 # What a core scores while a client elsewhere would not notice; larger requests go to a thread of their own.
 _INLINE_BYTES = 64 * 1024
 _THREADS = 2
+_PROOF_HEADER = HEADER.lower().encode()
 _EXTENSIONS = ["binary_tensor_data"]
 
 
@@ -59,6 +62,7 @@ class Endpoint:
         self.recorder = recorder
         self.ready = True
         self._explainer = Explainer(scorer, package)
+        self._proof = proof_token(package).encode()
         self._body_bytes = int(settings.body_megabytes * 1e6)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="large-requests")
         self._queued = 0
@@ -154,6 +158,7 @@ class Endpoint:
         cells, place = self.meters.cells, 0
         requests: list[tuple[bytes, float, int, Extras]] = []
         answered = np.ones(len(inputs), dtype=bool)
+        of_clients = []
         for item in waiting:
             request, protocol, query = item.request, item.protocol, item.query
             rows = len(query)
@@ -162,6 +167,7 @@ class Endpoint:
                 response = protocol.codec.write(query, scores[place : place + rows], None)
                 cells[protocol.ok] += 1
                 requests.append((request.request_id, request.arrived, rows, query.extras))
+                of_clients.append(not self._proves(request))
             except Exception as error:  # noqa: BLE001, whatever it is, this client gets an answer, and so do the others
                 response = self._failed(request, protocol, error)
                 answered[place : place + rows] = False
@@ -174,7 +180,19 @@ class Endpoint:
         if len(requests) < len(waiting):  # who got no predictions was not answered: neither counted nor logged
             inputs, scores = inputs.rows(answered), scores[answered]
         cells[self._rows] += len(scores)
-        self.recorder.record(Answered(inputs, scores, requests))
+        self._record(Answered(inputs, scores, requests), of_clients)
+
+    def _proves(self, request: Request) -> bool:
+        """Whether the deployer asks, to prove this version, and not a client; see `components.shared.package.proof`."""
+        token = request.header(_PROOF_HEADER)
+        return bool(token) and compare_digest(token, self._proof)
+
+    def _record(self, answered: Answered, of_clients: Sequence[bool]) -> None:
+        """Take note of what clients asked; the requests that prove a version are nothing to learn from."""
+        if not all(of_clients):
+            answered = answered.only(np.array(of_clients))
+        if answered.requests:
+            self.recorder.record(answered)
 
     def _scored(self, inputs: Inputs) -> NDArray[np.float32]:
         """Scores of rows.
@@ -236,7 +254,7 @@ class Endpoint:
             protocol.seconds.observe(perf_counter() - start)
             self.meters.cells[protocol.ok] += 1
             self.meters.cells[self._rows] += len(done.answered.scores)
-            self.recorder.record(done.answered)
+            self._record(done.answered, [not self._proves(request)])
             reply(request, done.response)
 
     def _left_queue(self) -> None:

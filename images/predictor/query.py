@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from components.shared.as_written import composed
 from components.shared.errors import InputError
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Inputs
-from components.shared.as_written import composed
 from images.predictor.http_server import HttpError
 
 _MANY = 10**15

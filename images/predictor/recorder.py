@@ -56,10 +56,13 @@ class Answered:
     requests: Sequence[tuple[bytes, float, int, Extras]]
 
     def sampled(self, share: float) -> "Answered":
-        """Some of the requests, each chosen or not."""
+        """Some of the requests, by chance."""
         if share >= 1.0:
             return self
-        chosen = np.random.default_rng().random(len(self.requests)) < share
+        return self.only(np.random.default_rng().random(len(self.requests)) < share)
+
+    def only(self, chosen: NDArray[np.bool_]) -> "Answered":
+        """Some of the requests, each chosen or not."""
         rows = np.repeat(chosen, [rows for _, _, rows, _ in self.requests])
         return Answered(
             self.inputs.rows(rows),

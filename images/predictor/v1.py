@@ -14,10 +14,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from components.shared.as_written import composed
 from components.shared.errors import InputError
 from components.shared.package.schema import FLOAT32_MAX, Feature, Schema
 from components.shared.package.scoring import MISSING_TIME, Inputs, Scorer, epoch_seconds, parse_columns, parse_rows
-from components.shared.as_written import composed
 from images.predictor.explain import Explanation
 from images.predictor.http_server import HttpError
 from images.predictor.query import (

@@ -121,7 +121,7 @@ def make_tables(folder: Path) -> dict[str, Path]:
 def _served(folder: Path, package: Path) -> Iterator[dict[str, str]]:
     """A store that holds the package as the champion's version; gives the environment that names it."""
     from components.shared.package.model_package import verify, version_prefix
-    from components.shared.registry.champion import Champion, move_champion
+    from components.shared.registry.registry import Registry
     from components.shared.store import Store
     from pipelines.local.store import LocalStore
 
@@ -131,7 +131,7 @@ def _served(folder: Path, package: Path) -> Iterator[dict[str, str]]:
         store, version = Store(settings), verify(package).version
         store.ensure_bucket()
         store.put_folder(version_prefix(_NAME, version), package)
-        move_champion(store, _NAME, Champion(version=version, moved="2024-01-01T00:00:00+00:00"), expected=None)
+        Registry(store, _NAME).promote(version, expected=None)
         yield settings.environment()
     finally:
         server.stop()

@@ -48,7 +48,7 @@ from components.shared.inference_log.layout import (
 from components.shared.inference_rows import RECEIVED, log_schema, logged_name
 from components.shared.package.model_package import REFERENCE, verify, version_prefix
 from components.shared.package.schema import Schema
-from components.shared.registry.champion import Champion, move_champion
+from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from pipelines.local.store import LocalStore
 from tests.benchmarks.report import Figure, at_most, report, show, told
@@ -194,7 +194,7 @@ def figures(package: Path, console: Console, *, days: int, rows: int, every: boo
         try:
             store.ensure_bucket()
             store.put_folder(version_prefix(NAME, version), package)
-            move_champion(store, NAME, Champion(version=version, moved="now"), expected=None)
+            Registry(store, NAME).promote(version, expected=None)
             begun = time.monotonic()
             objects = fill(store, package, now=now, days=days, rows=rows, every=every)
             console.print(f"{objects:,} objects of {days} days were put in {time.monotonic() - begun:.0f} s")

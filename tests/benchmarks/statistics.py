@@ -99,7 +99,7 @@ PROCESSES = (
     Process("independent rows", 500, low=0.93, high=0.97),
     Process("rows alike within 40 days", 1_000, 40, together=3, low=0.90, high=0.98),
     Process("rows alike within 60 uneven groups", 1_000, 60, uneven=True, low=0.90, high=0.98),
-    Process("days alike their neighbours too", 1_000, 40, lasting=0.5, together=3),
+    Process("days alike their neighbours too", 1_000, 40, lasting=0.5, together=3, low=0.90, high=0.98),
 )
 
 
@@ -252,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Simulate, print, write; a part alone goes to a file of its own name."""
     parser = argparse.ArgumentParser(description="Simulate how intervals cover and which candidates pass.")
     parser.add_argument("--only", choices=sorted(PARTS), help="simulate this part alone")
-    parser.add_argument("--trials", type=int, default=1_000, help="test parts of each kind (default 1,000)")
+    parser.add_argument("--trials", type=int, default=600, help="test parts of each kind (default 600)")
     options = parser.parse_args(arguments)
     chosen: list[Any] = [options.only] if options.only else list(PARTS)
     figures = [figure for part in chosen for figure in PARTS[part](options.trials)]

@@ -35,13 +35,14 @@ from components.deploy.rollback import roll_back
 from components.shared.config import CanaryConfig, DarkLaunchConfig, ReplicasConfig, ResourcesConfig, ServingConfig
 from components.shared.errors import DeployError, PackageError
 from components.shared.package.model_package import GOLDEN, read_golden, version_prefix
-from components.shared.registry.champion import Champion, move_champion, read_champion
+from components.shared.registry.history import rollback_target
+from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from pipelines.__main__ import main as pipelines
 from tests import deployments
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.own_namespace import OwnNamespace, own_namespace, wait_for
-from tests.deployments import add_version, crown
+from tests.deployments import add_version, champion_of, write_verdict
 from tests.helpers import make_package
 
 NAMESPACE = f"fullcircle-deploy-{os.getpid()}"  # of this run, beside others
@@ -66,13 +67,17 @@ class Site:
         return add_version(self.store, NAME, package, folder=self.folder, number=number, broken=broken)
 
     def deploy(self, version: str, serving: ServingConfig | None = None) -> Deployed:
-        """Publish and deploy."""
-        crown(self.store, NAME, version)
-        return deploy_version(NAME, version, serving or self.serving, namespace=NAMESPACE)
+        """As a run does that the gate let through."""
+        return deploy_version(
+            NAME, version, serving or self.serving, verdict=self.verdict(version), namespace=NAMESPACE
+        )
 
     def champion(self) -> str:
-        found = read_champion(self.store, NAME)
-        return found.version if found else ""
+        return champion_of(self.store, NAME) or ""
+
+    def verdict(self, version: str) -> Path:
+        """The gate's, which compared with the champion."""
+        return write_verdict(self.folder / "verdicts" / version, version, champion=self.champion() or None)
 
     def service(self, name: str = NAME) -> Any:
         return self.namespace.json("get", "inferenceservice", name, "--show-managed-fields")
@@ -192,7 +197,7 @@ def test_from_a_machine_that_does_not_reach_services(site, monkeypatch):
     assert not site.deploy(before).restarted
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(DeployError, match="cannot be reached from this machine, and there is no kubectl on PATH"):
-        deploy_version(NAME, before, site.serving, namespace=NAMESPACE)
+        site.deploy(before)
 
 
 def test_a_version_takes_over_while_clients_ask(site):
@@ -310,15 +315,11 @@ def test_a_stopped_deployment_leaves_the_one_before_serving(site):
 @contextmanager
 def deploying(site: Site, version: str) -> Iterator[subprocess.Popen[bytes]]:
     """The stage as a process of its own."""
-    current = read_champion(site.store, NAME)
-    pointer = Champion(
-        version=version, previous=current.version if current else None, moved="2024-02-02T00:00:00+00:00"
-    )
-    assert move_champion(site.store, NAME, pointer, expected=current)
     code = (
         "from components.deploy.deploy import deploy_version; from components.shared.config import ServingConfig; "
         f"serving = ServingConfig.model_validate_json({site.serving.model_dump_json()!r}); "
-        f"deploy_version({NAME!r}, {version!r}, serving, namespace={NAMESPACE!r})"
+        f"from pathlib import Path; deploy_version({NAME!r}, {version!r}, serving, "
+        f"verdict=Path({str(site.verdict(version))!r}), namespace={NAMESPACE!r})"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen([sys.executable, "-c", code], env=environment) as program:
@@ -442,30 +443,42 @@ def test_the_api_server_takes_a_canary(site):
 
 
 def test_back_to_the_version_before(site, log_keys):
-    serving, version = read_champion(site.store, NAME), site.answering()
-    assert serving is not None
-    assert serving.previous
+    version = site.answering()
+    target = rollback_target(Registry(site.store, NAME).history(), NAME)
     spec = site.service()["spec"]["predictor"]
     with asking(site) as answers:
         deployed = roll_back(site.store, NAME, namespace=NAMESPACE, dark_launch=False)
-    assert (deployed.version, deployed.replaced) == (serving.previous, version)
-    now = read_champion(site.store, NAME)
+    assert (deployed.version, deployed.replaced) == (target, version)
+    now = Registry(site.store, NAME).champion()
     assert now is not None
-    assert (now.version, now.previous) == (serving.previous, version)
-    assert answers.versions() == [version, serving.previous]
+    assert (now.version, now.replaced, now.action) == (target, version, "rolled back")
+    assert answers.versions() == [version, target]
     after = site.service()["spec"]["predictor"]
     assert {**after, "model": {**after["model"], "storageUri": spec["model"]["storageUri"]}} == spec
 
 
 def test_a_roll_back_that_fails_changes_nothing(site):
-    before = read_champion(site.store, NAME)
+    before = Registry(site.store, NAME).history()
     with pytest.raises(DeployError, match="FULLCIRCLE_LOG_ACCESS_KEY_ID"):
         roll_back(site.store, NAME, namespace=NAMESPACE)
-    after = read_champion(site.store, NAME)
-    assert before is not None
-    assert after is not None
-    assert (after.version, after.previous) == (before.version, before.previous)
-    assert site.answering() == before.version
+    assert Registry(site.store, NAME).history() == before
+    assert site.answering() == before[-1].version
+
+
+def test_a_deployment_that_was_killed_before_its_last_act(site):
+    """Its version serves and is no champion: one that fails afterwards leaves the champion, and so does a roll-back."""
+    before, version = site.answering(), site.add(14)
+    for mend in ("a failing deployment", "a roll-back"):
+        with deploying(site, version) as program:
+            wait_for(lambda: site.service()["metadata"]["annotations"][MODEL_VERSION] == version)
+            program.kill()
+        assert site.champion() == before
+        if mend == "a roll-back":
+            assert roll_back(site.store, NAME, namespace=NAMESPACE, dark_launch=False).version == before
+        else:
+            with pytest.raises(DeployError, match=f"Version {before} serves on"):
+                site.deploy(site.add(15, broken=GOLDEN))
+        assert (site.answering(), site.champion()) == (before, before)
 
 
 def test_what_others_made_is_left_alone(site):

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.shared.package.model_package import MANIFEST, verify, version_prefix
-from components.shared.registry.champion import read_champion
+from components.shared.registry.registry import Registry
 from components.shared.store import Store, StoreSettings
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.one_node import KEYS, NAMESPACE
@@ -96,7 +96,7 @@ def intact(cluster: Kubectl, folder: Path) -> list[str]:
             package = folder / version
             store.get_folder(version_prefix("wine", version), package)
             verify(package, version=version)
-        champion = read_champion(store, "wine")
+        champion = Registry(store, "wine").champion()
     assert champion is None or champion.version in versions
     return versions
 
@@ -186,7 +186,7 @@ class TestPipeline:
     @staticmethod
     def version(cluster: Kubectl) -> str:
         with store_of(cluster, "monitoring") as store:
-            champion = read_champion(store, "wine")
+            champion = Registry(store, "wine").champion()
         assert champion is not None
         return champion.version
 

@@ -17,7 +17,7 @@ LINEAGE = Lineage(rows=600, columns=10, content_hash="abc")
 TRAINING = TrainConfig(
     one_hot_limit=5,
     ordinal_limit=20,
-    date_parts=["year", "month", "day", "weekday", "hour", "minute"],
+    date_parts=["elapsed", "year", "month", "week", "day", "weekday", "hour", "minute"],
     reference_rows=100,
     golden_requests=12,
 )

@@ -14,7 +14,7 @@ import yaml
 
 from components.shared.package.model_package import verify, version_prefix
 from components.shared.package.scoring import Scorer, parse_rows
-from components.shared.registry.champion import Champion, move_champion
+from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from pipelines.__main__ import main
 from pipelines.local.store import LocalStore
@@ -95,7 +95,7 @@ def place(tmp_path_factory, packages) -> Iterator[Place]:
     store.ensure_bucket()
     package, version = packages(), verify(packages()).version
     store.put_folder(version_prefix("demo", version), package)
-    assert move_champion(store, "demo", Champion(version=version, moved="2024-02-01T00:00:00+00:00"), expected=None)
+    Registry(store, "demo").promote(version, expected=None)
     yield Place(folder, config, store, package)
     assert call("stop", folder=folder)[0] == 0
     assert settled(folder, servers=0) == {}

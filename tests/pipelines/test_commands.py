@@ -85,7 +85,7 @@ def test_without_an_endpoint_here_or_a_cluster_it_says_so(command, store, folder
 
     assert main([command, "demo"]) == 1
 
-    expected = {"rollback": "No version of 'demo' is published", "undeploy": "There is no cluster to deploy on"}
+    expected = {"rollback": "No version of 'demo' has served yet", "undeploy": "There is no cluster to deploy on"}
     assert expected[command] in capsys.readouterr().err
 
 

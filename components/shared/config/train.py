@@ -6,7 +6,7 @@ from pydantic import Field
 
 from components.shared.config.base import Section, Share
 
-DatePart = Literal["year", "month", "day", "weekday", "hour", "minute"]
+DatePart = Literal["elapsed", "year", "quarter", "month", "week", "day", "day_of_year", "weekday", "hour", "minute"]
 
 
 class TrainConfig(Section):
@@ -24,8 +24,16 @@ class TrainConfig(Section):
         "above it, and always for linear ones, the target's mean.",
     )
     date_parts: list[DatePart] = Field(
-        default=["month", "day", "weekday", "hour"],
-        description="What a timestamp feature becomes; weekday 0 is Monday.",
+        default=["elapsed", "month", "day", "weekday", "hour"],
+        description="What a timestamp feature becomes: `elapsed` is the moment itself, in days, and the days between "
+        "each two of several timestamps; weekday 0 is Monday, `week` is ISO 8601's. Linear models get sine and cosine "
+        "of what begins again after its last value, too.",
+    )
+    missing: Literal["auto", "indicator", "median"] = Field(
+        default="auto",
+        description="What a missing number or time becomes: `median` of the column; `indicator`, the median and one "
+        "more column that tells where it was missing; `auto`, missing as it is for tree models, `indicator` for linear "
+        "ones. A column that misses nothing in the training rows always gets its median.",
     )
     class_weight: Literal["balanced", "none"] = Field(default="none", description="Whether rare classes weigh more.")
     calibration: Literal["auto", "none", "sigmoid", "isotonic"] = Field(

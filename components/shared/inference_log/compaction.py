@@ -25,7 +25,7 @@ _GRACE = timedelta(minutes=10)  # after an hour's end, for what is on its way
 _SETTLED = timedelta(minutes=15)  # for readers that had listed raw files before the commit
 _ABANDONED = timedelta(hours=6)  # a compaction that has not committed its parts by then never will
 _LONGEST_SECONDS = 3_600.0  # from a listing to its commit; well below the time after which parts are abandoned
-_PART_ROWS, _PART_BYTES, _PART_FILES = 200_000, 32_000_000, 5_000
+_PART_ROWS, _PART_BYTES, _PART_FILES = 200_000, 16_000_000, 5_000
 _ROW_GROUP = 50_000
 
 
@@ -101,7 +101,7 @@ def _tidy(store: Store, folder: HourFolder, *, settled: timedelta, abandoned: ti
         replaced = [item for item in folder.raw if folder.name(item) in folder.commit.replaces]
     listed = {part.name for part in folder.commit.parts}
     lost = [part for part in folder.parts if folder.name(part) not in listed and part.modified + abandoned <= now]
-    store.delete_many(item.key for item in [*replaced, *lost])
+    store.delete_many([item.key for item in [*replaced, *lost]])
     return Compacted(removed=len(replaced) + len(lost))
 
 
@@ -117,7 +117,7 @@ def _compact(store: Store, folder: HourFolder) -> Compacted:
         replaced = []
     damaged = len(fresh) - len(replaced) if replaced else 0
     if len(replaced) < 2 or not _commit(store, folder, parts, replaced, seconds=time.monotonic() - begun):
-        store.delete_many(folder.prefix + part.name for part in parts)
+        store.delete_many([folder.prefix + part.name for part in parts])
         return Compacted(damaged=damaged)
     rows = sum(part.rows for part in parts)
     return Compacted(hours=1, files=len(replaced), rows=rows, parts=len(parts), damaged=damaged)

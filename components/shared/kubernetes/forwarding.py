@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
-from components.shared.errors import DeployError
+from components.shared.errors import DeployError, UnreachableError
 from components.shared.kubernetes.pods import short
 
 _CONNECT_SECONDS = 1.0
@@ -33,7 +33,8 @@ def forwarded(namespace: str, service: str, port: int) -> Iterator[str]:
         port: Its port.
 
     Raises:
-        DeployError: There is no kubectl, or it does not get through.
+        DeployError: There is no kubectl.
+        UnreachableError: It does not get through.
     """
     program = shutil.which("kubectl")
     if program is None:
@@ -50,7 +51,7 @@ def forwarded(namespace: str, service: str, port: int) -> Iterator[str]:
             found = re.search(r"127\.0\.0\.1:\d+", process.stdout.readline() if process.stdout else "")
             if found is None:
                 said = process.stderr.read() if process.stderr else ""
-                raise DeployError(f"No port can be forwarded to the Service {service}: {short(said)}.")
+                raise UnreachableError(f"No port can be forwarded to the Service {service}: {short(said)}.")
             yield f"http://{found[0]}"
         finally:
             process.terminate()

@@ -48,8 +48,12 @@ def f1(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
 def _counts(target: NDArray[Any], answers: Answers, weights: Weights) -> tuple[Floats, Floats, Floats]:
     """Weighted rows of each class, answered with it, and both; each of shape (classes, resamples)."""
     classes, chosen = answers.classes, answers.chosen
-    right = weights.sums(target, classes, target == chosen)
-    return weights.sums(target, classes), weights.sums(chosen, classes), right
+
+    def make() -> tuple[Floats, Floats, Floats]:
+        right = weights.sums(target, classes, target == chosen)
+        return weights.sums(target, classes), weights.sums(chosen, classes), right
+
+    return weights.shared("counts of classes", (target, answers), make)
 
 
 def _of_positive_or_mean(values: Floats, true: Floats) -> Floats:

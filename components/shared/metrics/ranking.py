@@ -5,7 +5,6 @@ ranking is cut into at most `Weights.steps` steps, about as many rows and positi
 resamples cost a thousand sums a step and not a row; the bootstrap takes the difference to the exact value off.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,36 +16,37 @@ from components.shared.metrics.weights import Floats, Indices, Weights
 
 def roc_auc(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
     """Share of the pairs of a row of the class and another that are in the right order; ties count half."""
-    return _mean_over_classes(_area_under_roc, target, answers, weights=weights)
+    return _areas(target, answers, weights)["roc_auc"]
 
 
 def pr_auc(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
     """Average precision: the mean over the rows of the class of the precision down to each."""
-    return _mean_over_classes(_average_precision, target, answers, weights=weights)
+    return _areas(target, answers, weights)["pr_auc"]
 
 
-def _area_under_roc(hits: Floats, others: Floats) -> Floats:
-    lower = others.sum(axis=0) - np.cumsum(others, axis=0) + others / 2
-    return np.asarray((hits * lower).sum(axis=0) / (hits.sum(axis=0) * others.sum(axis=0)), dtype=np.float64)
+def _areas_of_curve(hits: Floats, others: Floats) -> tuple[Floats, Floats]:
+    """ROC AUC and average precision of weighted rows by step, each of shape (steps, resamples)."""
+    found, false = np.cumsum(hits, axis=0), np.cumsum(others, axis=0)
+    positives, negatives = found[-1], false[-1]
+    lower = np.einsum("ij,ij->j", hits, negatives - false + others / 2)
+    seen = found + false
+    precision = np.einsum("ij,ij->j", hits, np.divide(found, seen, out=np.zeros_like(seen), where=seen > 0))
+    told = np.where((positives > 0) & (negatives > 0), positives, np.nan)
+    return lower / (told * negatives), precision / told
 
 
-def _average_precision(hits: Floats, others: Floats) -> Floats:
-    found = np.cumsum(hits, axis=0)
-    seen = found + np.cumsum(others, axis=0)
-    precision = np.where(seen > 0, found / seen, 0.0)
-    told = others.sum(axis=0) > 0
-    return np.where(told, (hits * precision).sum(axis=0) / hits.sum(axis=0), np.nan)
+def _areas(target: NDArray[Any], answers: Answers, weights: Weights) -> dict[str, Floats]:
+    """Both areas, each of shape (resamples,): they are of one curve, which takes longer than either area of it."""
 
+    def make() -> dict[str, Floats]:
+        classes = [1] if answers.classes == 2 else range(answers.classes)
+        curves = (_curve(target == index, answers.probabilities[:, index], weights=weights) for index in classes)
+        areas = np.array([_areas_of_curve(*curve) for curve in curves])
+        told = np.isfinite(areas)
+        roc, precision_recall = np.where(told, areas, 0.0).sum(axis=0) / told.sum(axis=0)
+        return {"roc_auc": roc, "pr_auc": precision_recall}
 
-def _mean_over_classes(
-    area: Callable[[Floats, Floats], Floats], target: NDArray[Any], answers: Answers, *, weights: Weights
-) -> Floats:
-    classes = [1] if answers.classes == 2 else range(answers.classes)
-    areas = np.array(
-        [area(*_curve(target == index, answers.probabilities[:, index], weights=weights)) for index in classes]
-    )
-    told = np.isfinite(areas)
-    return np.asarray(np.where(told, areas, 0.0).sum(axis=0) / told.sum(axis=0), dtype=np.float64)
+    return weights.shared("areas", (target, answers), make)
 
 
 def _curve(positive: NDArray[np.bool_], scores: Floats, *, weights: Weights) -> tuple[Floats, Floats]:

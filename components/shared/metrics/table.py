@@ -13,6 +13,7 @@ from components.shared.config import Metric as MetricName
 from components.shared.config import Task
 from components.shared.metrics import decisions, numbers, probabilities, ranking
 from components.shared.metrics.metric import Answers, Metric, check_finite
+from components.shared.metrics.weights import Weights
 
 TABLE: dict[MetricName, Metric] = {
     metric.name: metric for module in (decisions, ranking, probabilities, numbers) for metric in module.METRICS
@@ -58,8 +59,8 @@ def compute(
         DataError: The model answered NaN or infinity.
     """
     check_finite(scores)
-    answers = Answers(scores, threshold)
-    return {metric: TABLE[metric].value(target, answers, weights) for metric in metrics_of(task)}
+    answers, counted = Answers(scores, threshold), Weights(np.ones(len(target)) if weights is None else weights)
+    return {metric: float(TABLE[metric](target, answers, counted)[0]) for metric in metrics_of(task)}
 
 
 def score(

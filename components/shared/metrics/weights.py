@@ -8,11 +8,16 @@ Example: rows 0 and 1 are of block 0, row 2 is of block 1, and a resample drew b
 [0, 0, 1], [[0], [2]]).sum()` is `[0 * (1 + 1) + 2 * 3]`, that is `[6]`.
 """
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+T = TypeVar("T")
+_DENSE = 6  # sums of a table of so many cells a row cost as much dense as sparse
 
 
 class Weights:
@@ -35,6 +40,7 @@ class Weights:
         )
         self.counts: Floats = np.ones((1, 1)) if counts is None else np.asarray(counts, dtype=np.float64)
         self.steps = steps
+        self._shared: dict[str, tuple[tuple[object, ...], Any]] = {}
 
     def some(self, rows: Indices) -> "Weights":
         """The weights of some of the rows, on the same resamples."""
@@ -56,14 +62,31 @@ class Weights:
         Returns:
             Shape (groups, resamples).
         """
-        weighted = self._weighted(values)
-        if len(self.counts) == 1:
+        weighted, blocks = self._weighted(values), len(self.counts)
+        if blocks == 1:
             return np.bincount(groups, weighted, minlength=count)[:, None] * self.counts
+        if count * blocks <= _DENSE * len(weighted):
+            table = np.bincount(groups * blocks + self.blocks, weighted, minlength=count * blocks)
+            return np.asarray(table.reshape(count, blocks) @ self.counts, dtype=np.float64)
         from scipy.sparse import csr_array
 
-        # Sparse, because a group has rows of few blocks, and a block rows of few groups.
-        table = csr_array((weighted, (groups, self.blocks)), shape=(count, len(self.counts)))
-        return np.asarray(table @ self.counts, dtype=np.float64)
+        some = np.flatnonzero(weighted)
+        sparse = csr_array((weighted[some], (groups[some], self.blocks[some])), shape=(count, blocks))
+        return np.asarray(sparse @ self.counts, dtype=np.float64)
+
+    def shared(self, name: str, of: tuple[object, ...], make: Callable[[], T]) -> T:
+        """What several metrics need of the same rows, made once.
+
+        Args:
+            name: What it is.
+            of: What it is made of besides the weights; of other objects it is made anew.
+            make: Makes it.
+        """
+        kept = self._shared.get(name)
+        if kept is None or any(one is not other for one, other in zip(kept[0], of, strict=True)):
+            kept = self._shared[name] = (of, make())
+        found: T = kept[1]
+        return found
 
     def _weighted(self, values: ArrayLike | None) -> Floats:
         return self.rows if values is None else self.rows * np.asarray(values, dtype=np.float64)

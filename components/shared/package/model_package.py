@@ -49,6 +49,7 @@ class Lineage(BaseModel):
         "time column.",
     )
     sources: dict[str, str] = {}
+    warnings: list[str] = []
 
 
 class Manifest(BaseModel):
@@ -279,8 +280,3 @@ def read_golden(folder: Path) -> list[GoldenRequest]:
 def version_prefix(name: str, version: str) -> str:
     """Where a version lives in the bucket; the trailing slash keeps `v1` from meaning `v10` too."""
     return f"models/{name}/versions/{version}/"
-
-
-def champion_key(name: str) -> str:
-    """The only pointer: which version serves."""
-    return f"models/{name}/champion.json"

@@ -27,7 +27,7 @@ _NODES = frozenset(
 )  # fmt: skip
 _PACKAGES = frozenset({"collections", "lightgbm", "numpy", "sklearn"})
 _BUILTINS = frozenset({"bool", "dict", "float", "int", "list", "set", "slice", "str", "tuple"})
-_OURS = frozenset({"components.shared.calibration", "components.shared.preprocessing"})
+_OURS = frozenset({"components.shared.calibration", "components.shared.dates", "components.shared.preprocessing"})
 
 
 def refuse_hidden_code(path: Path) -> None:

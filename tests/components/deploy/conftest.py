@@ -13,9 +13,8 @@ from components.deploy.deployed import Deployed
 from components.deploy.local_endpoint import LocalEndpoint
 from components.shared.config import ServingConfig
 from components.shared.processes import free_port
-from components.shared.registry.champion import read_champion
 from components.shared.store import Store, StoreSettings
-from tests.deployments import add_version, crown
+from tests.deployments import add_version, champion_of, crown, write_verdict
 
 NAME = "my-model-2"
 
@@ -42,16 +41,19 @@ class Site:
         return add_version(self.store, NAME, self.package, folder=self.folder.parent, number=number, broken=broken)
 
     def crown(self, version: str) -> None:
-        """Make a version the champion, as publish does before deploy."""
+        """Make a version the champion, as if it had served."""
         crown(self.store, NAME, version)
 
     def champion(self) -> str | None:
-        current = read_champion(self.store, NAME)
-        return current.version if current else None
+        return champion_of(self.store, NAME)
+
+    def verdict(self, version: str) -> Path:
+        """The gate's, which compared with the champion."""
+        return write_verdict(self.folder.parent / "verdicts" / version, version, champion=self.champion())
 
     def deploy(self, version: str, serving: ServingConfig | None = None) -> Deployed:
-        self.crown(version)
-        return deploy_version(NAME, version, serving or self.serving)
+        """As a run does that the gate let through."""
+        return deploy_version(NAME, version, serving or self.serving, verdict=self.verdict(version))
 
     def pid(self) -> int:
         state = self.endpoint.running()

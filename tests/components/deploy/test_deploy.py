@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -16,17 +17,19 @@ import pytest
 from kfp import dsl
 
 from components.deploy.component import deploy
-from components.deploy.deploy import FOLDER_VARIABLE, deploy_version, restore_champion
+from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
 from components.deploy.fetching import fetch
-from components.deploy.local_endpoint import LocalEndpoint, ServerState
+from components.deploy.local_endpoint import LocalEndpoint
 from components.deploy.replay import ask, replay_golden
+from components.deploy.server_state import ServerState
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError, PackageError, StoreError
 from components.shared.package.model_package import GOLDEN, MANIFEST, read_golden, version_prefix
 from components.shared.processes import free_port, write_private
-from components.shared.registry.champion import Champion, move_champion, read_champion
+from components.shared.registry.registry import Registry
+from components.shared.store import Store
 from tests.components.deploy.conftest import NAME, Site
-from tests.deployments import asking
+from tests.deployments import asking, write_verdict
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
@@ -86,7 +89,7 @@ def test_a_first_version_serves_where_another_program_does_not(site):
     with socket.create_server(("127.0.0.1", site.port)):
         deployed = site.deploy(version)
     assert deployed.url == f"http://127.0.0.1:{free_port(site.port) + 1}/v1/models/{NAME}:predict"
-    assert deployed.message == f"{version} answers at {deployed.url} (5 golden requests replayed)"
+    assert deployed.message == f"{version} answers at {deployed.url} (5 golden requests replayed), now the champion"
     assert deployed.restarted
     assert not deployed.replaced
     row = read_golden(site.package)[0]
@@ -107,7 +110,7 @@ def test_a_damaged_state_is_no_hindrance_and_the_same_version_again_changes_noth
     assert_serves(site, version)
     pid = site.pid()
     again = site.deploy(version)
-    assert again.model_dump() == {**deployed.model_dump(), "restarted": False, "seconds": 0.0}
+    assert again.model_dump() == {**deployed.model_dump(), "restarted": False, "seconds": 0.0, "promoted": False}
     assert f"{version} answers already at {deployed.url}" in again.message
     assert site.pid() == pid
 
@@ -164,7 +167,6 @@ def test_a_version_that_is_not_there(site):
 
 def test_a_stopped_deployment_leaves_the_one_before_serving(site):
     before, version = site.add(1), site.add(4)
-    site.crown(version)
     with deploying(site, version) as program:
         wait_until(site.endpoint.candidate_file.exists)
         program.send_signal(signal.SIGTERM)
@@ -174,7 +176,6 @@ def test_a_stopped_deployment_leaves_the_one_before_serving(site):
 
 def test_what_a_killed_deployment_left_running_is_ended(site):
     before, version = site.add(1), site.add(4)
-    site.crown(version)
     with deploying(site, version) as program:
         wait_until(site.endpoint.candidate_file.exists)
         program.kill()
@@ -187,7 +188,8 @@ def deploying(site: Site, version: str) -> subprocess.Popen[bytes]:
     """The stage as a process of its own."""
     code = (
         "from components.deploy.deploy import deploy_version; from components.shared.config import ServingConfig; "
-        f"deploy_version({NAME!r}, {version!r}, ServingConfig(port={site.port}))"
+        f"from pathlib import Path; deploy_version({NAME!r}, {version!r}, ServingConfig(port={site.port}), "
+        f"verdict=Path({str(site.verdict(version))!r}))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.Popen([sys.executable, "-c", code], env=environment)
@@ -195,11 +197,11 @@ def deploying(site: Site, version: str) -> subprocess.Popen[bytes]:
 
 def test_a_second_version_takes_the_place_of_the_first(site, tmp_path, capsys):
     before, version = site.add(1), site.add(5)
-    site.crown(version)
     answer, page = tmp_path / "endpoint.json", tmp_path / "page.html"
     serving = site.serving.model_dump_json()
-    outputs = {"endpoint": dsl.Artifact(uri=str(answer)), "deploy_page": dsl.HTML(uri=str(page))}
-    served = deploy.python_func(name=NAME, serving=serving, version=version, **outputs)
+    artifacts = {"endpoint": dsl.Artifact(uri=str(answer)), "deploy_page": dsl.HTML(uri=str(page))}
+    artifacts["verdict"] = dsl.Artifact(uri=str(site.verdict(version)))
+    served = deploy.python_func(name=NAME, serving=serving, version=version, **artifacts)
     assert served == version
     assert_serves(site, version)
     found = json.loads(answer.read_bytes())
@@ -296,13 +298,13 @@ def test_a_candidate_that_does_not_take_over_in_time_is_ended(site, monkeypatch)
     assert_serves(site, before)
 
 
-@pytest.mark.parametrize("file", ["leaving_file", "state_file"])
+@pytest.mark.parametrize("file", ["leaving_file", "next_file"])
 def test_a_disk_that_is_full_at_the_last_moment_leaves_the_one_before_serving(site, monkeypatch, file):
     before, version = site.add(6), site.add(7)
     path = getattr(site.endpoint, file)
 
     def write(target: Path, content: object) -> None:
-        if target == path and any(version in str(value) for value in dict(content).values()) == (file == "state_file"):  # type: ignore[call-overload]
+        if target == path:
             raise OSError("No space left on device")
         write_private(target, content)
 
@@ -313,39 +315,115 @@ def test_a_disk_that_is_full_at_the_last_moment_leaves_the_one_before_serving(si
     assert_serves(site, before)
 
 
-@pytest.mark.parametrize("switched", [False, True])
-def test_a_deployment_killed_while_the_servers_change_places_leaves_no_third(site, monkeypatch, switched):
-    """Killed before or after the new server is remembered, while both answer: the next deployment ends one of them."""
+class KilledError(BaseException):
+    """As if by SIGKILL: what raises it makes sure that nothing is tidied up."""
+
+
+@pytest.mark.parametrize("promoted", [False, True])
+def test_a_deployment_killed_while_the_servers_change_places_leaves_no_third(site, monkeypatch, promoted):
+    """Killed before or behind its last act, while both answer: the next deployment keeps the champion's server."""
     before, version = site.add(6), site.add(7)
-    write = LocalEndpoint._write
+    history = Registry(site.store, NAME).history()
 
-    class Killed(BaseException):
-        """As if by SIGKILL: nothing is tidied up."""
-
-    def write_or_not(endpoint: LocalEndpoint, state: ServerState) -> None:
-        if switched:
-            write(endpoint, state)
-        raise Killed
+    def killed(*_: object) -> None:
+        raise KilledError
 
     with monkeypatch.context() as patched:
-        patched.setattr(LocalEndpoint, "_write", write_or_not)
         patched.setattr(LocalEndpoint, "_discard", lambda *_: None)
-        package = fetch(site.store, NAME, version, site.endpoint.versions)
-        with site.endpoint.locked(), pytest.raises(Killed):
-            site.endpoint.deploy(version, package, site.serving)
+        if promoted:
+            patched.setattr(LocalEndpoint, "_remember_next", killed)
+        else:
+            patched.setattr("components.shared.registry.promotion.Promotion.complete", killed)
+        with pytest.raises(KilledError):
+            site.deploy(version)
     assert len(servers(site)) == 2
-    serves = version if switched else before
-    site.crown(serves)
-    assert not site.deploy(serves).restarted
-    assert_serves(site, serves)
+    assert site.champion() == (version if promoted else before)
+    state = site.endpoint.running()
+    assert state is not None
+    assert state.version == before
+    # Another one that fails: what serves then is the champion, and nothing else.
+    with pytest.raises(DeployError, match="golden requests wrongly"):
+        site.deploy(site.add(8, broken=GOLDEN))
+    assert_serves(site, version if promoted else before)
     assert not site.endpoint.leaving_file.exists()
+    assert not site.deploy(version if promoted else before).restarted
+    assert Registry(site.store, NAME).history()[: len(history)] == history
+    site.deploy(before)
+
+
+def test_a_server_whose_deployment_was_killed_at_once_is_ended(site, monkeypatch):
+    """Nobody had written down yet that it was started."""
+    before = site.add(6)
+
+    def killed(target: Path, content: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("components.deploy.local_endpoint.write_private", killed)
+        patched.setattr(LocalEndpoint, "_end", lambda *_: None)
+        with pytest.raises(KilledError):
+            site.deploy(site.add(7))
+    assert len(servers(site)) == 2
+    assert not site.deploy(before).restarted
+    assert_serves(site, before)
+
+
+def test_a_store_that_goes_away_at_the_last_act_leaves_the_one_before(site, monkeypatch):
+    before, pid = site.add(6), site.pid()
+
+    def away(*_: object, **__: object) -> bool:
+        raise StoreError("the store is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "create", away)
+        with pytest.raises(StoreError, match="the store is away"):
+            site.deploy(site.add(7))
+    assert_serves(site, before)
+    assert site.pid() == pid
+
+
+def test_a_run_that_was_overtaken_changes_nothing(site):
+    """Another run has promoted since the gate compared: told before anything is started."""
+    before, pid, version = site.add(6), site.pid(), site.add(7)
+    verdict = write_verdict(site.folder.parent / "verdicts" / "stale", version, champion="aaaaaaaaaaaa")
+    with pytest.raises(PackageError) as caught:
+        deploy_version(NAME, version, site.serving, verdict=verdict)
+    message = str(caught.value)
+    assert (
+        f"The champion of '{NAME}' is version {before}, and version {version} was compared with version aa" in message
+    )
+    assert message.endswith(f"Version {version} is stored but not promoted; run the pipeline again.")
+    assert_serves(site, before)
+    assert site.pid() == pid
+    verdict.write_text('{"promoted": false}')
+    with pytest.raises(PackageError, match="is not to promote this model"):
+        deploy_version(NAME, version, site.serving, verdict=verdict)
+
+
+def test_two_runs_at_once_that_were_compared_with_the_same_champion(site):
+    """One after the other, by the endpoint's lock: the first is promoted, the second is told."""
+    before, one, two = site.add(6), site.add(7), site.add(9)
+    verdicts = {version: site.verdict(version) for version in (one, two)}
+
+    def run(version: str) -> str:
+        try:
+            return deploy_version(NAME, version, site.serving, verdict=verdicts[version]).version
+        except PackageError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(run, (one, two)))
+    (winner,) = {one, two} & set(outcomes)
+    assert sum("another run came in between" in outcome for outcome in outcomes) == 1
+    assert_serves(site, winner)
+    newest = Registry(site.store, NAME).history()[-1]
+    assert (newest.version, newest.replaced, newest.why) == (winner, before, "passed the gate: 2 of 2 checks hold")
     site.deploy(before)
 
 
 def test_a_stranger_at_the_port_cannot_be_taken_over_from(site, tmp_path):
     """The server is gone, and a program that shares its port with nobody has it: the next port is taken."""
     version = site.add(6)
-    site.crown(version)
     os.kill(site.pid(), signal.SIGKILL)
     wait_until(lambda: site.endpoint.running() is None)
     with socket.create_server(("127.0.0.1", site.port)):
@@ -392,7 +470,7 @@ def test_no_free_port_is_told(site, tmp_path):
         endpoint.locked(),
         pytest.raises(DeployError, match=r"needs a port: none of the ports 65535 to 65535 is free\. Free one, or set"),
     ):
-        endpoint.deploy(package.name, package, ServingConfig(port=65535))
+        endpoint.deploy(package.name, package, ServingConfig(port=65535), champion="", promote=lambda: None)
     before = ServerState(name=NAME, version="a", port=65534, wanted_port=1, pid=1, created=0)
     with (
         socket.create_server(("127.0.0.1", 65535)),
@@ -408,7 +486,7 @@ def test_a_server_that_cannot_be_started_is_told(site, tmp_path, monkeypatch):
     with monkeypatch.context() as patched, endpoint.locked():
         patched.setattr(sys, "executable", str(tmp_path / "python"))
         with pytest.raises(DeployError, match=r"The model server cannot be started: .*No such file"):
-            endpoint.deploy(package.name, package, site.serving)
+            endpoint.deploy(package.name, package, site.serving, champion="", promote=lambda: None)
     endpoint.candidate_file.mkdir()  # in the way of the note of what was started
     with endpoint.locked(), pytest.raises(OSError, match="directory"):
         endpoint._start(package.name, package, free_port(site.port), serving=site.serving, log=endpoint.log)
@@ -433,34 +511,11 @@ def test_a_package_that_is_here_is_not_fetched_again_unless_it_was_altered(site,
     assert [path.name for path in tmp_path.iterdir()] == [version]
 
 
-# The pointer
+# What the state files do not tell
 
 
-def test_the_champion_is_put_back_only_when_it_is_the_failed_one(store):
-    def pointer(version: str, previous: str | None) -> Champion:
-        return Champion(version=version, previous=previous, moved="2024-02-01T00:00:00+00:00")
-
-    restore_champion(store, NAME, "b")
-    assert read_champion(store, NAME) is None
-    assert move_champion(store, NAME, pointer("b", "a"), expected=None)
-    restore_champion(store, NAME, "c")
-    found = read_champion(store, NAME)
-    assert found is not None
-    assert (found.version, found.previous) == ("b", "a")
-    restore_champion(store, NAME, "b")
-    found = read_champion(store, NAME)
-    assert found is not None
-    assert (found.version, found.previous) == ("a", None)
-    restore_champion(store, NAME, "a")
-    assert read_champion(store, NAME) is None
-
-
-def test_a_champion_that_cannot_be_put_back_is_told(store, monkeypatch, tmp_path):
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
-    store.put_bytes(f"models/{NAME}/champion.json", b"{}")
-    with pytest.raises(DeployError) as caught:
-        deploy_version(NAME, "0123456789ab", ServingConfig())
-    first, second = str(caught.value).splitlines()
-    assert "found none" in first
-    assert second.startswith("And version 0123456789ab is still the champion, though it does not serve: s3://")
-    assert Path(tmp_path, NAME).exists()
+def test_a_state_file_that_cannot_be_read_is_not_taken_for_no_server(tmp_path):
+    endpoint = LocalEndpoint(tmp_path, NAME)
+    endpoint.state_file.mkdir(parents=True)
+    with pytest.raises(DeployError, match=r"server\.json, which says which server runs, cannot be read: .*readable"):
+        endpoint.running()

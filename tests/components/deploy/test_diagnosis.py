@@ -11,14 +11,15 @@ from components.deploy.cluster import (
     has_kubeconfig,
     patiently,
 )
-from components.deploy.cluster_endpoint import canary_progress, progress
 from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
 from components.deploy.diagnosis import conditions_text, crashes, in_words, troubles
 from components.deploy.inference_service import REVISION
+from components.deploy.rollout import canary_progress, progress
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError
 from components.shared.kubernetes.api import ClusterError
 from components.shared.kubernetes.pods import short
+from tests.deployments import write_verdict
 
 
 def pod(name="one", *, revision="new", ready=True, leaving=False, template="a", containers=(), **status):
@@ -208,10 +209,11 @@ def test_without_a_cluster_it_says_so(store, monkeypatch, tmp_path):
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     assert not has_kubeconfig()
+    verdict = write_verdict(tmp_path / "verdict.json", "abc", champion=None)
     with pytest.raises(
         DeployError, match="There is no cluster to deploy on: .*Set KUBECONFIG, or FULLCIRCLE_SERVING_F"
     ):
-        deploy_version("demo", "abc", ServingConfig())
+        deploy_version("demo", "abc", ServingConfig(), verdict=verdict)
 
 
 @pytest.fixture
@@ -227,7 +229,8 @@ def kubeconfig(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
 
 
-def test_a_cluster_that_does_not_answer(kubeconfig):
+def test_a_cluster_that_does_not_answer(kubeconfig, monkeypatch):
+    monkeypatch.setattr("components.deploy.cluster._PATIENCE_SECONDS", -1)
     cluster = Cluster.connect("place")
     with pytest.raises(FleetingError, match=r"The API server does not answer \(read the InferenceService demo\)"):
         cluster.get("demo")

@@ -17,6 +17,7 @@ from components.shared import frames, metrics
 from components.shared.config import EvaluationConfig, Task
 from components.shared.errors import DataError, PackageError
 from components.shared.evaluation import Evaluation
+from components.shared.package.schema import Schema
 from components.shared.package.scoring import Scorer
 from tests.components.evaluate.conftest import Made
 from tests.helpers import make_package, make_splits
@@ -189,3 +190,68 @@ def test_curves_of_classes_are_named(made: Callable[[Task], Made]) -> None:
     assert found.confusion.classes == ["ja", "näh", "我"]
     assert sum(map(sum, found.confusion.counts)) == 120
     assert len(found.overall_roc.x) <= 200
+
+
+def test_rows_count_as_much_as_they_weigh(made: Callable[[Task], Made], tmp_path: Path) -> None:
+    weights = np.asarray(np.arange(120) % 3, dtype=np.float64)
+    splits = changed_test(made("binary"), tmp_path / "splits", lambda rows: rows.append_column("w", pa.array(weights)))
+    train = pq.read_table(splits / "train.parquet")
+    heavy = np.where(train["target"].to_numpy(zero_copy_only=False), 3.0, 1.0)
+    pq.write_table(train.append_column("w", pa.array(heavy)), splits / "train.parquet")
+    model = shutil.copytree(made("binary").model, tmp_path / "model")
+    schema = Schema.read(model).model_copy(update={"weights": "w"})
+    schema.write(model)
+    found = evaluate("demo", SETTINGS, splits=splits, model=model)
+    scorer = Scorer.load(model)
+    part = frames.load_part(splits, "test", schema)
+    scores = scorer.score(frames.inputs(part.frame, schema))
+    assert found.scores.values == pytest.approx(
+        metrics.compute("binary", part.target, scores, weights=weights), rel=1e-6
+    )
+    member = next(item for item in found.slices if (item.column, item.value) == ("member", "true"))
+    rows = part.frame["member"].to_numpy() == 1
+    assert member.scores is not None
+    assert member.scores.values == pytest.approx(
+        metrics.compute("binary", part.target[rows], scores[rows], weights=weights[rows]), rel=1e-6
+    )
+    share = 3 * train["target"].to_numpy(zero_copy_only=False).sum() / heavy.sum()
+    brier = np.average((share - part.target) ** 2, weights=weights)
+    assert found.baseline.values["brier"] == pytest.approx(brier)
+
+
+def test_the_weighted_median_is_the_baseline_of_errors(made: Callable[[Task], Made], tmp_path: Path) -> None:
+    splits = shutil.copytree(made("regression").splits, tmp_path / "splits")
+    for part, rows in (("train", 360), ("test", 120)):
+        table = pq.read_table(splits / f"{part}.parquet")
+        heavy = np.where(np.arange(rows) == 7, 1e6, 1.0)
+        pq.write_table(table.append_column("w", pa.array(heavy)), splits / f"{part}.parquet")
+    model = shutil.copytree(made("regression").model, tmp_path / "model")
+    Schema.read(model).model_copy(update={"weights": "w"}).write(model)
+    found = evaluate("demo", SETTINGS, splits=splits, model=model)
+    seen, asked = (pq.read_table(splits / f"{part}.parquet")["target"][7].as_py() for part in ("train", "test"))
+    assert found.baseline.values["mae"] == pytest.approx(abs(seen - asked), rel=1e-3)
+
+
+def test_intervals_are_by_the_blocks_of_the_part(made: Callable[[Task], Made], tmp_path: Path) -> None:
+    groups = pa.array([f"g{index % 20}" for index in range(120)])
+    splits = changed_test(made("binary"), tmp_path / "splits", lambda rows: rows.append_column("g", groups))
+    model = shutil.copytree(made("binary").model, tmp_path / "model")
+    schema = Schema.read(model)
+    schema.model_copy(update={"group": "g"}).write(model)
+    found = evaluate("demo", SETTINGS, splits=splits, model=model)
+    assert (found.resampled_by.kind, found.resampled_by.column, found.resampled_by.count) == ("group", "g", 20)
+    assert found.scores.blocks == pytest.approx(20)
+    schema.model_copy(update={"time_column": "opened at"}).write(model)
+    found = evaluate("demo", SETTINGS, splits=splits, model=model)
+    assert (found.resampled_by.kind, found.resampled_by.together) == ("hour", 5)
+    assert found.resampled_by.count == 120
+
+
+def test_too_few_blocks_are_told(made: Callable[[Task], Made], tmp_path: Path) -> None:
+    groups = pa.array([f"g{index % 3}" for index in range(120)])
+    splits = changed_test(made("binary"), tmp_path / "splits", lambda rows: rows.append_column("g", groups))
+    model = shutil.copytree(made("binary").model, tmp_path / "model")
+    Schema.read(model).model_copy(update={"group": "g"}).write(model)
+    found = evaluate("demo", SETTINGS, splits=splits, model=model)
+    assert found.resampled_by.kind == "row"
+    assert any("only 3 groups of 'g': they are too narrow" in note for note in found.notes)

@@ -11,7 +11,7 @@ from components.gate.gate import Candidate, Rules
 from components.shared.config import EvaluationConfig, GateConfig, SearchConfig, Task
 from components.shared.evaluation import Evaluation, Gap, Scores, Slice
 from components.shared.package.model_package import TRAINED_FILES, version_prefix
-from components.shared.registry.champion import Champion, move_champion
+from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from tests.helpers import make_manifest, make_package, make_splits
 
@@ -105,7 +105,7 @@ def crown(store: Store, tmp_path: Path) -> Callable[[Candidate], str]:
         assert set(TRAINED_FILES) <= {path.name for path in package.iterdir()}
         version = make_manifest(package).version
         store.put_folder(version_prefix("demo", version), package)
-        assert move_champion(store, "demo", Champion(version=version, moved="2024-02-01T00:00:00+00:00"), expected=None)
+        Registry(store, "demo").promote(version, expected=None)
         return version
 
     return make

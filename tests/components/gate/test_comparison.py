@@ -13,8 +13,11 @@ import pytest
 
 from components.gate.gate import Candidate, judge
 from components.gate.verdict import Check, Verdict
+from components.shared import frames, metrics
 from components.shared.package.model_package import version_prefix
 from components.shared.package.schema import Schema
+from components.shared.package.scoring import Scorer
+from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from tests import helpers
 from tests.components.gate.conftest import rules
@@ -81,6 +84,73 @@ def test_a_loss_within_what_is_allowed_passes(candidate: Make, crown: Crown, sto
     assert champion_check(verdict).holds
 
 
+@pytest.mark.parametrize(
+    ("when", "passes", "words"),
+    [
+        ("promote_if_not_worse", False, "It is kept out: it is worse on them (gate.champion.when_unclear)"),
+        ("block", False, "It is kept out: `block`"),
+        ("promote", True, "It passes all the same"),
+    ],
+)
+def test_what_the_rows_cannot_tell_is_settled_by_the_configuration(
+    candidate: Make, crown: Crown, store: Store, tmp_path: Path, when: str, passes: bool, words: str
+) -> None:
+    made = candidate()
+    crown(made)
+    few = rewrite(candidate(noise=0.3), tmp_path / "few", lambda rows: rows.slice(0, 60))
+    check = champion_check(judge(few, rules(champion={"when_unclear": when}), store))
+    assert (check.value or 0) > 0
+    assert "these 60 rows cannot tell whether it is worse by more than is allowed" in check.detail
+    assert words in check.detail
+    assert check.holds is passes
+    assert check.limit == 0.005
+
+
+def test_a_candidate_no_worse_on_too_few_rows_passes(
+    candidate: Make, crown: Crown, store: Store, tmp_path: Path
+) -> None:
+    crown(candidate(noise=0.1))
+    few = rewrite(candidate(), tmp_path / "few", lambda rows: rows.slice(0, 40))
+    check = champion_check(judge(few, rules(champion={"metric": "brier"}), store))
+    assert (check.value or 0) <= 0
+    assert "It passes because it is no worse on them" in check.detail
+    assert check.holds
+    blocking = rules(champion={"metric": "brier", "when_unclear": "block"})
+    assert not champion_check(judge(few, blocking, store)).holds
+
+
+def test_each_model_answers_by_its_own_threshold(candidate: Make, crown: Crown, store: Store, tmp_path: Path) -> None:
+    made = candidate()
+    crown(rewrite(made, tmp_path / "champion-made", lambda rows: rows, threshold=0.9))
+    other = rewrite(made, tmp_path / "other", lambda rows: rows, threshold=0.3)
+    check = champion_check(judge(other, rules(champion={"metric": "recall"}), store))
+    scorer = Scorer.load(made.model)
+    part = frames.load_part(made.splits, "test", scorer.schema)
+    scores = scorer.score(frames.inputs(part.frame, scorer.schema))
+    ours, theirs = (metrics.score("recall", "binary", part.target, scores, threshold=at) for at in (0.3, 0.9))
+    assert check.value == pytest.approx(theirs - ours)
+    assert ours > theirs
+
+
+def test_rows_count_as_much_as_they_weigh(candidate: Make, crown: Crown, store: Store, tmp_path: Path) -> None:
+    made = candidate()
+    crown(made)
+    worse = candidate(noise=0.9)
+    heavy = np.asarray(np.arange(400) % 2 * 3, dtype=np.float64)
+
+    def weighted(rows: pa.Table) -> pa.Table:
+        return rows.append_column("w", pa.array(heavy))
+
+    check = champion_check(judge(rewrite(worse, tmp_path / "other", weighted, weights="w"), rules(), store))
+    part = frames.load_part(made.splits, "test", Schema.read(made.model))
+    values = []
+    for model in (made.model, worse.model):
+        scorer = Scorer.load(model)
+        scores = scorer.score(frames.inputs(part.frame, scorer.schema))
+        values.append(metrics.score("roc_auc", "binary", part.target, scores, weights=heavy))
+    assert check.value == pytest.approx(values[0] - values[1])
+
+
 def test_another_metric_can_be_compared(candidate: Make, crown: Crown, store: Store) -> None:
     crown(candidate())
     verdict = judge(candidate(noise=0.9), rules(champion={"metric": "brier"}), store)
@@ -112,10 +182,8 @@ def test_a_champion_that_needs_more_columns_needs_force(
     candidate: Make, crown: Crown, store: Store, tmp_path: Path
 ) -> None:
     made = candidate()
-    crown(made)
+    version = crown(made)
     fewer = rewrite(made, tmp_path / "fewer", lambda rows: rows)
-    champion = store.get_bytes("models/demo/champion.json")
-    version = json.loads(champion)["version"]
     schema = json.loads(store.get_bytes(version_prefix("demo", version) + "schema.json"))
     assert "visits" in {feature["name"] for feature in schema["features"]}
     # The candidate learned without the column, so its parts have none.
@@ -224,7 +292,8 @@ def test_a_pointer_to_another_version_is_refused(candidate: Make, crown: Crown, 
     version = crown(candidate())
     store.get_folder(version_prefix("demo", version), tmp_path / "package")
     store.put_folder(version_prefix("demo", "0" * 12), tmp_path / "package")
-    store.put_bytes("models/demo/champion.json", json.dumps({"version": "0" * 12, "moved": "2024"}).encode())
+    registry = Registry(store, "demo")
+    registry.promote("0" * 12, expected=registry.champion())
     check = champion_check(judge(candidate(noise=0.02), rules(), store))
     assert f"holds version {version}" in check.detail
 
@@ -242,12 +311,18 @@ def test_a_test_part_of_one_class_tells_no_difference(
 
 
 @pytest.mark.parametrize(
-    ("time_column", "window_end", "cautioned"),
+    ("time_column", "lineage", "cautioned"),
     [
-        ("opened at", "2024-01-02T00:00:00", False),
-        ("opened at", "2024-01-02T00:00:00+01:00", False),
-        ("opened at", "2030-01-01T00:00:00", True),
-        ("", "2024-01-02T00:00:00", True),
+        ("opened at", {"window_end": "2024-01-02T00:00:00"}, False),
+        ("opened at", {"window_end": "2024-01-02T00:00:00+01:00"}, False),
+        ("opened at", {"window_end": "2030-01-01T00:00:00"}, True),
+        ("", {"window_end": "2024-01-02T00:00:00"}, True),
+        # The window holds the champion's own test part: what counts is what it learned from.
+        ("opened at", {"window_end": "2030-01-01T00:00:00", "train_end": "2024-01-02T00:00:00"}, False),
+        ("opened at", {"window_end": "2024-01-02T00:00:00", "train_end": "2030-01-01T00:00:00"}, True),
+        # The same table may have been split elsewhere.
+        ("opened at", {"content_hash": "0" * 64, "train_end": "2030-01-01T00:00:00"}, True),
+        ("", {"content_hash": "0" * 64}, False),
     ],
 )
 def test_a_champion_that_may_know_the_test_rows_is_pointed_out(
@@ -257,13 +332,13 @@ def test_a_champion_that_may_know_the_test_rows_is_pointed_out(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     time_column: str,
-    window_end: str,
+    lineage: dict[str, str],
     cautioned: bool,
 ) -> None:
     made = candidate(noise=0.02)
-    lineage = helpers.LINEAGE.model_copy(update={"content_hash": "f" * 64, "window_end": window_end})
+    of_champion = helpers.LINEAGE.model_copy(update={"content_hash": "f" * 64, **lineage})
     with monkeypatch.context() as patch:
-        patch.setattr(helpers, "LINEAGE", lineage)
+        patch.setattr(helpers, "LINEAGE", of_champion)
         crown(candidate())
     other = rewrite(made, tmp_path / "other", lambda rows: rows, time_column=time_column)
     check = champion_check(judge(other, rules(), store))

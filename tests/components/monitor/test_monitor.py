@@ -106,6 +106,8 @@ def test_what_the_endpoint_was_asked_is_compared_once_there_is_enough(store, pub
     assert done.findings.changed_nulls == ["amount"]
     content = json.loads((tmp_path / "drift.json").read_bytes())
     assert (content["kind"], content["alarm"], content["drifted"]) == ("drift", True, True)
+    (warning,) = content["warnings"]
+    assert "has drifted from the model's reference in " in warning
     assert done.message.startswith("drift, ")
     assert ": amount" in done.message
     page = (tmp_path / "drift.html").read_text(encoding="utf-8")
@@ -161,6 +163,7 @@ def test_before_the_endpoint_was_asked_a_run_says_how_the_newest_rows_differ_and
     )
     content = json.loads((tmp_path / "drift.json").read_bytes())
     assert (content["kind"], content["alarm"], content["drifted"]) == ("newest_rows", False, False)
+    assert content["warnings"] == []
     assert content["drifted_share"] == 0.5
     page = (tmp_path / "drift.html").read_text(encoding="utf-8")
     assert "<h1>How the newest rows of demo differ from those learned from</h1>" in page

@@ -7,8 +7,8 @@ import pytest
 from components.monitor.__main__ import main
 from components.shared.config import ColumnDrift, MonitoringConfig
 from components.shared.package.model_package import version_prefix
-from components.shared.registry.champion import Champion, move_champion
 from components.shared.registry.monitoring import keep_settings, settings_key
+from components.shared.registry.registry import Registry
 from tests.helpers import make_table
 
 
@@ -19,7 +19,7 @@ def champion(store, packages):
 
     version = verify(packages()).version
     store.put_folder(version_prefix("demo", version), packages())
-    move_champion(store, "demo", Champion(version=version, moved="now"), expected=None)
+    Registry(store, "demo").promote(version, expected=None)
     return version
 
 
@@ -65,7 +65,7 @@ def test_settings_come_from_the_environment(store, champion, monkeypatch, capsys
 def test_each_model_is_watched_by_its_own_section(store, champion, packages, capsys):
     """One model's `columns` are none of another one's affair."""
     store.put_folder(version_prefix("other", champion), packages())
-    move_champion(store, "other", Champion(version=champion, moved="now"), expected=None)
+    Registry(store, "other").promote(champion, expected=None)
     log(store, 150)
     log(store, 150, name="other")
     own = MonitoringConfig(columns={"amount": ColumnDrift(method="ks", threshold=1e-9)}, rows=120)

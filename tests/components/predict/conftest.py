@@ -14,7 +14,7 @@ from components.predict.predict import predict_table
 from components.predict.result import SUMMARY, Summary
 from components.shared.config import Task
 from components.shared.package.model_package import verify, version_prefix
-from components.shared.registry.champion import Champion, move_champion
+from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from tests.helpers import LINEAGE, make_table
 
@@ -68,9 +68,7 @@ def publish(store, packages, tmp_path) -> Callable[..., Site]:
         version = verify(package).version
         store.put_folder(version_prefix(NAME, version), package)
         if champion:
-            assert move_champion(
-                store, NAME, Champion(version=version, moved="2024-02-01T00:00:00+00:00"), expected=None
-            )
+            Registry(store, NAME).promote(version, expected=None)
         return Site(store, tmp_path, package, version)
 
     return publish

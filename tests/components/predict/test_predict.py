@@ -15,7 +15,7 @@ from components.predict.predict import predict_table
 from components.shared.errors import InputError, PackageError, StoreError
 from components.shared.package.model_package import version_prefix
 from components.shared.package.scoring import Scorer, parse_rows
-from components.shared.registry.champion import read_champion
+from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from tests.components.predict.conftest import NAME
 from tests.helpers import LINEAGE, make_table
@@ -324,7 +324,7 @@ def test_a_run_that_goes_on_holds_its_destination(site, table):
 
 
 def test_the_champion_predicts(site, table):
-    champion = read_champion(site.store, NAME)
+    champion = Registry(site.store, NAME).champion()
 
     assert champion is not None
     assert site.predict(table).version == champion.version

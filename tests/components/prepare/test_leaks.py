@@ -63,3 +63,44 @@ def test_the_threshold_decides(prepared, threshold, expected):
 def test_a_handful_of_rows_is_not_judged(prepared):
     y = [i % 2 == 0 for i in range(26)]
     assert prepared({"x": [i * (1.0 if v else -1.0) for i, v in enumerate(y)], "y": y}).summary.leaks == []
+
+
+DAYS = np.arange(N)
+START = np.datetime64("2020-01-01T00:00:00")
+TIMES = START + DAYS.astype("timedelta64[D]")
+
+
+def test_a_trend_over_time_is_no_leak_but_told_with_what_helps(prepared):
+    data = {"at": TIMES, "noise": NOISE, "y": DAYS + NOISE}
+    found = prepared(data, {"task": "regression"})
+    assert found.summary.leaks == []
+    (warning,) = found.summary.warnings
+    assert warning.startswith("The target follows the time 'at' (R² 1.000): a trend that a model can use")
+    assert "set problem.time_column to 'at' and keep it in problem.features" in warning
+    by_time = {"task": "regression", "time_column": "at", "features": ["at", "noise"]}
+    followed = prepared(data, by_time)
+    assert followed.summary.method == "chronological"
+    assert followed.summary.warnings == []
+    assert "at" in followed.schema.columns
+
+
+def test_a_time_that_is_there_for_one_class_only_gives_it_away(prepared):
+    found = prepared({"cancelled": np.where(LABEL, TIMES, np.datetime64("NaT")), "noise": NOISE, "y": LABEL})
+    assert suspects(found) == {"cancelled"}
+    assert any(
+        "Whether there is a value for the feature 'cancelled' alone gives the target away (ROC AUC 1.000)" in warning
+        for warning in found.summary.warnings
+    )
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_the_time_between_two_moments_can_give_the_target_away(prepared, task):
+    hours = np.where(LABEL, 50, 20) + RANDOM.integers(0, 20, N)
+    shuffled = RANDOM.permutation(TIMES)
+    target = LABEL if task == "binary" else hours * 1.0
+    found = prepared({"sent": shuffled, "came": shuffled + hours.astype("timedelta64[h]"), "y": target}, {"task": task})
+    (leak,) = found.summary.leaks
+    assert (leak.other, leak.feature, leak.by) == ("sent", "came", "difference")
+    assert any(
+        "The time from 'sent' to 'came' alone gives the target away" in warning for warning in found.summary.warnings
+    )

@@ -5,8 +5,8 @@ from kfp import dsl
 from components.publish.component import publish
 from components.shared.config import MonitoringConfig
 from components.shared.package.model_package import TRAINED_FILES
-from components.shared.registry.champion import read_champion
 from components.shared.registry.monitoring import read_settings
+from components.shared.registry.registry import Registry
 from tests.components.publish.test_publish import make_inputs
 
 
@@ -21,8 +21,6 @@ def test_the_adapter_returns_the_version(store, packages, tmp_path, capsys):
         monitoring=MonitoringConfig(rows=123).model_dump_json(),
     )
     assert read_settings(store, "demo", version).rows == 123
-    champion = read_champion(store, "demo")
-    assert champion is not None
-    assert champion.version == version
-    assert capsys.readouterr().out == f"▸ version {version} stored, now the champion\n"
+    assert [found.version for found in Registry(store, "demo").versions()] == [version]
+    assert capsys.readouterr().out == f"▸ version {version} stored\n"
     assert json.loads(inputs.verdict.read_text())["promoted"]

@@ -20,14 +20,11 @@ from components.shared.package.model_package import (
     METRICS,
     TRAINED_FILES,
     TRAINING,
-    champion_key,
     verify,
     version_prefix,
 )
-from components.shared.registry.champion import Champion, move_champion, read_champion
+from components.shared.registry.registry import Registry
 from components.shared.store import Store
-
-MOVED = "2024-02-01T00:00:00+00:00"
 
 
 @dataclass
@@ -67,19 +64,16 @@ def etags(store: Store, prefix: str = "models/") -> dict[str, str]:
     return {item.key: item.etag for item in store.list(prefix)}
 
 
-def test_a_model_becomes_a_version_and_the_champion(store, inputs, tmp_path):
+def test_a_model_becomes_a_version_and_no_champion(store, inputs, tmp_path):
     published = inputs.publish(store)
     assert published.created
-    assert published.promoted
-    assert published.message == f"version {published.version} stored, now the champion"
+    assert published.message == f"version {published.version} stored"
     store.get_folder(version_prefix("demo", published.version), tmp_path / "package")
     manifest = verify(tmp_path / "package", version=published.version)
     assert manifest.name == "demo"
     assert manifest.lineage.rows == 600
     assert manifest.libraries == {"scikit-learn": "1.9.1"}
-    champion = read_champion(store, "demo")
-    assert champion is not None
-    assert (champion.version, champion.previous) == (published.version, None)
+    assert Registry(store, "demo").champion() is None
     assert {item.key.rpartition("/")[2] for item in store.list("models/demo/versions/")} == FILES | {MANIFEST}
 
 
@@ -88,8 +82,8 @@ def test_the_same_inputs_published_twice_are_one_version(store, inputs):
     before = {item.key: (item.etag, item.modified) for item in store.list()}
     inputs.judge(first.version)
     second = inputs.publish(store)
-    assert second == Published(first.version, created=False, promoted=False)
-    assert second.message == f"version {first.version} was stored already, already the champion"
+    assert second == Published(first.version, created=False)
+    assert second.message == f"version {first.version} was stored already"
     assert {item.key: (item.etag, item.modified) for item in store.list()} == before
 
 
@@ -101,87 +95,38 @@ def test_another_model_is_another_version(store, inputs, packages, tmp_path):
     second = other.publish(store)
     assert second.version != first.version
     assert etags(store, version_prefix("demo", first.version)) == before
-    champion = read_champion(store, "demo")
-    assert champion is not None
-    assert (champion.version, champion.previous) == (second.version, first.version)
 
 
-def test_an_earlier_version_can_be_promoted_again(store, inputs, packages, tmp_path):
-    first = inputs.publish(store)
-    other = make_inputs(packages(), tmp_path / "other", auc=0.7)
-    other.judge(first.version)
-    second = other.publish(store)
-    inputs.judge(second.version)
-    assert inputs.publish(store) == Published(first.version, created=False, promoted=True)
+def test_the_champion_stays_what_it_is_whatever_is_published(store, inputs):
+    """What the gate compared with is deploy's affair; a version that never serves does no harm."""
+    registry = Registry(store, "demo")
+    champion = registry.promote("aaaaaaaaaaaa", expected=None)
+    for compared_with in (None, "aaaaaaaaaaaa", "bbbbbbbbbbbb"):
+        inputs.judge(compared_with)
+        inputs.publish(store)
+    assert registry.history() == [champion]
 
 
 def test_models_do_not_share_versions(store, inputs):
     one, two = inputs.publish(store, "demo"), inputs.publish(store, "demo-2")
     assert one.version == two.version
     assert two.created
-    assert two.promoted
 
 
-# What came in between
-
-
-def test_a_champion_that_the_gate_has_not_seen_is_kept(store, inputs):
-    move_champion(store, "demo", Champion(version="aaaaaaaaaaaa", moved=MOVED), expected=None)
-    with pytest.raises(PackageError) as caught:
-        inputs.publish(store)
-    message = str(caught.value)
-    assert "The champion of 'demo' is version aaaaaaaaaaaa, and the gate compared this model with no version" in message
-    assert message.endswith("is stored but not promoted; run the pipeline again.")
-    champion = read_champion(store, "demo")
-    assert champion is not None
-    assert champion.version == "aaaaaaaaaaaa"
-
-
-def test_a_champion_that_is_gone_is_not_taken_for_the_one_compared_with(store, inputs):
-    inputs.judge("aaaaaaaaaaaa")
-    with pytest.raises(PackageError, match="is no version, and the gate compared this model with version aaaaaaaaaaaa"):
-        inputs.publish(store)
-    assert read_champion(store, "demo") is None
-
-
-def test_of_publishers_at_once_one_is_promoted(store, packages, tmp_path):
+def test_publishers_at_once_store_a_version_each(store, packages, tmp_path):
     rivals = [make_inputs(packages(), tmp_path / f"rival-{number}", auc=number / 10) for number in range(4)]
-
-    def publish(rival: Inputs) -> Published | PackageError:
-        try:
-            return rival.publish(store)
-        except PackageError as error:
-            return error
-
     with ThreadPoolExecutor(len(rivals)) as pool:
-        outcomes = list(pool.map(publish, rivals))
-    (winner,) = [outcome for outcome in outcomes if isinstance(outcome, Published)]
-    losers = [str(outcome) for outcome in outcomes if isinstance(outcome, PackageError)]
-    assert all("is stored but not promoted; run the pipeline again." in loser for loser in losers)
-    champion = read_champion(store, "demo")
-    assert champion is not None
-    assert (champion.version, champion.previous) == (winner.version, None)
+        assert all(found.created for found in pool.map(lambda rival: rival.publish(store), rivals))
     assert len([key for key in etags(store) if key.endswith(MANIFEST)]) == 4
 
 
 def test_publishers_of_the_same_model_at_once_do_not_disturb_one_another(store, packages, tmp_path):
     same = [make_inputs(packages(), tmp_path / f"same-{number}") for number in range(3)]
 
-    def publish(one: Inputs) -> str:
-        try:
-            return one.publish(store).version
-        except PackageError as error:
-            return str(error)
-
     with ThreadPoolExecutor(len(same)) as pool:
-        outcomes = list(pool.map(publish, same))
-    # Another one may move the pointer between the reading and writing of one.
-    (version,) = {outcome for outcome in outcomes if "at this very moment" not in outcome}
+        (version,) = {found.version for found in pool.map(lambda one: one.publish(store), same)}
     store.get_folder(version_prefix("demo", version), tmp_path / "package")
     verify(tmp_path / "package", version=version)
-    champion = read_champion(store, "demo")
-    assert champion is not None
-    assert champion.version == version
 
 
 # Interrupted and damaged
@@ -194,7 +139,7 @@ def test_a_version_without_a_manifest_is_completed(store, inputs, tmp_path):
         store.delete(prefix + name)
     store.put_bytes(prefix + "schema.json", b"cut sh")
     inputs.judge(version)
-    assert inputs.publish(store) == Published(version, created=True, promoted=False)
+    assert inputs.publish(store) == Published(version, created=True)
     store.get_folder(prefix, tmp_path / "package")
     verify(tmp_path / "package", version=version)
 
@@ -228,10 +173,7 @@ def test_a_publisher_that_is_killed_leaves_no_version_and_can_be_repeated(store,
         publisher.send_signal(signal.SIGKILL)
     assert publisher.returncode == -signal.SIGKILL
     assert not [key for key in etags(store) if key.endswith(MANIFEST)]
-    assert read_champion(store, "demo") is None
-    published = inputs.publish(store)
-    assert published.created
-    assert published.promoted
+    assert inputs.publish(store).created
 
 
 def test_a_store_that_goes_away_is_told(store, inputs):
@@ -282,10 +224,3 @@ def test_what_the_gate_holds_back_is_not_published(store, inputs):
     with pytest.raises(PackageError, match="The gate judged version 0123456789ab, and the model is version"):
         inputs.publish(store)
     assert etags(store) == {}
-
-
-def test_a_damaged_pointer_stops_the_promotion(store, inputs):
-    store.put_bytes(champion_key("demo"), b"{}")
-    with pytest.raises(PackageError, match="is no champion pointer"):
-        inputs.publish(store)
-    assert store.get_bytes(champion_key("demo")) == b"{}"

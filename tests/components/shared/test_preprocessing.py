@@ -1,22 +1,22 @@
 """Tests of the preprocessing in front of the models."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from components.shared.config import DatePart, TrainConfig
+from components.shared.config import TrainConfig
 from components.shared.errors import DataError
 from components.shared.frames import load_part
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import MISSING_TIME
 from components.shared.preprocessing import (
-    DateParts,
     Float32Scaler,
+    MissingValues,
     QuantileClipper,
     TargetMeans,
     group_columns,
@@ -24,30 +24,7 @@ from components.shared.preprocessing import (
 )
 from tests.components.modelling import TRAINING, make_splits
 
-PARTS: tuple[DatePart, ...] = ("year", "month", "day", "weekday", "hour", "minute")
-MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 12, 31)).map(lambda moment: moment.replace(tzinfo=UTC))
 NUMBERS = st.floats(width=32, allow_nan=True, allow_infinity=False)
-
-
-@given(st.lists(MOMENTS, min_size=1, max_size=30))
-def test_date_parts_are_those_of_the_calendar(moments):
-    seconds = np.array([[int(np.floor(moment.timestamp()))] for moment in moments], dtype=np.int64)
-    expected = [[m.year, m.month, m.day, m.weekday(), m.hour, m.minute] for m in moments]
-    assert DateParts(PARTS).fit(seconds).transform(seconds).tolist() == expected
-
-
-def test_date_parts_of_the_first_and_last_day_python_knows():
-    moments = [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)]
-    seconds = np.array([[int(moment.timestamp())] for moment in moments], dtype=np.int64)
-    parts = DateParts(PARTS).fit(seconds).transform(seconds)
-    assert parts.tolist() == [[1, 1, 1, 0, 0, 0], [9999, 12, 31, 4, 23, 59]]
-
-
-def test_missing_times_become_nan_column_by_column():
-    seconds = np.array([[0, MISSING_TIME], [MISSING_TIME, 86_400 * 31]], dtype=np.int64)
-    parts = DateParts(("month", "weekday")).fit(seconds).transform(seconds)
-    assert parts.dtype == np.float32
-    np.testing.assert_array_equal(parts, [[1, 3, np.nan, np.nan], [np.nan, np.nan, 2, 6]])
 
 
 @settings(max_examples=60)
@@ -86,12 +63,12 @@ def test_columns_are_grouped_by_kind_and_cardinality(tmp_path: Path):
     assert linear == {"numbers": [0, 1, 2, 3], "one_hot": [4], "target_mean": [5, 6], "dates": [7, 8]}
 
 
-@pytest.mark.parametrize("linear", [True, False])
-def test_the_preprocessing_gives_finite_float32_whatever_is_missing_or_new(tmp_path: Path, linear: bool):
+@pytest.mark.parametrize(("linear", "missing"), [(True, "auto"), (False, "indicator"), (False, "median")])
+def test_the_preprocessing_gives_finite_float32_whatever_is_missing_or_new(tmp_path: Path, linear: bool, missing):
     splits = make_splits(tmp_path)
     schema = Schema.read(splits)
     train = load_part(splits, "train", schema)
-    preprocessor = make_preprocessor(schema, TRAINING, linear=linear)
+    preprocessor = make_preprocessor(schema, TRAINING.model_copy(update={"missing": missing}), linear=linear)
     fitted = preprocessor.fit_transform(train.frame, train.target)
     strange = train.frame.head(2).copy()
     strange.iloc[0] = [np.nan] * 4 + [""] * 3 + [MISSING_TIME] * 2
@@ -101,6 +78,55 @@ def test_the_preprocessing_gives_finite_float32_whatever_is_missing_or_new(tmp_p
     assert fitted.shape[1] == seen.shape[1]
     assert np.isfinite(fitted).all()
     assert np.isfinite(seen).all()
+
+
+def test_trees_get_nan_where_training_had_some(tmp_path: Path):
+    splits = make_splits(tmp_path)
+    schema = Schema.read(splits)
+    train = load_part(splits, "train", schema)
+    preprocessor = make_preprocessor(schema, TRAINING, linear=False).fit(train.frame, train.target)
+    strange = train.frame.head(1).copy()
+    strange.iloc[0] = [np.nan] * 4 + [""] * 3 + [MISSING_TIME] * 2
+    seen = preprocessor.transform(strange)
+    numbers = seen[0, preprocessor.output_indices_["numbers"]]
+    np.testing.assert_array_equal(np.isnan(numbers), [True, False, True, True])  # "größe" is never missing
+    assert numbers[1] == pytest.approx(np.median(train.frame["größe"]))
+    booked, paid, between, *calendar = seen[0, preprocessor.output_indices_["dates"]]
+    assert not np.isnan(booked)
+    assert np.isnan(paid)
+    assert np.isnan(between)
+    np.testing.assert_array_equal(np.isnan(calendar), [False] * 7 + [True] * 7)
+
+
+@settings(max_examples=40)
+@given(arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=15), elements=NUMBERS))
+def test_missing_values_are_kept_filled_or_told(values):
+    missing = np.isnan(values)
+    kept, filled, told = (MissingValues(how).fit(values).transform(values) for how in ("keep", "median", "indicator"))
+    np.testing.assert_array_equal(kept, values)
+    assert np.isfinite(filled).all()
+    np.testing.assert_array_equal(filled[~missing], values[~missing])
+    np.testing.assert_array_equal(told[:, : values.shape[1]], filled)
+    patterns = {tuple(column) for column in missing.T if column.any()}
+    assert {tuple(column > 0) for column in told[:, values.shape[1] :].T} == patterns
+    assert told.shape[1] == values.shape[1] + len(patterns)
+
+
+def test_what_was_never_missing_gets_its_median_and_no_indicator():
+    known = np.array([[1.0, 5.0], [2.0, 5.0], [9.0, np.nan]], dtype=np.float32)
+    new = np.full((1, 2), np.nan, dtype=np.float32)
+    assert MissingValues("keep").fit(known).transform(new).tolist()[0][0] == 2
+    assert MissingValues("indicator").fit(known).transform(new).tolist() == [[2, 5, 1]]
+
+
+def test_moments_may_lie_beyond_those_learned_from_and_the_year_9999_may_not(tmp_path: Path):
+    day = 86_400
+    seconds = np.arange(1000, dtype=np.int64).reshape(-1, 1) * day
+    schema = Schema(task="regression", target="y", features=[Feature(name="at", kind="timestamp", nullable=True)])
+    preprocessor = make_preprocessor(schema, TrainConfig(date_parts=["elapsed"], missing="median"), linear=False)
+    preprocessor.fit(pd.DataFrame(seconds, columns=["at"]))
+    later = pd.DataFrame({"at": [1500 * day, 253_402_300_799, MISSING_TIME]})
+    assert preprocessor.transform(later).ravel() == pytest.approx([1000, 1497, -0.5], abs=2)
 
 
 def test_booleans_are_not_clipped_and_a_null_limit_clips_nothing(tmp_path: Path):

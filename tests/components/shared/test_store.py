@@ -515,7 +515,8 @@ def test_a_failed_conditional_write_is_not_sent_twice():
         store = Store(quick.settings, retries=3)
         with pytest.raises(StoreError):
             store.create("key", b"")
-    assert requests == ["PUT"]
+    assert requests[0] == "PUT"
+    assert set(requests[1:]) == {"GET"}  # it could not be told whether it was done
 
 
 def test_a_refused_connection_is_quick_and_clear():

@@ -3,6 +3,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from minio.commonconfig import ENABLED, Filter
@@ -10,7 +11,7 @@ from minio.error import S3Error
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 
 from components.shared.errors import StoreError
-from components.shared.registry.champion import Champion, move_champion, read_champion
+from components.shared.registry.registry import MovedError, Registry
 from components.shared.store import Store, StoreSettings
 from components.shared.store_admin import (
     GRANTS,
@@ -104,8 +105,8 @@ def test_the_log_expires_by_a_rule_of_the_store(store):
     """Any store with lifecycle rules; those of others stay."""
     client = _client(store.settings)
 
-    def rules() -> dict[str, tuple[str, int]]:
-        found = client.get_bucket_lifecycle(store.settings.bucket)
+    def rules() -> dict[Any, Any]:
+        found: Any = client.get_bucket_lifecycle(store.settings.bucket)
         return {
             rule.rule_id: (rule.rule_filter.prefix, rule.expiration.days) for rule in (found.rules if found else [])
         }
@@ -134,14 +135,14 @@ def test_nobody_but_root_may_administer(ready):
 def test_stages_find_their_bucket_and_move_the_champion(ready):
     store = signed_in(ready, "stages")
     store.ensure_bucket()
-    assert read_champion(store, "demo") is None
-    assert move_champion(store, "demo", Champion(version="1", moved="now"), expected=None)
-    first = read_champion(store, "demo")
-    assert first is not None
-    assert move_champion(store, "demo", Champion(version="2", moved="now"), expected=first)
-    assert not move_champion(store, "demo", Champion(version="3", moved="now"), expected=first)
+    registry = Registry(store, "demo")
+    assert registry.champion() is None
+    first = registry.promote("1", expected=None)
+    registry.promote("2", expected=first)
+    with pytest.raises(MovedError):
+        registry.promote("3", expected=first)
     serving = signed_in(ready, "serving")
-    second = read_champion(serving, "demo")
+    second = Registry(serving, "demo").champion()
     assert second is not None
     assert second.version == "2"
     assert not may(serving.create, "models/demo/other", b"")

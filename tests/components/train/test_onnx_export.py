@@ -6,14 +6,18 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from onnx import TensorProto, helper
 
 from components.shared.config import FamilyName, TrainConfig
+from components.shared.families import make_estimator
 from components.shared.frames import inputs
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import MISSING_TIME, Scorer, parse_rows
+from components.train.graph import FEATURES, Graph
+from components.train.model_graph import add_model
 from components.train.onnx_export import export
 from components.train.parity import predict
-from tests.components.modelling import KINDS, TRAINING, Fitted, make_splits
+from tests.components.modelling import KINDS, QUICK, TRAINING, Fitted, make_splits
 
 FAMILIES: list[FamilyName] = ["linear", "hist_gradient_boosting", "lightgbm", "random_forest"]
 NUMBERS = [name for name, kind in KINDS.items() if kind in ("number", "integer", "boolean")]
@@ -31,7 +35,8 @@ def assert_same(fitted: Fitted, frame) -> None:
     found = scorer.score(inputs(frame, fitted.schema))
     assert found.dtype == np.float32
     assert found.shape == expected.shape
-    np.testing.assert_allclose(found, expected, atol=1e-6, rtol=2e-6)
+    largest = np.abs(expected).max(initial=0)  # what is added up in float32 may be as large
+    np.testing.assert_allclose(found, expected, atol=1e-6 * max(1, largest / 8), rtol=2e-6)
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -68,7 +73,7 @@ def test_any_mixture_of_kinds_works(tmp_path: Path, family, columns):
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-@pytest.mark.parametrize("family", ["linear", "random_forest"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_unseen_missing_and_extreme_values_are_answered_the_same(tmp_path: Path, family, task):
     fitted = Fitted(make_splits(tmp_path, task), family)
     frame = fitted.test.frame.head(5).copy()
@@ -95,6 +100,46 @@ def test_unseen_missing_and_extreme_values_are_answered_the_same(tmp_path: Path,
 def test_every_preprocessing_is_exported(tmp_path: Path, training: TrainConfig, task):
     fitted = Fitted(make_splits(tmp_path, task), "lightgbm", training)
     assert_same(fitted, fitted.test.frame)
+
+
+@pytest.mark.parametrize("missing", ["auto", "indicator", "median"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_missing_values_are_answered_the_same_where_training_had_none(tmp_path: Path, family, missing):
+    splits = make_splits(tmp_path)
+    fitted = Fitted(splits, family, TRAINING.model_copy(update={"missing": missing}))
+    holes = fitted.test.frame.copy()
+    random = np.random.default_rng(0)
+    for place, column in enumerate(holes.columns):
+        nothing = np.nan if place < 4 else "" if place < 7 else MISSING_TIME
+        holes.loc[random.random(len(holes)) < 0.5, column] = nothing
+    assert_same(fitted, holes)
+    whole = fitted.train.frame[fitted.train.frame.notna().all(axis=1) & (fitted.train.frame["paid"] != MISSING_TIME)]
+    fitted.pipeline.fit(whole, fitted.train.target[whole.index])
+    assert_same(fitted, holes)
+
+
+@pytest.mark.parametrize("family", ["hist_gradient_boosting", "lightgbm", "random_forest", "extra_trees"])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("is_known", [True, False], ids=["never missing in training", "missing in training"])
+def test_trees_send_nan_the_way_their_library_does(family, task, is_known):
+    random = np.random.default_rng(0)
+    values = random.normal(size=(400, 3)).astype(np.float32)
+    signal = values[:, 0] + random.normal(0, 0.3, 400)
+    if not is_known:
+        values[signal > 0.8, 1] = np.nan
+        values[random.random(400) < 0.2, 2] = np.nan
+    target = signal if task == "regression" else np.digitize(signal, [0] if task == "binary" else [-0.5, 0.5])
+    estimator = make_estimator(family, task, QUICK[family]).fit(values, target)
+    asked = random.normal(size=(200, 3)).astype(np.float32)
+    asked[random.random(asked.shape) < 0.4] = np.nan
+    output = "values" if task == "regression" else "probabilities"
+    graph = Graph()
+    add_model(graph, estimator, output, width=3)
+    shapes = ((FEATURES, [None, 3]), (output, [None, None]))
+    model = graph.model(*([helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)] for name, shape in shapes))
+    (found,) = ort.InferenceSession(model.SerializeToString()).run(None, {FEATURES: asked})
+    expected = estimator.predict(asked) if task == "regression" else estimator.predict_proba(asked)
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=2e-6)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -45,7 +45,15 @@ def move_means(pipeline) -> None:
 
 
 def swap_parts(pipeline) -> None:
-    step(pipeline, "dates", "parts").parts = ("year", "month", "day", "hour", "weekday", "minute")
+    step(pipeline, "dates", "parts").parts = ("elapsed", "year", "month", "week", "day", "hour", "weekday", "minute")
+
+
+def move_origin(pipeline) -> None:
+    step(pipeline, "dates", "parts").origin_[1] += 86_400
+
+
+def forget_missing(pipeline) -> None:
+    step(pipeline, "numbers", "impute").indicated_[1] = 0  # whether another column is missing
 
 
 def move_model(pipeline) -> None:
@@ -71,6 +79,8 @@ def test_an_honest_export_agrees_on_every_row(tmp_path: Path, family, task):
         (swap_one_hot, r"The step 'one_hot/encode' of the preprocessing differs in column 'colour'"),
         (move_means, r"The step 'target_mean/encode' of the preprocessing differs in column 'town'"),
         (swap_parts, r"The step 'dates/parts' of the preprocessing differs in column '(booked at|paid)'"),
+        (move_origin, r"The step 'dates/parts' of the preprocessing differs in column 'paid'"),
+        (forget_missing, r"The step 'numbers/impute' of the preprocessing differs in column '(amount in €|stops)'"),
         (move_model, r"The preprocessing agrees; the step that differs is the model \(LogisticRegression\)"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

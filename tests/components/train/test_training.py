@@ -2,9 +2,11 @@
 
 import json
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -19,7 +21,7 @@ from components.shared.package.schema import Schema
 from components.shared.package.scoring import Scorer
 from components.shared.trials import Best, FamilyTrials
 from components.train.component import train
-from components.train.record import TrainingRecord, git_commit
+from components.train.record import TrainingRecord, git_commit, with_train_end
 from components.train.training import choose, train_model
 from tests.components.modelling import LINEAGE, QUICK, TRAINING, make_splits
 
@@ -137,6 +139,16 @@ def test_the_adapter_reads_what_tuning_wrote(tmp_path: Path, capsys):
     assert served.threshold_by == "f1"
     assert served.model_copy(update={"threshold": 0.5, "threshold_by": ""}) == Schema.read(splits)
     assert json.loads((tmp_path / "model" / "training.json").read_text())["seed"] == 0
+
+
+def test_the_lineage_says_up_to_when_the_model_learned(tmp_path: Path):
+    """From the training and the validation part, whichever is newer, whatever the window holds."""
+    for part, days in (("train", [1, 9]), ("validation", [12, 11]), ("test", [20, 21])):
+        moments = pa.array([datetime(2024, 1, day, 5, tzinfo=UTC) for day in days], pa.timestamp("us", tz="UTC"))
+        pq.write_table(pa.table({"at": moments}), tmp_path / f"{part}.parquet")
+    schema = Schema(task="regression", target="y", features=[], time_column="at")
+    assert with_train_end(LINEAGE, tmp_path, schema).train_end == "2024-01-12T05:00:00"
+    assert with_train_end(LINEAGE, tmp_path, schema.model_copy(update={"time_column": ""})).train_end == ""
 
 
 def test_the_commit_is_the_stated_one_or_what_git_says(monkeypatch, tmp_path: Path):

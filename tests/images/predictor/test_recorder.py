@@ -395,7 +395,12 @@ def test_what_is_left_when_the_time_is_up_is_counted(monkeypatch):
     bench = make(schema)
     monkeypatch.setattr(recorder_module, "_ROWS_AT_ONCE", 1)
     plain = bench.recorder._take
-    monkeypatch.setattr(bench.recorder, "_take", lambda: (plain(), time.sleep(0.5)))
+
+    def slow() -> None:
+        plain()
+        time.sleep(0.5)
+
+    monkeypatch.setattr(bench.recorder, "_take", slow)
     for _ in range(6):
         bench.record(answered(schema, [row()]))
     bench.recorder.start()

@@ -24,7 +24,8 @@ NOT_REPEATED = {"deploy", "predict"}
 LONGEST_PATH = 10
 FLIGHTS = WINE.with_name("flights.yaml")
 FAMILIES = ["linear", "lightgbm", "hist_gradient_boosting", "random_forest"]
-LARGEST_STATUS = 640 * 1024  # bytes; it was 732 KiB with every default in it and the descriptions twice
+# Bytes. It was 732 KiB, with a task less, with every default in it and the descriptions twice.
+LARGEST_STATUS = 656 * 1024
 
 
 @pytest.fixture(scope="module")

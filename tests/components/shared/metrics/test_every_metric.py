@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from components.shared import metrics
+from components.shared.bootstrap import STEPS
 from components.shared.config import Task
 from components.shared.metrics import TABLE, Answers, Weights, normalise
 
@@ -152,7 +153,7 @@ def test_a_ranking_in_steps_is_as_good_as_the_whole(name: Any, share: float) -> 
     counts = random.poisson(1.0, (2_000, 30)).astype(float)
     blocks = np.arange(20_000) % 2_000
     exact = TABLE[name](positive.astype(int), answers, Weights(np.ones(20_000), blocks, counts))
-    found = TABLE[name](positive.astype(int), answers, Weights(np.ones(20_000), blocks, counts, steps=500))
+    found = TABLE[name](positive.astype(int), answers, Weights(np.ones(20_000), blocks, counts, steps=STEPS))
     # What matters to an interval is how it varies from resample to resample.
     assert np.std(found) == pytest.approx(np.std(exact), rel=0.05)
     assert np.std(exact - found) < 0.1 * np.std(exact)

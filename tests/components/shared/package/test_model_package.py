@@ -12,7 +12,6 @@ from components.shared.package.model_package import (
     FILES,
     GOLDEN,
     MANIFEST,
-    champion_key,
     file_hash,
     read_golden,
     verify,
@@ -167,4 +166,3 @@ def test_golden_requests_that_prove_nothing_are_refused(package, content, messag
 def test_keys_of_a_version_are_those_of_no_other():
     assert version_prefix("demo", "v1") == "models/demo/versions/v1/"
     assert not version_prefix("demo", "v10").startswith(version_prefix("demo", "v1"))
-    assert champion_key("demo") == "models/demo/champion.json"

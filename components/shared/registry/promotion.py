@@ -1,0 +1,178 @@
+"""What a deployment is to come to in the registry: begun before anything is changed, completed as its last act."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from components.shared.errors import PackageError, in_short
+from components.shared.registry.history import Action, Entry, rollback_target
+from components.shared.registry.registry import MovedError, Registry
+
+
+class _Check(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    holds: bool
+
+
+class Judgement(BaseModel):
+    """What publish and deploy need of the gate's verdict."""
+
+    model_config = ConfigDict(frozen=True)
+
+    promoted: Any = Field(default=False, description="True, and nothing else, lets the candidate through.")
+    candidate: str = Field(default="", description="The version that was judged; empty when the verdict does not say.")
+    champion: str | None = Field(default=None, description="The version it was compared with; None for none.")
+    forced: bool = False
+    warned: bool = False
+    checks: list[_Check] = []
+
+    @classmethod
+    def read(cls, path: Path, version: str) -> "Judgement":
+        """Read the verdict on a version, which has to be that it is promoted.
+
+        Raises:
+            PackageError: The file is no verdict, one on another version, or not to promote it.
+        """
+        try:
+            found = cls.model_validate(read_json(path))
+        except ValidationError as error:
+            raise PackageError(f"{path} is no verdict of the gate: {in_short(error)}. Run the gate again.") from error
+        if found.promoted is not True:
+            raise PackageError(f"The gate's verdict, {path}, is not to promote this model; nothing was published.")
+        if (found.candidate or version) != version:
+            raise PackageError(
+                f"The gate judged version {found.candidate}, and the model is version {version}; nothing was published."
+            )
+        return found
+
+    @property
+    def why(self) -> str:
+        """Why it was promoted, for the history."""
+        if not self.checks:
+            return "let through by the gate"
+        held = f"{sum(check.holds for check in self.checks)} of {len(self.checks)} checks hold"
+        return (
+            f"{'forced' if self.forced else 'let through with warnings' if self.warned else 'passed the gate'}: {held}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A version on its way to be the champion.
+
+    Attributes:
+        registry: Of the model.
+        version: The version that is deployed.
+        expected: The champion when the deployment began; None when there was none.
+        action: Whether it is a new version or a way back.
+        why: For the history.
+        run: The run that does it; empty for a person, None for the run of this process.
+    """
+
+    registry: Registry
+    version: str
+    expected: Entry | None
+    action: Action = "promoted"
+    why: str = ""
+    run: str | None = None
+
+    @property
+    def champion(self) -> str:
+        """The version of the champion when the deployment began; empty when there was none."""
+        return self.expected.version if self.expected else ""
+
+    @property
+    def moves(self) -> bool:
+        """Whether completing it moves the pointer; not when the version is the champion already."""
+        return self.champion != self.version
+
+    def check(self) -> None:
+        """Stop a deployment that another run has overtaken.
+
+        Raises:
+            MovedError: The champion is neither what it was when the deployment began nor this version.
+        """
+        now = self.registry.champion()
+        found = now.version if now else ""
+        if found != self.version and (found != self.champion or (now and not now.is_same(self.expected))):
+            raise self.registry.moved(self.version, now, instead_of=self.champion or None, action=self.action)
+
+    def complete(self) -> None:
+        """Make the version the champion; to be called when it has served, and before that can no longer be undone.
+
+        Raises:
+            MovedError: Another run has moved the pointer, and not to this version; this one changes nothing then.
+        """
+        if not self.moves:
+            self.check()
+            return
+        try:
+            self.registry.promote(self.version, expected=self.expected, action=self.action, run=self.run, why=self.why)
+        except MovedError:
+            champion = self.registry.champion()  # two runs of the same data make the same version
+            if champion is None or champion.version != self.version:
+                raise
+
+
+# Made under the endpoint's lock: what was champion before another deployment let go of it does not count.
+Begin = Callable[[Registry], Promotion]
+
+
+def of_verdict(version: str, judged: Judgement) -> Begin:
+    """Promote a version that the gate let through, if the champion is still the one that it was compared with.
+
+    A version that is the champion already, as after a deployment that was killed behind its last act, is deployed
+    again all the same.
+    """
+
+    def begin(registry: Registry) -> Promotion:
+        champion = registry.champion()
+        found = champion.version if champion else None
+        if found not in (judged.champion, version):
+            raise registry.moved(version, champion, instead_of=judged.champion)
+        return Promotion(registry, version, champion, why=judged.why)
+
+    return begin
+
+
+def of_rollback(serves: str, *, wanted: str = "", why: str = "") -> Begin:
+    """Go back: from the champion to what was champion before it, or from another version to the champion.
+
+    What serves is another version than the champion only when a deployment was killed between serving and its last
+    act; the way back from there leads to the champion.
+
+    Args:
+        serves: The version that serves now.
+        wanted: The version to go to; empty for the one before.
+        why: For the history.
+    """
+
+    def begin(registry: Registry) -> Promotion:
+        entries = registry.history()
+        champion = entries[-1] if entries else None
+        if champion and champion.version != serves and not wanted:
+            return Promotion(registry, champion.version, champion, "rolled back", why, run="")
+        target = rollback_target(entries, registry.name, wanted=wanted)
+        return Promotion(registry, target, champion, "rolled back", why, run="")
+
+    return begin
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object that a stage before wrote.
+
+    Raises:
+        PackageError: There is none.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise PackageError(f"{path} cannot be read as JSON: {error}. Run the stage that writes it again.") from error
+    if not isinstance(content, dict):
+        raise PackageError(f"{path} holds no JSON object. Run the stage that writes it again.")
+    return content

@@ -1,0 +1,229 @@
+"""The registry of a model: which versions are stored, which have served, and which one is the champion.
+
+`models/<name>/versions/<version>/` holds a version, stored by publish and never changed. That makes it no champion:
+deploy proves it where clients ask it, and only then, as its last act, appends an entry to `models/<name>/history/`.
+
+The history is one object an entry, `00000001.json`, `00000002.json`, …, each created on the condition that there is
+none of its name. The newest entry is the champion pointer. So moving the pointer and remembering the move are one
+write: a process that is killed leaves both done or neither, of several at once one gets the number and the others learn
+of it, and nobody ever writes an entry again. Whoever reads the champion reads a version that has served.
+
+Earlier releases kept `models/<name>/champion.json` instead: it is read as what came before the first entry, and never
+written.
+"""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from components.shared.errors import PackageError
+from components.shared.package.model_package import MANIFEST, Manifest, version_prefix
+from components.shared.registry.history import Action, Entry, earlier_entries, now, this_run
+from components.shared.store import Store
+
+State = Literal["champion", "served", "stored, never served"]
+
+_ROOT = "models/"
+_HISTORY = "history"
+_EARLIER = "champion.json"
+
+
+class MovedError(PackageError):
+    """Another run has moved the champion meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a model.
+
+    Attributes:
+        version: Its id.
+        state: Whether it is the champion, was, or never served.
+        stored: When it was stored, ISO 8601, UTC; empty when its package is gone.
+        entry: The newest move of the pointer to it; None when there was none.
+    """
+
+    version: str
+    state: State
+    stored: str
+    entry: Entry | None
+
+
+class Registry:
+    """The versions of one model in the object store.
+
+    Every method raises `StoreError` when the store cannot be reached or refuses, and `PackageError` when an entry of
+    the history is damaged: neither is ever taken for "there is none".
+
+    Args:
+        store: The object store.
+        name: Name of the model.
+    """
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.store = store
+        self.name = name
+
+    # Versions
+
+    def publish(self, package: Path, manifest: Manifest) -> bool:
+        """Store a package as a version; the champion stays what it is.
+
+        The manifest goes last, by a conditional write: a version is there completely or not at all, and is never
+        overwritten. Files that a complete version has lost since, or that were cut short, are put back.
+
+        Args:
+            package: The folder of the package.
+            manifest: Its manifest, verified.
+
+        Returns:
+            False when the version was there already.
+        """
+        prefix = version_prefix(self.name, manifest.version)
+        stored = {item.key: item.size for item in self.store.list(prefix)}
+        complete = prefix + MANIFEST in stored
+        for name in sorted(manifest.files):
+            if not complete or stored.get(prefix + name) != (package / name).stat().st_size:
+                self.store.put_file(prefix + name, package / name)
+        return not complete and self.store.create(prefix + MANIFEST, (package / MANIFEST).read_bytes())
+
+    def versions(self) -> list[Version]:
+        """Every version that is stored or was champion, the oldest first."""
+        prefix = f"{_ROOT}{self.name}/versions/"
+        manifests = [item for item in self.store.list(prefix) if item.key.endswith(f"/{MANIFEST}")]
+        stored = {item.key.removeprefix(prefix).split("/")[0]: item.modified.isoformat() for item in manifests}
+        entries = self.history()
+        newest = {entry.version: entry for entry in entries}
+        champion = entries[-1].version if entries else ""
+
+        def described(version: str) -> Version:
+            state: State = "champion" if version == champion else "served" if version in newest else _NEVER
+            return Version(version, state, stored.get(version, ""), newest.get(version))
+
+        versions = [described(version) for version in {**stored, **newest}]
+        return sorted(versions, key=lambda found: found.entry.when if found.entry else found.stored)
+
+    # The champion
+
+    def champion(self) -> Entry | None:
+        """The newest entry of the history, which names the champion; None when no version has served yet."""
+        if keys := self._keys():
+            return self._read(keys[-1])
+        earlier = self._earlier()
+        return earlier[-1] if earlier else None
+
+    def history(self) -> list[Entry]:
+        """All entries, the oldest first."""
+        return [*self._earlier(), *map(self._read, self._keys())]
+
+    def promote(
+        self,
+        version: str,
+        *,
+        expected: Entry | None,
+        action: Action = "promoted",
+        run: str | None = None,
+        why: str = "",
+    ) -> Entry:
+        """Make a version that has served the champion, if nobody else has moved the pointer in the meantime.
+
+        Args:
+            version: The version.
+            expected: The champion that was read before; None when there was none.
+            action: Whether it is a new version or a way back.
+            run: The run that does it; empty for a person, None for the run of this process.
+            why: Why, in words.
+
+        Returns:
+            The entry that was written.
+
+        Raises:
+            MovedError: Somebody else has; nothing was written then.
+        """
+        entry = Entry(
+            number=max(0, expected.number if expected else 0) + 1,
+            version=version,
+            action=action,
+            when=now(),
+            run=this_run() if run is None else run,
+            replaced=expected.version if expected else None,
+            why=why,
+            token=uuid.uuid4().hex,
+        )
+        if not self.store.create(self._key(entry.number), entry.model_dump_json(indent=2).encode()):
+            raise self.moved(version, self.champion(), instead_of=entry.replaced, action=action)
+        return entry
+
+    def moved(
+        self, version: str, champion: Entry | None, *, instead_of: str | None, action: Action = "promoted"
+    ) -> MovedError:
+        """The error of a run that was overtaken.
+
+        Args:
+            version: The version that is not promoted.
+            champion: What is champion instead.
+            instead_of: The champion that the run went by.
+            action: What the run was about to do.
+        """
+        if action == "rolled back":
+            return MovedError(
+                f"A run has moved the champion of {self.name!r} from {_in_words(instead_of)} to "
+                f"{_in_words(champion.version if champion else None)} just now. Look at what serves, then try again."
+            )
+        return MovedError(
+            f"The champion of {self.name!r} is {_in_words(champion.version if champion else None)}, and version "
+            f"{version} was compared with {_in_words(instead_of)}: another run came in between. Version {version} is "
+            "stored but not promoted; run the pipeline again."
+        )
+
+    def _keys(self) -> Sequence[str]:
+        """The keys of the history's entries, the oldest first."""
+        found = [item.key for item in self.store.list(self._key(None))]
+        if strange := [key for key in found if not key[-13:-5].isdecimal() or key != self._key(int(key[-13:-5]))]:
+            raise PackageError(f"{self.store.uri(strange[0])} is no entry of a history. Remove it.")
+        return found
+
+    def _key(self, number: int | None) -> str:
+        """The key of an entry; without a number, what all of them begin with."""
+        return f"{_ROOT}{self.name}/{_HISTORY}/{'' if number is None else f'{number:08d}.json'}"
+
+    def _read(self, key: str) -> Entry:
+        found = self.store.read_with_etag(key)
+        content = found[0] if found else b""
+        try:
+            entry = Entry.model_validate_json(content)
+            if key == self._key(entry.number):
+                return entry
+        except ValueError:
+            pass
+        raise PackageError(
+            f"{self.store.uri(key)} is no entry of a history: {content[:80]!r}. Put back what it was, or remove it."
+        )
+
+    def _earlier(self) -> list[Entry]:
+        """What was champion before there was a history."""
+        key = f"{_ROOT}{self.name}/{_EARLIER}"
+        if (found := self.store.read_with_etag(key)) is None:
+            return []
+        try:
+            return earlier_entries(dict(json.loads(found[0])))
+        except (ValueError, TypeError, KeyError) as error:
+            raise PackageError(
+                f"{self.store.uri(key)} is no champion pointer: {found[0][:80]!r}. Mend or remove it."
+            ) from error
+
+
+_NEVER: State = "stored, never served"
+
+
+def models_that_served(store: Store) -> list[str]:
+    """Names of the models that have, or once had, a champion."""
+    parts = [item.key.split("/") for item in store.list(_ROOT)]
+    return sorted({part[1] for part in parts if part[2:3] == [_HISTORY] or part[2:] == [_EARLIER]})
+
+
+def _in_words(version: str | None) -> str:
+    return f"version {version}" if version else "no version"

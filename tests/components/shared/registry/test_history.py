@@ -1,0 +1,79 @@
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.shared.errors import PackageError
+from components.shared.registry.history import Entry, rollback_target, this_person, this_run, way_back
+
+
+def history(moves: str) -> list[Entry]:
+    """`A B <A` is A, then B, then a roll-back to A."""
+    return [
+        Entry(number=number, version=move.lstrip("<"), action="rolled back" if "<" in move else "promoted", when="")
+        for number, move in enumerate(moves.split(), 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("moves", "way"),
+    [
+        ("", ""),
+        ("A", "A"),
+        ("A B", "A B"),
+        ("A B C <B", "A B"),
+        ("A B C <B <A", "A"),
+        ("A B <A C", "A C"),
+        ("A B A", "A B A"),
+        ("A B A <B", "A B"),
+        ("A B C <A", "A"),  # by name, past B
+        ("A B <A <B", "A B"),  # by name, forth again
+        ("A A", "A"),
+    ],
+)
+def test_the_way_back(moves, way):
+    assert way_back(history(moves)) == way.split()
+
+
+@pytest.mark.parametrize(("moves", "target"), [("A B", "A"), ("A B C <B", "A"), ("A B <A C", "A"), ("A B A", "B")])
+def test_where_a_roll_back_goes(moves, target):
+    assert rollback_target(history(moves), "demo") == target
+
+
+def test_where_none_goes():
+    with pytest.raises(PackageError, match="No version of 'demo' has served yet"):
+        rollback_target([], "demo")
+    with pytest.raises(PackageError, match=r"Version A of 'demo' is the first one that served: .* back to\.$"):
+        rollback_target(history("A"), "demo")
+    # The advice works.
+    with pytest.raises(PackageError, match=r"is the first one .* served later, name it: VERSION=B\.$"):
+        rollback_target(history("A B <A"), "demo")
+    assert rollback_target(history("A B <A"), "demo", wanted="B") == "B"
+    with pytest.raises(PackageError, match=r"Version X of 'demo' was never the champion: .* A, B\. See `make versions"):
+        rollback_target(history("A B"), "demo", wanted="X")
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABCD"), st.booleans()), max_size=20))
+def test_it_ends_with_the_champion_and_names_what_served(moves):
+    entries = history(" ".join(f"{'<' if back else ''}{version}" for version, back in moves))
+    way = way_back(entries)
+    assert way[-1:] == [entry.version for entry in entries[-1:]]
+    assert set(way) <= {entry.version for entry in entries}
+    assert all(one != other for one, other in itertools.pairwise(way))
+    # Going back all the way ends, and never where it began.
+    steps = list(entries)
+    for _ in range(len(way) - 1):
+        target = rollback_target(steps, "demo")
+        assert target != steps[-1].version
+        steps.append(Entry(number=len(steps) + 1, version=target, action="rolled back", when=""))
+    with pytest.raises(PackageError, match="is the first one|has served yet"):
+        rollback_target(steps, "demo")
+
+
+def test_who_does_it(monkeypatch):
+    assert this_run({"KFP_RUN_ID": "abc"}) == "abc"
+    assert this_run({}) == ""
+    assert this_person()
+    monkeypatch.setattr("getpass.getuser", lambda: (_ for _ in ()).throw(KeyError("uid not found")))
+    assert this_person() == ""
