@@ -42,7 +42,7 @@ def _draw_threshold(page: Page, record: Mapping[str, Any], label: str) -> None:
 
 
 def _metric(record: Mapping[str, Any]) -> str:
-    labels: Mapping[str, str] = dict(LABELS)
+    labels: dict[str, str] = {str(name): label for name, label in LABELS.items()}
     return labels.get(record["by"], labels["f1"])
 
 
