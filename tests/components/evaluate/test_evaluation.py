@@ -193,7 +193,7 @@ def test_curves_of_classes_are_named(made: Callable[[Task], Made]) -> None:
 
 
 def test_rows_count_as_much_as_they_weigh(made: Callable[[Task], Made], tmp_path: Path) -> None:
-    weights = (np.arange(120) % 3).astype(np.float64)
+    weights = np.asarray(np.arange(120) % 3, dtype=np.float64)
     splits = changed_test(made("binary"), tmp_path / "splits", lambda rows: rows.append_column("w", pa.array(weights)))
     train = pq.read_table(splits / "train.parquet")
     heavy = np.where(train["target"].to_numpy(zero_copy_only=False), 3.0, 1.0)

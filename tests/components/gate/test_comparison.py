@@ -141,7 +141,7 @@ def test_rows_count_as_much_as_they_weigh(candidate: Make, crown: Crown, store: 
     made = candidate()
     crown(made)
     worse = candidate(noise=0.9)
-    heavy = (np.arange(400) % 2 * 3).astype(np.float64)
+    heavy = np.asarray(np.arange(400) % 2 * 3, dtype=np.float64)
 
     def weighted(rows: pa.Table) -> pa.Table:
         return rows.append_column("w", pa.array(heavy))
