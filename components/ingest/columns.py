@@ -1,70 +1,70 @@
 """The types of a table's columns: declared, or found from what the whole table holds.
 
 A column is tried against a chain of types, narrow before wide, and gets the first that takes every one of its values.
-Nothing is rounded or cut to make it fit: a column of whole numbers with one 1.5 is a column of numbers.
+Nothing is rounded, cut or lost to make it fit: a column of whole numbers with one 1.5 is a column of numbers, one with
+a code such as 007 or a whole number beyond 64 bits is text.
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from duckdb import DuckDBPyConnection
 
-from components.ingest.fetch import nearest
+from components.ingest.table_files import nearest
+from components.ingest.values import (
+    CODE,
+    NATIVE,
+    PLAIN_WHOLE,
+    ZONE,
+    ZONED,
+    Column,
+    Guess,
+    as_tried,
+    is_inexact,
+    number_of,
+    plain,
+    value_of,
+    values,
+)
 from components.shared.config import ColumnType, TableConfig
 from components.shared.errors import SourceError
+from components.shared.spelling import Spelling
 from components.shared.tables import identifier, literal
-
-Guess = Literal["integer", "number", "boolean", "date", "timestamp", "text", "unknown", "native"]
 
 _CHAINS: dict[Guess, tuple[ColumnType, ...]] = {
     "integer": ("integer", "number", "text"),
-    "number": ("number", "text"),
+    "number": ("number", "integer", "text"),
     "boolean": ("boolean", "text"),
     "date": ("date", "timestamp", "text"),
     "timestamp": ("timestamp", "text"),
     "text": ("text",),
     "unknown": ("integer", "number", "boolean", "date", "timestamp", "text"),
 }
-_NATIVE: dict[ColumnType, str] = {
-    "integer": "BIGINT",
-    "number": "DOUBLE",
-    "text": "VARCHAR",
-    "boolean": "BOOLEAN",
-    "date": "DATE",
-    "timestamp": "TIMESTAMP",
-}
-_EXACT = 2**53 - 1  # whole numbers up to here are themselves as DOUBLE, and no other number is rounded to them
-_COLUMNS_A_QUERY = 200  # the planning time of one query grows with the square
+WIDE = 200  # columns from which planning is what takes time
+_COLUMNS_A_QUERY = 50  # the planning time of one query grows with the square
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
-_ISO_DATE = re.compile(r"\d{4}-\d\d?-\d\d?")
-_ISO_TIMESTAMP = re.compile(r"\d{4}-\d\d?-\d\d?[T ]\d\d?:\d\d.*")
-_ZONE = r":\d\d(:\d\d([.,]\d+)?)?\s*[A-Za-z+-]"  # a letter or sign right after the time of day: Z, +02:00, UTC
-ZONED = "TIMESTAMP WITH TIME ZONE"
-
-
-class InexactNumbersError(Exception):
-    """Whole numbers beyond 2^53 were read as DOUBLE: they have to be read as text."""
+_ISO_DATE = re.compile(r"\d{4}([-/])\d\d?\1\d\d?")
+_ISO_TIMESTAMP = re.compile(r"\d{4}([-/])\d\d?\1\d\d?[T ]\d\d?:\d\d.*")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """A column as it was read.
+class Typed:
+    """A table whose columns have their types.
 
     Attributes:
-        name: Its name.
-        stored: The DuckDB type it is held in.
-        declared: The type the configuration wants; None to find one.
-        guess: What its first values look like; `native` when the file itself says its type.
-        zoned: Whether its moments are known to be written with a zone; of texts `typed` finds out.
+        select: The SELECT that gives them.
+        relation: What it selects from.
+        texts: The columns that stay text although nobody declared so.
+        names: All columns.
+        first: The first values of each column as they are written, of a table that is read only while it is used.
     """
 
-    name: str
-    stored: str
-    declared: ColumnType | None
-    guess: Guess
-    zoned: bool = False
+    select: str
+    relation: str
+    texts: list[Column]
+    names: list[str]
+    first: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def check_names(names: Sequence[str], *, where: str, remedy: str, what: str = "column") -> None:
@@ -83,104 +83,174 @@ def check_names(names: Sequence[str], *, where: str, remedy: str, what: str = "c
             )
 
 
-def check_declared(table: TableConfig, names: Collection[str]) -> None:
-    """Refuse declared types of columns that do not exist.
+def distinct_names(names: Sequence[str], *, where: str, remedy: str) -> tuple[list[str], list[str]]:
+    """Names that SQL can tell apart, and a warning where one had to change because it differs from another by case.
 
     Raises:
-        SourceError: `types` names another column than the table has.
+        SourceError: The very same name stands twice.
     """
-    for name in table.types:
-        if name not in names:
-            listed = ", ".join(list(names)[:20]) + (", …" if len(names) > 20 else "")
+    taken = {name.lower() for name in names}
+    seen: dict[str, str] = {}
+    chosen, warnings = [], []
+    for position, name in enumerate(names, start=1):
+        if name in seen.values():
+            first = names.index(name) + 1
             raise SourceError(
-                f"`types` names the column {name!r}, which the table does not have; it has "
-                f"{listed}.{nearest(name, names)}"
+                f"{where}: the column {name!r} stands twice, at positions {first} and {position}. {remedy}"
             )
+        new = name
+        if name.lower() in seen:
+            new = next(new for number in range(1, len(names) + 1) if (new := f"{name}_{number}").lower() not in taken)
+            taken.add(new.lower())
+            warnings.append(_renamed(seen[name.lower()], name, new))
+        seen.setdefault(name.lower(), name)
+        seen[new.lower()] = name
+        chosen.append(new)
+    return chosen, warnings
 
 
-def guess(values: set[str], table: TableConfig) -> Guess:
+def _renamed(first: str, name: str, new: str) -> str:
+    return (
+        f"The columns {first!r} and {name!r} differ by case alone, which SQL does not tell apart: {name!r} is called "
+        f"{new!r} from here on, in requests to the endpoint too. For another name, rename it in the query: SELECT * "
+        f"RENAME ({identifier(new)} AS other_name) FROM …"
+    )
+
+
+def check_declared(table: TableConfig, names: Collection[str]) -> None:
+    """Refuse declared types and spellings of columns that do not exist.
+
+    Raises:
+        SourceError: `types` or `columns` names another column than the table has.
+    """
+    # Where a place stands in for several tables, it has the columns of some of them.
+    for setting in ("types", "columns") if table.infer_types else ("types",):
+        for name in getattr(table, setting):
+            if name not in names:
+                listed = ", ".join(list(names)[:20]) + (", …" if len(names) > 20 else "")
+                raise SourceError(
+                    f"`{setting}` names the column {name!r}, which the table does not have; it has "
+                    f"{listed}.{nearest(name, names)}"
+                )
+
+
+def read_column(name: str, first: Collection[str], table: TableConfig) -> Column:
+    """A column of a file that says no types, from its first values."""
+    spelling = table.spelling(name)
+    declared = table.types.get(name) or ("timestamp" if spelling.unit else None)
+    seen = set(first) - set(spelling.nulls)
+    if declared or not table.infer_types:
+        return Column(name, "VARCHAR", declared, declared or "text", spelling, zoned=bool(spelling.unit))
+    own = table.columns.get(name)
+    kind = "date" if own and own.date_format else guess(seen, spelling)
+    zoned = kind in ("date", "timestamp") and not spelling.date_format and has_zone(seen)
+    measured = kind == "number" and not all(map(_is_whole, filter(None, map(spelling.plain_number, seen))))
+    return Column(name, "VARCHAR", None, kind, spelling, zoned, measured)
+
+
+def native_column(name: str, stored: str, table: TableConfig) -> Column:
+    """A column of a file that says its types; JSON values of several types are text to be typed."""
+    spelling = table.spelling(name)
+    declared = table.types.get(name) or ("timestamp" if spelling.unit else None)
+    own = table.columns.get(name)
+    kind: Guess = "native"
+    if stored == "JSON":
+        kind = "unknown" if table.infer_types else "text"
+    elif own and own.date_format:
+        kind = "date"
+    elif own and (own.decimal or own.thousands or own.symbols) and stored == "VARCHAR":
+        kind = "number"  # somebody says that these texts are numbers
+    is_zoned = stored in (ZONED, "TIMESTAMPTZ_NS")
+    return Column(name, ZONED if is_zoned else stored, declared, kind, spelling, zoned=is_zoned or bool(spelling.unit))
+
+
+def guess(seen: Collection[str], spelling: Spelling) -> Guess:
     """What values of text look like, nulls left out; the whole column still has to agree."""
-    values = values - set(table.nulls)
-    if not values:
+    if not seen:
         return "unknown"
-    if all(map(_is_number, values)):
-        return "integer" if all(map(_WHOLE.fullmatch, values)) else "number"
-    if table.date_format:
+    numbers = [text if spelling.is_plain else spelling.plain_number(text) for text in seen]
+    if all(text is not None and _is_number(text) for text in numbers):
+        return "integer" if all(_WHOLE.fullmatch(text) for text in numbers if text) else "number"
+    if spelling.date_format:
         return "unknown"
-    if all(map(_ISO_DATE.fullmatch, values)):
+    if all(map(_ISO_DATE.fullmatch, seen)):
         return "date"
-    if all(_ISO_TIMESTAMP.fullmatch(value) or _ISO_DATE.fullmatch(value) for value in values):
+    if all(_ISO_TIMESTAMP.fullmatch(value) or _ISO_DATE.fullmatch(value) for value in seen):
         return "timestamp"
-    return "boolean" if {value.lower() for value in values} <= {"true", "false"} else "text"
+    return "boolean" if {value.lower() for value in seen} <= {"true", "false"} else "text"
 
 
-def has_zone(values: Collection[str]) -> bool:
+def has_zone(seen: Collection[str]) -> bool:
     """Whether any of these moments is written with a zone; those without one are then UTC."""
-    zone = re.compile(_ZONE)
-    return any(map(zone.search, values))
+    zone = re.compile(ZONE)
+    return any(map(zone.search, seen))
 
 
 def _is_number(value: str) -> bool:
+    """Whether a text is a number and no code, such as 007 or 12_34, which a cast would take for one."""
     try:
         float(value)
     except ValueError:
         return False
-    return True
+    return "_" not in value and not re.match(CODE, value)
 
 
-def typed(connection: DuckDBPyConnection, relation: str, columns: Sequence[Column], *, table: TableConfig) -> str:
+def _is_whole(value: str) -> bool:
+    return re.fullmatch(PLAIN_WHOLE, value) is not None
+
+
+def typed(connection: DuckDBPyConnection, relation: str, columns: Sequence[Column]) -> Typed:
     """The SELECT that gives each column its final type.
 
     Args:
         connection: The engine.
         relation: What the columns are selected from, as SQL; the whole of it is looked at.
         columns: All of its columns.
-        table: The null spellings and the format of dates.
 
     Raises:
         SourceError: A column does not hold what is declared; the message names row and value.
-        InexactNumbersError: A column held as DOUBLE has to be read again as text.
     """
-    chosen = {column.name: chain[0] for column in columns if (chain := _chain(column, table))}
-    open_columns = [column for column in columns if len(_chain(column, table)) > 1 or _may_fail(column)]
+    chosen = {column.name: chain[0] for column in columns if (chain := _chain(column))}
+    open_columns = [column for column in columns if len(_chain(column)) > 1 or _may_fail(column)]
     for start in range(0, len(open_columns), _COLUMNS_A_QUERY):
-        chosen |= _settle(connection, relation, open_columns[start : start + _COLUMNS_A_QUERY], table=table)
-    columns = _with_zones(connection, relation, columns, chosen, table=table)
-    selected = ", ".join(
-        f"{_as_type(column, chosen.get(column.name), table)} AS {identifier(column.name)}" for column in columns
+        chosen |= _settle(connection, relation, open_columns[start : start + _COLUMNS_A_QUERY])
+    texts = [
+        column
+        for column in columns
+        if not column.declared and column.is_text and chosen.get(column.name, "text") == "text"
+    ]
+    columns = _with_zones(connection, relation, columns, chosen)
+    selected = (
+        f"{_as_type(plain(column), chosen.get(column.name))} AS {identifier(column.name)}" for column in columns
     )
-    return f"SELECT {selected} FROM {relation}"
+    select = f"SELECT {', '.join(selected)} FROM {values(relation, columns)}"
+    return Typed(select, relation, texts, [column.name for column in columns])
 
 
 def _with_zones(
-    connection: DuckDBPyConnection,
-    relation: str,
-    columns: Sequence[Column],
-    chosen: dict[str, ColumnType],
-    *,
-    table: TableConfig,
+    connection: DuckDBPyConnection, relation: str, columns: Sequence[Column], chosen: dict[str, ColumnType]
 ) -> list[Column]:
     """The columns; texts that become moments by what all of their values say about zones."""
     texts = [
         column
         for column in columns
-        if chosen.get(column.name) == "timestamp" and column.stored in ("VARCHAR", "JSON") and not column.zoned
+        if chosen.get(column.name) == "timestamp" and column.is_text and not column.zoned and not column.spelling.unit
     ]
     if not texts:
         return [*columns]
-    asked = ", ".join(_asks_for_zone(column, table) for column in texts)
-    row = connection.execute(f"SELECT {asked} FROM {relation}").fetchone() or ()
+    asked = ", ".join(_asks_for_zone(plain(column)) for column in texts)
+    row = connection.execute(f"SELECT {asked} FROM {values(relation, texts)}").fetchone() or ()
     found = {column.name for column, zoned in zip(texts, row, strict=True) if zoned}
     return [replace(column, zoned=True) if column.name in found else column for column in columns]
 
 
-def _asks_for_zone(column: Column, table: TableConfig) -> str:
-    if table.date_format:
-        return str("%z" in table.date_format or "%Z" in table.date_format).lower()
-    return f"bool_or(regexp_matches({_value(column, table)}, {literal(_ZONE)}))"
+def _asks_for_zone(column: Column) -> str:
+    if date_format := column.spelling.date_format:
+        return str("%z" in date_format or "%Z" in date_format).lower()
+    return f"bool_or(regexp_matches({value_of(column)}, {literal(ZONE)}))"
 
 
-def typed_at_once(relation: str, columns: Sequence[Column], *, table: TableConfig) -> str | None:
+def typed_at_once(relation: str, columns: Sequence[Column]) -> Typed | None:
     """The SELECT that takes each column for what its first values look like, and fails at a value that is not of that.
 
     For a table that is read once, while it is used: what `typed` finds by looking at everything first, this finds out
@@ -190,157 +260,148 @@ def typed_at_once(relation: str, columns: Sequence[Column], *, table: TableConfi
         None when that may differ from what `typed` would say: a column without any value at first, or a declared type,
         which has to fit also where the query does not look.
     """
-    if len(columns) > _COLUMNS_A_QUERY or any(
+    if len(columns) > WIDE or any(
         column.guess == "unknown" or column.declared not in (None, "text") for column in columns
     ):
         return None
-    selected = (f"{_checked(column, table)} AS {identifier(column.name)}" for column in columns)
-    return f"SELECT {', '.join(selected)} FROM {relation}"
+    selected = ", ".join(f"{_checked(plain(column))} AS {identifier(column.name)}" for column in columns)
+    texts = [column for column in columns if column.guess == "text" and not column.declared]
+    select = f"SELECT {selected} FROM {values(relation, columns)}"
+    return Typed(select, relation, texts, [column.name for column in columns])
 
 
-def _checked(column: Column, table: TableConfig) -> str:
-    kind = _chain(column, table)[0]
-    if kind == "timestamp" and column.stored == ZONED:
-        return f"CAST({_value(column, table)} AS {_moment_type(column)})"
-    misfit = _is_misfit(column, kind, table)
-    if misfit == "false":
-        return _as_type(column, kind, table)
-    return f"CASE WHEN {misfit} THEN error({literal(column.name)}) ELSE {_as_type(column, kind, table)} END"
+def _checked(column: Column) -> str:
+    kind = _chain(column)[0]
+    value = value_of(column)
+    if kind == "text":
+        return value
+    tried = as_tried(column, kind)
+    if kind == "number" and not column.measured:
+        tried = f"CASE WHEN NOT coalesce({is_inexact(column)}, false) THEN {tried} END"
+    if kind == "timestamp" and not column.zoned and not column.spelling.date_format:
+        tried = f"CASE WHEN NOT regexp_matches({value}, {literal(ZONE)}) THEN {tried} END"
+    # The error is only reached by what was tried in vain, so that nothing is tried twice.
+    return f"coalesce({tried}, CASE WHEN {value} IS NOT NULL THEN error({literal(column.name)}) END)"
 
 
-def _chain(column: Column, table: TableConfig) -> tuple[ColumnType, ...]:
+def _chain(column: Column) -> tuple[ColumnType, ...]:
     """The types to try; none for a column that keeps its own."""
     if column.declared:
         return (column.declared,)
     if column.guess != "native":
         return _CHAINS[column.guess]
     # Text of a typed file stays text, unless dates in it have a stated format.
-    return ("timestamp", "text") if column.stored == "VARCHAR" and table.date_format else ()
+    return ("timestamp", "text") if column.stored == "VARCHAR" and column.spelling.date_format else ()
 
 
 def _may_fail(column: Column) -> bool:
     """Whether a declared type may not take a value."""
-    return column.declared is not None and column.declared != "text" and column.stored != _NATIVE[column.declared]
+    return column.declared is not None and column.declared != "text" and column.stored != NATIVE[column.declared]
 
 
-def _settle(
-    connection: DuckDBPyConnection, relation: str, columns: Sequence[Column], *, table: TableConfig
-) -> dict[str, ColumnType]:
+def _settle(connection: DuckDBPyConnection, relation: str, columns: Sequence[Column]) -> dict[str, ColumnType]:
     """The first type of each column's chain that takes all its values."""
-    parts = [part for column in columns for part in _counts(column, table)]
-    row = connection.execute(f"SELECT {', '.join(parts)} FROM {relation}").fetchone()
+    # Most columns are what they look like; the whole chain is looked at where one is not.
+    parts = [part for column in columns for part in _first_counts(plain(column))]
+    row = connection.execute(f"SELECT {', '.join(parts)} FROM {values(relation, columns)}").fetchone() or ()
+    counts = {column.name: row[2 * place : 2 * place + 2] for place, column in enumerate(columns)}
+    # A column without any value says nothing: it stays text.
+    settled: dict[str, ColumnType] = {
+        column.name: _chain(column)[0] if counts[column.name][0] or column.declared else "text"
+        for column in columns
+        if not counts[column.name][1]
+    }
+    rest = [column for column in columns if column.name not in settled]
+    return settled | (_settle_rest(connection, relation, rest) if rest else {})
+
+
+def _first_counts(column: Column) -> list[str]:
+    """How many values there are, and how many of them the first type of the chain does not take."""
+    kind = _chain(column)[0]
+    misfit = _is_misfit(column, kind)
+    if kind == "number" and column.is_text and not column.declared and not column.measured:
+        misfit = f"({misfit}) OR {is_inexact(column)}"
+    return [f"count({value_of(column)})", f"count_if({misfit})"]
+
+
+def _settle_rest(connection: DuckDBPyConnection, relation: str, columns: Sequence[Column]) -> dict[str, ColumnType]:
+    """The type of columns that are not what they look like."""
+    parts = [part for column in columns for part in _counts(plain(column))]
+    row = connection.execute(f"SELECT {', '.join(parts)} FROM {values(relation, columns)}").fetchone()
     counts: Iterator[int] = iter(row or ())
     settled: dict[str, ColumnType] = {}
     for column in columns:
-        values = next(counts)
-        misfits = {kind: next(counts) for kind in _chain(column, table)}
-        if misfits.get("integer") and _is_inexact(column):
-            _check_exact(connection, relation, column, table=table)
+        inexact = next(counts)
+        misfits = {kind: next(counts) for kind in _chain(column)}
+        if inexact and not column.declared and not _is_measured(connection, relation, column):
+            misfits["number"] = inexact
         fits = [kind for kind, count in misfits.items() if not count]
         if not fits:
-            raise _misfit(connection, relation, column, table=table)
-        # A column without any value says nothing: it stays text.
-        settled[column.name] = fits[0] if values or column.declared else "text"
+            raise _misfit(connection, relation, column)
+        settled[column.name] = fits[0]
     return settled
 
 
-def _counts(column: Column, table: TableConfig) -> list[str]:
-    """How many values there are, and how many of them each type of the chain does not take."""
-    misfits = (f"count_if({_is_misfit(column, kind, table)})" for kind in _chain(column, table))
-    return [f"count({_value(column, table)})", *misfits]
+def _counts(column: Column) -> list[str]:
+    """How many values are inexact as DOUBLE, and how many each type of the chain does not take."""
+    misfits = (f"count_if({_is_misfit(column, kind)})" for kind in _chain(column))
+    inexact = f"count_if({is_inexact(column)})" if "number" in _chain(column) and column.is_text else "0"
+    return [inexact, *misfits]
 
 
-def _is_misfit(column: Column, kind: ColumnType, table: TableConfig) -> str:
-    """The condition that a value is not of a type."""
-    value = _value(column, table)
-    if kind == "text" or column.stored == _NATIVE[kind]:
-        return "false"
-    if kind == "integer" and _is_inexact(column):
-        return f"NOT ({value} = trunc({value}) AND abs({value}) <= {_EXACT})"
-    return f"{value} IS NOT NULL AND {_tried(column, kind, table)} IS NULL"
-
-
-def _is_inexact(column: Column) -> bool:
-    """Whether numbers were written in decimal and read as DOUBLE, for speed."""
-    return column.stored == "DOUBLE" and column.guess != "native"
-
-
-def _check_exact(connection: DuckDBPyConnection, relation: str, column: Column, *, table: TableConfig) -> None:
-    value = _value(column, table)
+def _is_measured(connection: DuckDBPyConnection, relation: str, column: Column) -> bool:
+    """Whether a column holds numbers with a fraction or exponent: then the others are measured, too, and no names."""
+    number = number_of(plain(column))
     row = connection.execute(
-        f"SELECT bool_and({value} = trunc({value})) AND max(abs({value})) > {_EXACT} FROM {relation}"
+        f"SELECT bool_or(TRY_CAST({number} AS DOUBLE) IS NOT NULL AND NOT regexp_full_match({number}, "
+        f"{literal(PLAIN_WHOLE)})) FROM {values(relation, [column])}"
     ).fetchone()
-    if row and row[0]:
-        raise InexactNumbersError(column.name)
+    return bool(row and row[0])
 
 
-def _as_type(column: Column, kind: ColumnType | None, table: TableConfig) -> str:
-    if kind is None or _NATIVE[kind] == column.stored:
-        return _value(column, table)
-    if kind == "timestamp" and column.stored == ZONED and column.zoned:
-        return _value(column, table)
-    return _tried(column, kind, table)
+def _is_misfit(column: Column, kind: ColumnType) -> str:
+    """The condition that a value is not of a type."""
+    if kind == "text" or column.stored == NATIVE[kind]:
+        return "false"
+    return f"{value_of(column)} IS NOT NULL AND {as_tried(column, kind)} IS NULL"
 
 
-def _moment_type(column: Column) -> str:
-    """The type of a column of moments: with the zone kept, or local time without one."""
-    return ZONED if column.zoned else "TIMESTAMP"
+def _as_type(column: Column, kind: ColumnType | None) -> str:
+    is_kept = kind is None or NATIVE[kind] == column.stored or (kind == "timestamp" and column.stored == ZONED)
+    return value_of(column) if is_kept else as_tried(column, kind or "text")
 
 
-def _value(column: Column, table: TableConfig) -> str:
-    """The column, with the null spellings of its text as nulls."""
-    name = identifier(column.name)
-    text = f"({name} ->> '$')" if column.stored == "JSON" else name
-    is_from_csv = column.stored == "VARCHAR" and column.guess != "native"  # whose reader took them out
-    if is_from_csv or column.stored not in ("VARCHAR", "JSON") or not table.nulls:
-        return text
-    return f"CASE WHEN {text} NOT IN ({', '.join(map(literal, table.nulls))}) THEN {text} END"
-
-
-def _tried(column: Column, kind: ColumnType, table: TableConfig) -> str:
-    """The column as a type, null where a value is not of it."""
-    value = _value(column, table)
-    is_text = column.stored in ("VARCHAR", "JSON")
-    if kind == "integer":
-        number = f"TRY_CAST({value} AS DOUBLE)" if is_text else value
-        # Whether numbers read as DOUBLE are whole was settled before: here it would cost a second look at each.
-        return (
-            f"TRY_CAST({value} AS BIGINT)"
-            if _is_inexact(column)
-            else f"CASE WHEN {number} = trunc({number}) THEN TRY_CAST({value} AS BIGINT) END"
-        )
-    if kind in ("date", "timestamp"):
-        moment = _moment(value, table.date_format if is_text else "")
-        whole_days = kind == "timestamp" or column.declared
-        day = moment if whole_days else f"CASE WHEN {moment} = date_trunc('day', {moment}) THEN {moment} END"
-        return f"CAST({day} AS {_moment_type(column) if kind == 'timestamp' else 'DATE'})"
-    if kind == "boolean" and is_text and not column.declared:
-        return f"CASE lower({value}) WHEN 'true' THEN true WHEN 'false' THEN false END"
-    return f"TRY_CAST({value} AS {_NATIVE[kind]})"
-
-
-def _moment(value: str, date_format: str) -> str:
-    """A TIMESTAMP, in UTC where a zone is given: by way of a type with one, else DuckDB drops the offset unread."""
-    if date_format:
-        return f"TRY_CAST(TRY_STRPTIME({value}, {literal(date_format)}) AS TIMESTAMP)"
-    return f"TRY_CAST(TRY_CAST({value} AS TIMESTAMPTZ) AS TIMESTAMP)"
-
-
-def _misfit(connection: DuckDBPyConnection, relation: str, column: Column, *, table: TableConfig) -> SourceError:
+def _misfit(connection: DuckDBPyConnection, relation: str, column: Column) -> SourceError:
     """The error of a declared type, with the first value that is not of it."""
     kind = column.declared or "text"
-    value, is_misfit = _value(column, table), _is_misfit(column, kind, table)
+    value, is_misfit = value_of(plain(column)), _is_misfit(plain(column), kind)
     found = connection.execute(
         f"SELECT row, value, bad FROM (SELECT row_number() OVER () AS row, CAST({value} AS VARCHAR) AS value, "
         f"count_if({is_misfit}) OVER () AS bad, "
-        f"({is_misfit}) AS is_bad FROM {relation}) WHERE is_bad ORDER BY row LIMIT 1"
+        f"({is_misfit}) AS is_bad FROM {values(relation, [column])}) WHERE is_bad ORDER BY row LIMIT 1"
     ).fetchone()
     row, text, bad = found or (0, "", 0)
-    form = f" in the format {table.date_format!r}" if table.date_format and kind in ("date", "timestamp") else ""
-    more = f"; {bad:,} rows hold such values" if bad > 1 else ""
-    spelling = ", set `date_format` to how they are written" if kind in ("date", "timestamp") else ""
     return SourceError(
         f"the column {column.name!r} is declared {kind}, but row {row:,} holds {text!r}, which is no "
-        f"{kind}{form}{more}. "
-        f"Correct the values{spelling}, add what means no value to `nulls`, or declare another type."
+        f"{kind}{_form(column, kind)}{f'; {bad:,} rows hold such values' if bad > 1 else ''}. "
+        f"Correct the values{_mendable(kind)}, add what means no value to `nulls`, or declare another type."
     )
+
+
+def _form(column: Column, kind: ColumnType) -> str:
+    """How values of a declared type are expected to be written, where that is not the usual way."""
+    spelling = column.spelling
+    if kind in ("date", "timestamp"):
+        if spelling.unit:
+            return f" in the unit {spelling.unit!r} since 1970"
+        return f" in the format {spelling.date_format!r}" if spelling.date_format else ""
+    if kind in ("integer", "number") and not spelling.is_plain:
+        thousands = f" and {spelling.thousands!r} between thousands" if spelling.thousands else ""
+        return f" with the decimal sign {spelling.decimal!r}{thousands}"
+    return ""
+
+
+def _mendable(kind: ColumnType) -> str:
+    if kind in ("date", "timestamp"):
+        return ", set `date_format` to how they are written (or `unit`, for numbers that count from 1970)"
+    return ", set `decimal`, `thousands` or `symbols` to how they are written" if kind in ("integer", "number") else ""

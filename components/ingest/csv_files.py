@@ -1,65 +1,40 @@
-"""Reading CSV files: what their first lines say, then one parallel pass by DuckDB, before the query or within it."""
+"""Reading CSV files: what their first lines say, then one parallel pass by DuckDB, before the query or within it.
 
-import contextlib
-import csv
-import io
-import json
+Every column is read as text and typed afterwards: what a number was spelled like, a code such as 007 or a whole number
+of 22 digits, is lost to a reader of numbers.
+"""
+
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import groupby
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from components.ingest.columns import (
-    ZONED,
-    Column,
-    Guess,
-    InexactNumbersError,
-    check_declared,
-    check_names,
-    guess,
-    has_zone,
-    typed,
-    typed_at_once,
-)
-from components.ingest.fetch import TableFile, locate_undecodable
+from components.ingest.columns import WIDE, Typed, check_declared, read_column, typed, typed_at_once
+from components.ingest.heads import Head, read_head
+from components.ingest.messages import said
+from components.ingest.partitions import partition_values
+from components.ingest.table_files import TableFile, locate_undecodable
+from components.ingest.values import Column
 from components.shared.config import TableConfig
 from components.shared.errors import SourceError
 from components.shared.tables import identifier, literal
 
-_HEAD_BYTES = 1024 * 1024
-_LONGEST_HEAD = 64 * _HEAD_BYTES
-_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar", ":": "colon"}
+_MIB = 1024**2
+_BUFFER = 32 * _MIB  # DuckDB's own, for its longest line of 2 MB
 _NO_NULLS = "\ue000"  # the reader insists on a spelling; nobody writes this one
-_READ_AS: dict[Guess, str] = {
-    "integer": "DOUBLE",
-    "number": "DOUBLE",
-    "date": ZONED,
-    "timestamp": ZONED,
-}
 _BAD_LINE = re.compile(r"CSV Error on Line: (\d+)")
 _BAD_COUNT = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _BAD_FILE = re.compile(r"file = (.+)")
+_TOO_LONG = re.compile(r"Maximum line size of (\d+) bytes exceeded. Actual Size:(\d+) bytes")
+_TEXT_LINE = re.compile(r"Original Line: ?(.*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The first lines of a file.
-
-    Attributes:
-        names: The column names.
-        rows: Rows of as many fields.
-        skip: Lines above the first that counts: those to skip, and blank ones.
-    """
-
-    names: tuple[str, ...]
-    rows: list[list[str]]
-    skip: int
-
-
-def load_csv(connection: DuckDBPyConnection, raw: str, files: Sequence[TableFile], *, table: TableConfig) -> str:
+def load_csv(
+    connection: DuckDBPyConnection, raw: str, files: Sequence[TableFile], *, table: TableConfig
+) -> tuple[Typed, list[str]]:
     """Read CSV files into a table of the engine.
 
     Args:
@@ -69,28 +44,20 @@ def load_csv(connection: DuckDBPyConnection, raw: str, files: Sequence[TableFile
         table: How to read them.
 
     Returns:
-        The SELECT that gives the table's columns their types.
+        The table with its columns' types, and warnings.
 
     Raises:
         SourceError: A file cannot be read as declared, or the files differ in their columns.
     """
-    heads = [read_head(file, table) for file in files]
-    _same_columns(files, heads)
-    columns = _columns(heads, table)
-    check_declared(table, [column.name for column in columns])
-    as_text = [Column(column.name, "VARCHAR", column.declared, column.guess) for column in columns]
-    try:
-        _read(connection, raw, columns, files=list(zip(files, heads, strict=True)), table=table)
-        return typed(connection, raw, columns, table=table)
-    except (
-        duckdb.ConversionException,
-        InexactNumbersError,
-    ):  # the first lines promised other types than the rest holds
-        _read(connection, raw, as_text, files=list(zip(files, heads, strict=True)), table=table)
-        return typed(connection, raw, as_text, table=table)
+    heads, columns = _looked_at(files, table)
+    # The other nulls are taken out by SQL, so that what they were in texts can be told, unless that takes too long.
+    taken = [null for null in _taken(columns) if not null or len(columns) > WIDE]
+    _read(connection, raw, columns, files=list(zip(files, heads, strict=True)), table=table, nulls=taken)
+    found = typed(connection, raw, _without_nulls(columns, taken, heads[0]))
+    return (replace(found, first=_first(heads[0])) if len(columns) > WIDE else found), heads[0].warnings
 
 
-def stream_csv(files: Sequence[TableFile], *, table: TableConfig) -> str | None:
+def stream_csv(files: Sequence[TableFile], *, table: TableConfig) -> tuple[Typed, list[str]] | None:
     """The SELECT that reads CSV files while it runs, so that a large table is never held.
 
     Args:
@@ -98,108 +65,50 @@ def stream_csv(files: Sequence[TableFile], *, table: TableConfig) -> str | None:
         table: How to read them.
 
     Returns:
-        None when the table has to be read as a whole first. The SELECT itself fails where the first lines promised
-        other types than the rest holds.
+        The table and warnings; None when it has to be read as a whole first. The SELECT itself fails where the first
+        lines promised other types than the rest holds.
 
     Raises:
         SourceError: As `load_csv`.
     """
+    heads, columns = _looked_at(files, table)
+    taken = _taken(columns)
+    scan, *more = _scans(columns, list(zip(files, heads, strict=True)), _options(table, taken))
+    select = typed_at_once(f"({scan})", _without_nulls(columns, taken, heads[0]))
+    if more or select is None:
+        return None
+    return replace(select, first=_first(heads[0])), heads[0].warnings
+
+
+def _first(head: Head) -> dict[str, tuple[str, ...]]:
+    """The first values of each column, as they are written."""
+    return dict(zip(head.names, zip(*head.rows, strict=True), strict=True))
+
+
+def _looked_at(files: Sequence[TableFile], table: TableConfig) -> tuple[list[Head], list[Column]]:
+    """The heads of the files, and their columns with those that the folders' names are."""
     heads = [read_head(file, table) for file in files]
     _same_columns(files, heads)
-    columns = _columns(heads, table)
-    check_declared(table, [column.name for column in columns])
-    (scan, *more) = _scans(columns, list(zip(files, heads, strict=True)), table)
-    return None if more else typed_at_once(f"({scan})", columns, table=table)
+    values = list(zip(*heads[0].rows, strict=True)) or [()] * len(heads[0].names)
+    held = dict(zip(heads[0].names, map(set, values), strict=True)) | partition_values(files, heads[0].names)
+    check_declared(table, held)
+    return heads, [read_column(name, seen, table) for name, seen in held.items()]
 
 
-def read_head(file: TableFile, table: TableConfig) -> Head:
-    """The column names of a file and its first rows.
-
-    Raises:
-        SourceError: The file is empty, not in its encoding, has a name twice, or seems to have another delimiter.
-    """
-    lines = io.StringIO(_first_text(file), newline="")
-    skip = _skip(lines, table.skip_lines)
-    records: list[list[str]] = []
-    with contextlib.suppress(csv.Error):  # an overlong field: the lines before it are enough
-        records.extend(record for record in csv.reader(lines, delimiter=_delimiter(file, table)) if record)
-    if not records:
-        raise SourceError(f"{file.name} is empty; expected {'column names and rows' if table.header else 'rows'}.")
-    _check_delimiter(file, records, table)
-    rows = records[1:] if table.header else records
-    names = _names(file, records[0], table)
-    return Head(names, [row for row in rows if len(row) == len(names)], skip)
+def _taken(columns: Sequence[Column]) -> tuple[str, ...]:
+    """The null spellings that hold for every column: the reader takes them out, which costs least."""
+    first, *others = (column.spelling.nulls for column in columns)
+    return tuple(null for null in first if all(null in nulls for nulls in others))
 
 
-def _first_text(file: TableFile) -> str:
-    """The beginning of a file, in whole lines."""
-    size = _HEAD_BYTES
-    with file.path.open("rb") as content:
-        while True:
-            content.seek(0)
-            start = content.read(size)
-            if not content.read(1) or size > _LONGEST_HEAD:
-                return _decoded(file, start)
-            if end := max(start.rfind(b"\n"), start.rfind(b"\r")) + 1:
-                return _decoded(file, start[:end])
-            size *= 4
-
-
-def _skip(lines: io.StringIO, skip: int) -> int:
-    """Pass the lines to skip and the blank ones below them; the reader wants to know of both."""
-    for _ in range(skip):
-        lines.readline()
-    position = lines.tell()
-    while (line := lines.readline()) and not line.strip("\r\n"):
-        skip, position = skip + 1, lines.tell()
-    lines.seek(position)
-    return skip
-
-
-def _decoded(file: TableFile, start: bytes) -> str:
-    try:
-        return start.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise locate_undecodable(file, "utf-8") or error from error
-
-
-def _delimiter(file: TableFile, table: TableConfig) -> str:
-    return "\t" if table.delimiter == "," and file.path.suffix.lower() == ".tsv" else table.delimiter
-
-
-def _check_delimiter(file: TableFile, records: Sequence[Sequence[str]], table: TableConfig) -> None:
-    """Refuse a file that is one column now and would be several with another delimiter."""
-    if len(records[0]) > 1:
-        return
-    current = _delimiter(file, table)
-    lines = [current.join(record) for record in records[:20]]
-    for delimiter, name in _DELIMITERS.items():
-        counts = {len(fields) for fields in csv.reader(lines, delimiter=delimiter)}
-        if len(counts) == 1 and (count := counts.pop()) > 1:
-            raise SourceError(
-                f"{file.name}: read with the delimiter {json.dumps(current)} there is one column, "
-                f"{records[0][0][:60]!r}; "
-                f"with a {name} there are {count}. Set `delimiter: {json.dumps(delimiter)}`."
-            )
-
-
-def _names(file: TableFile, first: Sequence[str], table: TableConfig) -> tuple[str, ...]:
-    if table.names:
-        if len(table.names) != len(first):
-            raise SourceError(
-                f"`names` lists {len(table.names)} columns, but {file.name} has {len(first)}: its first line is "
-                f"{','.join(first)[:80]!r}."
-            )
-        check_names(table.names, where="`names`", remedy="Give each column a name of its own.")
-        return tuple(table.names)
-    names = [name if table.header and name else f"column_{position}" for position, name in enumerate([*first], start=1)]
-    skipped = table.skip_lines + 1
-    check_names(
-        names,
-        where=file.name,
-        remedy=f"Rename one in the file, or set `header: false`, `skip_lines: {skipped}` and list all `names`.",
-    )
-    return tuple(names)
+def _without_nulls(columns: Sequence[Column], taken: Sequence[str], head: Head) -> list[Column]:
+    """The columns with the nulls that are left for SQL; what folders are named the reader passes on as it is."""
+    own = set(head.names)
+    rest = (tuple(null for null in column.spelling.nulls if null not in taken) for column in columns)
+    return [
+        replace(column, spelling=replace(column.spelling, nulls=nulls)) if column.name in own else column
+        for column, nulls in zip(columns, rest, strict=True)
+    ]
 
 
 def _same_columns(files: Sequence[TableFile], heads: Sequence[Head]) -> None:
@@ -220,19 +129,6 @@ def difference(expected: Sequence[str], found: Sequence[str]) -> str:
     return " and ".join(part for part in parts if part)
 
 
-def _columns(heads: Sequence[Head], table: TableConfig) -> list[Column]:
-    """Each column with the type to read it as: numbers and moments at once, everything else as text first."""
-    values = list(zip(*heads[0].rows, strict=True)) or [()] * len(heads[0].names)
-    columns = []
-    for name, seen in zip(heads[0].names, values, strict=True):
-        declared = table.types.get(name)
-        kind: Guess = declared or (guess(set(seen), table) if table.infer_types else "text")
-        stored = "VARCHAR" if table.date_format and kind in ("date", "timestamp") else _READ_AS.get(kind, "VARCHAR")
-        zoned = stored == ZONED and has_zone(seen)
-        columns.append(Column(name, stored, declared, kind, zoned))
-    return columns
-
-
 def _read(
     connection: DuckDBPyConnection,
     raw: str,
@@ -240,41 +136,50 @@ def _read(
     *,
     files: Sequence[tuple[TableFile, Head]],
     table: TableConfig,
+    nulls: Sequence[str],
 ) -> None:
-    """Fill the table."""
-    scans = _scans(columns, files, table)
-    try:
-        connection.execute(f"CREATE OR REPLACE TABLE {raw} AS {' UNION ALL '.join(scans)}")
-    except duckdb.InvalidInputException as error:
-        raise _explained(error, [file for file, _ in files]) from error
+    """Fill the table; with larger buffers where a line needs them."""
+    longest = 0
+    while True:
+        scans = _scans(columns, files, _options(table, nulls, longest))
+        try:
+            connection.execute(f"CREATE OR REPLACE TABLE {raw} AS {' UNION ALL '.join(scans)}")
+        except duckdb.InvalidInputException as error:
+            too_long = _TOO_LONG.search(str(error))
+            if too_long is None or longest >= table.longest_line_mb * _MIB:
+                raise _explained(error, [file for file, _ in files], table) from error
+            longest = min(max(2 * int(too_long[2]), 4 * longest), table.longest_line_mb * _MIB)
+        else:
+            return
 
 
-def _scans(columns: Sequence[Column], files: Sequence[tuple[TableFile, Head]], table: TableConfig) -> list[str]:
+def _scans(columns: Sequence[Column], files: Sequence[tuple[TableFile, Head]], options: str) -> list[str]:
     """The SELECTs that read the files; those whose columns stand in another order are read in theirs."""
-    stored = {column.name: column.stored for column in columns}
-    selected = ", ".join(identifier(name) for name in stored)
+    selected = ", ".join(identifier(column.name) for column in columns)
+    is_partitioned = str(bool(files[0][0].partitions)).lower()
     scans = []
     for (names, skip, delimiter), group in groupby(
-        files, key=lambda pair: (pair[1].names, pair[1].skip, _delimiter(pair[0], table))
+        files, key=lambda pair: (pair[1].names, pair[1].skip, pair[1].delimiter)
     ):
         paths = ", ".join(literal(str(file.path)) for file, _ in group)
-        struct = ", ".join(f"{literal(name)}: {literal(stored[name])}" for name in names)
+        struct = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
         scans.append(
             f"SELECT {selected} FROM read_csv([{paths}], columns = {{{struct}}}, delim = {literal(delimiter)}, "
-            f"skip = {skip}, {_options(table)})"
+            f"skip = {skip}, hive_partitioning = {is_partitioned}, hive_types_autocast = false, {options})"
         )
     return scans
 
 
-def _options(table: TableConfig) -> str:
-    nulls = ", ".join(literal(spelling) for spelling in table.nulls or [_NO_NULLS])
+def _options(table: TableConfig, nulls: Sequence[str], longest: int = 0) -> str:
+    spellings = ", ".join(literal(spelling) for spelling in nulls or [_NO_NULLS])
+    buffers = f", max_line_size = {longest}, buffer_size = {max(_BUFFER, 2 * longest)}" if longest else ""
     return (
-        f"auto_detect = false, header = {str(table.header).lower()}, quote = '\"', escape = '\"', comment = '', "
-        f"compression = 'none', hive_partitioning = false, nullstr = [{nulls}]"
+        f"auto_detect = false, header = {str(table.header).lower()}, quote = '\"', escape = '\"', "
+        f"comment = '', compression = 'none', nullstr = [{spellings}]{buffers}"
     )
 
 
-def _explained(error: duckdb.Error, files: Sequence[TableFile]) -> SourceError:
+def _explained(error: duckdb.Error, files: Sequence[TableFile], table: TableConfig) -> SourceError:
     """What DuckDB says about a line, in our words."""
     message = str(error)
     paths = {str(file.path): file for file in files}
@@ -284,20 +189,43 @@ def _explained(error: duckdb.Error, files: Sequence[TableFile]) -> SourceError:
         return undecodable
     line = found.group(1) if (found := _BAD_LINE.search(message)) else ""
     where = f"{file.name}, line {line}" if line else file.name
+    if table.comment and line:
+        where += f" (lines that begin with {table.comment!r} are not counted)"
+    return SourceError(f"{where}{_problem(message, table)}")
+
+
+def _problem(message: str, table: TableConfig) -> str:
+    """What is wrong with a line and what to do, to follow its place."""
+    if too_long := _TOO_LONG.search(message):
+        return (
+            f": the line is longer than {int(too_long[1]):,} bytes (`longest_line_mb: {table.longest_line_mb}`): at "
+            f"least {int(too_long[2]):,}. Raise `longest_line_mb`, or look for a quote that never closes."
+        )
     if counts := _BAD_COUNT.search(message):
         expected, fields = counts.groups()
-        return SourceError(
-            f"{where}: expected {expected} fields as in the first line, found {fields}. "
-            "Correct the line; a field holding the delimiter has to stand in double quotes."
+        return (
+            f": expected {expected} fields as in the first line, found {fields}. Correct the line; a field holding the "
+            f"delimiter has to stand in double quotes.{_hint(message, table)}"
         )
     if "unterminated quote" in message:
-        return SourceError(
-            f"{where}: a double quote opens a field and never closes. Close it, or double it where it is meant "
-            "as a character."
+        return (
+            ": a double quote opens a field and never closes. Close it, or double it where it is meant as a "
+            f"character.{_hint(message, table)}"
         )
     if "state machine" in message:
-        return SourceError(
-            f"{file.name} mixes line ends or breaks its quoting. Save it with one kind of line end, fields in "
-            "double quotes where needed."
+        return (
+            " mixes line ends or breaks its quoting. Save it with one kind of line end, fields in double quotes where "
+            f"needed.{_hint(message, table)}"
         )
-    return SourceError(f"{where}: {message.splitlines()[0]}.")
+    return f": {said(message)}"
+
+
+def _hint(message: str, table: TableConfig) -> str:
+    """A setting that the line itself suggests; empty when it suggests none."""
+    found = _TEXT_LINE.search(message)
+    line = found[1].strip() if found else ""
+    if '\\"' in line and table.escape == '"':
+        return ' A backslash stands before a quote there: if that is how quotes are escaped, set `escape: "\\\\"`.'
+    if line.startswith(("#", "%", "//")) and not table.comment:
+        return f" If it is a comment, set `comment: {line[0]!r}`."
+    return ""

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.error import HTTPError
 
 from components.shared.config import SourceConfig
+from components.shared.errors import StoreError
 from components.shared.package.model_package import file_hash
 from components.shared.store import Store, parse_s3_uri
 
@@ -37,9 +38,6 @@ def fingerprint(source: SourceConfig, paths: dict[str, str]) -> tuple[str, list[
 
     Returns:
         Hexadecimal digits that change whenever a table has; and by table, how it was told.
-
-    Raises:
-        StoreError: The object store cannot be reached or refuses.
     """
     told = {name: of_place(paths.get(name, table.path)) for name, table in sorted(source.tables.items())}
     mark = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:_LENGTH]
@@ -47,17 +45,24 @@ def fingerprint(source: SourceConfig, paths: dict[str, str]) -> tuple[str, list[
 
 
 def of_place(place: str) -> tuple[str, Any]:
-    """How a place is told, and what it is: of a place that holds nothing, that; reading it will say what is wrong."""
+    """How a place is told, and what it is.
+
+    Of a place that is not there it is that, of one that cannot be read the time: ingest says what is wrong with which
+    table.
+    """
     scheme, separator, rest = place.partition("://")
-    if not separator:
-        return "its files", _files(place)
-    match scheme.lower():
-        case "s3":
-            return "its objects", _objects(place)
-        case "http" | "https":
-            return _answer(place)
-        case "package":
-            return "its files", _package(rest)
+    try:
+        match scheme.lower() if separator else "":
+            case "":
+                return "its files", _files(place)
+            case "package":
+                return "its files", _package(rest)
+            case "s3":
+                return "its objects", _objects(place)
+            case "http" | "https":
+                return _answer(place)
+    except (StoreError, OSError, http.client.HTTPException, ValueError):
+        return "the time", time.time_ns()
     return "its name", place
 
 
@@ -93,16 +98,15 @@ def _answer(address: str) -> tuple[str, Any]:
     """What a server says of a file: its ETag or time of change; without both its content, and where long, the time."""
     request = urllib.request.Request(address, headers={"User-Agent": "fullcircle"})
     try:
-        with urllib.request.urlopen(request, timeout=_HTTP_SECONDS) as response:
-            named = {name: response.headers.get(name) for name in ("ETag", "Last-Modified", "Content-Length")}
-            if named["ETag"] or named["Last-Modified"]:
-                return "what its server says", named
-            content = response.read(_SMALL + 1)
+        opened = urllib.request.urlopen(request, timeout=_HTTP_SECONDS)
     except HTTPError as error:
         error.close()
-        return "the time", time.time_ns()
-    except (OSError, http.client.HTTPException, ValueError):
-        return "the time", time.time_ns()
+        raise
+    with opened as response:
+        named = {name: response.headers.get(name) for name in ("ETag", "Last-Modified", "Content-Length")}
+        if named["ETag"] or named["Last-Modified"]:
+            return "what its server says", named
+        content = response.read(_SMALL + 1)
     if len(content) > _SMALL:
         return "the time", time.time_ns()
     return "its content", hashlib.sha256(content).hexdigest()

@@ -17,13 +17,14 @@ from components.ingest.query import (
     checked_select,
     covered,
     describe_result,
+    exact_types,
     failed,
     final_select,
     reads_once,
     restrict,
     result_columns,
 )
-from components.ingest.sources import damaged, override_paths, register
+from components.ingest.sources import Registered, damaged, override_paths, register
 from components.shared.config import ProblemConfig, SourceConfig
 from components.shared.errors import SourceError
 from components.shared.package.model_package import Lineage
@@ -64,14 +65,14 @@ def ingest_table(
     fetched: dict[str, Fetched] = {}
     with tempfile.TemporaryDirectory(prefix="fullcircle-ingest-") as scratch, _staged(output) as staged:
         write = partial(
-            _write, source, problem.time_column, window=window, is_timeless=bool(data), scratch=Path(scratch),
+            _write, source, problem, window=window, is_timeless=bool(data), scratch=Path(scratch),
             staged=staged, fetched=fetched,
         )  # fmt: skip
         try:
-            result = write(stream=True)
+            result, warnings = write(stream=True)
         except _NotStreamedError:
-            result = write(stream=False)
-    return _lineage(result, {name: found.fingerprint for name, found in fetched.items()})
+            result, warnings = write(stream=False)
+    return _lineage(result, {name: found.fingerprint for name, found in fetched.items()}, warnings)
 
 
 class _NotStreamedError(Exception):
@@ -80,7 +81,7 @@ class _NotStreamedError(Exception):
 
 def _write(
     source: SourceConfig,
-    time_column: str,
+    problem: ProblemConfig,
     *,
     window: Window,
     is_timeless: bool,
@@ -88,18 +89,21 @@ def _write(
     staged: Path,
     fetched: dict[str, Fetched],
     stream: bool,
-) -> Result:
+) -> tuple[Result, list[str]]:
     """Execute the query into a Parquet file.
 
     Args:
         source: Tables and query.
-        time_column: Name of the time column, or empty.
+        problem: Names the time column and those to ignore.
         window: Rows outside it are left out.
         is_timeless: Whether the time column may be missing when there is no window.
         scratch: Folder for what is fetched.
         staged: The file to write.
         fetched: The files of each table, as far as they are here; the others come to stand in it.
         stream: Whether large CSV files may be read while the query runs.
+
+    Returns:
+        What the query returned, and warnings.
 
     Raises:
         _NotStreamedError: They may not, or turned out to hold something else than their first lines promised.
@@ -111,21 +115,37 @@ def _write(
         fetched.update(registered.fetched)
         restrict(connection, readable=[file.path for file in registered.still_read], writable=staged.parent)
         columns = result_columns(connection, select)
+        time_column = problem.time_column
         if is_timeless and time_column not in columns and not window:
             time_column = ""
-        final = final_select(select, columns, time_column=time_column, window=window)
-        if registered.streamed and not reads_once(connection, final, streamed=len(registered.streamed)):
+        final = partial(
+            final_select, select, columns, time_column=time_column, window=window, ignored=problem.ignore
+        )  # fmt: skip
+        if registered.streamed and not reads_once(connection, final(), streamed=len(registered.streamed)):
             raise _NotStreamedError
         try:
-            write_sql(backend, final, staged)
+            try:
+                write_sql(backend, final(), staged)
+            except (duckdb.ConversionException, duckdb.InvalidInputException):
+                exact = {} if registered.streamed else exact_types(connection, select, columns)
+                if not exact:
+                    raise
+                write_sql(backend, final(exact=exact), staged)
             result = describe_result(connection, staged, time_column)
             if not result.rows:
                 raise SourceError(_no_rows(window, covered(connection, select, time_column) if window else ""))
         except duckdb.Error as error:
             if registered.streamed:  # reading the tables first says what is wrong, if anything is
                 raise _NotStreamedError from error
-            raise damaged(connection, registered.still_read) or failed(error, select) from error
-    return result
+            is_query = bool(source.query.strip())
+            raise damaged(connection, registered.still_read) or failed(error, select, is_query=is_query) from error
+    return result, _warnings(registered, columns, problem)
+
+
+def _warnings(registered: Registered, columns: Mapping[str, str], problem: ProblemConfig) -> list[str]:
+    """What there is to say of the tables, and of those of their text columns that are in the result as such."""
+    texts = {name for name, kind in columns.items() if kind == "VARCHAR"} - set(problem.ignore)
+    return [remark.text for remark in registered.remarks if not remark.column or remark.column in texts]
 
 
 @contextmanager
@@ -146,7 +166,7 @@ def _no_rows(window: Window, coverage: str) -> str:
     return "`source.query` returns no rows. Check its joins and its WHERE."
 
 
-def _lineage(result: Result, fingerprints: dict[str, str]) -> Lineage:
+def _lineage(result: Result, fingerprints: dict[str, str], warnings: list[str]) -> Lineage:
     return Lineage(
         rows=result.rows,
         columns=result.columns,
@@ -154,6 +174,7 @@ def _lineage(result: Result, fingerprints: dict[str, str]) -> Lineage:
         window_start=result.first,
         window_end=result.last,
         sources=fingerprints,
+        warnings=warnings,
     )
 
 
@@ -183,4 +204,6 @@ def metadata(lineage: Lineage) -> dict[str, int | str]:
 def summary(lineage: Lineage) -> str:
     """The stage's result in one line."""
     covers = f", {lineage.window_start} to {lineage.window_end}" if lineage.window_start else ""
-    return f"{lineage.rows:,} rows, {lineage.columns} columns{covers}, content {lineage.content_hash[:12]}"
+    warned = len(lineage.warnings)
+    noted = f", {warned} warning{'s' if warned > 1 else ''}" if warned else ""
+    return f"{lineage.rows:,} rows, {lineage.columns} columns{covers}, content {lineage.content_hash[:12]}{noted}"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,25 +12,16 @@ from typing import Any, Self
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from components.ingest.columns import ZONED, check_names
-from components.ingest.fetch import nearest
+from components.ingest.columns import check_names
+from components.ingest.messages import said
+from components.ingest.table_files import nearest
+from components.ingest.values import ZONED
 from components.shared.errors import SourceError
 from components.shared.tables import identifier, literal
 
-_INTEGERS = {
-    "TINYINT",
-    "SMALLINT",
-    "INTEGER",
-    "BIGINT",
-    "UTINYINT",
-    "USMALLINT",
-    "UINTEGER",
-    "UBIGINT",
-    "HUGEINT",
-    "UHUGEINT",
-}
-_MOMENTS = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"}
-_TEXTS = {"VARCHAR", "UUID", "TIME", "TIME WITH TIME ZONE", "INTERVAL", "BIT", '"NULL"', "NULL"}
+_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
+_WIDE = {"UBIGINT", "HUGEINT", "UHUGEINT"}  # whole numbers that may not fit 64 bits
+_TEXTS = {"VARCHAR", "UUID", "TIME", "TIME_NS", "TIME WITH TIME ZONE", "INTERVAL", "BIT", "BIGNUM", '"NULL"', "NULL"}
 _PASSING = {
     "PROJECTION",
     "FILTER",
@@ -40,6 +31,10 @@ _PASSING = {
     "UNGROUPED_AGGREGATE",
     "ORDER_BY",
 }
+_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_BIGINT_DIGITS = 18  # that always fit 64 bits
+_DOUBLE_DIGITS = 15  # that DOUBLE always holds
+_EXACT = 2**53  # from here on DOUBLE takes several whole numbers for one
 _LINE = re.compile(r"LINE (\d+): ")
 _COLUMN_SUGGESTION = 20
 
@@ -155,8 +150,27 @@ def result_columns(connection: DuckDBPyConnection, select: str) -> dict[str, str
     return {name: str(row[1]) for name, row in zip(names, described, strict=True)}
 
 
-def final_select(select: str, columns: Mapping[str, str], *, time_column: str, window: Window) -> str:
+def final_select(
+    select: str,
+    columns: Mapping[str, str],
+    *,
+    time_column: str,
+    window: Window,
+    ignored: Collection[str] = (),
+    exact: Mapping[str, str] | None = None,
+) -> str:
     """The SELECT of a query limited to the window, each column in one of the six types, timestamps with a zone or not.
+
+    Whole numbers of other types are taken for such of 64 bits, and decimals for floating-point numbers; the SELECT
+    fails where that would lose something, and `exact_types` says what to make of these columns instead.
+
+    Args:
+        select: The query.
+        columns: What it returns, by name, with DuckDB's types.
+        time_column: Name of the time column, or empty.
+        window: Rows outside it are left out.
+        ignored: Columns that nothing is learned from; of a type that no table holds, they are null.
+        exact: Types of columns, as `exact_types` found them.
 
     Raises:
         SourceError: The time column is missing or is not one, or a column is nested.
@@ -168,7 +182,11 @@ def final_select(select: str, columns: Mapping[str, str], *, time_column: str, w
             f"The data window {window} needs `problem.time_column`: name the column it goes by, or leave "
             "window_start and window_end empty."
         )
-    selected = ", ".join(f"{_canonical(name, kind)} AS {identifier(name)}" for name, kind in columns.items())
+    exact = exact or {}
+    selected = ", ".join(
+        f"{_canonical(name, kind, is_ignored=name in ignored, exact=exact.get(name, ''))} AS {identifier(name)}"
+        for name, kind in columns.items()
+    )
     limits = [
         f"{identifier(time_column)} {sign} TIMESTAMP {literal(_iso(moment))}"
         for sign, moment in ((">=", window.start), ("<", window.end))
@@ -186,41 +204,110 @@ def _check_time_column(columns: Mapping[str, str], time_column: str, window: Win
             f"{listed}.{nearest(time_column, columns)}"
         )
     kind = columns[time_column]
-    if kind in _MOMENTS or kind == "DATE":
+    if is_moment(kind):
         return
     # Text may be made dates later, by `prepare.dates`; no window can be cut from it.
     if kind == "VARCHAR" and not window:
         return
     raise SourceError(
-        f"The time column {time_column!r} has to be a date or timestamp, found {_friendly(kind)}. "
-        f"Declare it (`types: {{{time_column}: timestamp}}`, with `date_format` where it is not ISO 8601), or "
-        "convert it in the query by strptime."
+        f"The time column {time_column!r} has to be a date or timestamp, found {_friendly(kind)}. Say of its table how "
+        f"it is written: {_remedy(kind, json.dumps(time_column, ensure_ascii=False))}."
     )
 
 
+def _remedy(kind: str, column: str) -> str:
+    """Settings that make a time of a column, by what it holds."""
+    if kind in _INTEGERS | _WIDE or kind in ("DOUBLE", "FLOAT") or kind.startswith("DECIMAL"):
+        return (
+            f"`columns: {{{column}: {{unit: s}}}}` for seconds since 1970 (or ms, us, ns), "
+            f'`columns: {{{column}: {{date_format: "%Y%m%d"}}}}` for numbers such as 20240131'
+        )
+    return (
+        f'`columns: {{{column}: {{date_format: "%d/%m/%Y"}}}}`, in the codes of strptime, or convert it in the query '
+        "by strptime"
+    )
+
+
+def is_moment(kind: str) -> bool:
+    """Whether a DuckDB type is a date or a timestamp of any resolution, with a zone or not."""
+    return kind == "DATE" or (kind.startswith("TIMESTAMP") and not kind.endswith("]"))
+
+
 def _friendly(kind: str) -> str:
-    if kind in _INTEGERS:
+    if kind in _INTEGERS | _WIDE:
         return "whole numbers"
     return {"VARCHAR": "text", "DOUBLE": "numbers", "BOOLEAN": "true and false"}.get(kind, kind)
 
 
-def _canonical(name: str, kind: str) -> str:
+def _canonical(name: str, kind: str, *, is_ignored: bool, exact: str) -> str:
     """A column in one of the types that every later stage knows."""
     column = identifier(name)
-    if kind in ("VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP", ZONED):
-        return column
-    if kind in _INTEGERS:
-        return f"CAST({column} AS BIGINT)"
-    if kind == "FLOAT" or kind.startswith("DECIMAL"):
-        return f"CAST({column} AS DOUBLE)"
-    if kind in _MOMENTS:
-        return f"CAST({column} AS TIMESTAMP)"
-    if kind in _TEXTS or kind.startswith("ENUM"):
-        return f"CAST({column} AS VARCHAR)"
+    if exact or kind in ("VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP", ZONED):
+        return exact or column
+    if decimal := _DECIMAL.fullmatch(kind):
+        return _of_decimal(name, int(decimal[1]), int(decimal[2]), is_ignored=is_ignored)
+    if wanted := _wanted(kind, is_ignored=is_ignored):
+        return f"CAST({column} AS {wanted})"
+    if is_ignored:
+        return "CAST(NULL AS VARCHAR)"
     raise SourceError(
         f"The column {name!r} is nested or binary ({kind[:60]}); a table holds one value a cell. Take what you "
-        f"need of it in the query, such as {name}.field."
+        f"need of it in the query, such as {name}.field, or name it in problem.ignore."
     )
+
+
+def _wanted(kind: str, *, is_ignored: bool) -> str:
+    """The type that one of the engine's other types becomes; empty for what no table holds."""
+    fits = {
+        "BIGINT": kind in _INTEGERS or (kind in _WIDE and not is_ignored),
+        "DOUBLE": kind == "FLOAT",
+        ZONED: kind.startswith("TIMESTAMPTZ") and is_moment(kind),
+        "TIMESTAMP": is_moment(kind),
+        "VARCHAR": kind in _TEXTS | _WIDE or kind.startswith("ENUM"),
+    }
+    return next((wanted for wanted, holds in fits.items() if holds), "")
+
+
+def _of_decimal(name: str, precision: int, scale: int, *, is_ignored: bool) -> str:
+    """A decimal as the whole number or the number it is."""
+    column = identifier(name)
+    if not scale:
+        return f"CAST({column} AS {'DOUBLE' if is_ignored else 'BIGINT'})"
+    if is_ignored or precision - scale <= _DOUBLE_DIGITS:
+        return f"CAST({column} AS DOUBLE)"
+    is_inexact = f"{column} = trunc({column}) AND abs({column}) >= {_EXACT}"
+    return f"CASE WHEN {is_inexact} THEN error({literal(name)}) ELSE CAST({column} AS DOUBLE) END"
+
+
+def exact_types(connection: DuckDBPyConnection, select: str, columns: Mapping[str, str]) -> dict[str, str]:
+    """The columns of large whole numbers and decimals as SQL that loses nothing, from what they hold.
+
+    Whole numbers that fit 64 bits are such, larger ones text; decimals with a fraction are measured, and numbers.
+    """
+    wide = [name for name, kind in columns.items() if _may_lose(kind)]
+    if not wide:
+        return {}
+    parts = []
+    for column in map(identifier, wide):
+        is_beyond = f"{column} IS NOT NULL AND TRY_CAST({column} AS BIGINT) IS NULL"
+        parts += [f"coalesce(bool_or({column} != trunc({column})), false)", f"count_if({is_beyond})"]
+    found = iter(connection.execute(f"SELECT {', '.join(parts)} FROM (\n{select}\n)").fetchone() or ())
+    return {name: _exactly(name, columns[name], measured=next(found), beyond=next(found)) for name in wide}
+
+
+def _may_lose(kind: str) -> bool:
+    """Whether a type may hold whole numbers that 64 bits, or DOUBLE, do not."""
+    decimal = _DECIMAL.fullmatch(kind)
+    digits = int(decimal[1]) - int(decimal[2]) if decimal else 0
+    return kind in _WIDE or digits > (_DOUBLE_DIGITS if decimal and int(decimal[2]) else _BIGINT_DIGITS)
+
+
+def _exactly(name: str, kind: str, *, measured: bool, beyond: int) -> str:
+    column = identifier(name)
+    if measured:
+        return f"CAST({column} AS DOUBLE)"
+    whole = column if kind in _WIDE else f"CAST({column} AS DECIMAL(38, 0))"
+    return f"CAST({whole} AS {'VARCHAR' if beyond else 'BIGINT'})"
 
 
 def reads_once(connection: DuckDBPyConnection, select: str, *, streamed: int) -> bool:
@@ -255,9 +342,11 @@ def restrict(connection: DuckDBPyConnection, *, readable: Sequence[Path], writab
     connection.execute("SET lock_configuration = true")
 
 
-def failed(error: duckdb.Error, select: str) -> SourceError:
-    """The error of a query that failed while running, in the user's words."""
-    return _explained(error, select, added_lines=1)
+def failed(error: duckdb.Error, select: str, *, is_query: bool) -> SourceError:
+    """The error of a query, or of reading the only table without one, that failed while running."""
+    if is_query or isinstance(error, duckdb.OutOfMemoryException):
+        return _explained(error, select, added_lines=1)
+    return SourceError(f"The table cannot be read: {said(str(error))}")
 
 
 def describe_result(connection: DuckDBPyConnection, path: Path, time_column: str) -> Result:
@@ -268,9 +357,8 @@ def describe_result(connection: DuckDBPyConnection, path: Path, time_column: str
     """
     relation = f"read_parquet({literal(str(path))})"
     columns = {str(row[0]): str(row[1]) for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
-    is_moment = columns.get(time_column, "") in (*_MOMENTS, "DATE")
     moment = identifier(time_column) + ("::TIMESTAMP" if columns.get(time_column) == ZONED else "")  # in UTC
-    bounds = f"min({moment}), max({moment})" if is_moment else "NULL, NULL"
+    bounds = f"min({moment}), max({moment})" if is_moment(columns.get(time_column, "")) else "NULL, NULL"
     names = ", ".join(identifier(name) for name in columns)
     row = connection.execute(f"SELECT count(*), sum(hash({names})), {bounds} FROM {relation}").fetchone()
     rows, total, first, last = row or (0, 0, None, None)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +10,23 @@ from pathlib import Path
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from components.ingest.columns import ZONED, Column, Guess, check_declared, check_names, typed
+from components.ingest.columns import (
+    WIDE,
+    Typed,
+    check_declared,
+    check_names,
+    distinct_names,
+    native_column,
+    read_column,
+    typed,
+)
 from components.ingest.csv_files import difference, load_csv, stream_csv
-from components.ingest.fetch import Fetched, TableFile, fetch, locate_undecodable, nearest
+from components.ingest.excel import DIALECT
+from components.ingest.fetch import Fetched, fetch
+from components.ingest.hints import Remark, remarks
+from components.ingest.messages import said
+from components.ingest.partitions import linked, partition_values
+from components.ingest.table_files import TableFile, locate_undecodable, nearest, unread
 from components.shared.config import SourceConfig, TableConfig
 from components.shared.errors import FullcircleError, SourceError
 from components.shared.tables import identifier, literal
@@ -19,6 +34,7 @@ from components.shared.tables import identifier, literal
 _RAW = "raw"  # schema of the tables as they were read
 _STREAMED = 64 * 1024**2  # bytes of CSV from which a table is read while it is used; below, holding it is no burden
 _PARQUET_MAGIC = b"PAR1"
+_JSON_OBJECT = 16 * 1024**2  # bytes of one line that the reader takes by itself
 _JSON_FILE = re.compile(r'in file "([^"]+)"')
 
 
@@ -40,7 +56,7 @@ def override_paths(source: SourceConfig, paths: Mapping[str, str]) -> SourceConf
     return source.model_copy(update={"tables": tables})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Registered:
     """The tables of a source.
 
@@ -48,11 +64,15 @@ class Registered:
         fetched: The files of each table.
         still_read: The files that the views still read.
         streamed: Names of the tables that are read from CSV each time they are used.
+        remarks: What a person should know of single columns.
+        widest: The largest number of columns of a table.
     """
 
     fetched: dict[str, Fetched] = field(default_factory=dict)
     still_read: list[TableFile] = field(default_factory=list)
     streamed: list[str] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+    widest: int = 0
 
 
 def register(
@@ -79,53 +99,70 @@ def register(
     check_names(list(source.tables), where="`source.tables`", remedy="Give each table a name of its own.", what="table")
     connection.execute(f"CREATE SCHEMA {_RAW}")
     registered = Registered(dict(fetched or {}))
-    # Of the planner's steps the first makes a join of a long IN, which loses the order of rows; the second takes the
-    # square of the number of columns: half a minute for 10,000.
+    # Of the planner's steps the first makes a join of a long IN, which loses the order of rows; the others take the
+    # square of the number of columns: half a minute for 10,000, and the last one many times that.
     disabled = "in_clause,projection_placement"
-    connection.execute(f"SET disabled_optimizers = '{disabled}'")
+    connection.execute(f"SET disabled_optimizers = '{disabled},common_subexpressions'")
     for name, table in source.tables.items():
         try:
             if name not in registered.fetched:
                 registered.fetched[name] = fetch(table, scratch)
-            _register(connection, name, registered, table=table, stream=stream)
+            _register(connection, name, registered, table=table, scratch=scratch, stream=stream)
         except FullcircleError as error:
             raise SourceError(f"Table {name!r}: {error}") from error
         except (duckdb.Error, OSError) as error:
-            problem = str(error).splitlines()[0]
-            raise SourceError(f"Table {name!r}: {table.path} cannot be read: {problem}.") from error
+            raise SourceError(f"Table {name!r}: {table.path} cannot be read: {said(str(error))}") from error
+    if registered.widest > WIDE:
+        disabled += ",common_subexpressions"
     if registered.streamed:
         # The planner knows nothing of the length of a file; left to guess it would hold the long side of a join.
-        connection.execute(f"SET disabled_optimizers = '{disabled},join_order,build_side_probe_side'")
+        disabled += ",join_order,build_side_probe_side"
+    connection.execute(f"SET disabled_optimizers = '{disabled}'")
     return registered
 
 
 def _register(
-    connection: DuckDBPyConnection, name: str, registered: Registered, *, table: TableConfig, stream: bool
+    connection: DuckDBPyConnection,
+    name: str,
+    registered: Registered,
+    *,
+    table: TableConfig,
+    scratch: Path,
+    stream: bool,
 ) -> None:
     raw = f"{_RAW}.{identifier(name)}"
     fetched = registered.fetched[name]
     _check_contents(fetched)
-    if stream and (select := _streamed(connection, fetched, table)):
+    files = linked(fetched.files, Path(tempfile.mkdtemp(dir=scratch)))
+    if fetched.format == "excel":
+        table = table.model_copy(update=DIALECT)
+    found = _streamed(connection, files, table) if stream and fetched.format == "csv" else None
+    if found:
         registered.streamed.append(name)
-        registered.still_read.extend(fetched.files)
     else:
-        load = {"csv": load_csv, "parquet": _load_parquet, "jsonl": _load_jsonl}[fetched.format]
-        select = load(connection, raw, fetched.files, table=table)
-        if fetched.format == "parquet":
-            registered.still_read.extend(fetched.files)
-    if not connection.execute(f"SELECT 1 FROM ({select}) LIMIT 1").fetchone():
-        header = " below the line of column names" if fetched.format == "csv" and table.header else ""
+        found = _LOADERS[fetched.format](connection, raw, files, table=table)
+    if name in registered.streamed or fetched.format == "parquet":
+        registered.still_read.extend(files)
+    columns, warnings = found
+    registered.widest = max(registered.widest, len(columns.names))
+    if not connection.execute(f"SELECT 1 FROM ({columns.select}) LIMIT 1").fetchone():
+        header = " below the line of column names" if fetched.format in ("csv", "excel") and table.header else ""
         raise SourceError(f"{_listed(fetched.files)} holds no rows{header}; expected at least one.")
-    connection.execute(f"CREATE VIEW {identifier(name)} AS {select}")
+    connection.execute(f"CREATE VIEW {identifier(name)} AS {columns.select}")
+    registered.remarks.extend(Remark("", f"Table {name!r}: {warning}") for warning in warnings)
+    for remark in remarks(connection, columns, table=table):
+        registered.remarks.append(Remark(remark.column, f"Table {name!r}: {remark.text}"))
 
 
-def _streamed(connection: DuckDBPyConnection, fetched: Fetched, table: TableConfig) -> str | None:
+def _streamed(
+    connection: DuckDBPyConnection, files: Sequence[TableFile], table: TableConfig
+) -> tuple[Typed, list[str]] | None:
     """The SELECT that reads a large table while it runs; None when it is better held."""
-    if fetched.format != "csv" or sum(file.path.stat().st_size for file in fetched.files) < _STREAMED:
+    if sum(file.path.stat().st_size for file in files) < _STREAMED:
         return None
-    select = stream_csv(fetched.files, table=table)
+    found = stream_csv(files, table=table)
     try:
-        return select if select and connection.execute(f"SELECT 1 FROM ({select}) LIMIT 1").fetchone() else None
+        return found if found and connection.execute(f"SELECT 1 FROM ({found[0].select}) LIMIT 1").fetchone() else None
     except duckdb.Error:  # reading it as a whole says what is wrong
         return None
 
@@ -139,19 +176,21 @@ def _check_contents(fetched: Fetched) -> None:
     for file in fetched.files:
         size = file.path.stat().st_size
         with file.path.open("rb") as content:
-            start = content.read(4)
+            start = content.read(16)
             content.seek(max(0, size - 4))
             end = content.read(4)
-        is_parquet = start == _PARQUET_MAGIC
+        is_parquet = start.startswith(_PARQUET_MAGIC)
         if not size:
             raise SourceError(f"{file.name} is empty (0 bytes); expected a {fetched.format} file with rows.")
+        if what := unread(file.name, start):
+            raise SourceError(f"{file.name}: {what}")
         if fetched.format != "parquet" and is_parquet:
             raise SourceError(
                 f"{file.name} is a Parquet file, read as {fetched.format}. Set `format: parquet`, or rename it."
             )
         if fetched.format == "parquet" and not is_parquet:
             raise SourceError(
-                f"{file.name} is not a Parquet file: it begins with {start!r} instead of {_PARQUET_MAGIC!r}. "
+                f"{file.name} is not a Parquet file: it begins with {start[:4]!r} instead of {_PARQUET_MAGIC!r}. "
                 "Check `format` and the file."
             )
         if is_parquet and end != _PARQUET_MAGIC:
@@ -173,18 +212,26 @@ def damaged(connection: DuckDBPyConnection, files: Sequence[TableFile]) -> Sourc
     return None
 
 
-def _load_parquet(connection: DuckDBPyConnection, raw: str, files: Sequence[TableFile], *, table: TableConfig) -> str:
+def _load_parquet(
+    connection: DuckDBPyConnection, raw: str, files: Sequence[TableFile], *, table: TableConfig
+) -> tuple[Typed, list[str]]:
     del raw  # Parquet is read where it is, each time
-    _same_parquet_columns(files)
+    names, warnings = _parquet_columns(files)
     paths = ", ".join(literal(str(file.path)) for file in files)
-    relation = f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
-    return typed(connection, relation, _native_columns(connection, relation, table), table=table)
+    is_partitioned = str(bool(files[0].partitions)).lower()
+    relation = (
+        f"read_parquet([{paths}], union_by_name = true, hive_partitioning = {is_partitioned}, "
+        "hive_types_autocast = false)"
+    )
+    return _typed_natively(connection, relation, files, table=table, names=names), warnings
 
 
-def _same_parquet_columns(files: Sequence[TableFile]) -> None:
+def _parquet_columns(files: Sequence[TableFile]) -> tuple[list[str], list[str]]:
+    """The columns of Parquet files by names that SQL can tell apart, and what was changed about them."""
     import pyarrow.parquet as pq
 
     first: list[str] = []
+    chosen: tuple[list[str], list[str]] = ([], [])
     for file in files:
         try:
             names = list(pq.read_schema(file.path).names)
@@ -192,38 +239,102 @@ def _same_parquet_columns(files: Sequence[TableFile]) -> None:
             raise SourceError(
                 f"{file.name} is a damaged Parquet file ({str(error).splitlines()[0]}). Fetch or write it again."
             ) from error
-        check_names(names, where=file.name, remedy="Rename one where the file is written.")
+        found = distinct_names(names, where=file.name, remedy="Rename one where the file is written.")
         if set(names) != set(first or names):
             raise SourceError(
                 f"{file.name} has other columns than {files[0].name}: {difference(first, names)}. Give all "
                 "files of a table the same columns."
             )
-        first = first or names
+        if found[1] and first and names != first:
+            raise SourceError(
+                f"{file.name} has its columns in another order than {files[0].name}, and some differ by case alone. "
+                "Write them in one order, or rename one."
+            )
+        first, chosen = first or names, chosen if first else found
+    return chosen
 
 
-def _load_jsonl(connection: DuckDBPyConnection, raw: str, files: Sequence[TableFile], *, table: TableConfig) -> str:
+def _typed_natively(
+    connection: DuckDBPyConnection,
+    relation: str,
+    files: Sequence[TableFile],
+    *,
+    table: TableConfig,
+    names: Sequence[str] = (),
+) -> Typed:
+    """The columns of files that say their types, and those of their folders' names, which are typed like a CSV file's.
+
+    Args:
+        connection: The engine.
+        relation: What they are selected from.
+        files: The files.
+        table: How to read them.
+        names: What to call the columns of the files, in their order; by default as the engine does.
+    """
+    described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    called = [str(row[0]) for row in described]
+    renamed = {old: new for old, new in zip(called, names, strict=False) if old != new}
+    if renamed:
+        listed = ", ".join(f"{identifier(old)} AS {identifier(new)}" for old, new in renamed.items())
+        relation = f"(SELECT * RENAME ({listed}) FROM {relation})"
+    types = {renamed.get(name, name): str(row[1]) for name, row in zip(called, described, strict=True)}
+    folders = partition_values(files, [])
+    check_declared(table, types)
+    columns = [
+        read_column(name, folders[name], table) if name in folders else native_column(name, stored, table)
+        for name, stored in types.items()
+    ]
+    return typed(connection, relation, columns)
+
+
+def _load_jsonl(
+    connection: DuckDBPyConnection, raw: str, files: Sequence[TableFile], *, table: TableConfig
+) -> tuple[Typed, list[str]]:
     paths = ", ".join(literal(str(file.path)) for file in files)
+    longest = 2 * max(_JSON_OBJECT, *(file.path.stat().st_size for file in files))
+    is_partitioned = str(bool(files[0].partitions)).lower()
     # The whole file is looked at for its types; keys that lines lack are null.
-    scan = (
-        f"read_json([{paths}], format = 'newline_delimited', records = 'true', sample_size = -1, "
-        "union_by_name = true, compression = 'uncompressed')"
+    shared = (
+        f"[{paths}], format = 'newline_delimited', records = 'true', compression = 'uncompressed', "
+        f"hive_partitioning = {is_partitioned}, hive_types_autocast = false"
     )
+    large = f", maximum_object_size = {min(longest, table.longest_line_mb * 1024**2)}"
+    scan = f"read_json({shared}, sample_size = -1, union_by_name = true)"
     try:
-        connection.execute(f"CREATE TABLE {raw} AS SELECT * FROM {scan}")
+        try:
+            connection.execute(f"CREATE TABLE {raw} AS SELECT * FROM {scan}")
+        except duckdb.Error as error:
+            if "maximum_object_size" not in str(error):
+                raise
+            shared += large
+            scan = f"read_json({shared}, sample_size = -1, union_by_name = true)"
+            connection.execute(f"CREATE TABLE {raw} AS SELECT * FROM {scan}")
+        if inexact := _inexact_columns(connection, raw):
+            _read_as_written(connection, raw, shared, inexact)
     except duckdb.Error as error:
         raise _explained_json(error, files) from error
-    return typed(connection, raw, _native_columns(connection, raw, table), table=table)
+    return _typed_natively(connection, raw, files, table=table), []
 
 
-def _native_columns(connection: DuckDBPyConnection, relation: str, table: TableConfig) -> list[Column]:
-    """Columns of a format that says its types; JSON values of several types are text to be typed."""
-    described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-    check_declared(table, [str(row[0]) for row in described])
-    kinds: dict[str, Guess] = {"JSON": "unknown" if table.infer_types else "text"}
-    return [
-        Column(name, stored, table.types.get(name), kinds.get(stored, "native"), zoned=stored == ZONED)
-        for name, stored, *_ in described
-    ]
+def _inexact_columns(connection: DuckDBPyConnection, raw: str) -> list[str]:
+    """Columns of whole numbers that the JSON reader took for DOUBLE, in which some are not themselves."""
+    described = connection.execute(f"DESCRIBE SELECT * FROM {raw}").fetchall()
+    names = [str(name) for name, kind, *_ in described if kind == "DOUBLE"]
+    if not names:
+        return []
+    conditions = ", ".join(
+        f"bool_and({column} = trunc({column})) AND max(abs({column})) >= {2**53}" for column in map(identifier, names)
+    )
+    row = connection.execute(f"SELECT {conditions} FROM {raw}").fetchone() or ()
+    return [name for name, is_inexact in zip(names, row, strict=True) if is_inexact]
+
+
+def _read_as_written(connection: DuckDBPyConnection, raw: str, shared: str, inexact: Sequence[str]) -> None:
+    """Read JSON Lines again, these columns as they are written."""
+    described = connection.execute(f"DESCRIBE SELECT * FROM {raw}").fetchall()
+    types = {str(name): "JSON" if name in inexact else str(kind) for name, kind, *_ in described}
+    struct = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in types.items())
+    connection.execute(f"CREATE OR REPLACE TABLE {raw} AS SELECT * FROM read_json({shared}, columns = {{{struct}}})")
 
 
 def _explained_json(error: duckdb.Error, files: Sequence[TableFile]) -> SourceError:
@@ -238,7 +349,7 @@ def _explained_json(error: duckdb.Error, files: Sequence[TableFile]) -> SourceEr
                 f"{file.name} is one JSON array; expected JSON Lines, one object a line. Convert it, for "
                 "instance by `jq -c '.[]'`."
             )
-    return _broken_line(file) or SourceError(f"{file.name}: {message.splitlines()[0]}.")
+    return _broken_line(file) or SourceError(f"{file.name}: {said(message)}")
 
 
 def _broken_line(file: TableFile) -> SourceError | None:
@@ -265,3 +376,6 @@ def _line_problem(line: str) -> str:
     if not isinstance(pairs, tuple):
         return "it is no object"
     return "" if len({key for key, _ in pairs}) == len(pairs) else "it has a key twice"
+
+
+_LOADERS = {"csv": load_csv, "excel": load_csv, "parquet": _load_parquet, "jsonl": _load_jsonl}

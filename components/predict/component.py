@@ -34,6 +34,8 @@ def predict(
     """
     from pathlib import Path
 
+    import pyarrow.parquet as pq
+
     from components.predict.page import prediction_page
     from components.predict.predict import predict_table
     from components.shared.config import SourceConfig
@@ -41,6 +43,7 @@ def predict(
     from components.shared.progress import announce
     from components.shared.store import Store
 
+    tables = SourceConfig.model_validate_json(source)
     done = predict_table(
         Store.connect(),
         name,
@@ -48,7 +51,8 @@ def predict(
         lineage=Lineage.model_validate_json(lineage),
         version=version,
         destination=destination,
-        date_format=SourceConfig.model_validate_json(source).date_format,
+        date_format=tables.date_format,
+        spellings=tables.spellings(pq.read_schema(table.path).names),
     )
     Path(summary.path).write_text(done.model_dump_json(indent=2), encoding="utf-8")
     prediction_page(done).write(predict_page.path)

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from components.shared.package.schema import Schema
 from components.shared.package.scored import load_scorer
 from components.shared.package.scoring import CELLS, Scorer, choose_classes
 from components.shared.registry.registry import Registry
+from components.shared.spelling import Spelling
 from components.shared.store import Store
 
 BLOCK = 10_000  # rows scored at once: the graph's own tensors stay in the processor's cache
@@ -38,6 +39,7 @@ def predict_table(
     version: str = "",
     destination: str = "",
     date_format: str = "",
+    spellings: Mapping[str, Spelling] | None = None,
 ) -> Summary:
     """Predict every row of a table and store the predictions.
 
@@ -49,6 +51,7 @@ def predict_table(
         version: The version to predict with; empty for the champion.
         destination: Prefix below which to write; empty for a new one.
         date_format: `strptime` format of times that are texts.
+        spellings: How columns are written, by name, where that is not the usual way.
 
     Returns:
         What was written.
@@ -63,7 +66,7 @@ def predict_table(
     with tempfile.TemporaryDirectory(prefix="fullcircle-predict-") as scratch:
         package = Path(scratch, "package")
         manifest = fetch_version(store, name, version, package)
-        reader = Reader(Schema.read(package), date_format=date_format)
+        reader = Reader(Schema.read(package), date_format=date_format, spellings=spellings)
         check_table(pq.read_metadata(table), pq.read_schema(table).names, reader.schema)
         with _opened(table, reader.schema) as file, target.claimed():
             run = _Run(load_scorer(package), reader, manifest.version, table, file, Path(scratch), target)

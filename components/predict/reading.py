@@ -7,9 +7,9 @@ a code such as `007` or `7.0` as the whole number the model has learned.
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from components.shared.package.scoring import (
     parse_rows,
     read_moment,
 )
+from components.shared.spelling import Spelling
 
 _EXACT = 2**53  # whole numbers beyond it are not themselves as DOUBLE
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
@@ -78,11 +79,15 @@ class Reader:
     Args:
         schema: What the model expects.
         date_format: `strptime` format of times that are texts; empty for ISO 8601.
+        spellings: How columns are written, by name, where that is not the usual way.
     """
 
-    def __init__(self, schema: Schema, *, date_format: str = "") -> None:
+    def __init__(
+        self, schema: Schema, *, date_format: str = "", spellings: Mapping[str, Spelling] | None = None
+    ) -> None:
         self.schema = schema
-        self._date_format = date_format
+        self._usual = Spelling(date_format=date_format)
+        self._spellings = spellings or {}
         self.features = [*schema.numbers, *schema.categories, *schema.timestamps]
         self._codes = {feature.name for feature in schema.categories if _is_code(feature)}
 
@@ -145,10 +150,23 @@ class Reader:
         if feature.kind == "boolean":
             return _TRUTHS.get(value.strip().lower(), value)
         if feature.kind == "timestamp":
-            moment = self._moment(value)
+            moment = self._moment(value, feature)
             # A refused text is quoted as it is, unless the endpoint would read it otherwise than the format does.
-            return value if moment is None or not (self._date_format or fits_zone(moment, feature)) else moment
-        return float(value) if re.fullmatch(_NUMBER, value.strip(_BLANKS)) else value
+            return (
+                value
+                if moment is None or not (self._spelling(feature).date_format or fits_zone(moment, feature))
+                else moment
+            )
+        plain = self._plain(value, feature)
+        return float(plain) if re.fullmatch(_NUMBER, plain.strip(_BLANKS)) else value
+
+    def _spelling(self, feature: Feature) -> Spelling:
+        return self._spellings.get(feature.name, self._usual)
+
+    def _plain(self, text: str, feature: Feature) -> str:
+        """A number's text as programs write it; empty when it spells none in the column's own way."""
+        spelling = self._spelling(feature)
+        return text if spelling.is_plain else spelling.plain_number(text) or ""
 
     def _category_meaning(self, value: Any, feature: Feature) -> Any:
         # Whole numbers are held as DOUBLE when another value of their column has a fraction.
@@ -158,13 +176,14 @@ class Reader:
             return _plain_code(value)
         return value
 
-    def _moment(self, text: str) -> datetime | None:
-        """The moment that a text spells in the format or in ISO 8601; None for no moment."""
-        if self._date_format:
+    def _moment(self, text: str, feature: Feature) -> datetime | None:
+        """The moment that a text spells by the column's unit or format, or in ISO 8601; None for no moment."""
+        spelling = self._spelling(feature)
+        if moment := spelling.moment(text):
+            return moment.replace(tzinfo=UTC) if spelling.unit else moment
+        if not spelling.unit:
             with contextlib.suppress(ValueError):
-                return datetime.strptime(text, self._date_format)
-        with contextlib.suppress(ValueError):
-            return read_moment(text)
+                return read_moment(text)
         return None
 
     def _numbers(self, column: pa.Array, feature: Feature) -> Cells:
@@ -185,6 +204,8 @@ class Reader:
             values = np.array([np.nan if value is None else value for value in found], dtype=np.float64)
             is_spelled = ~np.isnan(values)
         else:
+            if not self._spelling(feature).is_plain:
+                distinct = pa.array([self._plain(text, feature) for text in distinct.to_pylist()], pa.string())
             trimmed = pc.ascii_trim(distinct, characters=_BLANKS)
             spelled = pc.match_substring_regex(trimmed, pattern=_NUMBER)
             is_spelled = spelled.to_numpy(zero_copy_only=False).astype(bool)
@@ -215,7 +236,7 @@ class Reader:
     def _times(self, column: pa.Array, feature: Feature) -> Cells:
         if _is_text(column):
             distinct, codes = _encoded(column)
-            moments = [self._moment(text) for text in distinct.to_pylist()]
+            moments = [self._moment(text, feature) for text in distinct.to_pylist()]
             seconds = [MISSING_TIME if moment is None else epoch_seconds(moment) for moment in moments]
             fits = [moment is not None and fits_zone(moment, feature) for moment in moments]
             values = np.array([*seconds, MISSING_TIME], dtype=np.int64)[codes]

@@ -22,7 +22,7 @@ from components.shared.package.schema import Schema
 
 FEW_ROWS = 2_000  # training rows below which one validation part is too little to choose by
 _FOLDS = 5
-_VERY_FEW_ROWS = 500
+_REPEATS = 2
 _SEEN = ("train", "validation")
 
 Places = NDArray[np.int64]
@@ -88,15 +88,14 @@ def make_folds(seen: Seen, *, classes: int, seed: int) -> list[list[Fold]]:
         seed: Decides where chance does.
 
     Returns:
-        One division when rolling, else two, or three of very few rows. A fold whose training rows lack a class, or
+        One division when rolling, else two. A fold whose training rows lack a class, or
         have one value only, is left out: no model can learn from it.
     """
     rows = len(seen.part.target)
     if seen.method == "chronological":
         divisions = [list(_rolling(rows))]
     else:
-        repeats = 3 if rows < _VERY_FEW_ROWS else 2
-        divisions = [list(_shuffled(seen, classes, np.random.default_rng([seed, turn]))) for turn in range(repeats)]
+        divisions = [list(_shuffled(seen, classes, np.random.default_rng([seed, turn]))) for turn in range(_REPEATS)]
     kept = [[fold for fold in division if _is_learnable(fold, seen, classes)] for division in divisions]
     return [division for division in kept if division]
 

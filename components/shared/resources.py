@@ -5,6 +5,7 @@ from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
 _GIBIBYTE = 1024**3
+_ROWS_FOR_THREADS = 10_000
 
 
 def cpu_count() -> int:
@@ -37,3 +38,8 @@ def memory_budget(cgroup: Path = _CGROUP) -> int:
     except (OSError, ValueError):
         limit = 2 * _GIBIBYTE
     return min(limit // 2, _GIBIBYTE)
+
+
+def training_threads(rows: int) -> int:
+    """Threads that fitting to so many rows is worth: on few, they wait for one another longer than they work."""
+    return 1 if rows < _ROWS_FOR_THREADS else cpu_count()

@@ -16,7 +16,7 @@ import urllib3
 from minio import Minio
 from minio.commonconfig import ENABLED, Filter
 from minio.credentials.providers import StaticProvider
-from minio.error import MinioAdminException, MinioException
+from minio.error import MinioAdminException, MinioException, S3Error
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 from minio.minioadmin import MinioAdmin
 
@@ -194,10 +194,12 @@ def expire_log(settings: StoreSettings, *, days: int) -> str:
         elif found:
             client.delete_bucket_lifecycle(settings.bucket)
     except (MinioException, urllib3.exceptions.HTTPError, ValueError) as error:
-        raise StoreError(
-            f"Could not set how long the inference log is kept at {settings.endpoint}: {error}. Say --log-days=0 for a "
-            "store that has no lifecycle rules, and remove old rows with `make prune`."
-        ) from error
+        if days or not (isinstance(error, S3Error) and error.code == "NotImplemented"):
+            raise StoreError(
+                f"Could not set how long the inference log is kept at {settings.endpoint}: {error}. Expected a store "
+                "with lifecycle rules, and its root keys. For one without such rules say --log-days=0, and remove old "
+                "rows with `make prune`."
+            ) from error
     return f"rows of the inference log expire after {days} days" if days else "rows of the inference log are kept"
 
 

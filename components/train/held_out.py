@@ -17,7 +17,7 @@ from components.shared.families import FAMILIES, MODEL, PREPROCESS, Parameters, 
 from components.shared.folds import FEW_ROWS, load_seen, make_folds, split_method, take
 from components.shared.frames import Part, load_part
 from components.shared.package.schema import Schema
-from components.shared.resources import cpu_count
+from components.shared.resources import training_threads
 from components.shared.trials import FamilyTrials
 
 
@@ -29,6 +29,7 @@ class Task:
         best: The family and its parameters.
         splits: The folder that prepare writes.
         schema: Its columns.
+        rows: Of the training and the validation part.
     """
 
     best: FamilyTrials
@@ -36,6 +37,7 @@ class Task:
     schema: Schema
     search: SearchConfig
     training: TrainConfig
+    rows: int
 
     def pipeline(self, parameters: Parameters) -> Any:
         """An unfitted pipeline of the family."""
@@ -45,7 +47,7 @@ class Task:
             self.schema,
             search=self.search,
             training=self.training,
-            threads=cpu_count(),
+            threads=training_threads(self.rows),
         )
 
 

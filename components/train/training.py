@@ -22,7 +22,7 @@ from components.shared.frames import Part, check_learnable, load_part
 from components.shared.metrics import gain
 from components.shared.package.model_package import Lineage
 from components.shared.package.schema import FIXED, Schema
-from components.shared.resources import cpu_count
+from components.shared.resources import training_threads
 from components.shared.trials import FamilyTrials
 from components.train import onnx_export, parity
 from components.train.deciding import decide
@@ -92,8 +92,8 @@ def train_model(
     ordered = sorted(found, key=lambda trials: search.families.index(trials.family))
     best = choose(ordered)
     part = _learned_from(splits, schema)
-    with _quiet():
-        task = Task(best, splits, schema, search, training)
+    with _quiet(len(part.target)):
+        task = Task(best, splits, schema, search, training, rows=len(part.target))
         decisions = decide(rehearse(task), problem, training)
         pipeline = task.pipeline(decisions.parameters)
         if decisions.calibrator is not None:
@@ -144,9 +144,9 @@ def _learned_from(splits: Path, schema: Schema) -> Part:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet(rows: int) -> Iterator[None]:
     """Fit with the cores there are, without warnings of what the search judged already."""
     # OpenMP does not know of the quota; and on narrow matrices BLAS threads only wait for one another
-    with warnings.catch_warnings(), threadpool_limits({"openmp": cpu_count(), "blas": 1}):
+    with warnings.catch_warnings(), threadpool_limits({"openmp": training_threads(rows), "blas": 1}):
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield

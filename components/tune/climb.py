@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 from components.shared import metrics
 from components.shared.config import FamilyName, Metric, SearchConfig, Task
 from components.shared.errors import DataError
 from components.shared.families import FAMILIES, Parameters, Rows, make_estimator
-from components.shared.resources import cpu_count
+from components.shared.resources import training_threads
 from components.shared.thresholds import CHOSEN_BY, choose_threshold
 from components.tune.ladder import Ladder, Scored
 
@@ -62,7 +63,9 @@ class Climb:
             DataError: The rows cannot tell the metric.
         """
         pairs = self.problem.ladder.rungs[self.rungs]
-        with warnings.catch_warnings():
+        threads = max(training_threads(len(pair.train.target)) for pair in pairs)
+        # OpenMP does not know of the quota; and on narrow matrices BLAS threads only wait for one another
+        with warnings.catch_warnings(), threadpool_limits({"openmp": threads, "blas": 1}):
             warnings.simplefilter("ignore", ConvergenceWarning)  # such a model is judged by its score like any other
             self._scores = self._folds(pairs) if self.problem.ladder.folded else self._share(*pairs)
         told = [score for score in self._scores if np.isfinite(score)]
@@ -75,7 +78,7 @@ class Climb:
         return self.score
 
     def _share(self, pair: Scored) -> list[float]:
-        estimator = self._estimator()
+        estimator = self._estimator(pair)
         if self.problem.finds_rounds:
             self._set_rounds(self._fit_early(estimator, pair))
         else:
@@ -85,11 +88,11 @@ class Climb:
     def _folds(self, pairs: tuple[Scored, ...]) -> list[float]:
         """Rounds are found on the first rung's folds and then kept: else each fold would be scored at its own best."""
         if self.problem.finds_rounds and not self._scores:
-            found = [self._fit_early(self._estimator(), pair) for pair in pairs]
+            found = [self._fit_early(self._estimator(pair), pair) for pair in pairs]
             self._set_rounds(max(1, round(float(np.mean(found)))))
         scores = list(self._scores)
         for pair in pairs:
-            estimator = self._estimator()
+            estimator = self._estimator(pair)
             self._family.fit(estimator, pair.train)
             scores.append(self._judged(estimator, pair.unseen))
         return scores
@@ -98,14 +101,14 @@ class Climb:
     def _family(self) -> Any:
         return FAMILIES[self.problem.family]
 
-    def _estimator(self) -> Any:
+    def _estimator(self, pair: Scored) -> Any:
         problem = self.problem
         return make_estimator(
             problem.family,
             problem.task,
             self.parameters,
             seed=problem.search.seed,
-            threads=cpu_count(),
+            threads=training_threads(len(pair.train.target)),
             balanced=problem.balanced,
         )
 

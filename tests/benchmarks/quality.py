@@ -134,7 +134,15 @@ def run_stages(config: Config, folder: Path) -> tuple[Path, Path, str]:
     trials = [
         tune_family(family, splits, search=config.search, training=config.train) for family in config.search.families
     ]
-    trained = train_model(trials, splits, package, search=config.search, training=config.train, lineage=lineage)
+    trained = train_model(
+        trials,
+        splits,
+        package,
+        search=config.search,
+        training=config.train,
+        problem=config.problem,
+        lineage=lineage,
+    )
     return splits, package, trained.record.family
 
 

@@ -146,7 +146,7 @@ def test_parameters_of_a_run_have_defaults_that_change_nothing(wine):
         ({"contract": {"quarantine_limit": 0.5}}, {"validate"}),
         ({"contract": {"minimum_rows": 7}}, {"validate", "prepare"}),
         ({"serving": {"port": 9999}}, {"deploy"}),
-        ({"monitoring": {"null_share_change": 0.2}}, {"monitor", "publish"}),
+        ({"monitoring": {"null_share_change": 0.2}}, {"publish", "monitor"}),
         ({"evaluation": {"shap_rows": 30}}, {"evaluate", "gate"}),
         ({"search": {"seed": 5}}, {"tune", "train", "gate"}),
     ],

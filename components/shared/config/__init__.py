@@ -39,13 +39,14 @@ from components.shared.config.serving import (
     ResourcesConfig,
     ServingConfig,
 )
-from components.shared.config.source import SourceConfig, TableConfig
+from components.shared.config.source import NULLS, SourceConfig, SpellingConfig, TableConfig
 from components.shared.config.train import DatePart, TrainConfig
 
 __all__ = [
     "DEFAULT_METRIC",
     "DEFAULT_TASKS",
     "LOWER_IS_BETTER",
+    "NULLS",
     "Bounds",
     "Budget",
     "CanaryConfig",
@@ -84,6 +85,7 @@ __all__ = [
     "Share",
     "SliceRule",
     "SourceConfig",
+    "SpellingConfig",
     "SplitConfig",
     "Stage",
     "TableConfig",

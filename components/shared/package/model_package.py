@@ -49,6 +49,7 @@ class Lineage(BaseModel):
         "time column.",
     )
     sources: dict[str, str] = {}
+    warnings: list[str] = []
 
 
 class Manifest(BaseModel):

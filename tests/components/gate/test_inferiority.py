@@ -26,7 +26,7 @@ def test_the_interval_decides(loss: float, interval: Any, outcome: str, passing:
     found = Comparison(loss, interval, 0.005)
     assert found.outcome == outcome
     words = ("promote_if_not_worse", "block", "promote")
-    assert {word for word in words if found.passes(ChampionRule(when_unclear=word))} == passing  # type: ignore[arg-type]
+    assert {word for word in words if found.passes(ChampionRule(when_unclear=word))} == passing
 
 
 def test_what_cannot_be_told_is_not_compared() -> None:

@@ -82,6 +82,12 @@ def test_what_is_not_there_is_left_to_ingest(place, store):
     assert mark(place) == mark(place)
 
 
+@pytest.mark.parametrize("place", ["s3://no-such-bucket/a.csv", "s3:///a.csv"])
+def test_what_the_store_refuses_is_left_to_ingest_and_never_the_same(place, store):
+    assert store.settings.bucket not in place
+    assert mark(place) != mark(place)
+
+
 @contextmanager
 def web(headers: dict[str, str], content: bytes, status: int = 200) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):

@@ -78,3 +78,19 @@ def test_formats_that_differ_are_not_inherited():
     source = SourceConfig.model_validate({"tables": tables, "query": "SELECT 1"})
 
     assert source.date_format == ""
+
+
+def test_a_columns_own_spelling_goes_along(output, write):
+    source = SourceConfig.model_validate(
+        {
+            "tables": {
+                "a": {"path": "a.csv", "columns": {"c": {"nulls": [""]}, "day": {"unit": "s"}, "gone": {"nulls": []}}}
+            }
+        }
+    )
+    path = write("new.csv", "c,d,day\nNA,NA,1704067201\n")
+    ingest_table(source, PROBLEM, output, data=str(path))
+    assert pq.read_table(output).to_pylist() == [{"c": "NA", "d": None, "day": "1704067201"}]
+    ingest_table(source, PROBLEM, output, data=str(path), window=Window.parse("2024-01-01", "2024-01-02"))
+    assert pq.read_table(output)["day"][0].as_py().year == 2024
+    assert set(source.spellings(["c", "d", "day"])) == {"day"}

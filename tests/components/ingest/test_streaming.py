@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
-from components.ingest import csv_files, ingest, sources
+from components.ingest import heads, ingest, sources
 from components.shared.errors import SourceError
 
 ROWS = 3_000
@@ -47,7 +47,7 @@ def both(write, run, monkeypatch) -> Callable[[str, str], tuple[pa.Table | str, 
 
     def both(content: str, query: str) -> tuple[pa.Table | str, pa.Table | str, list[bool]]:
         tables = {"t": {"path": str(write("t.csv", content))}, "small": {"path": str(write("small.csv", SMALL))}}
-        monkeypatch.setattr(csv_files, "_HEAD_BYTES", _HEAD)
+        monkeypatch.setattr(heads, "_HEAD_BYTES", _HEAD)
         ways: list[bool] = []
         original = sources.register
 

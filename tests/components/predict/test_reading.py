@@ -14,6 +14,7 @@ from components.predict.reading import Reader, missing_columns
 from components.shared.errors import InputError
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import MISSING_TIME, Inputs, parse_rows
+from components.shared.spelling import Spelling
 
 KINDS = ("number", "integer", "boolean", "category", "timestamp")
 TEXTS = st.one_of(
@@ -232,3 +233,13 @@ def test_numbers_that_lost_the_zeros_of_codes_are_set_aside_with_the_spelling():
     assert block.fits is not None
     assert block.fits.tolist() == [True, False]
     assert 'expected a text such as "02138"' in Reader(schema).reason(2138, feature)
+
+
+def test_numbers_and_times_in_a_columns_own_spelling():
+    numbers = Spelling(decimal=",", thousands=".", symbols=("€",))
+    block = read(one("number"), pa.array(["1.234,5 €", "7", "1.5"]), spellings={"x": numbers})
+    assert block.fits is not None
+    assert block.fits.tolist() == [True, True, False]
+    assert block.inputs.numbers.tolist() == [[1234.5], [7.0]]
+    epochs = read(one("timestamp"), pa.array(["1704067201000", "soon"]), spellings={"x": Spelling(unit="ms")})
+    assert epochs.inputs.times.tolist() == [[1704067201]]

@@ -1,0 +1,168 @@
+"""A column's values as SQL: with its nulls taken out, as numbers, as each type with null where a value is not of it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from components.shared.config import ColumnType
+from components.shared.spelling import PER_SECOND, Spelling
+from components.shared.tables import identifier, literal
+
+Guess = Literal["integer", "number", "boolean", "date", "timestamp", "text", "unknown", "native"]
+
+NATIVE: dict[ColumnType, str] = {
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "text": "VARCHAR",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP",
+}
+_EXACT = 2**53  # from here on DOUBLE takes several whole numbers for one
+PLAIN_WHOLE = r"[ \t]*[+-]?[0-9]+(?:\.0*)?[ \t]*"  # without an exponent, as identifiers are written
+CODE = r"^[ \t]*[+-]?0[0-9]"
+ZONE = r":\d\d(:\d\d([.,]\d+)?)?\s*[A-Za-z+-]"  # a letter or sign right after the time of day: Z, +02:00, UTC
+ISO_MOMENT = re.compile(r"\d{4}([-/])\d\d?\1\d\d?([T ]\d\d?:\d\d.*)?$")
+ZONED = "TIMESTAMP WITH TIME ZONE"
+_SIGNS_AND_DIGITS = r"\1\2\3"  # the groups of a spelling's pattern
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # of the years 1 and 9999
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as it was read.
+
+    Attributes:
+        name: Its name.
+        stored: The DuckDB type it is held in; `ZONED` for every moment with a zone.
+        declared: The type the configuration wants; None to find one.
+        guess: What its first values look like; `native` when the file itself says its type.
+        spelling: How it is written, with those of its nulls that the reader did not take out.
+        zoned: Whether its moments are known to be written with a zone; of texts `typed` finds out.
+        measured: Whether its first values hold a number that is not whole.
+    """
+
+    name: str
+    stored: str
+    declared: ColumnType | None
+    guess: Guess
+    spelling: Spelling = field(default=Spelling())
+    zoned: bool = False
+    measured: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is held as text, whatever that says."""
+        return self.stored in ("VARCHAR", "JSON")
+
+
+def values(relation: str, columns: Sequence[Column]) -> str:
+    """The columns of a relation with their nulls taken out, once for all that is asked of them; see `plain`."""
+    if all(value_of(column) == identifier(column.name) for column in columns):
+        return relation
+    selected = ", ".join(f"{value_of(column)} AS {identifier(column.name)}" for column in columns)
+    return f"(SELECT {selected} FROM {relation})"
+
+
+def plain(column: Column) -> Column:
+    """A column as `values` gives it."""
+    stored = "VARCHAR" if column.stored == "JSON" else column.stored
+    return replace(column, stored=stored, spelling=replace(column.spelling, nulls=()))
+
+
+def value_of(column: Column) -> str:
+    """The column, with the null spellings of its text as nulls."""
+    name = identifier(column.name)
+    if column.stored == ZONED:
+        return f"CAST({name} AS {ZONED})"  # from nanoseconds, too
+    if not column.is_text:
+        return name
+    text = f"({name} ->> '$')" if column.stored == "JSON" else name
+    if not column.spelling.nulls:
+        return text
+    return f"CASE WHEN {text} NOT IN ({', '.join(map(literal, column.spelling.nulls))}) THEN {text} END"
+
+
+def number_of(column: Column) -> str:
+    """The column's numbers as programs write them; null or no number where a text spells none."""
+    value, spelling = value_of(column), column.spelling
+    if spelling.is_plain or not column.is_text:
+        return value
+    pattern = literal(spelling.pattern)
+    number = f"regexp_replace({value}, {literal(f'^{spelling.pattern}$')}, {literal(_SIGNS_AND_DIGITS)})"
+    if spelling.thousands:
+        number = f"regexp_replace({number}, {literal(spelling.separator)}, '', 'g')"
+    return (
+        f"CASE WHEN regexp_full_match({value}, {pattern}) THEN replace({number}, {literal(spelling.decimal)}, '.') END"
+    )
+
+
+def as_tried(column: Column, kind: ColumnType) -> str:
+    """The column as a type, null where a value is not of it."""
+    value = value_of(column)
+    if kind in ("integer", "number") and column.is_text:
+        return _tried_number(column, kind)
+    if kind == "integer":
+        return f"CASE WHEN {value} = trunc({value}) THEN TRY_CAST({value} AS BIGINT) END"
+    if kind in ("date", "timestamp"):
+        moment = _moment(column)
+        whole_days = kind == "timestamp" or column.declared
+        day = moment if whole_days else f"CASE WHEN {moment} = date_trunc('day', {moment}) THEN {moment} END"
+        return f"CAST({day} AS {_moment_type(column) if kind == 'timestamp' else 'DATE'})"
+    if kind == "boolean" and column.is_text and not column.declared:
+        return f"CASE lower({value}) WHEN 'true' THEN true WHEN 'false' THEN false END"
+    return f"TRY_CAST({value} AS {NATIVE[kind]})"
+
+
+def _tried_number(column: Column, kind: ColumnType) -> str:
+    """A text as a number; a code is none unless somebody says so: casts drop leading zeros and underscores."""
+    number = number_of(column)
+    holds = []
+    if not column.declared:
+        # Most numbers begin with a digit from 1 on: the first comparison spares them the others. Not by a regular
+        # expression, which takes milliseconds a column to plan.
+        digits = f"substr(ltrim({number}, '+- '), 1, 2)"
+        holds.append(f"NOT ({number} < '1' AND {digits} BETWEEN '00' AND '09') AND NOT contains({number}, '_')")
+    if kind == "integer":  # a cast rounds 1.5
+        holds.append(f"TRY_CAST({number} AS BIGINT) = TRY_CAST({number} AS DOUBLE)")
+    tried = f"TRY_CAST({number} AS {NATIVE[kind]})"
+    return f"CASE WHEN {' AND '.join(holds)} THEN {tried} END" if holds else tried
+
+
+def _moment(column: Column) -> str:
+    """A TIMESTAMP, in UTC where a zone is given: by way of a type with one, else DuckDB drops the offset unread."""
+    value, spelling = value_of(column), column.spelling
+    if spelling.unit:
+        return _since_1970(value, PER_SECOND[spelling.unit])
+    if spelling.date_format and (column.is_text or column.guess != "native"):
+        text = value if column.is_text else f"CAST({value} AS VARCHAR)"
+        return f"TRY_CAST(TRY_STRPTIME({text}, {literal(spelling.date_format)}) AS TIMESTAMP)"
+    return f"TRY_CAST(TRY_CAST({value} AS TIMESTAMPTZ) AS TIMESTAMP)"
+
+
+def _since_1970(value: str, per_second: int) -> str:
+    """The TIMESTAMP of a number of units since 1970, to the microsecond; null beyond the years 1 to 9999."""
+    number = f"TRY_CAST({value} AS DOUBLE)"
+    whole = f"TRY_CAST({value} AS BIGINT)"
+    microseconds = (
+        f"{whole} // {per_second // 1_000_000}"
+        if per_second > 1_000_000
+        else f"CAST(round({number} * {1_000_000 // per_second}) AS BIGINT)"
+    )
+    first, last = (f"{second * per_second}::DOUBLE" for second in (_FIRST_SECOND, _LAST_SECOND))
+    return f"CASE WHEN {number} BETWEEN {first} AND {last} THEN make_timestamp({microseconds}) END"
+
+
+def is_inexact(column: Column) -> str:
+    """The condition that a value is written as a whole number that DOUBLE does not hold."""
+    number = number_of(column)
+    return (
+        f"CASE WHEN abs(TRY_CAST({number} AS DOUBLE)) >= {_EXACT} "
+        f"THEN regexp_full_match({number}, {literal(PLAIN_WHOLE)}) ELSE false END"
+    )
+
+
+def _moment_type(column: Column) -> str:
+    """The type of a column of moments: with the zone kept, or local time without one."""
+    return ZONED if column.zoned else "TIMESTAMP"
