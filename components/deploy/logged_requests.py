@@ -129,11 +129,11 @@ def _read(content: bytes, schema: Schema, *, newest: int) -> list[_Row]:
         table = table.slice(table.num_rows - newest)
         table = table.slice(max(0, pc.index(table[about[1]], 0).as_py()))
     ids, places = (table[column].to_pylist() for column in about)
-    content = table.select(schema.columns).to_pylist()
+    rows = table.select(schema.columns).to_pylist()
     zones = {feature.name: feature.zoned for feature in schema.features}
     return [
         (one, place, {name: _as_sent(value, zoned=zones[name]) for name, value in row.items()})
-        for one, place, row in zip(ids, places, content, strict=True)
+        for one, place, row in zip(ids, places, rows, strict=True)
     ]
 
 

@@ -102,9 +102,9 @@ class SteppedStore(Store):
         self.run.step("read")
         return super().read_with_etag(key)
 
-    def list(self, prefix: str = "") -> Any:
+    def list(self, prefix: str = "", *, start_after: str = "") -> Any:
         self.run.step("list")
-        return super().list(prefix)
+        return super().list(prefix, start_after=start_after)
 
     def put_file(self, key: str, path: Path) -> None:
         self.run.step("put")

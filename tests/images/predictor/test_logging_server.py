@@ -6,18 +6,19 @@ import socket
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.monitor.windows import newest_window
+from components.monitor.windows import logged_window
 from components.shared.config import MonitoringConfig
 from components.shared.inference_rows import log_prefix
 from components.shared.package.scoring import Scorer
 from components.shared.store import Store
-from tests.helpers import make_splits, make_table
+from tests.helpers import make_table
 from tests.images.predictor.outage import Load, Switch
 from tests.images.predictor.serving import NAME, serving, until
 
@@ -137,7 +138,7 @@ def test_a_misspelt_column_that_is_to_be_left_out_is_told(package, rows, free, t
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_monitor_reads_what_the_server_logs(packages, free, tmp_path, store, task):
-    splits, package = make_splits(tmp_path / "splits", task=task), packages(task)
+    package = packages(task)
     sent = make_table(task, rows=150, seed=7).drop(["target"]).to_pylist()
     for row in sent:
         row["opened at"] = row["opened at"].isoformat()
@@ -145,8 +146,9 @@ def test_monitor_reads_what_the_server_logs(packages, free, tmp_path, store, tas
         for start in range(0, len(sent), 10):
             assert server.predict(sent[start : start + 10])[0] == 200
     scorer = Scorer.load(package, version=json.loads((package / "manifest.json").read_bytes())["version"])
-    window = newest_window(store, NAME, MonitoringConfig(minimum_rows=100), splits=splits, scorer=scorer)
-    assert window.origin == "the last 150 rows the endpoint was asked"
+    settings = MonitoringConfig(minimum_rows=100)
+    window = logged_window(store, NAME, settings, scorer=scorer, now=datetime.now(UTC))
+    assert "150 rows" in window.origin
     assert (window.skipped, window.unwatched) == (0, ())
     assert sorted(window.frame["visits"]) == sorted(row["visits"] for row in sent)
     assert window.frame["colour"].isna().sum() == sum(row["colour"] is None for row in sent)

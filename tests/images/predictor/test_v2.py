@@ -379,7 +379,8 @@ def numbers():
     schema = Schema(
         task="regression", target="y", features=[*features, Feature(name="c", kind="integer", nullable=True)]
     )
-    return V2("numbers", SimpleNamespace(schema=schema, output="value", version="7"), extra="ignore", rows=100)
+    scorer: Any = SimpleNamespace(schema=schema, output="value", version="7")  # of which reading needs the schema alone
+    return V2("numbers", scorer, extra="ignore", rows=100)
 
 
 def table(**more: Any) -> bytes:
@@ -387,7 +388,7 @@ def table(**more: Any) -> bytes:
     return json.dumps({"inputs": [one]}).encode()
 
 
-ROWS = [{"a": 0.5, "b": 2.25, "c": 3}, {"a": 4, "b": None, "c": 6}]
+ROWS: list[dict[str, Any]] = [{"a": 0.5, "b": 2.25, "c": 3}, {"a": 4, "b": None, "c": 6}]
 
 
 @pytest.mark.parametrize("data", [[[0.5, 2.25, 3], [4, None, 6]], [0.5, 2.25, 3, 4, None, 6]], ids=["rows", "flat"])

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import psutil
 
-from components.deploy.local_endpoint import LocalEndpoint, ServerState
+from components.deploy.local_endpoint import LocalEndpoint
+from components.deploy.server_state import ServerState
 from components.shared.processes import ProcessId, spawn, write_private
 from pipelines.local.services import stop_all
 from pipelines.local.store import LocalStore
