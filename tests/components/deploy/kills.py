@@ -88,7 +88,8 @@ class Kills:
     def publish_and_deploy(self, package: Path) -> None:
         """As the stages do."""
         manifest, champion = verify(package), self.registry.champion()
-        verdict = write_verdict(package.with_suffix(".json"), manifest.version, champion=champion and champion.version)
+        version = champion.version if champion else None
+        verdict = write_verdict(package.with_suffix(".json"), manifest.version, champion=version)
         publish_version(self.store, NAME, model=package, evaluated=package, verdict=verdict)
         self.deploy(manifest.version, Judgement.read(verdict, manifest.version))
 
