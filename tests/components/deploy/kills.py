@@ -88,8 +88,9 @@ class Kills:
     def publish_and_deploy(self, package: Path) -> None:
         """As the stages do."""
         manifest, champion = verify(package), self.registry.champion()
-        version = champion.version if champion else None
-        verdict = write_verdict(package.with_suffix(".json"), manifest.version, champion=version)
+        verdict = write_verdict(
+            package.with_suffix(".json"), manifest.version, champion=champion.version if champion else None
+        )
         publish_version(self.store, NAME, model=package, evaluated=package, verdict=verdict)
         self.deploy(manifest.version, Judgement.read(verdict, manifest.version))
 

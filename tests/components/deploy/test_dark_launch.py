@@ -15,10 +15,12 @@ from components.deploy.dark_launch import Answered, DarkLaunch, answer_again, ch
 from components.deploy.deployed import Deployed
 from components.deploy.logged_requests import ACCESS_KEY, SECRET_KEY, LoggedRequests, log_store, newest_requests
 from components.deploy.page import deployment_page
+from components.deploy.replay import replay_golden
 from components.shared.config import DarkLaunchConfig
 from components.shared.errors import DeployError
 from components.shared.inference_log.compaction import compact_log
 from components.shared.package.model_package import read_golden, verify
+from components.shared.package.proof import HEADER, proof_token
 from components.shared.package.scoring import Scorer
 from components.shared.processes import free_port
 from components.shared.store import Store, StoreSettings
@@ -209,3 +211,15 @@ def test_a_page_without_a_dark_launch():
     page = deployment_page(deployed(None)).render()
     assert "Dark launch" not in page
     assert "no canary" in page
+
+
+def test_what_proves_a_version_is_not_logged(server, store, package, scorer):
+    """Golden requests and those of a dark launch; a client that only sends the header is logged like all others."""
+    rows, url, version = rows_of(package), url_of(server), scorer.version
+    assert replay_golden(url, package, version=version) == []
+    answer_again(url, [rows[:2]], version=version, proof=proof_token(package))
+    for token in ("", "true", "0" * 64, version):
+        headers = {HEADER: token} if token else {}
+        assert server.ask(f"{server.path}:predict", json.dumps({"instances": rows[:1]}), headers)[0] == 200
+    until(lambda: logged_rows(store) >= 4)
+    assert logged_rows(store) == 4

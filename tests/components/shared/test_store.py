@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -549,3 +550,28 @@ def test_https_to_an_http_server_is_explained(s3):
     settings = replace(s3, endpoint=s3.endpoint.replace("http:", "https:"))
     with pytest.raises(StoreError, match=r"no secure connection .*check https or http"):
         Store(settings, retries=0).list()
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_conditional_write_whose_answer_is_lost_is_looked_up(store, monkeypatch, done):
+    """Written or not, the caller learns what is true: it counts as its own only if these bytes are there."""
+    put_if, lost = Store._put_if, iter([True])
+
+    def put(self: Store, key: str, data: bytes, *, condition: dict[str, str]) -> bool:
+        if not next(lost, False):
+            return put_if(self, key, data, condition=condition)
+        if done:
+            put_if(self, key, data, condition=condition)
+        raise StoreError("lost") from urllib3.exceptions.ProtocolError("Connection reset")
+
+    monkeypatch.setattr(Store, "_put_if", put)
+    assert store.create("entry", b"mine")
+    lost = iter([True])
+    assert not store.create("entry", b"another's")
+    assert store.get_bytes("entry") == b"mine"
+    lost = iter([True])
+    _, etag = store.read_with_etag("entry")
+    assert store.replace("entry", b"newer", etag)
+    lost = iter([True])
+    assert not store.replace("entry", b"newest", etag)
+    assert store.get_bytes("entry") == b"newer"
