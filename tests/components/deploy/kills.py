@@ -67,8 +67,10 @@ class Kills:
         start = time.monotonic()
         self.publish_and_deploy(self.new_version()[0])
         seconds = time.monotonic() - start
-        for _ in range(times):
+        for number in range(1, times + 1):
             self.kill_one(self.random.uniform(0, 1.1 * seconds))
+            if number % 10 == 0:
+                print(f"{number} of {times} kills: {dict(self.outcomes)}", flush=True)
 
     def kill_one(self, seconds: float) -> None:
         """Kill a run after some seconds, look at what it left, do something next, and look again."""
@@ -86,7 +88,8 @@ class Kills:
     def publish_and_deploy(self, package: Path) -> None:
         """As the stages do."""
         manifest, champion = verify(package), self.registry.champion()
-        verdict = write_verdict(package.with_suffix(".json"), manifest.version, champion=champion and champion.version)
+        version = champion.version if champion else None
+        verdict = write_verdict(package.with_suffix(".json"), manifest.version, champion=version)
         publish_version(self.store, NAME, model=package, evaluated=package, verdict=verdict)
         self.deploy(manifest.version, Judgement.read(verdict, manifest.version))
 

@@ -109,7 +109,7 @@ def test_text_times_pass_without_a_window(write, run, refuses):
     assert '"window_start":""' in run(path, time_column="t").schema.metadata[b"lineage"].decode()
     message = refuses(path, time_column="t", window=("2024-01-01", ""))
     assert "The time column 't' has to be a date or timestamp, found text" in message
-    assert "types: {t: timestamp}" in message
+    assert 'columns: {"t": {date_format: "%d/%m/%Y"}}' in message
 
 
 def test_windows_that_make_no_sense(tables, refuses):
