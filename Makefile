@@ -183,6 +183,14 @@ build/bench/tables: requirements/quality.txt .venv/.dev
 	@if [ -n "$(UV)" ]; then "$(UV)" pip install --quiet --python $(VENV_PYTHON) --require-hashes --no-deps --target $@ -r $<; \
 		else $(PIP_INSTALL) --target $@ -r $<; fi
 
+.PHONY: bench-kills
+bench-kills: .venv/.dev ## Kill publishing and deploying at 200 random moments; writes build/bench/kills.json
+	@$(VENV_PYTHON) -m tests.benchmarks.kills
+
+.PHONY: bench-promotions
+bench-promotions: .venv/.dev ## Run 500 sequences of deployments that fail, are killed and overtake one another (a test runs 60)
+	@FULLCIRCLE_SEQUENCES=500 $(VENV_PYTHON) -m pytest -q -s tests/components/deploy/test_promotions.py
+
 .PHONY: requirements
 requirements: ## Resolve and hash requirements/*.txt from requirements/*.in (needs uv)
 	@if [ -z "$(UV)" ]; then echo "make requirements needs uv: install it (pip install uv) and put it on PATH" >&2; exit 1; fi

@@ -42,7 +42,7 @@ def _summary(versions: list[Version]) -> str:
 
 
 def _versions_table(versions: list[Version]) -> Table:
-    table = _table("VERSION", "STATE", "STORED (UTC)", "CHAMPION SINCE (UTC)", "RUN", "WHY")
+    table = _table("VERSION", "STATE", "STORED (UTC)", "LAST PROMOTED (UTC)", "RUN", "WHY")
     for found in reversed(versions):
         entry, style = found.entry, _STYLES[found.state]
         cells: list[Text | str] = [

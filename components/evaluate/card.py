@@ -147,6 +147,8 @@ def _metrics(page: Page, evaluation: Evaluation) -> None:
     ]
     names = ["Metric", "Value", "Interval", "Baseline", "Against the baseline"]
     section.table(names, rows, align=dict.fromkeys(names[1:4], "right"))
+    for warning in evaluation.warnings:
+        section.note(warning, "warning")
     for note in evaluation.notes:
         section.note(note)
     if evaluation.mape_rows_left_out:

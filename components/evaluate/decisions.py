@@ -42,8 +42,8 @@ def _draw_threshold(page: Page, record: Mapping[str, Any], label: str) -> None:
 
 
 def _metric(record: Mapping[str, Any]) -> str:
-    labels: dict[str, str] = {str(name): label for name, label in LABELS.items()}
-    return labels.get(record["by"], labels["f1"])
+    """What the metric's curve is called: F1 where the threshold is fixed or chosen by costs."""
+    return LABELS.get(record["by"], LABELS["f1"])
 
 
 def _how_chosen(record: Mapping[str, Any], label: str) -> str:

@@ -48,7 +48,6 @@ def evaluate(name: str, settings: EvaluationConfig, *, splits: Path, model: Path
     draws = Draws(blocks.of, settings.resamples, together=blocks.together, weights=scored.weights)
     whole, parts = judge(scored, slices, draws)
     scores = whole.scores(settings.confidence)
-    cautions = [blocks.caution] if blocks.caution else []
     rows, measured, importance_notes = _measure_importance(scored, settings, metric)
     return Evaluation(
         name=name,
@@ -69,7 +68,8 @@ def evaluate(name: str, settings: EvaluationConfig, *, splits: Path, model: Path
         importance_rows=rows,
         importance=measured,
         shap=_explain(scored, settings, measured),
-        notes=[*_undefined(scores, scored), *cautions, *notes, *small_notes, *importance_notes],
+        notes=[*_undefined(scores, scored), *notes, *small_notes, *importance_notes],
+        warnings=[blocks.caution] if blocks.caution else [],
     )
 
 

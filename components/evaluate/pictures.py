@@ -37,7 +37,7 @@ def pictures(scored: Scored, *, threshold: float) -> dict[str, Any]:
 def _curves(scored: Scored, classes: list[int], function: Callable[..., Curve | None]) -> list[CurvePoints]:
     found = []
     for index in classes:
-        curve = function(scored.target == index, scored.scores[:, index])
+        curve = function(scored.target == index, scored.scores[:, index], weights=scored.weights)
         if curve is not None:
             name = scored.schema.labels[index]
             found.append(CurvePoints(name=name, x=_rounded(curve.x), y=_rounded(curve.y)))
@@ -49,7 +49,9 @@ def _overall_roc(scored: Scored) -> ThresholdCurve | None:
     classes = np.arange(scored.scores.shape[1])
     hits = scored.target[:, None] == classes
     kept = slice(1, None) if len(classes) == 2 else slice(None)
-    curve = metrics.roc_curve(hits[:, kept].reshape(-1), scored.scores[:, kept].reshape(-1))
+    hits, scores = hits[:, kept], scored.scores[:, kept]
+    weights = None if scored.weights is None else np.repeat(scored.weights, hits.shape[1])
+    curve = metrics.roc_curve(hits.reshape(-1), scores.reshape(-1), weights=weights)
     return None if curve is None else ThresholdCurve(x=curve.x, y=curve.y, thresholds=curve.thresholds)
 
 

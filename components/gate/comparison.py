@@ -143,7 +143,8 @@ def _judge(version: str, ours: Scored, theirs: Answers, *, splits: Path, questio
     spread = f"{format_share(confidence)} interval of the loss {ends}, {allowed} allowed"
     holds = found.passes(rule)
     detail = f"{compared}; {_outcome(found, rule, rows=rows, spread=spread)}"
-    return Check(name="champion", value=found.loss, limit=margin, holds=holds, detail=detail)
+    unsure = found.outcome == "unclear"
+    return Check(name="champion", value=found.loss, limit=margin, holds=holds, detail=detail, unsure=unsure)
 
 
 def _estimates(ours: Scored, theirs: Answers, splits: Path, question: Question) -> tuple[Estimate, Estimate]:

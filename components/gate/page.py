@@ -64,6 +64,8 @@ def _status(verdict: Verdict) -> tuple[Status, str]:
 
 
 def _badge(check: Check) -> Badge:
+    if check.holds and check.unsure:
+        return Badge("warning", "cannot tell")
     return Badge("passed", "holds") if check.holds else Badge("failed", "does not hold")
 
 

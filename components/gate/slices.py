@@ -57,7 +57,14 @@ def _check_floor(evaluation: Evaluation, metric: Metric, floor: float) -> Check:
     found = _listed(failing, metric, floor) if failing else f"the worst: {told[0].text(metric, floor)}"
     found += _unsure(unsure, word)
     detail = f"{required}: {found} ({aside}).{_together(evaluation, len(told), 'slices')}"
-    return Check(name="slice_floor", value=told[0].value, limit=floor, holds=not failing, detail=detail)
+    return Check(
+        name="slice_floor",
+        value=told[0].value,
+        limit=floor,
+        holds=not failing,
+        detail=detail,
+        unsure=bool(unsure) and not failing,
+    )
 
 
 def _slices_told(evaluation: Evaluation, metric: Metric) -> list[_Told]:
@@ -133,7 +140,8 @@ def _check_gap(evaluation: Evaluation, metric: Metric, limit: float) -> Check:
     told.sort(key=lambda item: -item.value)
     failing = [item for item in told if item.interval[0] > limit]
     found = _listed(failing, metric, limit) if failing else f"the largest gap is {told[0].text(metric, limit)}"
-    if not failing and told[0].value > limit:
+    unsure = not failing and told[0].value > limit
+    if unsure:
         found += ", larger by no more than chance explains"
     detail = f"{required}: {found}.{_together(evaluation, pairs, 'pairs of slices')}"
-    return Check(name="slice_gap", value=told[0].value, limit=limit, holds=not failing, detail=detail)
+    return Check(name="slice_gap", value=told[0].value, limit=limit, holds=not failing, detail=detail, unsure=unsure)

@@ -20,6 +20,7 @@ class Check(BaseModel):
     limit: Number = Field(description="What it was held against; None when there is no number.")
     holds: bool
     detail: str = Field(description="The outcome in a sentence, with what to do when it does not hold.")
+    unsure: bool = Field(default=False, description="Whether the test rows are too few to tell.")
 
 
 class Verdict(BaseModel):
@@ -31,6 +32,7 @@ class Verdict(BaseModel):
     forced: bool = Field(description="Whether it does so only because promotion was forced.")
     warned: bool = Field(description="Whether it does so only because the gate is set to warn instead of block.")
     reasons: list[str] = Field(description="Why it should not be promoted; empty when every check holds.")
+    warnings: list[str] = Field(default=[], description="What holds although the test rows cannot tell.")
     checks: list[Check]
     champion: str | None = Field(description="The version it was compared with; None for the first model.")
     candidate: str = Field(description="The version the candidate would be published as.")
@@ -51,6 +53,7 @@ def decide(checks: list[Check], *, champion: str | None, candidate: str, force: 
         forced=bool(reasons) and force,
         warned=bool(reasons) and warn and not force,
         reasons=reasons,
+        warnings=[check.detail for check in checks if check.holds and check.unsure],
         checks=checks,
         champion=champion,
         candidate=candidate,

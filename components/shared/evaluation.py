@@ -180,6 +180,7 @@ class Evaluation(_Record):
     importance: list[Importance] = []
     shap: Shap | None = None
     notes: list[str] = Field(default=[], description="What was left out or could not be told, in sentences.")
+    warnings: list[str] = Field(default=[], description="What the figures may be wrong about, in sentences.")
 
     @classmethod
     def read(cls, folder: Path) -> Self:

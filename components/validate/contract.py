@@ -6,6 +6,8 @@ evaluated by `components.validate.rows`, all in one aggregate. pandera also take
 DuckDB names differ by case only in vain, so that schema and checks speak of columns by plain stand-ins: `c0`, `c1`, ….
 """
 
+import math
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -16,6 +18,7 @@ import pandera.ibis as pa
 from pandera.api.ibis.types import IbisData
 from pandera.engines import ibis_engine
 
+from components.shared.as_written import spelled
 from components.shared.config import CheckRule, ColumnRule, ColumnType, ContractConfig, OnFailure, UniqueRule
 from components.shared.package.schema import FLOAT32_MAX
 
@@ -198,7 +201,7 @@ def _column_rules(name: str, promise: ColumnRule, kind: Kind) -> Iterator[Rule]:
             on_failure=promise.on_failure,
             change=f"contract.columns.{name}.{setting}",
             check=None if many else pa.Check(condition, name=f"{name}.{setting}", ignore_na=setting != "nullable"),
-            among=tuple(promise.allowed) if many else (),
+            among=tuple(_all_meant(promise, kind)) if many else (),
             shows=() if setting == "nullable" else (name,),
         )
     if promise.unique:
@@ -216,12 +219,13 @@ def _column_rules(name: str, promise: ColumnRule, kind: Kind) -> Iterator[Rule]:
 def _conditions(promise: ColumnRule, kind: Kind) -> Iterator[tuple[str, str, Condition]]:
     """Setting, promise in words, and condition of a column's rules, without those its type does not allow."""
     unfit = {setting for setting, _ in misfits(promise, kind)}
-    low, high, allowed, pattern = promise.minimum, promise.maximum, promise.allowed, promise.pattern
+    low, high, pattern = promise.minimum, promise.maximum, promise.pattern
+    allowed = _all_meant(promise, kind)
     offered: list[tuple[str, bool, str, Callable[[], Condition]]] = [
         ("nullable", not promise.nullable, "no missing values", lambda: _present),
         ("minimum", low is not None, f"at least {low:.15g}" if low is not None else "", lambda: _within(low, None)),
         ("maximum", high is not None, f"at most {high:.15g}" if high is not None else "", lambda: _within(None, high)),
-        ("allowed", bool(allowed), f"one of {listed(allowed)}", lambda: _one_of(allowed, kind)),
+        ("allowed", bool(allowed), f"one of {listed(promise.allowed)}", lambda: _one_of(allowed, kind)),
         ("pattern", bool(pattern), f"text that matches {pattern}", lambda: _matches(pattern)),
     ]
     for setting, wanted, text, condition in offered:
@@ -238,14 +242,44 @@ def misfits(promise: ColumnRule, kind: Kind) -> list[tuple[str, str]]:
         ]
     if promise.pattern and kind != "text":
         found.append(("pattern", "a column of text"))
-    types: dict[Kind, tuple[type, ...]] = {"integer": (int, float), "number": (int, float), "boolean": (bool,)}
-    accepted = types.get(kind, (str,))
-    strange = [v for v in promise.allowed if not isinstance(v, accepted) or (isinstance(v, bool) and kind != "boolean")]
+    strange = [value for value in promise.allowed if not _meant(value, kind)]
     if strange:
-        texts: dict[tuple[type, ...], str] = {(bool,): "true or false", (str,): "text (in quotes)"}
-        wanted = texts.get(accepted, "numbers (without quotes)")
+        texts: dict[Kind, str] = {"boolean": "true or false", "integer": "numbers", "number": "numbers"}
+        wanted = texts.get(kind, "dates as the table spells them, in quotes,")
         found.append(("allowed", f"{wanted} for this column instead of {listed(strange)}"))
     return found
+
+
+def _all_meant(promise: ColumnRule, kind: Kind) -> list[Any]:
+    return list(dict.fromkeys(meant for value in promise.allowed for meant in _meant(value, kind)))
+
+
+def _meant(value: Any, kind: Kind) -> list[Any]:
+    """The values of a column of some kind that a value of the configuration means, by how it is spelled; often one.
+
+    YAML takes `true` for a truth value and `1` for a number where a text of the table is meant, and the other way
+    round: what is compared is the spelling.
+    """
+    words = spelled(value)
+    if kind == "boolean":
+        return [truth for truth in (True, False) if words & spelled(truth)]
+    if kind in ("integer", "number"):
+        return [number for number in map(_number, words) if number is not None] if not isinstance(value, bool) else []
+    if kind != "text" and not isinstance(value, str):
+        return []
+    # The table may write ü as one character or as two.
+    return sorted({form for word in words for form in (word, unicodedata.normalize("NFD", word))})
+
+
+def _number(text: str) -> int | float | None:
+    """The finite number that a text spells; None for no number."""
+    for convert in (int, float):
+        try:
+            number = convert(text)
+        except ValueError:
+            continue
+        return number if math.isfinite(number) else None
+    return None
 
 
 def _present(data: IbisData) -> ir.BooleanValue:
@@ -276,6 +310,8 @@ def _within(low: float | None, high: float | None) -> Condition:
 def _one_of(allowed: Sequence[Any], kind: Kind) -> Condition:
     def condition(data: IbisData) -> ir.BooleanValue:
         column = data.table[data.key]
+        if kind == "timestamp":  # one with a zone is spelled in UTC, without saying so
+            column = column.cast("timestamp")
         plain = column if kind in ("integer", "number", "boolean", "text") else column.cast("string")
         return _or_nan(column, plain.isin(list(allowed)))
 

@@ -19,6 +19,7 @@ from typing import Any
 from rich.console import Console
 
 from components.shared.errors import FullcircleError
+from components.shared.registry.history import RUN_VARIABLE
 from pipelines.display import Progress
 from pipelines.local.store import settings_or_start
 from pipelines.local.task_runner import TaskRecord, TaskRunner
@@ -99,7 +100,8 @@ def run_here(
         KeyboardInterrupt: The run was interrupted; what it had started is ended.
     """
     folder = _new_folder(build.resolve() / "runs" / name)
-    with _environment(build.resolve(), serve_here=serve_here), Progress(console) as progress:
+    environment = _environment(build.resolve(), run=f"{name}/{folder.name}", serve_here=serve_here)
+    with environment, Progress(console) as progress:
         runner = TaskRunner(folder / "logs", progress, background=frozenset({"profile", "monitor"}))
         start = time.monotonic()
         with runner.installed(), _stop_on_signal(runner):
@@ -174,7 +176,7 @@ def _new_folder(parent: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _environment(build: Path, *, serve_here: bool) -> Iterator[None]:
+def _environment(build: Path, *, run: str, serve_here: bool) -> Iterator[None]:
     """What the tasks find in their environment: the object store, where to serve, the code's version."""
     settings = settings_or_start(build.parent)
     before = dict(os.environ)
@@ -184,6 +186,7 @@ def _environment(build: Path, *, serve_here: bool) -> Iterator[None]:
     else:
         os.environ.pop("FULLCIRCLE_SERVING_FOLDER", None)
     os.environ.setdefault("FULLCIRCLE_GIT_COMMIT", git_commit())
+    os.environ.setdefault(RUN_VARIABLE, run)  # which the history of the champion names
     try:
         yield
     finally:

@@ -358,7 +358,7 @@ def tune(parts: dict[str, pd.DataFrame], given: dict[str, list[dict[str, Any]]])
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=SEED))
         trials = len(given[family]) if family in given else 1 if family == "dummy" else TRIALS
         study.optimize(objective, n_trials=trials, timeout=None if given else SEARCH_SECONDS)
-        best = max((one for one in study.trials if one.user_attrs["whole"]), key=lambda one: one.value)
+        best = max((one for one in study.trials if one.user_attrs["whole"]), key=lambda one: one.value or 0.0)
         found[family] = {
             "score": best.value,
             "parameters": best.user_attrs["parameters"],

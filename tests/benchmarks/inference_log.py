@@ -171,9 +171,10 @@ def make_report(store: Store, version: str, log: str) -> Made:
         done = report_drift(store, NAME, version, MonitoringConfig(), splits=None, files=files)
         own = time.monotonic() - begun
     begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(
-        [sys.executable, "-m", "components.monitor", NAME], check=True, env=_environment(store), capture_output=True
-    )
+    program = [sys.executable, "-m", "components.monitor", NAME, "--version", version]
+    ran = subprocess.run(program, check=True, env=_environment(store), capture_output=True, text=True)
+    if "the endpoint was asked" not in ran.stdout:
+        raise RuntimeError(f"The program made no drift report: {ran.stdout}")
     seconds, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     rows = int(done.current.split()[0].replace(",", ""))

@@ -6,12 +6,12 @@ import pytest
 
 from tests.benchmarks.statistics import METRICS, PROCESSES, Process, coverage, pass_rates
 
-TRIALS = 60  # a share of 0.95 then comes out between 0.87 and 1
+TRIALS = 40  # a share of 0.95 then comes out between 0.85 and 1
 
 
 def test_independent_rows_are_covered() -> None:
     found = coverage(PROCESSES[0], trials=TRIALS)
-    assert all(0.87 <= found.ours[metric] <= 1.0 for metric in METRICS)
+    assert all(0.85 <= found.ours[metric] <= 1.0 for metric in METRICS)
 
 
 @pytest.mark.parametrize("process", PROCESSES[1:3], ids=lambda process: process.name)

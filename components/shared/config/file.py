@@ -1,6 +1,7 @@
 """Reading a configuration file: every mistake at once, each with its path and the nearest valid name."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,8 +13,12 @@ from components.shared.config import Config
 from components.shared.errors import ConfigError
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML that refuses the same key twice, which plain YAML lets overwrite silently."""
+class _AsWrittenLoader(yaml.SafeLoader):
+    """YAML that refuses the same key twice, and takes what does not look like a number or truth value for a text.
+
+    YAML 1.1, which PyYAML reads, makes true of a class called yes, 1116 of the code 02134, 750 of 12:30 and a date of
+    2024-01-31, none of which can be told from what was written. As in YAML 1.2, they are texts here.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -25,6 +30,21 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+def _as_written(resolvers: dict[str, Any]) -> dict[str, Any]:
+    """YAML 1.1's rules for plain words by their first letter, without those that change what was written."""
+    replaced = {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:timestamp"}
+    return {letter: [rule for rule in rules if rule[0] not in replaced] for letter, rules in resolvers.items()}
+
+
+_AsWrittenLoader.yaml_implicit_resolvers = _as_written(yaml.SafeLoader.yaml_implicit_resolvers)
+_AsWrittenLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_AsWrittenLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile("([-+]?(0|[1-9][0-9_]*)|0x[0-9a-fA-F]+)$"), list("-+0123456789")
+)
 
 
 def load_config(path: Path) -> Config:
@@ -50,7 +70,7 @@ def load_config(path: Path) -> Config:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506, a SafeLoader
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_AsWrittenLoader)  # noqa: S506, a SafeLoader
     except FileNotFoundError as error:
         near = difflib.get_close_matches(path.name, [file.name for file in path.parent.glob("*.y*ml")], n=1)
         hint = f" Did you mean {path.parent / near[0]}?" if near else ""

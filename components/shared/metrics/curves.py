@@ -22,26 +22,45 @@ def confusion(target: NDArray[Any], chosen: NDArray[Any], *, classes: int) -> ND
     return np.asarray(counts.reshape(classes, classes), dtype=np.int64)
 
 
-def roc_curve(positive: NDArray[np.bool_], probabilities: NDArray[Any], *, points: int = 200) -> Curve | None:
+Weighting = NDArray[np.float64] | None
+
+
+def roc_curve(
+    positive: NDArray[np.bool_], probabilities: NDArray[Any], *, points: int = 200, weights: Weighting = None
+) -> Curve | None:
     """False against true positive rate, thinned to at most `points`; None when all rows are of one class."""
+    positive, probabilities, weights = _counting(positive, probabilities, weights)
     if positive.all() or not positive.any():
         return None
     from sklearn.metrics import roc_curve as curve
 
-    false, true, thresholds = curve(positive, probabilities)
+    false, true, thresholds = curve(positive, probabilities, sample_weight=weights)
     # scikit-learn starts at infinity: the threshold nothing reaches. JSON and KFP hold none.
     thresholds[0] = np.nextafter(max(1.0, float(np.max(probabilities))), 2.0)
     return _thin(false, true, thresholds, points=points)
 
 
-def pr_curve(positive: NDArray[np.bool_], probabilities: NDArray[Any], *, points: int = 200) -> Curve | None:
+def pr_curve(
+    positive: NDArray[np.bool_], probabilities: NDArray[Any], *, points: int = 200, weights: Weighting = None
+) -> Curve | None:
     """Recall against precision, thinned to at most `points`; None when all rows are of one class."""
+    positive, probabilities, weights = _counting(positive, probabilities, weights)
     if positive.all() or not positive.any():
         return None
     from sklearn.metrics import precision_recall_curve
 
-    precision, recall, thresholds = precision_recall_curve(positive, probabilities)
+    precision, recall, thresholds = precision_recall_curve(positive, probabilities, sample_weight=weights)
     return _thin(recall[:-1], precision[:-1], thresholds, points=points)
+
+
+def _counting(
+    positive: NDArray[np.bool_], probabilities: NDArray[Any], weights: Weighting
+) -> tuple[NDArray[np.bool_], NDArray[Any], Weighting]:
+    """The rows that count at all."""
+    if weights is None:
+        return positive, probabilities, None
+    some = weights > 0
+    return positive[some], probabilities[some], weights[some]
 
 
 def _thin(x: NDArray[Any], y: NDArray[Any], thresholds: NDArray[Any], *, points: int) -> Curve:

@@ -254,4 +254,4 @@ def test_too_few_blocks_are_told(made: Callable[[Task], Made], tmp_path: Path) -
     Schema.read(model).model_copy(update={"group": "g"}).write(model)
     found = evaluate("demo", SETTINGS, splits=splits, model=model)
     assert found.resampled_by.kind == "row"
-    assert any("only 3 groups of 'g': they are too narrow" in note for note in found.notes)
+    assert "only 3 groups of 'g': they are too narrow" in found.warnings[0]

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.gate.gate import Candidate, judge
+from components.gate.page import verdict_page
 from components.gate.verdict import Check, Verdict
 from components.shared import frames, metrics
 from components.shared.package.model_package import version_prefix
@@ -98,12 +99,16 @@ def test_what_the_rows_cannot_tell_is_settled_by_the_configuration(
     made = candidate()
     crown(made)
     few = rewrite(candidate(noise=0.3), tmp_path / "few", lambda rows: rows.slice(0, 60))
-    check = champion_check(judge(few, rules(champion={"when_unclear": when}), store))
+    verdict = judge(few, rules(champion={"when_unclear": when}), store)
+    check = champion_check(verdict)
     assert (check.value or 0) > 0
     assert "these 60 rows cannot tell whether it is worse by more than is allowed" in check.detail
     assert words in check.detail
     assert check.holds is passes
     assert check.limit == 0.005
+    # What passes although the rows cannot tell is warned of; what does not pass is a reason.
+    assert (verdict.warnings, verdict.reasons) == (([check.detail], []) if passes else ([], [check.detail]))
+    assert "cannot tell" in verdict_page("demo", verdict).render()
 
 
 def test_a_candidate_no_worse_on_too_few_rows_passes(

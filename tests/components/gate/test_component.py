@@ -41,7 +41,7 @@ def test_the_stage_returns_and_writes_its_verdict(
     verdict = json.loads((tmp_path / "verdict.json").read_text(encoding="utf-8"))
     assert set(verdict) >= {"promoted", "forced", "reasons", "checks", "champion"}
     assert verdict["champion"] is None
-    assert set(verdict["checks"][0]) == {"name", "value", "limit", "holds", "detail"}
+    assert set(verdict["checks"][0]) == {"name", "value", "limit", "holds", "detail", "unsure"}
     assert "promoted: all 4 checks hold" in capsys.readouterr().out
     assert "Promoted" in (tmp_path / "page.html").read_text(encoding="utf-8")
 

@@ -92,6 +92,7 @@ def test_a_slice_is_below_the_floor_when_chance_does_not_explain_it(others: int,
     (check,) = check_slices(evaluation(**slices(values, spread=spread)), SliceRule(floor=0.65), "roc_auc")
     assert check.holds is holds
     assert ("by no more than chance explains" in check.detail) is holds
+    assert check.unsure is holds
     assert ("for all 21 slices together at 95% (Bonferroni)" in check.detail) is (others == 20)
     assert check.value == 0.6
 
@@ -133,6 +134,7 @@ def test_the_largest_gap_is_limited(gap: float | None, holds: bool) -> None:
     assert check.holds is holds
     assert check.value == gap
     assert ("larger by no more than chance explains" in check.detail) is (gap == 0.24)
+    assert check.unsure is (gap == 0.24)
 
 
 def test_the_more_pairs_are_compared_the_wider_is_a_gaps_interval() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from components.ingest import fetch
-from components.ingest.fetch import format_of
+from components.ingest.table_files import format_of
 from components.shared.store import Store
 
 CSV = "a,b\n1,x\n2,y\n"

@@ -3,7 +3,9 @@
 import bz2
 import lzma
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -13,10 +15,11 @@ READ = [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
 
 
 def zst(content: bytes) -> bytes:
-    return pa.compress(content, codec="zstd", asbytes=True)
+    packed: bytes = pa.compress(content, codec="zstd", asbytes=True)
+    return packed
 
 
-PACKED = {"bz2": bz2.compress, "zst": zst, "xz": lzma.compress}
+PACKED: dict[str, Callable[[bytes], bytes]] = {"bz2": bz2.compress, "zst": zst, "xz": lzma.compress}
 
 
 @pytest.mark.parametrize("ending", PACKED)
@@ -124,7 +127,7 @@ def _cells(row: int, values: list[object]) -> str:
     return "".join(cells)
 
 
-TABLE = [
+TABLE: list[list[Any]] = [
     ["id", "zip", "price", "day", "sold", "note"],
     [1, "02138", 1.5, "date:45322", True, "a, b"],
     [2, "10001", 2, "date:45323", False, None],

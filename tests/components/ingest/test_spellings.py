@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -20,7 +21,8 @@ from components.shared.spelling import Spelling
 
 
 def warnings_of(table: pa.Table) -> list[str]:
-    return json.loads(table.schema.metadata[b"lineage"])["warnings"]
+    warnings: list[str] = json.loads(table.schema.metadata[b"lineage"])["warnings"]
+    return warnings
 
 
 def column(values, name: str = "v") -> str:
@@ -28,7 +30,7 @@ def column(values, name: str = "v") -> str:
     return f"{name};k\n" + "".join(f"{value};{number}\n" for number, value in enumerate(values))
 
 
-NUMBERS = {
+NUMBERS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "European": ([f"{n}.{n:03},{n:02}" for n in range(10, 99)], {"decimal": ",", "thousands": "."}),
     "decimal comma": ([f"{n},5" for n in range(100)], {"decimal": ","}),
     "dollars": ([f"${n},{n + 100}" for n in range(1, 99)], {"thousands": ",", "symbols": ["$"]}),

@@ -233,3 +233,36 @@ def test_isotonic_calibration_is_for_two_classes(tmp_path):
 
 def test_the_baseline_that_earlier_configurations_name_is_no_family():
     assert SearchConfig(families=["linear", "dummy"]).families == ["linear"]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("yes", "yes"),
+        ("No", "No"),
+        ("on", "on"),
+        ("true", True),
+        ("'true'", "true"),
+        ("1", 1),
+        ("'1'", "1"),
+        ("02134", "02134"),
+        ("007", "007"),
+        ("12:30", "12:30"),
+        ("2024-01-31", "2024-01-31"),
+        ("-7", -7),
+    ],
+)
+def test_values_are_what_was_written(tmp_path, written, value):
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "name: a\nsource: {tables: {t: {path: t.csv}}}\n"
+        f"problem: {{target: y, task: binary, positive: {written}}}\n"
+        f"contract: {{columns: {{y: {{allowed: [{written}]}}}}}}\n"
+        "prepare: {drop_duplicates: yes}\n",
+        encoding="utf-8",
+    )
+    config = load_config(path)
+    assert config.problem.positive == value
+    assert type(config.problem.positive) is type(value)
+    assert config.contract.columns["y"].allowed == [value]
+    assert config.prepare.drop_duplicates is True

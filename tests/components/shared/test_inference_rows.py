@@ -70,3 +70,11 @@ def test_files_of_others_say_nothing():
 def test_a_model_has_a_prefix_of_its_own():
     assert log_prefix("demo") == "inference/demo/"
     assert not log_prefix("demo-2").startswith(log_prefix("demo"))
+
+
+@pytest.mark.parametrize(("zoned", "kind"), [(None, "UTC"), (True, "UTC"), (False, None)])
+def test_times_are_logged_with_a_zone_where_the_model_expects_one(zoned, kind):
+    feature = Feature(name="t", kind="timestamp", nullable=True, zoned=zoned)
+    found = log_schema(Schema(task="regression", target="y", features=[feature]), ())
+    assert found.field("t").type == pa.timestamp("s", kind)
+    assert found.field("received").type == pa.timestamp("us", "UTC")

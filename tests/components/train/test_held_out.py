@@ -16,7 +16,7 @@ from components.train.held_out import Task, rehearse, scaled
 from tests.components.modelling import QUICK, TRAINING, make_splits
 
 
-def task(splits: Path, family: FamilyName, *, finds_rounds: bool = False, rows: int = 0, **parameters: object) -> Task:
+def task(splits: Path, family: FamilyName, *, finds_rounds: bool = False, rows: int = 0, **parameters: Any) -> Task:
     best = Best.model_validate({"parameters": {**QUICK[family], **parameters}, "score": 0.7, "rows": rows})
     found = FamilyTrials(family=family, metric="roc_auc", rows=1, finds_rounds=finds_rounds, best=best, trials=[])
     return Task(found, splits, Schema.read(splits), SearchConfig(), TRAINING, rows=500)
@@ -44,12 +44,12 @@ def test_many_rows_are_judged_by_the_validation_part(tmp_path: Path):
 def test_boosting_finds_its_rounds_and_takes_more_for_more_rows(tmp_path: Path, family):
     splits = make_splits(tmp_path, rows=4_000, columns=["stops", "colour"])
     name = {"lightgbm": "n_estimators", "hist_gradient_boosting": "max_iter"}[family]
-    few: Any = {name: 7}
-    found = rehearse(task(splits, family, finds_rounds=True, learning_rate=0.1, **few))
+    fixed: dict[str, Any] = {name: 7}
+    found = rehearse(task(splits, family, finds_rounds=True, learning_rate=0.1, **fixed))
     rounds = found.parameters[name]
     assert isinstance(rounds, int)
     assert 10 < rounds < 400
-    kept = rehearse(task(splits, family, **few))
+    kept = rehearse(task(splits, family, **fixed))
     assert kept.parameters[name] == 7
 
 

@@ -206,3 +206,5 @@ def test_missing_times_are_null(tmp_path: Path):
     feature = fitted.schema.timestamps[1]
     assert package_module._json(MISSING_TIME, feature) is None
     assert package_module._json(951_782_400, feature) == "2000-02-29T00:00:00"
+    for zoned, text in ((True, "2000-02-29T00:00:00Z"), (False, "2000-02-29T00:00:00")):
+        assert package_module._json(951_782_400, feature.model_copy(update={"zoned": zoned})) == text

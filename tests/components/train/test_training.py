@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -97,6 +98,34 @@ def test_the_same_inputs_give_the_same_files(tmp_path: Path, family):
         )
         hashes.append({path.name: file_hash(path) for path in sorted((tmp_path / name).iterdir())})
     assert hashes[0] == hashes[1]
+
+
+def test_rows_of_weight_nothing_teach_nothing(tmp_path: Path):
+    """Half of the rows say the opposite and count for nothing, in the fit as in what is decided on rows held out."""
+    splits = make_splits(tmp_path / "splits", columns=["stops", "colour"])
+    for part in ("train", "validation"):
+        table = pq.read_table(splits / f"{part}.parquet")
+        wrong = np.arange(table.num_rows) % 2 == 0
+        target = np.asarray(table.column("y")) ^ wrong
+        table = table.set_column(table.column_names.index("y"), "y", pa.array(target))
+        pq.write_table(table.append_column("w", pa.array(np.where(wrong, 0.0, 2.0))), splits / f"{part}.parquet")
+    path = splits / "test.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("w", pa.array(np.ones(table.num_rows))), path)
+    Schema.read(splits).model_copy(update={"weights": "w"}).write(splits)
+    train_model(
+        found(linear=0.7),
+        splits,
+        tmp_path / "model",
+        search=SEARCH,
+        training=TRAINING,
+        problem=BINARY,
+        lineage=LINEAGE,
+    )
+    scorer = Scorer.load(tmp_path / "model")
+    test = load_part(splits, "test", scorer.schema)
+    assert score("roc_auc", "binary", test.target, scorer.score(inputs(test.frame, scorer.schema))) > 0.8
+    assert 0.2 < scorer.schema.threshold < 0.8
 
 
 def test_a_class_without_rows_cannot_be_learned(tmp_path: Path):

@@ -118,3 +118,24 @@ def test_the_page_in_a_browser(packages, tmp_path):
         assert "Parser error" not in page
 
     uvloop.run(main(scenario, packages(), ServingConfig()))
+
+
+@pytest.mark.parametrize("zoned", [True, False])
+def test_times_are_described_as_the_endpoint_takes_them(packages, zoned):
+    package = packages("binary")
+    scorer = Scorer.load(package, version="7")
+    features = [
+        feature.model_copy(update={"zoned": zoned}) if feature.kind == "timestamp" else feature
+        for feature in scorer.schema.features
+    ]
+    schema = scorer.schema.model_copy(update={"features": features})
+    document = Docs("demo", Scorer(scorer.session, schema, version="7"), package).document()
+    described = document["components"]["schemas"]["Row"]["properties"]["opened at"]
+    if zoned:
+        assert described["format"] == "date-time"
+        assert "with its zone" in described["description"]
+    else:
+        assert "without a zone" in described["description"]
+        jsonschema.validate("2024-01-01T06:00:00", spelt(described))
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate("2024-01-01T06:00:00Z", spelt(described))

@@ -90,14 +90,14 @@ def test_stages_in_the_loop_have_their_familys_name_and_cached_ones_are_said_to_
             node("publish", "SKIPPED", number="8"),
         )
     ]
-    families = ["linear", "dummy"]
+    families = ["linear", "lightgbm"]
     config = write_config(tmp_path / "wine.yaml", search={"families": families})
 
     code, output = call_here("submit", config, "--host", kfp.url, "--seconds", "0.05", folder=tmp_path, **NOWHERE)
 
     assert code == 0, output
     assert "tune (linear)                    3.0 s" in output
-    assert "tune (dummy)                     4.0 s" in output
+    assert "tune (lightgbm)                  4.0 s" in output
     assert "the same as in an earlier run (cached)" in output
     assert "publish" not in output
 

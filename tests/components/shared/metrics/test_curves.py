@@ -69,3 +69,17 @@ def test_calibration_of_a_calibrated_model_is_near_the_diagonal() -> None:
     found = metrics.calibration(random.random(20_000) < probabilities, probabilities)
     assert len(found) == 10
     assert metrics.calibration_error(found) < 0.02
+
+
+def test_curves_are_of_rows_as_much_as_they_weigh() -> None:
+    random = np.random.default_rng(0)
+    positive, scores = random.random(300) < 0.3, random.random(300)
+    weights = random.integers(0, 3, 300).astype(np.float64)
+    repeated = np.repeat(np.arange(300), weights.astype(int))
+    for curve in (metrics.roc_curve, metrics.pr_curve):
+        found, expected = curve(positive, scores, weights=weights), curve(positive[repeated], scores[repeated])
+        assert found is not None
+        assert expected is not None
+        assert found.x == pytest.approx(expected.x)
+        assert found.y == pytest.approx(expected.y)
+    assert metrics.roc_curve(positive, scores, weights=np.where(positive, 1.0, 0.0)) is None

@@ -1,0 +1,18 @@
+"""Twelve kills; `make bench-kills` does two hundred."""
+
+import os
+
+from components.shared.processes import free_port
+from tests.components.deploy.kills import Kills
+
+TIMES = 12
+
+
+def test_a_run_that_is_killed_leaves_a_champion_that_serves(store, packages, tmp_path):
+    kills = Kills(store, tmp_path, packages(), free_port(20000 + os.getpid() % 1000), seed=1)
+    try:
+        kills.run(TIMES)
+    finally:
+        kills.endpoint.stop()
+    print(dict(kills.outcomes))
+    assert sum(kills.outcomes[what] for what in ("not killed", "champion moved", "not moved")) == TIMES
