@@ -44,8 +44,6 @@ _UNREAD = {
     **dict.fromkeys((".xml", ".html", ".htm", ".pdf"), ("a document", "Export the table as CSV")),
     ".arff": ("an ARFF file", "Convert it once to CSV, for instance by scipy.io.arff"),
     **dict.fromkeys((".tar", ".tgz", ".7z", ".rar"), ("an archive of another kind", _UNPACK)),
-    **dict.fromkeys((".txt", ".dat", ".data"), ("text of some kind", "Where it is CSV, set `format: csv` (and "
-                    "`delimiter`)")),
 }  # fmt: skip
 _MAGICS = {
     b"ARROW1": ".arrow", b"FEA1": ".feather", b"ORC": ".orc", b"Obj\x01": ".avro", b"SQLite format 3": ".sqlite",

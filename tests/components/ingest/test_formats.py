@@ -50,7 +50,6 @@ def test_packed_files_that_are_damaged_are_named(write, refuses, ending):
         ("t.sav", "pandas.read_spss"),
         ("t.pkl", "it is a pickle"),
         ("t.json", "set `format: jsonl`"),
-        ("t.txt", "set `format: csv`"),
         ("t.tar.gz", "it is an archive of another kind"),
         ("t.sqlite", "it is a database"),
     ],
