@@ -237,9 +237,9 @@ def test_numbers_that_lost_the_zeros_of_codes_are_set_aside_with_the_spelling():
 
 def test_numbers_and_times_in_a_columns_own_spelling():
     numbers = Spelling(decimal=",", thousands=".", symbols=("€",))
-    block = read(one("number"), pa.array(["1.234,5 €", "7", "1.5"]), spellings={"x": numbers})
+    block = read(one("number"), pa.array(["1.234,5 €", "7", "1.5"]), spellings={"c": numbers})
     assert block.fits is not None
     assert block.fits.tolist() == [True, True, False]
     assert block.inputs.numbers.tolist() == [[1234.5], [7.0]]
-    epochs = read(one("timestamp"), pa.array(["1704067201000", "soon"]), spellings={"x": Spelling(unit="ms")})
+    epochs = read(one("timestamp"), pa.array(["1704067201000", "soon"]), spellings={"c": Spelling(unit="ms")})
     assert epochs.inputs.times.tolist() == [[1704067201]]
