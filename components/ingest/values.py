@@ -115,19 +115,25 @@ def as_tried(column: Column, kind: ColumnType) -> str:
     return f"TRY_CAST({value} AS {NATIVE[kind]})"
 
 
+def as_settled(column: Column, kind: ColumnType) -> str:
+    """The column as a type that every one of its values is known to be of: what `as_tried` checks is not, again."""
+    if kind in ("integer", "number"):
+        return f"TRY_CAST({number_of(column)} AS {NATIVE[kind]})"
+    return as_tried(replace(column, declared=kind), kind)
+
+
 def _tried_number(column: Column, kind: ColumnType) -> str:
     """A text as a number; a code is none unless somebody says so: casts drop leading zeros and underscores."""
     number = number_of(column)
-    holds = []
-    if not column.declared:
-        # Most numbers begin with a digit from 1 on: the first comparison spares them the others. Not by a regular
-        # expression, which takes milliseconds a column to plan.
-        digits = f"substr(ltrim({number}, '+- '), 1, 2)"
-        holds.append(f"NOT ({number} < '1' AND {digits} BETWEEN '00' AND '09') AND NOT contains({number}, '_')")
-    if kind == "integer":  # a cast rounds 1.5
-        holds.append(f"TRY_CAST({number} AS BIGINT) = TRY_CAST({number} AS DOUBLE)")
     tried = f"TRY_CAST({number} AS {NATIVE[kind]})"
-    return f"CASE WHEN {' AND '.join(holds)} THEN {tried} END" if holds else tried
+    # Most numbers begin with a digit from 1 on: the first comparison spares them the others.
+    is_code = f"({number} < '1' AND regexp_matches({number}, {literal(CODE)})) OR contains({number}, '_')"
+    holds = [] if column.declared else [f"NOT ({is_code})"]
+    if kind == "number":
+        return f"CASE WHEN {holds[0]} THEN {tried} END" if holds else tried
+    # Most whole numbers are written as programs write them, which is quickly seen. A cast rounds 1.5.
+    holds.append(f"{tried} = TRY_CAST({number} AS DOUBLE)")
+    return f"CASE WHEN CAST({tried} AS VARCHAR) = {number} OR ({' AND '.join(holds)}) THEN {tried} END"
 
 
 def _moment(column: Column) -> str:
