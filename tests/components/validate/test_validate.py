@@ -330,7 +330,9 @@ def test_report_and_order_of_the_valid_rows(tmp_path: Path) -> None:
     assert (np.diff(valid) > 0).all()
     assert (np.diff(aside) > 0).all()
     assert len(valid) + len(aside) == rows
-    assert run.json | {"checks": 0} == {
+    (warning,) = run.json["warnings"]
+    assert f"{len(aside):,} of 300,000 rows" in warning
+    assert run.json | {"checks": 0, "warnings": []} == {
         "rows": rows,
         "valid_rows": len(valid),
         "quarantined_rows": len(aside),
@@ -338,6 +340,7 @@ def test_report_and_order_of_the_valid_rows(tmp_path: Path) -> None:
         "limit": 1.0,
         "passed": True,
         "checks": 0,
+        "warnings": [],
     }
     assert set(run.json["checks"][0]) >= {
         "name",

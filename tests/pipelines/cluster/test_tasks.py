@@ -24,8 +24,9 @@ NOT_REPEATED = {"deploy", "predict"}
 LONGEST_PATH = 10
 FLIGHTS = WINE.with_name("flights.yaml")
 FAMILIES = ["linear", "lightgbm", "hist_gradient_boosting", "random_forest"]
-# Bytes. It was 732 KiB, with a task less, with every default in it and the descriptions twice.
-LARGEST_STATUS = 656 * 1024
+# Bytes. It was 732 KiB, with every default in it and each description twice, before there were the fingerprint, the
+# verdict that deploy takes and the page of prepare.
+LARGEST_STATUS = 672 * 1024
 
 
 @pytest.fixture(scope="module")

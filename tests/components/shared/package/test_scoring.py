@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.shared.errors import InputError, PackageError
-from components.shared.frames import features, inputs
-from components.shared.package.model_package import REFERENCE, read_golden
+from components.shared.frames import features, inputs, part_path
+from components.shared.package.model_package import read_golden
 from components.shared.package.schema import Feature, FeatureKind, Schema, label_name
 from components.shared.package.scoring import MISSING_TIME, Scorer, choose_classes, parse_columns, parse_rows
+from tests.helpers import make_splits
 
 ROW = {"amount": 1.5, "visits": 2, "member": True, "colour": "röt", "opened at": "2024-01-02T03:04:05"}
 KINDS: list[FeatureKind] = ["number", "integer", "boolean", "category", "timestamp"]
@@ -317,11 +318,11 @@ def test_rows_can_be_chosen(scorer):
     assert rows.rows(np.array([3, 0])).numbers[:, 1].tolist() == [3, 0]
 
 
-def test_rows_are_read_as_the_table_they_come_from(packages):
+def test_rows_are_read_as_the_table_they_come_from(tmp_path):
     """What training learned from and what a request says are the same tensors."""
-    package = packages()
-    schema = Schema.read(package)
-    table = pq.read_table(package / REFERENCE)
+    splits = make_splits(tmp_path)
+    schema = Schema.read(splits)
+    table = pq.read_table(part_path(splits, "train"))
     rows = json.loads(json.dumps(table.to_pylist(), default=datetime.isoformat))
     found, expected = parse_rows(rows, schema), inputs(features(table, schema), schema)
     np.testing.assert_array_equal(found.numbers.astype(np.float32), expected.numbers)

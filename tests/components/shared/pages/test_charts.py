@@ -95,7 +95,7 @@ def test_settings_of_the_process_neither_change_nor_matter():
 
 
 def test_pyplot_is_never_imported():
-    code = "import sys; from components.shared import charts; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys; from components.shared.pages import charts; sys.exit('matplotlib.pyplot' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
