@@ -6,9 +6,8 @@ a code such as 007 or a whole number beyond 64 bits is text.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from duckdb import DuckDBPyConnection
 
@@ -23,6 +22,7 @@ from components.ingest.values import (
     Guess,
     as_settled,
     as_tried,
+    ask_each,
     is_inexact,
     number_of,
     plain,
@@ -44,7 +44,6 @@ _CHAINS: dict[Guess, tuple[ColumnType, ...]] = {
     "unknown": ("integer", "number", "boolean", "date", "timestamp", "text"),
 }
 WIDE = 200  # columns from which planning is what takes time
-_COLUMNS_A_QUERY = 200  # that are looked at together: a thread holds 2,048 values of each
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 _ISO_DATE = re.compile(r"\d{4}([-/])\d\d?\1\d\d?")
 _ISO_TIMESTAMP = re.compile(r"\d{4}([-/])\d\d?\1\d\d?[T ]\d\d?:\d\d.*")
@@ -237,7 +236,7 @@ def _with_zones(
         for column in columns
         if chosen.get(column.name) == "timestamp" and column.is_text and not column.zoned and not column.spelling.unit
     ]
-    asked = _asked(connection, relation, texts, lambda column: [_asks_for_zone(column)])
+    asked = ask_each(connection, relation, texts, lambda column: [_asks_for_zone(column)])
     found = {name for name, (zoned,) in asked.items() if zoned}
     return [replace(column, zoned=True) if column.name in found else column for column in columns]
 
@@ -300,7 +299,7 @@ def _may_fail(column: Column) -> bool:
 def _settle(connection: DuckDBPyConnection, relation: str, columns: Sequence[Column]) -> dict[str, ColumnType]:
     """The first type of each column's chain that takes all its values."""
     # Most columns are what they look like; the whole chain is looked at where one is not.
-    counts = _asked(connection, relation, columns, _first_counts)
+    counts = ask_each(connection, relation, columns, _first_counts)
     # A column without any value says nothing: it stays text.
     settled: dict[str, ColumnType] = {
         column.name: _chain(column)[0] if counts[column.name][0] or column.declared else "text"
@@ -322,9 +321,9 @@ def _first_counts(column: Column) -> list[str]:
 
 def _settle_rest(connection: DuckDBPyConnection, relation: str, columns: Sequence[Column]) -> dict[str, ColumnType]:
     """The type of columns that are not what they look like."""
-    counts = _asked(connection, relation, columns, _counts)
+    counts = ask_each(connection, relation, columns, _counts)
     inexact = [column for column in columns if counts[column.name][0] and not column.declared]
-    measured = _asked(connection, relation, inexact, lambda column: [_is_measured(column)])
+    measured = ask_each(connection, relation, inexact, lambda column: [_is_measured(column)])
     settled: dict[str, ColumnType] = {}
     for column in columns:
         misfits = dict(zip(_chain(column), counts[column.name][1:], strict=True))
@@ -349,46 +348,6 @@ def _is_measured(column: Column) -> str:
     number = number_of(column)
     is_whole = f"regexp_full_match({number}, {literal(PLAIN_WHOLE)})"
     return f"coalesce(bool_or(TRY_CAST({number} AS DOUBLE) IS NOT NULL AND NOT {is_whole}), false)"
-
-
-def _asked(
-    connection: DuckDBPyConnection, relation: str, columns: Sequence[Column], aggregates: Callable[[Column], list[str]]
-) -> dict[str, tuple[Any, ...]]:
-    """What aggregates say of each column.
-
-    The values of columns that are looked at alike are put below one another, so that a thousand such columns take no
-    longer to plan than one: an expression for each costs milliseconds, and together more than in proportion.
-
-    Args:
-        connection: The engine.
-        relation: What the columns are selected from.
-        columns: Some of them.
-        aggregates: The aggregates of a column, as SQL; its nulls are taken out.
-
-    Returns:
-        Their values, by column; zeros where the relation has no rows.
-    """
-    kinds: dict[Column, list[str]] = {}
-    for column in columns:
-        kinds.setdefault(replace(column, name="value"), []).append(column.name)
-    found: dict[str, tuple[Any, ...]] = {}
-    for kind, names in kinds.items():
-        asked = aggregates(plain(kind))
-        found |= dict.fromkeys(names, (0,) * len(asked))
-        for start in range(0, len(names), _COLUMNS_A_QUERY):
-            some = names[start : start + _COLUMNS_A_QUERY]
-            rows = connection.execute(
-                f"SELECT place, {', '.join(asked)} "
-                f"FROM (SELECT place, {value_of(kind)} AS value FROM {_below(relation, some)}) GROUP BY place"
-            ).fetchall()
-            found |= {some[place]: tuple(answers) for place, *answers in rows}
-    return found
-
-
-def _below(relation: str, names: Sequence[str]) -> str:
-    """The columns' values below one another, each with the place of its column."""
-    listed = ", ".join(map(identifier, names))
-    return f"(SELECT unnest([{listed}]) AS value, unnest(range({len(names)})) AS place FROM {relation})"
 
 
 def _is_misfit(column: Column, kind: ColumnType) -> str:

@@ -1,9 +1,11 @@
 """A column's values as SQL: with its nulls taken out, as numbers, as each type with null where a value is not of it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
+
+from duckdb import DuckDBPyConnection
 
 from components.shared.config import ColumnType
 from components.shared.spelling import PER_SECOND, Spelling
@@ -19,6 +21,7 @@ NATIVE: dict[ColumnType, str] = {
     "date": "DATE",
     "timestamp": "TIMESTAMP",
 }
+_COLUMNS_A_QUERY = 200  # that are looked at together: a thread holds 2,048 values of each
 _EXACT = 2**53  # from here on DOUBLE takes several whole numbers for one
 PLAIN_WHOLE = r"[ \t]*[+-]?[0-9]+(?:\.0*)?[ \t]*"  # without an exponent, as identifiers are written
 CODE = r"^[ \t]*[+-]?0[0-9]"
@@ -172,3 +175,43 @@ def is_inexact(column: Column) -> str:
 def _moment_type(column: Column) -> str:
     """The type of a column of moments: with the zone kept, or local time without one."""
     return ZONED if column.zoned else "TIMESTAMP"
+
+
+def ask_each(
+    connection: DuckDBPyConnection, relation: str, columns: Sequence[Column], aggregates: Callable[[Column], list[str]]
+) -> dict[str, tuple[Any, ...]]:
+    """What aggregates say of each column.
+
+    The values of columns that are looked at alike are put below one another, so that a thousand such columns take no
+    longer to plan than one: an expression for each costs milliseconds, and together more than in proportion.
+
+    Args:
+        connection: The engine.
+        relation: What the columns are selected from.
+        columns: Some of them.
+        aggregates: The aggregates of a column, as SQL; its nulls are taken out.
+
+    Returns:
+        Their values, by column; zeros where the relation has no rows.
+    """
+    kinds: dict[Column, list[str]] = {}
+    for column in columns:
+        kinds.setdefault(replace(column, name="value"), []).append(column.name)
+    found: dict[str, tuple[Any, ...]] = {}
+    for kind, names in kinds.items():
+        asked = aggregates(plain(kind))
+        found |= dict.fromkeys(names, (0,) * len(asked))
+        for start in range(0, len(names), _COLUMNS_A_QUERY):
+            some = names[start : start + _COLUMNS_A_QUERY]
+            rows = connection.execute(
+                f"SELECT place, {', '.join(asked)} "
+                f"FROM (SELECT place, {value_of(kind)} AS value FROM {_below(relation, some)}) GROUP BY place"
+            ).fetchall()
+            found |= {some[place]: tuple(answers) for place, *answers in rows}
+    return found
+
+
+def _below(relation: str, names: Sequence[str]) -> str:
+    """The columns' values below one another, each with the place of its column."""
+    listed = ", ".join(map(identifier, names))
+    return f"(SELECT unnest([{listed}]) AS value, unnest(range({len(names)})) AS place FROM {relation})"
