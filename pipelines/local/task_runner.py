@@ -474,8 +474,14 @@ def explain(error: BaseException) -> str:
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if "components" in Path(frame.filename).parts
     ]
-    where = f" (at {Path(*Path(frames[-1].filename).parts[-3:])}:{frames[-1].lineno})" if frames else ""
+    where = f" (at {_in_project(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {str(error).strip() or 'no message'}{where}"
+
+
+def _in_project(file: str) -> Path:
+    """The path of a source file from the project's folder on."""
+    parts = Path(file).parts
+    return Path(*parts[len(parts) - 1 - parts[::-1].index("components") :])
 
 
 def is_disk_full(error: BaseException) -> bool:
