@@ -7,10 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from components.shared.config import Task
 from components.shared.store import Store, StoreSettings
 from pipelines.local.store import LocalStore
+
+# How long an example takes says more of what else the machine does than of the code.
+settings.register_profile("fullcircle", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fullcircle")
 
 
 @pytest.fixture(scope="session")
