@@ -1,6 +1,7 @@
 """Following a run of a real Kubeflow Pipelines 2.17: what its records hold, and what they do not."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -189,7 +190,7 @@ def pending(run: str, *, seconds: float, **status: Any) -> dict[str, Any]:
     return pod
 
 
-@pytest.mark.parametrize("seconds", [60, 5])
+@pytest.mark.parametrize("seconds", [60, 0])
 def test_a_pod_that_waits_for_long_is_said_to_with_the_reason(kfp, cluster, tmp_path, seconds):
     api, environment = cluster
     run = begun(tmp_path, kfp)
@@ -210,7 +211,8 @@ def test_a_pod_without_a_reason_is_said_to_wait_too(kfp, cluster, tmp_path):
     kfp.looks = [look("SUCCEEDED")]
     api.add(pending(run, seconds=30), "kubeflow")
 
-    assert "· train has waited 30 s: its pod is there" in follow(run, tmp_path, kfp, environment)
+    said = follow(run, tmp_path, kfp, environment)
+    assert re.search(r"· train has waited [3-9]\d s: its pod is there", said), said
 
 
 def test_a_failed_run_ends_with_the_stages_own_words_and_what_mends_it(kfp, cluster, tmp_path):
