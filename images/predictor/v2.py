@@ -342,7 +342,7 @@ def _decoded(tensor: _Tensor, kind: FeatureKind | None, *, flat: bool = True) ->
         raise HttpError(400, f"Input {short(tensor.name)}: data is not JSON: {error}.") from error
     if not isinstance(values, list):
         raise InputError(f"Input {short(tensor.name)}: found data that is no list; expected a list of values.")
-    if not flat:
+    if not flat or len(tensor.shape) == 1:
         return values
     return [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
 
