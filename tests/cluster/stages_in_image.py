@@ -21,14 +21,20 @@ def deploy(
     name: str,
     serving: str,
     version: str,
+    verdict: dsl.Input[dsl.Artifact],
     endpoint: dsl.Output[dsl.Artifact],
-    page: dsl.Output[dsl.HTML],
+    deploy_page: dsl.Output[dsl.HTML],
     namespace: str = "",
 ) -> str:
-    """Says only that the version serves."""
+    """Says only that the version serves, and makes it the champion."""
     from pathlib import Path
 
-    Path(page.path).write_text(f"<p>{namespace}</p>")
+    from components.shared.registry.registry import Registry
+    from components.shared.store import Store
+
+    registry = Registry(Store.connect(), name)
+    registry.promote(version, expected=registry.champion(), why=f"of {Path(verdict.path).name}")
+    Path(deploy_page.path).write_text(f"<p>{namespace}</p>")
     Path(endpoint.path).write_text(f'{{"name": "{name}", "settings": {len(serving)}}}')
     return version
 
