@@ -7,12 +7,14 @@ import shutil
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
 from components.shared.config import Stage
+from components.shared.errors import StoreError
 from components.shared.package.model_package import read_golden
 from components.shared.processes import free_port
 from components.shared.store import Store, StoreSettings
@@ -62,8 +64,16 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSettings]:
             secret_key=KEYS["MINIO_ROOT_PASSWORD"],
             bucket="fullcircle",
         )
-        Store(settings).ensure_bucket()
+        until(lambda: has_bucket(settings))
         yield settings
+
+
+def has_bucket(settings: StoreSettings) -> bool:
+    """Whether the bucket could be made: a MinIO that has just said that it is ready may still answer 503."""
+    with suppress(StoreError):
+        Store(settings).ensure_bucket()
+        return True
+    return False
 
 
 @pytest.mark.parametrize("image", IMAGES)
