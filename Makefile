@@ -188,7 +188,7 @@ bench-kills: .venv/.dev ## Kill publishing and deploying at 200 random moments; 
 	@$(VENV_PYTHON) -m tests.benchmarks.kills
 
 .PHONY: bench-promotions
-bench-promotions: .venv/.dev ## Run 500 sequences of deployments that fail, are killed and overtake one another (a test runs 60)
+bench-promotions: .venv/.dev ## Run 500 sequences of deployments that fail, are killed and overtake one another (a test runs 25)
 	@FULLCIRCLE_SEQUENCES=500 $(VENV_PYTHON) -m pytest -q -s tests/components/deploy/test_promotions.py
 
 .PHONY: requirements

@@ -5,6 +5,7 @@ nothing, such as a column that is no feature, stands under `remarks` or `notes`.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,8 @@ def _sentences(result: RunResult, place: _Place) -> Iterator[tuple[str, str]]:
     for label in dict.fromkeys(record.label for record in result.records):
         if label.partition(" ")[0] == wrote:
             said = label if stage == wrote else stage
-            yield from ((said, str(text)) for text in _at(result.json(label, artifact, file), keys))
+            with suppress(ValueError):  # a stage that failed, as on a full disk, may have left half a file
+                yield from ((said, str(text)) for text in _at(result.json(label, artifact, file), keys))
 
 
 def _at(content: Any, keys: tuple[str, ...]) -> list[Any]:

@@ -164,18 +164,3 @@ def test_the_interval_covers_the_truth_where_rows_of_a_block_are_alike(blocks: i
             by_row += kind == "row" and low <= 0.7 <= high
     assert 0.9 <= covered / 150 <= 0.99
     assert by_row / 150 < 0.75
-
-
-def test_a_thousand_resamples_take_less_than_fifty_did() -> None:
-    random = np.random.default_rng(0)
-    scores = random.dirichlet([1.0, 1.0], 20_000)
-    target = (random.random(20_000) < scores[:, 1]).astype(int)
-    metrics.compute("binary", target[:100], scores[:100])
-    start = time.process_time()
-    for _ in range(20):
-        drawn = random.integers(0, 20_000, 20_000)
-        metrics.compute("binary", target[drawn], scores[drawn])
-    plain = (time.process_time() - start) / 20 * 1_000
-    start = time.process_time()
-    Draws(np.arange(20_000) // 300, 1_000).estimates("binary", target, Answers(scores))
-    assert time.process_time() - start < plain / 5
