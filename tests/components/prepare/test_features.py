@@ -2,7 +2,6 @@
 
 import datetime as dt
 import math
-import time
 from decimal import Decimal
 
 import numpy as np

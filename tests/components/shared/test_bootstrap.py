@@ -1,7 +1,6 @@
 """The bootstrap: what it draws, what it makes of it, and how often its intervals cover the truth."""
 
 import math
-import time
 from typing import Any
 
 import numpy as np

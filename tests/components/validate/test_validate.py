@@ -1,5 +1,4 @@
 import datetime as dt
-import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
