@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from components.shared.tasks import TASKS
+
 Kind = Literal["number", "boolean", "category", "timestamp", "other"]
 
 _MANY_NULLS = 0.3
@@ -130,7 +132,9 @@ def _alike(correlations: Correlations | None) -> list[str]:
 def _rare(found: Profile) -> list[str]:
     target = next(column for column in found.columns if column.role == "target")
     rare = [
-        category for category in target.categories if found.task != "regression" and category.rows / found.rows < _RARE
+        category
+        for category in target.categories
+        if TASKS[found.task].has_classes and category.rows / found.rows < _RARE
     ]
     return [
         f"The class {category.value} has only {category.rows:,} rows ({category.rows / found.rows:.1%})."

@@ -4,7 +4,9 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from components.shared.config.base import FamilyName, Metric, Section
+from components.shared.config.base import Section
+from components.shared.names import FamilyName, MetricName
+from components.shared.tasks import TASKS
 
 
 class ParameterSpace(Section):
@@ -45,9 +47,11 @@ class SearchConfig(Section):
         min_length=1,
         description="Model families to compare, each with the baseline too, which is always computed.",
     )
-    metric: Metric | None = Field(
+    metric: MetricName | None = Field(
         default=None,
-        description="What is optimised on the validation part; by default ROC AUC, log loss or RMSE by task.",
+        description="What is optimised on the validation part; by default "
+        + ", ".join(f"`{task.default_metric}` ({name})" for name, task in TASKS.items())
+        + ".",
     )
     budget: Budget = Field(default=Budget(), description="Per family.")
     rows: int = Field(
