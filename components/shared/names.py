@@ -8,7 +8,8 @@ here, because the configuration has to load without numpy.
 from typing import Literal
 
 TaskName = Literal["binary", "multiclass", "regression"]
-FamilyName = Literal["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "extra_trees"]
+DefaultFamily = Literal["linear", "hist_gradient_boosting", "lightgbm", "random_forest"]  # compared by default
+FamilyName = Literal[DefaultFamily, "extra_trees"]
 
 # In the order in which they are shown.
 ClassMetric = Literal[

@@ -100,7 +100,7 @@ def _target(task: TaskName, rows: int, seed: int) -> pa.Array:
     signal += np.asarray([{"red": 1.0, "grün": -1.0}.get(value, 0.0) for value in drawn["colour"].to_pylist()])
     signal += random.normal(0, 0.5, rows)
     if not TASKS[task].has_classes:
-        return pa.array(np.round(signal * 20))  # whole numbers that are no classes
+        return pa.array(np.round(signal * 20) + 100)  # whole numbers that are no classes; some kinds take none below 0
     if TASKS[task].has_positive_class:
         return pa.array(signal > 0)
     return pa.array([classes_of(task)[int(level)] for level in np.digitize(signal, [-0.5, 0.7])])

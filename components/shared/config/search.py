@@ -1,11 +1,11 @@
 """`search`: the model families and how each is tuned."""
 
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from components.shared.config.base import Section
-from components.shared.names import FamilyName, MetricName
+from components.shared.names import DefaultFamily, FamilyName, MetricName
 from components.shared.tasks import TASKS
 
 
@@ -43,7 +43,7 @@ class SearchConfig(Section):
     """How each model family is tuned."""
 
     families: list[FamilyName] = Field(
-        default=["linear", "hist_gradient_boosting", "lightgbm", "random_forest"],
+        default=list(get_args(DefaultFamily)),
         min_length=1,
         description="Model families to compare, each with the baseline too, which is always computed.",
     )
