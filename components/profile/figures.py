@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from components.shared.names import TaskName
 from components.shared.tasks import TASKS
 
 Kind = Literal["number", "boolean", "category", "timestamp", "other"]
@@ -78,7 +79,7 @@ class Moment(BaseModel):
 class Profile(BaseModel):
     """All figures of the report."""
 
-    task: str
+    task: TaskName
     target: str
     measures: list[str]
     rows: int

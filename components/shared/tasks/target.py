@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from components.shared.errors import DataError
+from components.shared.names import TaskName
 from components.shared.package.schema import FLOAT32_MAX, Schema
 
 if TYPE_CHECKING:  # the configuration loads without them
@@ -28,7 +29,7 @@ class Target(ABC):
     default_split: ClassVar[Literal["random", "stratified"]]
 
     @abstractmethod
-    def wrong_type(self, name: str, found: str, *, task: str) -> DataError:
+    def wrong_type(self, name: str, found: str, *, task: TaskName) -> DataError:
         """The error of a column of another kind.
 
         Args:
@@ -68,7 +69,7 @@ class Numbers(Target):
     kinds = frozenset({"integer", "number"})
     default_split = "random"
 
-    def wrong_type(self, name: str, found: str, *, task: str) -> DataError:
+    def wrong_type(self, name: str, found: str, *, task: TaskName) -> DataError:
         """Say that numbers are needed."""
         return DataError(
             f"The target {name!r} is {found}; a {task} needs numbers. Convert it in the query, or choose another task."
@@ -126,7 +127,7 @@ class Classes(Target):
     kinds = frozenset({"integer", "boolean", "text"})
     default_split = "stratified"
 
-    def wrong_type(self, name: str, found: str, *, task: str) -> DataError:  # noqa: ARG002, the interface
+    def wrong_type(self, name: str, found: str, *, task: TaskName) -> DataError:  # noqa: ARG002, the interface
         """Say what classes may be."""
         return DataError(
             f"The target {name!r} is {found}; classes are texts, whole numbers or true and false. Make classes of it "

@@ -1,8 +1,10 @@
 """What every kind of problem has to do: one suite, which each passes; and what tells the three of today apart."""
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -57,6 +59,24 @@ def test_the_table_loads_without_what_is_heavy() -> None:
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert {"components", "pydantic"} <= set(loaded)
     assert not {"numpy", "pyarrow", "pandas", "sklearn", "scipy", "onnxruntime"} & set(loaded)
+
+
+def comparisons(source: str) -> list[int]:
+    """Lines that compare something called `task` with a kind of problem."""
+    found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Compare)]
+    return [
+        node.lineno
+        for node in found
+        if any(isinstance(one, ast.Constant) and one.value in TASKS for one in ast.walk(node))
+        and any(getattr(one, "id", getattr(one, "attr", "")) == "task" for one in ast.walk(node))
+    ]
+
+
+@pytest.mark.parametrize("root", ["components", "pipelines", "images"])
+def test_no_code_decides_by_the_name_of_a_kind(root: str) -> None:
+    assert comparisons('if schema.task == "regression" or task in ("binary", 1): pass') == [1, 1]
+    found = {path: lines for path in Path(root).rglob("*.py") if (lines := comparisons(path.read_text("utf-8")))}
+    assert not found, "ask TASKS[...] instead: another kind would take the wrong branch"
 
 
 @EVERY
