@@ -35,7 +35,7 @@ from components.ingest import ingest
 from components.prepare.prepare import prepare
 from components.shared.blocks import find_blocks
 from components.shared.bootstrap import Draws, Estimate
-from components.shared.config import Config, Metric
+from components.shared.config import Config, Metric, TaskName
 from components.shared.config.file import load_config
 from components.shared.frames import part_path
 from components.shared.metrics import LABELS, Answers, gain
@@ -194,7 +194,7 @@ def _frame(splits: Path, part: str, schema: Schema) -> pd.DataFrame:
     return frame
 
 
-def peers(frame: pd.DataFrame, task: str) -> dict[str, Pipeline]:
+def peers(frame: pd.DataFrame, task: TaskName) -> dict[str, Pipeline]:
     """The three models, by name."""
     texts = [name for name in frame if frame[name].dtype == object]
     numbers = [name for name in frame if name not in texts]
