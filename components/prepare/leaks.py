@@ -17,6 +17,7 @@ from components.prepare.columns import ARRIVAL, batches
 from components.shared.frames import labels, part_path
 from components.shared.package.schema import Feature, Schema
 from components.shared.tables import fetch_arrow, fetch_row, identifier, literal
+from components.shared.tasks import TASKS
 
 ROWS = 50_000
 _SAMPLE = "leak_sample"
@@ -90,7 +91,7 @@ def find_leaks(backend: Backend, folder: Path, schema: Schema, *, threshold: flo
     Returns:
         The suspects, worst first.
     """
-    metric = "R²" if schema.task == "regression" else "ROC AUC"
+    metric = "ROC AUC" if TASKS[schema.task].has_classes else "R²"
     leaks = {
         (one.feature, one.other): Leak(
             feature=one.feature, metric=metric, score=round(one.score, 6), by=one.by, other=one.other
@@ -178,7 +179,7 @@ class _Target:
 
 
 def _target(target: NDArray[Any], schema: Schema) -> _Target:
-    if schema.task == "regression":
+    if not TASKS[schema.task].has_classes:
         return _Target(target.astype(np.float64)[:, None], np.ones(1), is_classes=False)
     counts = np.bincount(target, minlength=len(schema.classes))
     chosen = [1] if len(counts) == 2 else np.argsort(-counts, kind="stable")[:_MOST_CLASSES]

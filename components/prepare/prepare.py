@@ -40,6 +40,7 @@ from components.shared.frames import PARTS, part_path
 from components.shared.package.schema import FIXED, Feature, FeatureKind, Schema
 from components.shared.resources import memory_budget
 from components.shared.tables import engine, fetch, fetch_row, identifier, write_sql
+from components.shared.tasks import TASKS
 
 SUMMARY = "summary.json"
 _MEMORY = 400 * 1024**2  # bytes for the engine; the stage takes hardly longer than with 700 MiB
@@ -162,7 +163,7 @@ def _read(backend: Backend, table: str, problem: ProblemConfig, settings: Prepar
     if len(columns) > _WIDE:
         fetch(backend, f"SET threads = 1; SET memory_limit = '{memory_budget() // 1024**2}MiB'")
     check_names(columns, problem, settings)
-    classes = [] if problem.task == "regression" else [problem.target]
+    classes = [problem.target] if TASKS[problem.task].has_classes else []
     return whole_by_value(backend, table, columns, [*classes, *problem.categorical])
 
 
@@ -172,7 +173,7 @@ def _check_columns(
     """Everything that can be refused by types alone; the answer is the features with their kinds."""
     check_bounds(columns, settings.bounds)
     target = columns[problem.target]
-    is_number_of_class = problem.task != "regression" and target.kind == "number"
+    is_number_of_class = TASKS[problem.task].has_classes and target.kind == "number"
     check_type(target, problem.task, fraction=fraction(backend, table, target) if is_number_of_class else None)
     if problem.weights:
         check_weight_type(columns[problem.weights])

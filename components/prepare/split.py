@@ -17,6 +17,7 @@ from components.prepare.repair import MARKS
 from components.shared.config import ProblemConfig, SplitConfig
 from components.shared.errors import DataError
 from components.shared.tables import fetch, fetch_arrow, fetch_row
+from components.shared.tasks import TASKS
 
 PLACED = "placed"  # arrival, shuffle, moment, label, and part: 0 train, 1 validation, 2 test
 FEWEST_ROWS = 2  # in each part
@@ -53,16 +54,16 @@ def choose_method(settings: SplitConfig, problem: ProblemConfig) -> str:
             "prepare.split.method is `chronological`, but problem.time_column is empty. Name the column that orders "
             "the rows."
         )
-    if method == "stratified" and problem.task == "regression":
+    if method == "stratified" and not TASKS[problem.task].has_classes:
         raise DataError(
-            "prepare.split.method is `stratified`, but a regression has no classes. Use `random`, `grouped` or "
+            f"prepare.split.method is `stratified`, but a {problem.task} has no classes. Use `random`, `grouped` or "
             "`chronological`."
         )
     if method != "auto":
         return method
     if problem.time_column:
         return "chronological"
-    return "random" if problem.task == "regression" else "stratified"
+    return TASKS[problem.task].target.default_split
 
 
 def place_rows(backend: Backend, method: str, settings: SplitConfig, *, rows: int, lost: str = "") -> list[str]:

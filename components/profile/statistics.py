@@ -22,6 +22,7 @@ from components.shared.config import ProfileConfig
 from components.shared.frames import PARTS, labels, part_path
 from components.shared.package.schema import Schema
 from components.shared.tables import engine, fetch, fetch_arrow, fetch_row, identifier, literal
+from components.shared.tasks import TASKS
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 MEDIAN = 0.5
@@ -106,7 +107,7 @@ def _types(backend: Backend, schema: Schema) -> dict[str, str]:
 
 def _kinds(types: dict[str, str], schema: Schema) -> dict[str, Kind]:
     categories = {feature.name for feature in schema.categories}
-    if schema.task != "regression":
+    if TASKS[schema.task].has_classes:
         categories.add(schema.target)
     return {name: "category" if name in categories else _kind(type_) for name, type_ in types.items()}
 
@@ -246,9 +247,9 @@ def _histogram(values: Floats, bins: int, *, is_whole: bool) -> Histogram:
 def _measures(backend: Backend, schema: Schema) -> _Measures:
     """The mean of a number, the share of the positive class, or of the most frequent classes."""
     target = identifier(schema.target)
-    if schema.task == "regression":
+    if not TASKS[schema.task].has_classes:
         return _Measures([f"mean {schema.target}"], f"avg({target}::DOUBLE)")
-    if schema.task == "binary":
+    if TASKS[schema.task].has_positive_class:
         followed = schema.labels[-1:]
     else:
         counted = fetch(

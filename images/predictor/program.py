@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from components.shared.config import ServingConfig
 from components.shared.errors import PackageError, in_short
 from components.shared.package.schema import Schema
+from components.shared.tasks import TASKS
 from images.predictor import figures, logs
 from images.predictor.endpoint import Endpoint
 from images.predictor.figures import Described, families
@@ -207,7 +208,7 @@ def _warn_of_unknown(leave_out: list[str], schema: Schema) -> None:
 
 
 def _meters(options: Options, schema: Schema, version: str) -> Meters:
-    bounds = prediction_quantiles(options.model_dir) if schema.task == "regression" else ()
+    bounds = () if TASKS[schema.task].has_classes else prediction_quantiles(options.model_dir)
     return Meters(families(Described(options.model_name, version, schema, bounds)), options.workers)
 
 

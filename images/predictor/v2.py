@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from components.shared.errors import InputError
 from components.shared.package.schema import FeatureKind
-from components.shared.package.scoring import Scorer, Values, choose_classes, parse_columns
+from components.shared.package.scoring import Scorer, Values, parse_columns
+from components.shared.tasks import TASKS
+from components.shared.tasks.choosing import choose_classes
 from images.predictor.explain import Explanation
 from images.predictor.http_server import HttpError
 from images.predictor.query import (
@@ -118,7 +120,7 @@ class V2:
         self.labels = self.schema.labels
         self.names = self.schema.columns
         self.others = [f.name for f in self.schema.features if f.kind not in ("number", "integer")]
-        self.outputs = [scorer.output] if self.schema.task == "regression" else [scorer.output, "label"]
+        self.outputs = list(scorer.answer.outputs)
         self._decode = msgspec.json.Decoder(_Body).decode
 
     def read(self, body: bytes, header_length: bytes) -> Query:
@@ -235,7 +237,7 @@ class V2:
 
     def _columns(self, scores: NDArray[np.float32], explanation: Explanation | None) -> dict[str, _Column]:
         columns = {self.scorer.output: _Column("FP32", list(scores.shape), scores)}
-        if self.schema.task != "regression":
+        if TASKS[self.schema.task].has_classes:
             columns[self.scorer.output].parameters["classes"] = self.labels
             labels = [self.labels[index] for index in choose_classes(scores, threshold=self.schema.threshold).tolist()]
             columns["label"] = _Column("BYTES", [len(labels)], labels)

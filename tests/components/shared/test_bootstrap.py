@@ -9,18 +9,17 @@ from numpy.typing import NDArray
 
 from components.shared import metrics
 from components.shared.bootstrap import FEWEST_BLOCKS, MOST_BLOCKS, Draws, Estimate, simultaneous, worth_of_blocks
-from components.shared.config import Task
+from components.shared.config import TaskName
 from components.shared.metrics import Answers, Weights
+from components.shared.tasks import TASKS
 
-TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
 
-
-def make(task: Task, rows: int, *, seed: int = 0) -> tuple[NDArray[Any], NDArray[np.float32]]:
+def make(task: TaskName, rows: int, *, seed: int = 0) -> tuple[NDArray[Any], NDArray[np.float32]]:
     random = np.random.default_rng(seed)
-    if task == "regression":
+    if not TASKS[task].has_classes:
         target = np.round(random.normal(size=rows), 1)
         return target, (target + random.normal(size=rows)).astype(np.float32)
-    classes = 2 if task == "binary" else 4
+    classes = 2 if TASKS[task].has_positive_class else 4
     scores = np.round(random.dirichlet(np.ones(classes), rows), 1)
     target = np.array([random.choice(classes, p=row) for row in random.dirichlet(np.ones(classes), rows)])
     return target, scores.astype(np.float32)
@@ -28,7 +27,7 @@ def make(task: Task, rows: int, *, seed: int = 0) -> tuple[NDArray[Any], NDArray
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_each_resample_is_the_metrics_of_the_blocks_it_drew(task: Task, weighted: bool) -> None:
+def test_each_resample_is_the_metrics_of_the_blocks_it_drew(task: TaskName, weighted: bool) -> None:
     target, scores = make(task, 120)
     blocks = np.arange(120) // 10
     weights = np.random.default_rng(1).exponential(size=120) if weighted else None

@@ -20,6 +20,7 @@ from onnx import TensorProto, helper
 
 from components.shared.config import FamilyName
 from components.shared.errors import PackageError
+from components.shared.families import FAMILIES
 from components.shared.package.fitted_pipeline import dump_pipeline
 from components.shared.package.model_package import (
     FILES,
@@ -32,6 +33,7 @@ from components.shared.package.model_package import (
 )
 from components.shared.package.scoring import MODEL_FILE
 from components.shared.package.skops_archive import refuse_hidden_code
+from components.shared.tasks import TASKS
 from images.predictor.package import load_package, prediction_quantiles
 from images.predictor.program import REFUSED
 from tests.components.modelling import Fitted, make_splits
@@ -60,7 +62,7 @@ def refused(package: Path) -> str:
 
 
 def test_what_was_not_touched_is_served(packages):
-    for task in ("binary", "multiclass", "regression"):
+    for task in TASKS:
         scorer, manifest = load_package(packages(task))
         assert (scorer.schema.task, scorer.version) == (task, manifest.version)
 
@@ -309,8 +311,8 @@ def test_a_pickle_with_right_hashes_is_refused(package, hidden):
     assert "which might be a pickle" in message or "is no skops archive" in message
 
 
-@pytest.mark.parametrize("family", ["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "extra_trees"])
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("task", TASKS)
 def test_the_pipelines_of_all_families_hide_nothing(tmp_path, task, family: FamilyName):
     fitted = Fitted(make_splits(tmp_path / "splits", task, rows=200), family)
     dump_pipeline(fitted.pipeline, tmp_path / SKOPS)
