@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from components.shared.config import FamilyName, ParameterSpace, TaskName
 from components.shared.tasks import TASKS
+from components.shared.tasks.base import Value
 
 if TYPE_CHECKING:  # loading these takes longer than compiling a pipeline
     import numpy as np
     from numpy.typing import NDArray
     from sklearn.base import BaseEstimator
 
-Value = bool | int | float | str | None
 Parameters = dict[str, Value]
 Space = dict[str, ParameterSpace]
 
