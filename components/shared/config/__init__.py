@@ -18,7 +18,6 @@ from components.shared.config.base import (
     RegressionMetric,
     Section,
     Share,
-    Stage,
     Task,
 )
 from components.shared.config.cluster import DEFAULT_TASKS, ClusterConfig, TaskConfig
@@ -87,7 +86,6 @@ __all__ = [
     "SourceConfig",
     "SpellingConfig",
     "SplitConfig",
-    "Stage",
     "TableConfig",
     "Task",
     "TaskConfig",

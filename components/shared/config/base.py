@@ -7,10 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field
 ColumnType = Literal["integer", "number", "text", "boolean", "date", "timestamp"]
 Task = Literal["binary", "multiclass", "regression"]
 FamilyName = Literal["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "extra_trees"]
-Stage = Literal[
-    "fingerprint", "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy",
-    "monitor", "predict",
-]  # fmt: skip
 OnFailure = Literal["fail", "quarantine"]
 ClassificationMetric = Literal[
     "accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss", "brier"
