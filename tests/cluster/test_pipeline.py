@@ -14,10 +14,11 @@ import pytest
 
 from components.shared.package.model_package import MANIFEST, verify, version_prefix
 from components.shared.registry.registry import Registry
+from components.shared.stages import TRAINING
 from components.shared.store import Store, StoreSettings
 from tests.cluster.kubectl import Kubectl
-from tests.cluster.one_node import KEYS, NAMESPACE
-from tests.cluster.stage_pods import ORDER, Object, compiled, pod, program, stage
+from tests.cluster.one_node import KEYS, NAMESPACE, await_store
+from tests.cluster.stage_pods import Object, compiled, pod, program, stage
 
 RUN = ("python", "-m", "pipelines", "run", "/opt/fullcircle/pipelines/configs/wine.yaml", "--on-cluster")
 SOURCES = ("configMapRef/fullcircle-store", "secretRef/fullcircle-stages")
@@ -104,8 +105,7 @@ def intact(cluster: Kubectl, folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def ready(cluster: Kubectl, applied: Path, storage_container: None) -> Path:
     """The overlay, its store set up."""
-    cluster("-n", NAMESPACE, "rollout", "status", "statefulset/minio", "--timeout=120s", timeout=130)
-    cluster("-n", NAMESPACE, "wait", "--for=condition=complete", "job/prepare-store", "--timeout=120s", timeout=130)
+    await_store(cluster)
     return applied
 
 
@@ -124,7 +124,7 @@ class TestPipeline:
         print(f"the wine in a pod: {time.monotonic() - start:.0f} s\n{log(cluster, name)}")
         assert phase == "Succeeded", log(cluster, name)
         done = re.findall(r"✓ (\w+)", log(cluster, name))
-        assert set(done) == set(ORDER)
+        assert set(done) == set(TRAINING)
         cluster("-n", NAMESPACE, "wait", "--for=condition=Ready", "inferenceservice/wine", "--timeout=5s")
         (job,) = cluster.json("-n", NAMESPACE, "get", "jobs", "-l", "app.kubernetes.io/name=fullcircle-monitoring")[
             "items"
@@ -160,14 +160,14 @@ class TestPipeline:
     def test_each_stages_own_command_runs_in_its_container(self, cluster, ready, pipeline):
         """As compiled: image, command, arguments, environment, limits. The same data are the same version."""
         remove(cluster, "stage-by-stage")
-        body = pod("stage-by-stage", NAMESPACE, [stage(pipeline, name) for name in ORDER], run="stage-by-stage")
+        body = pod("stage-by-stage", NAMESPACE, [stage(pipeline, name) for name in TRAINING], run="stage-by-stage")
         name = begin(cluster, body)
         assert ended(cluster, name) == "Succeeded", log(cluster, name)
-        for each in ORDER:
+        for each in TRAINING:
             assert "▸ " in log(cluster, name, "-c", each), each
         found = cluster.json("-n", NAMESPACE, "get", "pod", name)["status"]
         every = [*found["initContainerStatuses"], *found["containerStatuses"]]
-        assert [one["name"] for one in every] == list(ORDER)
+        assert [one["name"] for one in every] == list(TRAINING)
         jobs = cluster("-n", NAMESPACE, "get", "jobs", "-o", "name").split()
         assert len([job for job in jobs if "/monitor-wine-" in job]) == 2
 

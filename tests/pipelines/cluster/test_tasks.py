@@ -2,23 +2,25 @@
 
 import subprocess
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
 
-from components.shared.config import DEFAULT_TASKS, Stage
+from components.shared.config import DEFAULT_TASKS
 from components.shared.config.file import load_config
+from components.shared.stages import BY_NAME
 from components.shared.store import StoreSettings
 from pipelines.__main__ import main
 from pipelines.cluster.compiled import put_in_ascii
-from pipelines.cluster.tasks import USES_THE_STORE, constant
+from pipelines.cluster.tasks import constant
 from pipelines.local.run import _repeat_nothing
 from pipelines.training import training_pipeline
 from tests.pipelines.argo_status import status_bytes
 from tests.pipelines.command_line import ROOT, WINE, call, definitions, write_config
 
-STAGES = set(get_args(Stage))
+STAGES = set(BY_NAME)
+USES_THE_STORE = {name for name, stage in BY_NAME.items() if stage.uses_store}
 # A version that failed to serve is not tried again, and a killed prediction has left its claim on the destination.
 NOT_REPEATED = {"deploy", "predict"}
 LONGEST_PATH = 10
