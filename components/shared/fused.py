@@ -59,7 +59,9 @@ def fused(functions: Sequence[Callable[..., Any]], wirings: Mapping[str, Wiring]
         for function in functions
         for parameter in _parameters(function, wirings[function.__name__])
     }
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # where KFP looks for them
+    # KFP's executor looks in both places.
+    run.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # functions have none to be typed
         list(parameters.values()), return_annotation=make_outputs if returned else inspect.Signature.empty
     )
     return run
