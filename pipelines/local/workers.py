@@ -46,7 +46,6 @@ PRELOAD_PREDICTION = [
     "kfp.dsl.executor_main",
     "pyarrow.parquet",
     "duckdb",
-    "ibis.backends.duckdb",
     "pandas",
     "onnxruntime",
     "matplotlib.backends.backend_svg",
