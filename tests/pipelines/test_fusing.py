@@ -239,7 +239,7 @@ class TestConfig:
                 "[validate, ingest] are no neighbours in this order: after validate",
             ),
             ([["ingest", "validate"], ["validate", "prepare"]], "validate is named twice"),
-            ([["ingest"]], "[ingest] names 1 stages; expected at least two neighbours"),
+            ([["ingest"]], "[ingest]: a group is of at least two neighbours"),
             ([["tune", "train"]], "tune runs once for each model family"),
             ([["profile", "tune", "train"]], "tune runs once for each model family"),
             ([["gate", "publish"]], "publish runs only when the gate promotes the candidate"),

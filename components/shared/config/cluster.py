@@ -112,7 +112,7 @@ def _why_not_one_task(group: Sequence[StageName]) -> str:
     """Why stages cannot run in one task; empty when they can."""
     said = f"[{', '.join(group)}]"
     if len(group) < 2:
-        return f"{said} names {len(group)} stages; expected at least two neighbours"
+        return f"{said}: a group is of at least two neighbours"
     parts = {name: BY_NAME[name].part for name in group}
     for name, part in parts.items():
         if part == "prediction":
