@@ -13,14 +13,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.shared.package.model_package import MANIFEST, verify, version_prefix
+from components.shared.progress import divide
 from components.shared.registry.registry import Registry
 from components.shared.stages import TRAINING
 from components.shared.store import Store, StoreSettings
+from pipelines.task_records import announced
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.one_node import KEYS, NAMESPACE, await_store
 from tests.cluster.stage_pods import Object, compiled, pod, program, stage
+from tests.pipelines.command_line import write_config
 
 RUN = ("python", "-m", "pipelines", "run", "/opt/fullcircle/pipelines/configs/wine.yaml", "--on-cluster")
+FUSE = [["ingest", "validate", "prepare"], ["train", "evaluate", "gate"], ["publish", "deploy"]]
 SOURCES = ("configMapRef/fullcircle-store", "secretRef/fullcircle-stages")
 # Asks for a prediction of each wine, three at a time, and says how many right answers came.
 ASK = """
@@ -182,6 +186,21 @@ class TestPipeline:
         assert ended(cluster, name) == "Succeeded", log(cluster, name)
         assert "of this run is there already" in log(cluster, name, "-c", "monitor")
         assert cluster("-n", NAMESPACE, "get", "jobs", "-o", "name") == before
+
+    def test_stages_that_share_a_task_run_in_its_container(self, cluster, ready, tmp_path):
+        """As compiled with `cluster.fuse`: the same data are the same version, and each stage has its part of a log."""
+        before = self.version(cluster)
+        fused = compiled(tmp_path, write_config(tmp_path / "wine.yaml", cluster={"fuse": FUSE}))
+        tasks = ("fingerprint", "ingest-validate-prepare", "profile", "tune", "train-evaluate-gate", "publish-deploy")
+        remove(cluster, "fused")
+        body = pod("fused", NAMESPACE, [stage(fused, name) for name in tasks], run="fused")
+        name = begin(cluster, body)
+        assert ended(cluster, name) == "Succeeded", log(cluster, name)
+        for group in FUSE:
+            parts = divide(log(cluster, name, "-c", "-".join(group)))
+            assert [part.stage for part in parts] == group
+            assert all(part.seconds is not None and announced(part.text) for part in parts)
+        assert self.version(cluster) == before
 
     @staticmethod
     def version(cluster: Kubectl) -> str:
