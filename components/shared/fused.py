@@ -38,33 +38,33 @@ def fused(functions: Sequence[Callable[..., Any]], wirings: Mapping[str, Wiring]
     Returns:
         A function with the task's inputs and outputs, annotated as KFP's executor expects it.
     """
-    returned = [
-        (name, kind) for function in functions for name, kind in _returned(function, wirings[function.__name__])
-    ]
+    returned = [each for function in functions for each in _returned(function, wirings[function.__name__])]
     make_outputs: Any = NamedTuple("Outputs", returned)  # type: ignore[misc]  # the fields are known at run time
 
     def run(**given: Any) -> Any:
         values: dict[tuple[str, str], Any] = {}
         for function in functions:
             values |= _run_stage(function, wirings[function.__name__], given, values)
-        by_output = {
-            wirings[stage].outputs[name]: value
-            for (stage, name), value in values.items()
-            if name in wirings[stage].outputs
-        }
-        return make_outputs(**{name: by_output[name] for name, _ in returned}) if returned else None
+        found = {wirings[stage].outputs.get(name, ""): value for (stage, name), value in values.items()}
+        return make_outputs(**{name: found[name] for name, _ in returned}) if returned else None
 
+    # KFP's executor looks in both places.
+    signature = _signature(functions, wirings, make_outputs if returned else inspect.Signature.empty)
+    run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    run.__signature__ = signature  # type: ignore[attr-defined]  # functions have none to be typed
+    return run
+
+
+def _signature(
+    functions: Sequence[Callable[..., Any]], wirings: Mapping[str, Wiring], returns: Any
+) -> inspect.Signature:
+    """The task's inputs and output artifacts, each once, and what it returns."""
     parameters = {
         parameter.name: parameter
         for function in functions
         for parameter in _parameters(function, wirings[function.__name__])
     }
-    # KFP's executor looks in both places.
-    run.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # functions have none to be typed
-        list(parameters.values()), return_annotation=make_outputs if returned else inspect.Signature.empty
-    )
-    return run
+    return inspect.Signature(list(parameters.values()), return_annotation=returns)
 
 
 def _run_stage(

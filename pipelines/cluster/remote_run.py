@@ -276,22 +276,21 @@ class Follower:
 
     def input_places(self, stage: str) -> dict[str, str]:
         """Where the input artifacts of a stage are, by name; none where there is no way to its pod."""
-        task = next((view for view in self.records.values() if stage in view.label.split(", ")), None)
-        pod = self._last_pod(task.label) if task else None
+        pod = _latest_pod([pod for pod in self._pods() if stage in stages_of(task_path(pod))])
         return input_places(pod) if pod else {}
 
     def _log(self, label: str) -> str:
         """What the stage's container wrote at its last attempt; empty where there is no way to it."""
-        pod = self._last_pod(label)
+        pod = _latest_pod([pod for pod in self._pods() if self._is_of(pod, label)])
         with contextlib.suppress(ClusterError):
             if pod and self.cluster is not None:
                 return self.cluster.log(self.namespace, pod["metadata"]["name"], _MAIN, lines=100_000)
         return ""
 
-    def _last_pod(self, label: str) -> Object | None:
-        own = [pod for pod in self._pods() if self._is_of(pod, label)]
-        return max(own, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
-
     def _is_of(self, pod: Object, label: str) -> bool:
         path = task_path(pod)
         return bool(stages_of(path)) and label_of(path, self.families) == label
+
+
+def _latest_pod(pods: Sequence[Object]) -> Object | None:
+    return max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
