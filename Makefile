@@ -183,6 +183,10 @@ build/bench/tables: requirements/quality.txt .venv/.dev
 	@if [ -n "$(UV)" ]; then "$(UV)" pip install --quiet --python $(VENV_PYTHON) --require-hashes --no-deps --target $@ -r $<; \
 		else $(PIP_INSTALL) --target $@ -r $<; fi
 
+.PHONY: bench-pods
+bench-pods: .venv/.dev ## Measure the wine from submit to endpoint on a cluster (KUBECONFIG), fused and not; writes build/bench/pods.json
+	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" $(VENV_PYTHON) -m tests.benchmarks.pods
+
 .PHONY: bench-kills
 bench-kills: .venv/.dev ## Kill publishing and deploying at 200 random moments; writes build/bench/kills.json
 	@$(VENV_PYTHON) -m tests.benchmarks.kills

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except OSError as error:
-        from pipelines.local.task_runner import explain, is_disk_full
+        from pipelines.local.workers import explain, is_disk_full
 
         if not is_disk_full(error):
             raise

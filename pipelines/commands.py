@@ -28,7 +28,7 @@ _PREDICTION_PARAMETERS = ("data", "window_start", "window_end", "paths", "versio
 def run(options: argparse.Namespace) -> int:
     """Run the pipeline here and say what came of it."""
     config = load_config(options.config)
-    from pipelines.local.task_runner import warm_up
+    from pipelines.local.workers import warm_up
 
     warm_up()  # the libraries load while kfp is imported and the store starts
     console = _console(config.name, config.description)
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 def predict(options: argparse.Namespace) -> int:
     """Predict a table here and say where the predictions are."""
     config = load_config(options.config)
-    from pipelines.local.task_runner import PRELOAD_PREDICTION, warm_up
+    from pipelines.local.workers import PRELOAD_PREDICTION, warm_up
 
     warm_up(PRELOAD_PREDICTION, {})
     console = _console(config.name, f"Predictions for {options.data or 'the configured tables'}")

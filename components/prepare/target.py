@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from ibis.backends.duckdb import Backend
-
 from components.prepare.columns import Column
 from components.prepare.repair import MARKS
 from components.prepare.split import PLACED
@@ -13,7 +11,7 @@ from components.shared.errors import DataError
 from components.shared.frames import PARTS
 from components.shared.names import TaskName
 from components.shared.package.schema import label_name
-from components.shared.tables import fetch, fetch_row
+from components.shared.tables import Engine, fetch, fetch_row
 from components.shared.tasks import TASKS, Numbers
 from components.shared.tasks.target import MOST_CLASSES
 
@@ -39,7 +37,7 @@ def check_type(column: Column, task: TaskName, *, fraction: Any = None) -> None:
         raise rules.wrong_type(column.name, found, task=task)
 
 
-def check_values(backend: Backend, problem: ProblemConfig) -> list[Label]:
+def check_values(backend: Engine, problem: ProblemConfig) -> list[Label]:
     """The classes of the labelled rows, the positive one last when binary; none for a regression.
 
     The positive class is found as it is spelled: `'1'` names the class 1, and `yes` the class yes.
@@ -65,7 +63,7 @@ def check_values(backend: Backend, problem: ProblemConfig) -> list[Label]:
     return _positive_last(classes, problem) if rules.has_positive else classes
 
 
-def _check_numbers(backend: Backend, name: str, rules: Numbers) -> None:
+def _check_numbers(backend: Engine, name: str, rules: Numbers) -> None:
     low, high = fetch_row(backend, f"SELECT min(label)::DOUBLE, max(label)::DOUBLE FROM {MARKS}")
     if low == high:
         raise _constant(name, low)
@@ -118,7 +116,7 @@ def _examples(counted: list[tuple[Any, int]]) -> str:
 
 
 def check_parts(
-    backend: Backend, problem: ProblemConfig, classes: list[Label]
+    backend: Engine, problem: ProblemConfig, classes: list[Label]
 ) -> tuple[dict[str, dict[str, int]], list[str]]:
     """Check the target within each part.
 
@@ -145,7 +143,7 @@ def check_parts(
     return ordered, warnings
 
 
-def _check_training_numbers(backend: Backend, target: str) -> None:
+def _check_training_numbers(backend: Engine, target: str) -> None:
     low, high = fetch_row(backend, f"SELECT min(label), max(label) FROM {PLACED} WHERE part = 0")
     if low == high:
         raise DataError(

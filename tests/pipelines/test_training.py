@@ -9,16 +9,14 @@ from typing import Any
 
 import pytest
 
-from pipelines import commands, summary, training
+from components.shared.stages import BY_NAME, TRAINING
+from pipelines import commands, training
 from pipelines.cluster.artifacts import WANTED
 from tests.pipelines.command_line import ROOT, WINE, call, definitions, environment, write_config
 from tests.pipelines.kfp_cache import Cache
 
 CONFIGS = sorted(path.stem for path in WINE.parent.glob("*.yaml"))
-STAGES = {
-    "fingerprint", "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy",
-    "monitor",
-}  # fmt: skip
+STAGES = set(TRAINING)
 # The outside world, the champion and what serves can have changed though no input has.
 NOT_CACHED = {"fingerprint", "gate", "publish", "deploy", "monitor"}
 # What `compile` may import besides the standard library: kfp, pydantic, and what those bring.
@@ -128,7 +126,7 @@ def test_every_page_is_brought_from_a_cluster_and_linked_in_the_index(wine):
         if artifact["artifactType"]["schemaTitle"] == "system.HTML"
     }
 
-    assert pages == {(stage, name) for *_, stage, name in summary._PAGES}
+    assert pages == {(stage, page.artifact) for stage in STAGES for page in BY_NAME[stage].pages}
     assert pages <= WANTED.keys()
 
 

@@ -12,7 +12,6 @@ from components.shared.config.base import (
     OnFailure,
     Section,
     Share,
-    Stage,
 )
 from components.shared.config.cluster import DEFAULT_TASKS, ClusterConfig, TaskConfig
 from components.shared.config.config import Config
@@ -78,7 +77,6 @@ __all__ = [
     "SourceConfig",
     "SpellingConfig",
     "SplitConfig",
-    "Stage",
     "TableConfig",
     "TaskConfig",
     "TaskName",

@@ -5,10 +5,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 ColumnType = Literal["integer", "number", "text", "boolean", "date", "timestamp"]
-Stage = Literal[
-    "fingerprint", "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy",
-    "monitor", "predict",
-]  # fmt: skip
 OnFailure = Literal["fail", "quarantine"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Memory = Annotated[str, Field(pattern="^[1-9][0-9]*(Mi|Gi)$")]
