@@ -86,17 +86,17 @@ class _Page:
         yield "|---|---|---|---|"
         tables = []
         for key, found in model.get("properties", {}).items():
-            cells = (
-                f"`{key}`",
-                self._type(found),
-                self._default(key, found, model),
-                _cell(found.get("description", "")),
-            )
+            cells = (f"`{key}`", self._type(found), self._default(key, found, model), _cell(self._meaning(found)))
             yield f"| {' | '.join(cells)} |"
             if rows := _named_defaults(found):
                 tables.append((key, rows))
         for key, rows in tables:
             yield from _defaults_table(key, rows)
+
+    def _meaning(self, found: _Schema) -> str:
+        """What a key is for; where it does not say, what its model is."""
+        model = self._models[_name(found["$ref"])] if "$ref" in found else {}
+        return str(found.get("description") or model.get("description", ""))
 
     def _type(self, found: _Schema) -> str:
         """A type in words; a model as a link to its section."""
