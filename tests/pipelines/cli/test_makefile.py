@@ -11,8 +11,9 @@ from tests.pipelines.command_line import ROOT
 
 VARIABLES = {
     "DATA": "new.parquet", "VERSION": "abc", "DESTINATION": "june", "MODEL": "wine", "REASON": "it was wrong",
-    "DAYS": "3", "YES": "1", "TAG": "dev", "HOST": "http://localhost:1", "NAMESPACE": "ns", "RUNS": "runs", "RUN": "id", "JSON": "1",
-    "CRON": "0 3 * * mon", "WINDOW_START": "2024-01-01", "WINDOW_END": "2024-02-01", "PATHS": '{"t": "p.csv"}',
+    "DAYS": "3", "YES": "1", "TAG": "dev", "HOST": "http://localhost:1", "NAMESPACE": "ns", "RUNS": "runs", "RUN": "id",
+    "JSON": "1", "CRON": "0 3 * * mon", "WINDOW_START": "2024-01-01", "WINDOW_END": "2024-02-01",
+    "PATHS": '{"t": "p.csv"}',
     "FORCE": "1", "ACCOUNT": "runner", "NO_FOLLOW": "1",
 }  # fmt: skip
 TARGETS = (
