@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 PROGRAM = "python -m pipelines"
 _LAUNCHER = "fullcircle"  # the script beside this package: shells complete names of one word only
+_COMPLETION_OPTIONS = {"--install-completion", "--show-completion"}
 _INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
 
 
@@ -47,7 +48,7 @@ def _call(arguments: list[str]) -> int:
 
     from pipelines.cli.app import application
 
-    asks_for_completion = any(argument.endswith("-completion") for argument in arguments)
+    asks_for_completion = not _COMPLETION_OPTIONS.isdisjoint(arguments)
     try:
         code = application().main(
             arguments,

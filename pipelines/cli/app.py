@@ -78,9 +78,9 @@ def _without_a_verb() -> None:
 
 
 def _first_line(verb: Callable[..., int]) -> str:
-    return inspect.getdoc(verb).partition("\n")[0]
+    return (inspect.getdoc(verb) or "").partition("\n")[0]
 
 
 def _help_of(verb: Callable[..., int]) -> str:
     """The docstring, with the mark (a backspace) that keeps the lines of its examples from being joined."""
-    return inspect.getdoc(verb).replace("\nExamples:", "\n\b\nExamples:")
+    return (inspect.getdoc(verb) or "").replace("\nExamples:", "\n\b\nExamples:")

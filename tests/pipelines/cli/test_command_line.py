@@ -113,9 +113,9 @@ def test_output_that_is_no_terminal_has_no_colours(tmp_path):
 
 
 def test_the_program_of_one_word_completes_verbs_in_bash(tmp_path):
-    asked = {"_FULLCIRCLE_COMPLETE": "complete_bash", "COMP_WORDS": "fullcircle ro", "COMP_CWORD": "1"}
-
-    code, output = call(folder=tmp_path, **asked)
+    code, output = call(
+        folder=tmp_path, _FULLCIRCLE_COMPLETE="complete_bash", COMP_WORDS="fullcircle ro", COMP_CWORD="1"
+    )
 
     assert (code, output.split()) == (0, ["rollback"])
 

@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ TARGETS = (
     "run", "predict", "stop", "rollback", "versions", "undeploy", "prune", "contract", "compile", "submit", "follow",
     "schedule", "diagnose", "doctor",
 )  # fmt: skip
-VALUES = {
+VALUES: dict[str, dict[str, Any]] = {
     "predict": {"data": "new.parquet", "version": "abc", "destination": "june"},
     "rollback": {"model": "wine", "version": "abc", "reason": "it was wrong", "namespace": "ns"},
     "prune": {"models": ["wine"], "days": 3.0, "yes": True},
