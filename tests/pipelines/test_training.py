@@ -1,6 +1,5 @@
 """The compiled pipeline: what a cluster would be given."""
 
-import argparse
 import json
 import subprocess
 import sys
@@ -10,7 +9,8 @@ from typing import Any
 import pytest
 
 from components.shared.stages import BY_NAME, TRAINING
-from pipelines import commands, training
+from pipelines import training
+from pipelines.__main__ import main
 from pipelines.cluster.artifacts import WANTED
 from tests.pipelines.command_line import ROOT, WINE, call, definitions, environment, write_config
 from tests.pipelines.kfp_cache import Cache
@@ -153,7 +153,7 @@ def test_parameters_of_a_run_have_defaults_that_change_nothing(wine):
 def test_a_changed_section_changes_only_the_stages_that_use_it(wine, change, stages, tmp_path):
     output = tmp_path / "changed.yaml"
     config = write_config(tmp_path / "config.yaml", **change)
-    commands.compile(argparse.Namespace(config=config, pipeline=None, output=output))
+    assert main(["compile", str(config), "--output", str(output)]) == 0
 
     before, after = tasks(wine), tasks(definitions(output)[0])
     assert {name for name in STAGES if before[name] != after[name]} == stages
@@ -186,7 +186,7 @@ def test_other_tables_are_read_and_all_below_is_made_again(wine):
 def test_a_changed_section_makes_again_what_is_below_it(wine, change, again, tmp_path):
     output = tmp_path / "changed.yaml"
     config = write_config(tmp_path / "config.yaml", **change)
-    commands.compile(argparse.Namespace(config=config, pipeline=None, output=output))
+    assert main(["compile", str(config), "--output", str(output)]) == 0
 
     assert at_a_second_run(wine, definitions(output)[0]) == STAGES - NOT_CACHED - again
 
