@@ -120,7 +120,7 @@ class V2:
         self.labels = self.schema.labels
         self.names = self.schema.columns
         self.others = [f.name for f in self.schema.features if f.kind not in ("number", "integer")]
-        self.outputs = list(scorer.answer.outputs)
+        self.outputs = list(TASKS[self.schema.task].answer.outputs)
         self._decode = msgspec.json.Decoder(_Body).decode
 
     def read(self, body: bytes, header_length: bytes) -> Query:
