@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.shared.config import OnFailure
-from components.shared.pages.reports import format_count, format_share
+from components.shared.formatting import format_count, format_share
 
 LONGEST_EXAMPLE = 200  # characters of one value kept in the report
 _LONGEST_IN_MESSAGE = 60
