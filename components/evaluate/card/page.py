@@ -43,9 +43,8 @@ def card(evaluation: Evaluation, background: Background) -> Page:
 
 
 def _purpose(evaluation: Evaluation, schema: Schema) -> str:
-    return (
-        f"Predicts {evaluation.target} ({_KINDS[evaluation.task]}) from {columns_text(len(schema.features))} of a row"
-    )
+    kind = TASKS[evaluation.task].about
+    return f"Predicts {evaluation.target} ({kind}) from {columns_text(len(schema.features))} of a row"
 
 
 def _summary(page: Page, evaluation: Evaluation, background: Background) -> None:
