@@ -6,9 +6,9 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from components.ingest.table_files import TableFile, nearest, place_for
 from components.shared.config import TableConfig
 from components.shared.errors import SourceError
+from components.shared.sources.table_files import TableFile, nearest, place_for
 
 # What `as_csv` writes, whatever the configuration says of CSV files.
 DIALECT = {"delimiter": ",", "escape": '"', "comment": ""}
