@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from components.shared.config import FamilyName, SearchConfig, TaskName, TrainConfig
+from components.shared.config import FamilyName, FittingConfig, SearchConfig, TaskName
 from components.shared.families.base import Value
 from components.shared.families.table import FAMILIES
 from components.shared.package.schema import Schema
@@ -58,7 +58,7 @@ def make_pipeline(
     schema: Schema,
     *,
     search: SearchConfig,
-    training: TrainConfig,
+    training: FittingConfig,
     threads: int = 1,
 ) -> "Pipeline":
     """The unfitted pipeline of a family: preprocessing and model, from a frame to predictions."""
