@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from signal import Signals
 from typing import Any, Literal
 
-Object = dict[str, Any]
+from components.shared.kubernetes.api import Object
+
 Kind = Literal[
     "evicted", "deadline", "unschedulable", "image", "configuration", "memory", "crash", "volume", "failed"
 ]  # fmt: skip
