@@ -11,7 +11,6 @@ import copy
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from components.shared.config import ResourcesConfig, ServingConfig
 from components.shared.errors import DeployError, in_short
@@ -215,7 +214,7 @@ def serving_of(found: Object) -> ServingConfig:
         ) from error
 
 
-def _cores(quantity: Any) -> float | None:
+def _cores(quantity: object) -> float | None:
     """Kubernetes' spelling of a number of cores, such as 0.5 or 500m."""
     if quantity is None:
         return None

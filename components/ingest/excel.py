@@ -4,7 +4,6 @@ import csv
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
 
 from components.shared.config import TableConfig
 from components.shared.errors import SourceError
@@ -80,7 +79,7 @@ def _trimmed(row: list[str]) -> list[str]:
     return row
 
 
-def _text(cell: Any, table: TableConfig) -> str:
+def _text(cell: object, table: TableConfig) -> str:
     if isinstance(cell, bool):
         return str(cell).lower()
     if isinstance(cell, float):

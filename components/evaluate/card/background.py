@@ -9,6 +9,7 @@ from typing import Any
 from components.shared.package.model_package import TRAINING
 from components.shared.package.schema import Schema
 
+Record = Mapping[str, Any]  # what an earlier stage wrote, as JSON
 _SPLIT = "summary.json"
 
 
@@ -24,9 +25,9 @@ class Background:
     """
 
     schema: Schema
-    training: Mapping[str, Any]
-    validation: Mapping[str, Any]
-    split: Mapping[str, Any]
+    training: Record
+    validation: Record
+    split: Record
 
     @classmethod
     def read(cls, splits: Path, model: Path, *, validation: Path) -> "Background":
@@ -39,6 +40,6 @@ class Background:
         )
 
 
-def _json(path: Path) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = json.loads(path.read_bytes())
+def _json(path: Path) -> Record:
+    found: Record = json.loads(path.read_bytes())
     return found

@@ -1,11 +1,10 @@
 """Sections of the card: the data that the model learned from, and how it was made."""
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from components.evaluate.card.background import Background
+from components.evaluate.card.background import Background, Record
 from components.shared.evaluation import value_text
 from components.shared.formatting import format_count, format_number
 from components.shared.package.schema import Feature, Schema
@@ -76,11 +75,11 @@ def draw_making(page: Page, background: Background) -> None:
     section.table(["Library", "Version"], list((training.get("libraries") or {}).items()), caption="Library versions")
 
 
-def _family(name: str, training: Mapping[str, Any]) -> str:
+def _family(name: str, training: Record) -> str:
     """A family's name, marked where the clock cut all its trials short."""
     cut = name in training.get("incomplete", [])
     return name.replace("_", " ") + (" (cut short: scored with fewer rows)" if cut else "")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     return value if isinstance(value, int | float | str) or value is None else json.dumps(value, ensure_ascii=False)

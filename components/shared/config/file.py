@@ -121,7 +121,7 @@ def _is_branch(part: int | str) -> bool:
     )
 
 
-def _found(value: Any) -> str:
+def _found(value: object) -> str:
     if value is None:
         return "nothing"
     text = repr(value)
@@ -162,7 +162,7 @@ def _model_at(parents: list[int | str]) -> type[BaseModel] | None:
     return _model_in(annotation)
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def _model_in(annotation: object) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((model for argument in get_args(annotation) if (model := _model_in(argument))), None)

@@ -8,12 +8,15 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import urllib3
 
 from components.shared.errors import FullcircleError
 from components.shared.transient import patience, retry_transient
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient, ApiException
 
 Object = dict[str, Any]
 
@@ -81,7 +84,7 @@ class Cluster:
         seconds: For how long an API server that is away is asked again; None for what `patience` says.
     """
 
-    def __init__(self, client: Any = None, *, seconds: float | None = None) -> None:
+    def __init__(self, client: object = None, *, seconds: float | None = None) -> None:
         self.clock_difference = 0.0
         self._patience = patience() if seconds is None else seconds
         self._given = client
@@ -227,11 +230,11 @@ class Cluster:
             self.clock_difference = time.time() - parsedate_to_datetime(headers["Date"]).timestamp()
 
     @cached_property
-    def _client(self) -> Any:
+    def _client(self) -> "ApiClient":
         return _make_client() if self._given is None else self._given
 
 
-def plain(model: Any) -> Object:
+def plain(model: object) -> Object:
     """An object that was built from a typed model of the Kubernetes API, or of an extension's, as its JSON."""
     from kubernetes.client import ApiClient
 
@@ -239,7 +242,7 @@ def plain(model: Any) -> Object:
     return found
 
 
-def _make_client() -> Any:
+def _make_client() -> "ApiClient":
     """A client of the cluster that this process runs in, or that a kubeconfig names.
 
     Raises:
@@ -267,13 +270,13 @@ def _is_transient(error: FullcircleError) -> bool:
     return error.status in (*_PASSING, _CONFLICT) or (not error.status and unanswered)
 
 
-def _patient(client: Any) -> Any:
+def _patient(client: "ApiClient") -> "ApiClient":
     """A client that tries once more what did not get through."""
     client.rest_client.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(total=1, backoff_factor=0.5)
     return client
 
 
-def _told(error: Any) -> tuple[str, Object]:
+def _told(error: "ApiException") -> tuple[str, Object]:
     """What an API server said in its refusal, in one line, and of what."""
     try:
         status = json.loads(error.body)

@@ -250,7 +250,7 @@ def _exit(code: int | None) -> str:
     return f"exit code {code}"
 
 
-def one_line(said: Any) -> str:
+def one_line(said: object) -> str:
     """A message in one line; empty for None."""
     return " ".join(str(said or "").split())
 

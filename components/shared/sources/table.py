@@ -34,7 +34,7 @@ def kind_at(place: str) -> str:
     return kinds[0] if separator and kinds else "files"
 
 
-def _tag(given: Any) -> str:
+def _tag(given: object) -> str:
     """The kind that is stated, or else follows from the place."""
     if isinstance(given, Source):
         return f"{_TAG}{given.kind}"

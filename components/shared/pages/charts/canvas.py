@@ -34,7 +34,8 @@ SIZES: Mapping[Size, tuple[int, int, int]] = {
     "medium": (440, 260, 12),
     "wide": (720, 300, 12),
 }
-DASHES: tuple[tuple[Any, str], ...] = (("solid", ""), ((0, (2.5, 1.2)), "6 3"), ((0, (0.9, 1.1)), "2 3"))
+Dash = Literal["solid"] | tuple[float, tuple[float, ...]]
+DASHES: tuple[tuple[Dash, str], ...] = (("solid", ""), ((0, (2.5, 1.2)), "6 3"), ((0, (0.9, 1.1)), "2 3"))
 _LOCK = threading.RLock()
 
 
@@ -75,7 +76,7 @@ class Plot:
         settings: dict[str, Any] = {"color": INK, "size": self.letters, "va": "baseline", "rotation_mode": "anchor"}
         self.add(Text(x, y, self.token(text, limit=limit), **(settings | style)))
 
-    def line(self, x: Floats, y: Floats, *, color: str, dash: Any = "solid", width: float = 1.8) -> None:
+    def line(self, x: Floats, y: Floats, *, color: str, dash: Dash = "solid", width: float = 1.8) -> None:
         """Draw a line, broken where a value is not finite."""
         self.add(Line2D(x, y, color=color, linestyle=dash, linewidth=width, solid_capstyle="round"))
 

@@ -25,7 +25,7 @@ def drawable(values: Floats) -> Floats:
     return np.where(np.isfinite(values), np.clip(values, -LARGEST, LARGEST), values)
 
 
-def check_length(what: str, values: Sequence[object] | NDArray[Any], expected: int) -> None:
+def check_length(what: str, values: Sequence[object] | NDArray[np.generic], expected: int) -> None:
     """Refuse data of another length than the data it goes with.
 
     Raises:
