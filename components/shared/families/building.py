@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from components.shared.config import FamilyName, FittingConfig, SearchConfig, TaskName
-from components.shared.families.base import Value
 from components.shared.families.table import FAMILIES
 from components.shared.package.schema import Schema
 from components.shared.tasks import TASKS
+from components.shared.tasks.base import Value
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
