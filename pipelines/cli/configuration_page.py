@@ -66,7 +66,7 @@ class _Page:
         for name in self._order:
             path = self._paths[name]
             depth = sum(part != "*" for part in path.split("."))
-            yield from self._section(f"{'#' * min(1 + depth, 4)} `{path}`", self._models[name])
+            yield from self._section(f"{'#' * min(1 + depth, 4)} `{path}`", self._own_part(name))
 
     def _visit(self, model: _Schema, path: str) -> None:
         """Note the path of every model below one, each model once, depth first."""
@@ -74,9 +74,25 @@ class _Page:
             below = f"{path}.{key}" if path else key
             for name, suffix in _references(found):
                 if name not in self._paths:
-                    self._paths[name] = below + suffix
+                    self._paths[name] = self._place(name, below + suffix)
                     self._order.append(name)
                     self._visit(self._models[name], below + suffix)
+
+    def _place(self, name: str, path: str) -> str:
+        """The path of a model; of one that may stand in the place of another, which its `kind` says, with that kind."""
+        if path not in self._paths.values():
+            return path
+        return f"{path} ({self._models[name]['properties']['kind']['const']})"
+
+    def _own_part(self, name: str) -> _Schema:
+        """A model without the keys that it shares with the one in whose place it may stand."""
+        path, _, kind = self._paths[name].partition(" (")
+        model = self._models[name]
+        if not kind:
+            return model
+        other = next(self._models[first]["properties"] for first in self._order if self._paths[first] == path)
+        own = {key: found for key, found in model["properties"].items() if other.get(key) != found}
+        return {**model, "description": f"{model['description']} All other keys as above.", "properties": own}
 
     def _section(self, heading: str, model: _Schema) -> Iterator[str]:
         yield f"\n{heading}\n"
