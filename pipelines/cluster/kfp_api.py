@@ -304,8 +304,7 @@ class Kfp:
         return self.settings.kfp_namespace
 
     def _pages(self, what: str, items: str, fetch: Callable[[str], Any]) -> list[Any]:
-        found: list[Any] = []
-        page = ""
+        found, page = list[Any](), ""
         while True:
             answer = self._do(what, partial(fetch, page))
             found += getattr(answer, items) or []
