@@ -4,9 +4,10 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from components.shared.config import TaskName
-from components.shared.families.base import Family, Rows, Search, Value, patience, real, whole
+from components.shared.families.base import Family, Rows, Search, patience, real, whole
 from components.shared.families.trees import round_down
 from components.shared.tasks import TASKS
+from components.shared.tasks.base import Value
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator

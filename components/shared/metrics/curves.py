@@ -26,7 +26,7 @@ Weighting = NDArray[np.float64] | None
 
 
 def roc_curve(
-    positive: NDArray[np.bool_], probabilities: NDArray[Any], *, points: int = 200, weights: Weighting = None
+    positive: NDArray[np.bool_], probabilities: NDArray[np.generic], *, points: int = 200, weights: Weighting = None
 ) -> Curve | None:
     """False against true positive rate, thinned to at most `points`; None when all rows are of one class."""
     positive, probabilities, weights = _counting(positive, probabilities, weights)
@@ -41,7 +41,7 @@ def roc_curve(
 
 
 def pr_curve(
-    positive: NDArray[np.bool_], probabilities: NDArray[Any], *, points: int = 200, weights: Weighting = None
+    positive: NDArray[np.bool_], probabilities: NDArray[np.generic], *, points: int = 200, weights: Weighting = None
 ) -> Curve | None:
     """Recall against precision, thinned to at most `points`; None when all rows are of one class."""
     positive, probabilities, weights = _counting(positive, probabilities, weights)
@@ -54,7 +54,7 @@ def pr_curve(
 
 
 def _counting(
-    positive: NDArray[np.bool_], probabilities: NDArray[Any], weights: Weighting
+    positive: NDArray[np.bool_], probabilities: NDArray[np.generic], weights: Weighting
 ) -> tuple[NDArray[np.bool_], NDArray[Any], Weighting]:
     """The rows that count at all."""
     if weights is None:
@@ -101,7 +101,7 @@ def calibration(truth: NDArray[Any], predicted: NDArray[Any], *, bins: int = 10)
     return [_bin(truth[rows], predicted[rows]) for rows in found]
 
 
-def _bin(truth: NDArray[Any], predicted: NDArray[Any]) -> CalibrationBin:
+def _bin(truth: NDArray[np.generic], predicted: NDArray[np.generic]) -> CalibrationBin:
     return CalibrationBin(
         lower=float(predicted.min()),
         upper=float(predicted.max()),
