@@ -32,15 +32,15 @@ def run(options: argparse.Namespace) -> int:
 
     warm_up()  # the libraries load while kfp is imported and the store starts
     console = _console(config.name, config.description)
-    from pipelines.local.run import RunError, run_here
-    from pipelines.summary import print_summary, print_warnings, write_index
+    from pipelines.local.run import run_here
+    from pipelines.summary import print_summary, write_index
 
     def pipeline() -> Any:
         from pipelines.training import training_pipeline
 
         return training_pipeline(config)
 
-    try:
+    with _warnings_of_a_failed_run(console):
         result = run_here(
             config.name,
             pipeline,
@@ -48,10 +48,6 @@ def run(options: argparse.Namespace) -> int:
             arguments=_pipeline_arguments(options),
             serve_here=not options.on_cluster,
         )
-    except RunError as error:
-        if error.result is not None:
-            print_warnings(error.result, console)  # they often say why
-        raise
     print_summary(result, write_index(config, result), console, served_here=not options.on_cluster)
     return 0
 
@@ -72,9 +68,24 @@ def predict(options: argparse.Namespace) -> int:
         return batch_prediction_pipeline(config)
 
     arguments = {name: getattr(options, name) for name in _PREDICTION_PARAMETERS}
-    result = run_here(f"{config.name}-batch-prediction", pipeline, console=console, arguments=arguments)
+    with _warnings_of_a_failed_run(console):
+        result = run_here(f"{config.name}-batch-prediction", pipeline, console=console, arguments=arguments)
     print_predictions(result, console)
     return 0
+
+
+@contextlib.contextmanager
+def _warnings_of_a_failed_run(console: "Console") -> Iterator[None]:
+    """Print what the stages warned of before one failed: it often says why."""
+    from pipelines.local.run import RunError
+    from pipelines.summary import print_warnings
+
+    try:
+        yield
+    except RunError as error:
+        if error.result is not None:
+            print_warnings(error.result, console)
+        raise
 
 
 def rollback(options: argparse.Namespace) -> int:
