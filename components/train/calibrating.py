@@ -176,7 +176,9 @@ def reliability(held_out: HeldOut, scores: Floats) -> Reliability:
     }
     hits = np.eye(scores.shape[1])[held_out.target]
     kept = slice(1, None) if task == "binary" else slice(None)
-    bins = metrics.calibration(hits[:, kept].reshape(-1), scores[:, kept].reshape(-1))
+    hits, scores = hits[:, kept], scores[:, kept]
+    weights = None if held_out.weights is None else np.repeat(held_out.weights, hits.shape[1])
+    bins = metrics.calibration(hits.reshape(-1), scores.reshape(-1), weights=weights)
     return Reliability(
         log_loss=_rounded(values["log_loss"]),
         brier=_rounded(values["brier"]),
