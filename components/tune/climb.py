@@ -18,7 +18,7 @@ from components.shared.resources import training_threads
 from components.shared.thresholds import CHOSEN_BY, choose_threshold
 from components.tune.ladder import Ladder, Scored
 
-_ROUNDS = 200  # that rows allow, however few they are; else one for each
+_ROUNDS = 100  # that rows allow, however few they are; else one for each
 
 
 @dataclass(frozen=True, slots=True)
