@@ -47,7 +47,7 @@ class CurvesArtifact(Protocol):
     def log_roc_curve(self, fpr: list[float], tpr: list[float], threshold: list[float]) -> None:
         """Record a ROC curve."""
 
-    def log_confusion_matrix(self, categories: list[str], matrix: list[list[int]]) -> None:
+    def log_confusion_matrix(self, categories: list[str], matrix: list[list[float]]) -> None:
         """Record a confusion matrix."""
 
 

@@ -125,10 +125,11 @@ class Calibration(_Record):
 
 
 class Confusion(_Record):
-    """Counts of rows: row is the true class, column the answered one."""
+    """Rows, or the sums of their weights: row is the true class, column the answered one."""
 
     classes: list[str]
-    counts: list[list[int]]
+    counts: list[list[float]]
+    weighted: bool = False
 
 
 class Residuals(_Record):

@@ -49,13 +49,15 @@ def tune_family(family: FamilyName, splits: Path, *, search: SearchConfig, train
     with threadpool_limits({"openmp": cpu_count(), "blas": 1}):
         problem = load_problem(family, splits, schema, search=search, training=training)
         trials = run_trials(problem, space, deadline=started + search.budget.seconds)
+    best = _best(trials, problem)
     return FamilyTrials(
         family=family,
         metric=problem.metric,
         rows=problem.ladder.sampled,
         finds_rounds=problem.finds_rounds,
-        best=_best(trials, problem),
+        best=best,
         trials=trials,
+        warnings=_warnings(best, trials, search),
     )
 
 
@@ -179,6 +181,19 @@ def _best(trials: list[Trial], problem: Problem) -> Best:
     if problem.search.space.get(problem.family):
         raise ConfigError(f"search.space.{problem.family}: {message} Check the values given there.")
     raise DataError(f"{message} Leave the family out of search.families, or look at the data's profile.")
+
+
+def _warnings(best: Best, trials: list[Trial], search: SearchConfig) -> list[str]:
+    """Where the clock, not the sampler, decided."""
+    if best.cut:
+        return [
+            f"No trial was completed within {search.budget.seconds:g} s, so its score comes from fewer rows than those "
+            "of other families: raise search.budget.seconds, or lower search.rows."
+        ]
+    failed = [trial for trial in trials if trial.state == "failed"]
+    if 2 * len(failed) > len(trials):
+        return [f"{len(failed)} of {len(trials)} trials failed; the last one: {failed[-1].detail}."]
+    return []
 
 
 def write_trials(found: FamilyTrials, path: Path) -> None:

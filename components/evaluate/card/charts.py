@@ -56,7 +56,7 @@ def _confusion_charts(evaluation: Evaluation) -> list[Chart]:
     if evaluation.confusion is None or len(evaluation.confusion.classes) > 40:
         return []
     names = evaluation.confusion.classes
-    title = "Confusion matrix (rows)"
+    title = f"Confusion matrix ({'weights' if evaluation.confusion.weighted else 'rows'})"
     return [charts.heatmap(evaluation.confusion.counts, names, names, title=title, x_label="answered", y_label="true")]
 
 
