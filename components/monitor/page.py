@@ -5,10 +5,9 @@ import pandas as pd
 
 from components.monitor.drift import ColumnFinding, DriftFindings
 from components.monitor.windows import Comparison, Kind
-from components.shared.formatting import format_number, format_share
+from components.shared.formatting import format_limit, format_number, format_share
 from components.shared.pages.blocks import Badge, Chart, Status
 from components.shared.pages.charts import bars, lines
-from components.shared.pages.limits import format_limit
 from components.shared.pages.reports import Page
 
 _METHODS = {

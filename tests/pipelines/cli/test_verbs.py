@@ -121,7 +121,8 @@ def test_what_the_stages_warned_of_is_printed_when_one_fails(tmp_path):
     report.write_text(json.dumps({"warnings": ["3 rows were set aside."]}))
     passed = TaskRecord("validate", tmp_path / "validate.log", {"validate_report": report})
     failed = TaskRecord("predict", tmp_path / "predict.log", {}, cause="no such version")
-    console = Console(file=io.StringIO(), width=100)
+    output = io.StringIO()
+    console = Console(file=output, width=100)
     with pytest.raises(RunError, match="no such version"), warnings_of_a_failed_run(console):
         raise RunError([failed], RunResult(tmp_path, [passed, failed], 1.0))
-    assert "validate: 3 rows were set aside." in console.file.getvalue()
+    assert "validate: 3 rows were set aside." in output.getvalue()
