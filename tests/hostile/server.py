@@ -16,7 +16,7 @@ import psutil
 from components.shared.package.model_package import read_golden
 from components.shared.package.schema import Schema
 from components.shared.processes import free_port, log_tail
-from images.predictor.v2 import DATATYPES
+from images.predictor.protocols.tensors import DATATYPES
 from tests.hostile.corpus import Attack, Target
 from tests.hostile.runner import send
 

@@ -6,7 +6,7 @@ import yaml
 
 from components.monitor.__main__ import SETTINGS_VARIABLE
 from components.shared.config import DEFAULT_TASKS, MonitoringConfig
-from images.predictor.program import _parse
+from images.predictor.options import parse
 from pipelines.__main__ import _parser
 from tests.manifests.rendering import MANIFESTS, OVERLAYS, build, kinds, one, overlay, pods, strings
 
@@ -195,7 +195,7 @@ def test_the_runtime_serves_our_format_with_arguments_that_the_server_takes(name
     assert spec["protocolVersions"] == ["v1", "v2"]
     (container,) = spec["containers"]
     assert container["name"] == "kserve-container"
-    options = _parse([argument.replace("{{.Name}}", "flights") for argument in container["args"]])
+    options = parse([argument.replace("{{.Name}}", "flights") for argument in container["args"]])
     assert (options.model_name, str(options.model_dir), options.http_port) == ("flights", "/mnt/models", 8080)
     assert options.drain_seconds + options.grace_seconds < 30
 
