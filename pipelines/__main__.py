@@ -66,9 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     rollback.add_argument(
         "--no-dark-launch", action="store_true", help="do without the latest logged requests: golden requests only"
     )
-    versions = commands.add_parser("versions", help="list a model's versions, which have served, and when and why")
-    versions.add_argument("model", help="name of the model")
-    _add_endpoint(commands.add_parser("undeploy", help="end a model's endpoint; its versions stay in the store"))
+    _add_registry(commands)
     prune = commands.add_parser(
         "prune", help="remove old hours of the inference log; says what would go, and removes it with --yes"
     )
@@ -99,6 +97,17 @@ def _parser() -> argparse.ArgumentParser:
     rights.add_argument("purpose", choices=["stages", "serving", "monitoring", "artifacts"], help="who they are for")
     commands.add_parser("schema", help="print the JSON Schema of the configuration")
     return parser
+
+
+def _add_registry(commands: Any) -> None:
+    """The commands that look at what is published, or end its endpoint."""
+    versions = commands.add_parser("versions", help="list a model's versions, which have served, and when and why")
+    versions.add_argument("model", help="name of the model")
+    opened = commands.add_parser("open", help="download a version and load its fitted scikit-learn pipeline")
+    opened.add_argument("model", help="name of the model")
+    opened.add_argument("--version", default="", help="the version (default: the champion)")
+    opened.add_argument("--folder", type=Path, default=Path("build", "models"), metavar="FOLDER", help="where to")
+    _add_endpoint(commands.add_parser("undeploy", help="end a model's endpoint; its versions stay in the store"))
 
 
 def _add_remote(commands: Any) -> None:

@@ -109,6 +109,19 @@ def versions(options: argparse.Namespace) -> int:
     return 0
 
 
+def open(options: argparse.Namespace) -> int:
+    """Bring a version of a model here and say how a notebook gets its fitted pipeline."""
+    from components.shared.registry.registry import Registry
+    from components.shared.store import Store
+    from pipelines.local.store import settings_or_start
+    from pipelines.open_model import open_model
+
+    opened = open_model(Registry(Store(settings_or_start(Path.cwd())), options.model), options.version, options.folder)
+    print(f"{options.model} {opened.manifest.version} is in {opened.folder}, verified:\n\n{opened.pipeline}\n")
+    print(f"In a notebook, from this folder:\n\n{opened.lines}")
+    return 0
+
+
 def undeploy(options: argparse.Namespace) -> int:
     """End the endpoint of a model, where it is served."""
     from components.deploy.rollback import is_served_here, undeploy

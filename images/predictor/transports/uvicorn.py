@@ -43,7 +43,8 @@ class UvicornTransport(Transport):
         self.handler: Handler
         self._sockets = sockets
         config = Config(
-            self._answer, http=_protocol(limits.request_seconds), ws="none", lifespan="off", log_config=None,
+            self._answer, interface="asgi3", http=_protocol(limits.request_seconds), ws="none", lifespan="off",
+            proxy_headers=False, log_config=None,
             access_log=False, server_header=False, timeout_keep_alive=_IDLE_SECONDS, backlog=2048,
         )  # fmt: skip
         config.load()
