@@ -155,6 +155,7 @@ class HttpCalls(Client):
 
         async def rest() -> Answer:
             answer = await client.answer()
+            client.writer.close()
             return Answer(_REASONS[answer.status], answer.error)
 
         return rest
