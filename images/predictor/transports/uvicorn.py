@@ -23,6 +23,7 @@ from images.predictor.transports.sockets import share, unusable
 LOG = logging.getLogger("fullcircle.predictor")
 
 _IDLE_SECONDS = 75
+_SWEEP_SECONDS = 0.1
 _HEADER_BYTES = 32 * 1024
 _HEADER_FIELDS = 100
 _Scope = MutableMapping[str, Any]
@@ -51,13 +52,15 @@ class UvicornTransport(Transport):
         self._server = Server(config)
         self._server.lifespan = config.lifespan_class(config)
         self._listeners: list[asyncio.Server] = []
-        self._loop_of_server: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
+        self._receiving: dict[asyncio.Task[Any] | None, float] = {}  # until when a request has to arrive
 
     async def serve(self, handler: Handler) -> None:
         """Begin to answer at the first socket."""
         self.handler = handler
         await self._listen(self._sockets[0])
-        self._loop_of_server = asyncio.get_running_loop().create_task(self._server.main_loop())
+        loop = asyncio.get_running_loop()
+        self._background = [loop.create_task(self._server.main_loop()), loop.create_task(self._sweep())]
 
     async def take_over(self) -> None:
         """Answer at the last socket, and at the first one no longer."""
@@ -88,8 +91,16 @@ class UvicornTransport(Transport):
         await self._server.shutdown()
         for connection in list(state.connections):
             connection.transport.abort()
-        if self._loop_of_server:
-            await self._loop_of_server
+        for task in self._background:
+            task.cancel()
+
+    async def _sweep(self) -> None:
+        """Give up requests that do not arrive in time; a timer for each would cost more than this."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            now = time.monotonic()
+            for task in [task for task, until in self._receiving.items() if task and until < now]:
+                task.cancel()
 
     # The ASGI application
 
@@ -117,12 +128,16 @@ class UvicornTransport(Transport):
             ConnectionError: The client left.
         """
         self._check_head(request)
+        seconds, task = self.limits.request_seconds, asyncio.current_task()
+        self._receiving[task] = time.monotonic() + seconds
         try:
-            async with asyncio.timeout(self.limits.request_seconds):
-                return await self._received(receive)
-        except TimeoutError:
-            seconds = self.limits.request_seconds
+            return await self._received(receive)
+        except asyncio.CancelledError:
+            if self._receiving[task] > time.monotonic():  # it was not the sweep
+                raise
             raise ProtocolError(Reason.LATE, f"The request did not arrive within {seconds:g} s.") from None
+        finally:
+            del self._receiving[task]
 
     def _check_head(self, request: Request) -> None:
         size = sum(len(name) + len(value) for name, value in request.headers) + len(request.path)
@@ -185,8 +200,11 @@ class UvicornTransport(Transport):
         ]  # fmt: skip
         if last or self.closing:
             headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        try:
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+        except RuntimeError as error:  # uvloop's, of a client that has stopped sending: uvicorn closes on it
+            LOG.info("an answer could not be sent: %s", error)
 
 
 def _head(scope: _Scope) -> Request:
