@@ -125,7 +125,12 @@ class Registry:
         self.store.get_folder(prefix, folder)
         return verify(folder, version=version)
 
-    def _champion_version(self) -> str:
+    def champion_version(self) -> str:
+        """The name of the champion.
+
+        Raises:
+            PackageError: There is none.
+        """
         champion = self.champion()
         if champion is None:
             raise PackageError(

@@ -3,9 +3,11 @@
 import asyncio
 import io
 import json
+import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -20,10 +22,11 @@ from components.shared.package.schema import Schema
 from components.shared.store import Store
 from images.predictor.program import REFUSED
 from images.predictor.protocols.tensors import DATATYPES
-from tests.images.predictor.serving import HOST, NAME, command, environment, is_open, serving, until
+from tests.images.predictor.serving import HOST, NAME, PROJECT, command, environment, is_open, serving, until
 from tests.images.predictor.transports.clients import TRANSPORTS, Answer, Client, GrpcCalls, HttpCalls
 
 EXPLAIN = {"explain": True}
+QUIET = json.dumps({"log": {"enabled": False}})
 
 
 @pytest.fixture
@@ -81,9 +84,8 @@ def test_rows_are_logged_and_sigterm_flushes_them(package, rows, free, grpc_port
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
 def test_sigterm_lets_what_has_arrived_be_answered(package, rows, free, grpc_port, tmp_path, kind):
-    quiet = json.dumps({"log": {"enabled": False}})
     port = grpc_port if kind == "grpc" else free
-    given = {"settings": quiet, "drain_seconds": 0.5, "grace_seconds": 10, **options(kind, grpc_port)}
+    given = {"settings": QUIET, "drain_seconds": 0.5, "grace_seconds": 10, **options(kind, grpc_port)}
     with serving(package, free, tmp_path / "log", **given) as server:
         asked = tensors(package, rows * 20)  # takes a while to explain
         answers: list[Answer] = []
@@ -100,8 +102,7 @@ def test_sigterm_lets_what_has_arrived_be_answered(package, rows, free, grpc_por
 
 
 def test_http_and_grpc_answer_the_same_from_several_workers(package, rows, free, grpc_port, tmp_path):
-    quiet = json.dumps({"log": {"enabled": False}})
-    with serving(package, free, tmp_path / "log", settings=quiet, workers=2, grpc_port=grpc_port) as server:
+    with serving(package, free, tmp_path / "log", settings=QUIET, workers=2, grpc_port=grpc_port) as server:
         by_grpc = ask("grpc", grpc_port, tensors(package, rows), 20)
         by_http = ask("fullcircle", free, tensors(package, rows), 20)
         assert {tuple(answer.outputs["label"]) for answer in [*by_grpc, *by_http]} == {
@@ -124,7 +125,7 @@ def test_a_grpc_port_that_is_taken_is_told(package, free, grpc_port):
 
 @pytest.mark.parametrize("http_server", ["fullcircle", "uvicorn"])
 def test_a_new_server_takes_over_both_ports(package, rows, free, grpc_port, tmp_path, http_server):
-    given = {"settings": json.dumps({"log": {"enabled": False}}), "grpc_port": grpc_port, "http_server": http_server}
+    given = {"settings": QUIET, "grpc_port": grpc_port, "http_server": http_server}
     with socket.create_server((HOST, 0)) as found:
         standby = found.getsockname()[1]
     with (
@@ -147,3 +148,16 @@ def test_a_wrong_http_server_in_the_environment_is_told(package, free):
     )  # fmt: skip
     assert done.returncode == 2
     assert "FULLCIRCLE_HTTP_SERVER: found 'apache'; expected fullcircle or uvicorn" in done.stderr
+
+
+def test_the_clients_example_in_the_docs_works(package, free, grpc_port, tmp_path):
+    text = (PROJECT / "docs" / "endpoint.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    with serving(package, free, tmp_path / "log", settings=QUIET, grpc_port=grpc_port):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", example.replace("8081", str(grpc_port))],
+            env=environment(), capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "probabilities [[" in done.stdout
+    assert "label [" in done.stdout
