@@ -152,6 +152,22 @@ lint: .venv/.dev ## Check format, code, types, import rules and requirements
 	@if grep -nE '^ *(-i|-f|--(extra-)?index-url|--find-links|--trusted-host|--default-index)\b|[a-z]+://' requirements/*; \
 		then echo "requirements/ must name no index and no address: where packages come from is the machine's affair" >&2; exit 1; fi
 
+# The generator of the pages stands apart, so that a run needs nothing of it.
+DOCS_PACKAGES := build/docs-packages
+
+.PHONY: docs
+docs: .venv/.stage $(DOCS_PACKAGES)/.installed ## Build the pages of docs/ into build/docs; links that lead nowhere are errors
+	@$(VENV_PYTHON) -m pipelines schema --markdown > build/configuration.md && cp build/configuration.md docs/configuration.md
+	@rm -rf build/docs
+	@PYTHONPATH="$(DOCS_PACKAGES)" $(VENV_PYTHON) -m zensical build --clean --strict
+	@echo "Ready: build/docs/index.html"
+
+$(DOCS_PACKAGES)/.installed: requirements/docs.txt .venv/.python
+	@rm -rf $(DOCS_PACKAGES) && mkdir -p $(DOCS_PACKAGES)
+	@if [ -n "$(UV)" ]; then "$(UV)" pip install --quiet --python $(VENV_PYTHON) --require-hashes --no-deps --target $(DOCS_PACKAGES) -r $<; \
+		else $(PIP_INSTALL) --target $(DOCS_PACKAGES) -r $<; fi
+	@touch $@
+
 .PHONY: format
 format: .venv/.dev ## Format the code and mend what ruff can mend
 	@$(VENV_PYTHON) -m ruff check --fix-only .
@@ -183,25 +199,29 @@ build/bench/tables: requirements/quality.txt .venv/.dev
 	@if [ -n "$(UV)" ]; then "$(UV)" pip install --quiet --python $(VENV_PYTHON) --require-hashes --no-deps --target $@ -r $<; \
 		else $(PIP_INSTALL) --target $@ -r $<; fi
 
+.PHONY: bench-pods
+bench-pods: .venv/.dev ## Measure the wine from submit to endpoint on a cluster (KUBECONFIG), fused and not; writes build/bench/pods.json
+	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" $(VENV_PYTHON) -m tests.benchmarks.pods
+
 .PHONY: bench-kills
 bench-kills: .venv/.dev ## Kill publishing and deploying at 200 random moments; writes build/bench/kills.json
 	@$(VENV_PYTHON) -m tests.benchmarks.kills
 
 .PHONY: bench-promotions
-bench-promotions: .venv/.dev ## Run 500 sequences of deployments that fail, are killed and overtake one another (a test runs 60)
+bench-promotions: .venv/.dev ## Run 500 sequences of deployments that fail, are killed and overtake one another (a test runs 25)
 	@FULLCIRCLE_SEQUENCES=500 $(VENV_PYTHON) -m pytest -q -s tests/components/deploy/test_promotions.py
 
 .PHONY: requirements
 requirements: ## Resolve and hash requirements/*.txt from requirements/*.in (needs uv)
 	@if [ -z "$(UV)" ]; then echo "make requirements needs uv: install it (pip install uv) and put it on PATH" >&2; exit 1; fi
-	@for name in pip stage predictor dev quality; do "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	@for name in pip stage predictor dev docs quality; do "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make requirements" $$([ $$name != predictor ] || echo --constraints requirements/stage.txt) \
 		$$([ $$name != quality ] || echo --no-deps) \
 		"requirements/$$name.in" --output-file "requirements/$$name.txt" || exit 1; done
 
 .PHONY: clean
 clean: stop ## Stop what runs here, then remove build/, .venv and the caches
-	@rm -rf build .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
+	@rm -rf build .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
 	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # Set-up. Each stamp is written last. An interrupted installation leaves packages that look whole: it starts anew.

@@ -11,7 +11,8 @@ from kfp import dsl
 from components.ingest.component import ingest
 from components.predict.component import predict
 from components.shared.config import Config
-from pipelines.cluster.tasks import constant, on_cluster
+from pipelines.cluster.tasks import constant
+from pipelines.wiring import Tasks
 
 
 def batch_prediction_pipeline(config: Config) -> Any:
@@ -48,24 +49,24 @@ def batch_prediction_pipeline(config: Config) -> Any:
             version: The version to predict with; empty for the champion.
             destination: Prefix in the object store to write below; empty for a new one below predictions/<name>/.
         """
-        ingested = on_cluster(
-            ingest(
-                source=source, problem=problem, window_start=window_start, window_end=window_end, paths=paths, data=data
-            ),
-            "ingest",
-            config.cluster,
-        ).set_caching_options(False)  # the outside world may have changed behind the same path
-        on_cluster(
-            predict(
-                name=config.name,
-                source=source,
-                lineage=ingested.outputs["lineage"],
-                version=version,
-                destination=destination,
-                table=ingested.outputs["table"],
-            ),
-            "predict",
-            config.cluster,
-        ).set_caching_options(False)  # the champion may have changed, and the destination may be gone
+        tasks = Tasks(config.cluster, cached=False)  # no fingerprint says that the tables are what they were
+        ingested = tasks.add(
+            ingest,
+            source=source,
+            problem=problem,
+            window_start=window_start,
+            window_end=window_end,
+            paths=paths,
+            data=data,
+        )
+        tasks.add(
+            predict,
+            name=config.name,
+            source=source,
+            lineage=ingested["lineage"],
+            version=version,
+            destination=destination,
+            table=ingested["table"],
+        )
 
     return pipeline

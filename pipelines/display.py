@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from pipelines.local.task_runner import TaskRecord
+from pipelines.task_records import TaskRecord
 
 _LABEL_WIDTH = 31
 
@@ -47,10 +47,14 @@ class Progress:
             self._running.append(record)
 
     def ended(self, record: TaskRecord) -> None:
-        """Write the stage's line."""
+        """Write a line for each stage that ended."""
         with self._lock:
             if record in self._running:
                 self._running.remove(record)
+        for part in record.parts or [record]:
+            self._print_ended(part)
+
+    def _print_ended(self, record: TaskRecord) -> None:
         mark, style = ("✗", "red") if record.cause else ("✓", "green")
         line = Text.assemble(
             (f" {mark} ", style), f"{record.label:<{_LABEL_WIDTH}}", (f"{record.seconds:5.1f} s  ", "cyan")

@@ -15,22 +15,13 @@ from components.shared.config import Config
 from components.shared.evaluation import Evaluation, interval_text, metric_text
 from components.shared.metrics import LABELS
 from components.shared.pages.reports import Page, Status, format_duration, format_number
+from components.shared.stages import STAGES
 from pipelines.local.run import RunResult
 from pipelines.warnings import remarks_of, warnings_of
 
 _METRICS_SHOWN = 5
 _REMARKS_SHOWN = 6  # at the end of a run; the index page has all
 _NOT_KNOWN = "not known"
-_PAGES = (
-    ("Validation", "what the data contract found", "validate", "validate_page"),
-    ("Preparation", "what was removed, left out and warned of", "prepare", "prepare_page"),
-    ("Profile", "the table, column by column", "profile", "profile_page"),
-    ("Model card", "how good the model is, and for whom", "evaluate", "card"),
-    ("Gate", "why the model was promoted or not", "gate", "gate_page"),
-    ("Deployment", "how the version came to serve, and what it was proven by", "deploy", "deploy_page"),
-    ("Drift", "how what the endpoint was asked differs from the version's reference", "monitor", "monitor_page"),
-    ("Drift in detail", "Evidently's own report, with the distributions", "monitor", "evidently"),
-)
 # What monitor's page is while the endpoint was asked too little: no drift report.
 _NEWEST_ROWS = {
     "Drift": ("Newest rows", "how they differ from those learned from; no alarm"),
@@ -215,9 +206,9 @@ def write_index(config: Config, result: RunResult) -> Path:
             )
     pages = page.section("Pages")
     others = _NEWEST_ROWS if (result.json("monitor", "drift") or {}).get("kind") == "newest_rows" else {}
-    for label, text, stage, name in _PAGES:
-        if path := result.artifact(stage, name):
-            pages.link(": ".join(others.get(label, (label, text))), _linked(path, result.folder))
+    for stage, shown in ((row.name, each) for row in STAGES for each in row.pages):
+        if path := result.artifact(stage, shown.artifact):
+            pages.link(": ".join(others.get(shown.title, (shown.title, shown.text))), _linked(path, result.folder))
     stages = page.section("Stages")
     stages.table(
         ["stage", "seconds", "outcome", "log"],

@@ -2,11 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from typing import get_args
 
-from components.shared.config import Stage
+from components.shared.stages import BY_NAME
 
-STAGES: frozenset[str] = frozenset(get_args(Stage))
 _ITERATION = re.compile(r"\((\d+):")
 _ATTEMPT = re.compile(r"\((\d+)\)$")
 
@@ -31,9 +29,15 @@ def attempt_of(name: str) -> int:
     return int(found[1]) if found else -1
 
 
-def stage_of(parts: Sequence[str]) -> str:
-    """The stage among the names of nested tasks; empty when it is a driver's or a loop's own."""
-    return next((part for part in reversed(parts) if part in STAGES), "")
+def stages_in(name: str) -> tuple[str, ...]:
+    """The stages that a task runs, by its name: `validate`, or several of them, `ingest-validate-prepare`."""
+    stages = tuple(re.split("[-_]", name))
+    return stages if all(stage in BY_NAME for stage in stages) else ()
+
+
+def stages_of(parts: Sequence[str]) -> tuple[str, ...]:
+    """The stages of the task among the names of nested tasks; none when it is a driver's or a loop's own."""
+    return next((stages for part in reversed(parts) if (stages := stages_in(part))), ())
 
 
 def label_of(parts: Sequence[str], families: Sequence[str] = ()) -> str:
@@ -43,10 +47,10 @@ def label_of(parts: Sequence[str], families: Sequence[str] = ()) -> str:
         parts: Their names, as `path_of` gives them: `root`, `for-loop-1`, `iteration-item(0:0)`, `tune`, `executor`.
         families: The items of the loop, in order.
     """
-    stage = stage_of(parts)
-    if not stage:
+    position = next((index for index, part in reversed(list(enumerate(parts))) if stages_in(part)), None)
+    if position is None:
         return next((part for part in reversed(parts) if part != "executor"), "the run")
-    before = parts[: parts.index(stage)]
+    stage, before = ", ".join(stages_in(parts[position])), parts[:position]
     index = next((int(found[1]) for found in map(_ITERATION.search, reversed(before)) if found), None)
     if index is None:
         return stage

@@ -16,11 +16,12 @@ from components.monitor.component import monitor
 from components.prepare.component import prepare
 from components.profile.component import profile
 from components.publish.component import publish
-from components.shared.config import Config, Stage
+from components.shared.config import Config
 from components.train.component import train
 from components.tune.component import tune
 from components.validate.component import validate
-from pipelines.cluster.tasks import constant, on_cluster
+from pipelines.cluster.tasks import constant
+from pipelines.wiring import Tasks
 
 
 def training_pipeline(config: Config) -> Any:
@@ -35,9 +36,6 @@ def training_pipeline(config: Config) -> Any:
     source, problem, contract = map(constant, (config.source, config.problem, config.contract))
     search, training, evaluation = map(constant, (config.search, config.train, config.evaluation))
 
-    def placed(task: Any, stage: Stage) -> Any:
-        return on_cluster(task, stage, config.cluster)
-
     @dsl.pipeline(name=config.name, description=config.description or f"Trains, judges and serves {config.name}.")
     def pipeline(window_start: str = "", window_end: str = "", paths: str = "", force_promotion: bool = False) -> None:
         """Train, judge and serve a model.
@@ -48,99 +46,82 @@ def training_pipeline(config: Config) -> Any:
             paths: Other places of source tables, as JSON: {"table": "s3://bucket/key"}; empty for the configured ones.
             force_promotion: Promote even when the gate blocks; the verdict records it.
         """
-        # Not cached, as the outside world may have changed behind the same path; ingest is, for each state of it.
-        marked = placed(fingerprint(source=source, paths=paths), "fingerprint").set_caching_options(False)
-        ingested = placed(
-            ingest(
-                source=source,
-                problem=problem,
-                window_start=window_start,
-                window_end=window_end,
-                paths=paths,
-                mark=marked.outputs["Output"],
-            ),
-            "ingest",
+        tasks = Tasks(config.cluster, fuse=config.cluster.fuse)
+        marked = tasks.add(fingerprint, source=source, paths=paths)
+        ingested = tasks.add(
+            ingest,
+            source=source,
+            problem=problem,
+            window_start=window_start,
+            window_end=window_end,
+            paths=paths,
+            mark=marked["Output"],
         )
-        validated = placed(validate(contract=contract, problem=problem, table=ingested.outputs["table"]), "validate")
-        prepared = placed(
-            prepare(
-                settings=constant(config.prepare),
-                problem=problem,
-                minimum_rows=config.contract.minimum_rows,
-                table=validated.outputs["valid"],
-            ),
-            "prepare",
-        )
-        splits = prepared.outputs["splits"]
-        placed(profile(settings=constant(config.profile), splits=splits), "profile")
+        validated = tasks.add(validate, contract=contract, problem=problem, table=ingested["table"])
+        splits = tasks.add(
+            prepare,
+            settings=constant(config.prepare),
+            problem=problem,
+            minimum_rows=config.contract.minimum_rows,
+            table=validated["valid"],
+        )["splits"]
+        tasks.add(profile, settings=constant(config.profile), splits=splits)
         with dsl.ParallelFor(list(config.search.families), name="Each model family") as family:
-            tuned = placed(tune(family=family, search=search, training=training, splits=splits), "tune")
-        trained = placed(
-            train(
-                search=search,
-                training=training,
-                problem=problem,
-                lineage=ingested.outputs["lineage"],
-                trials=dsl.Collected(tuned.outputs["trials"]),
-                splits=splits,
-            ),
-            "train",
+            tuned = tasks.add(tune, family=family, search=search, training=training, splits=splits)
+        model = tasks.add(
+            train,
+            search=search,
+            training=training,
+            problem=problem,
+            lineage=ingested["lineage"],
+            trials=dsl.Collected(tasks.channel(tuned["trials"])),
+            splits=splits,
+        )["model"]
+        evaluated = tasks.add(
+            evaluate,
+            name=config.name,
+            evaluation=evaluation,
+            splits=splits,
+            model=model,
+            validation=validated["validate_report"],
+        )["evaluate_report"]
+        judged = tasks.add(
+            gate,
+            name=config.name,
+            settings=constant(config.gate),
+            search=search,
+            evaluation=evaluation,
+            force=force_promotion,
+            splits=splits,
+            model=model,
+            evaluated=evaluated,
         )
-        evaluated = placed(
-            evaluate(
+        promoted = tasks.channel(judged["Output"]) == True  # a KFP expression
+        with dsl.If(promoted, name="Promoted by the gate"):
+            version = tasks.add(
+                publish,
                 name=config.name,
-                evaluation=evaluation,
-                splits=splits,
-                model=trained.outputs["model"],
-                validation=validated.outputs["validate_report"],
-            ),
-            "evaluate",
-        )
-        judged = placed(
-            gate(
+                model=model,
+                evaluated=evaluated,
+                verdict=judged["verdict"],
+                monitoring=constant(config.monitoring),
+            )["Output"]
+            tasks.add(
+                deploy,
                 name=config.name,
-                settings=constant(config.gate),
-                search=search,
-                evaluation=evaluation,
-                force=force_promotion,
-                splits=splits,
-                model=trained.outputs["model"],
-                evaluated=evaluated.outputs["evaluate_report"],
-            ),
-            "gate",
-        ).set_caching_options(False)  # the champion may have changed
-        with dsl.If(judged.outputs["Output"] == True, name="Promoted by the gate"):  # a KFP expression
-            published = placed(
-                publish(
-                    name=config.name,
-                    model=trained.outputs["model"],
-                    evaluated=evaluated.outputs["evaluate_report"],
-                    verdict=judged.outputs["verdict"],
-                    monitoring=constant(config.monitoring),
-                ),
-                "publish",
-            ).set_caching_options(False)
-            version = published.outputs["Output"]
-            placed(
-                deploy(
-                    name=config.name,
-                    serving=constant(config.serving),
-                    version=version,
-                    verdict=judged.outputs["verdict"],
-                    namespace=config.cluster.namespace,
-                ),
-                "deploy",
-            ).set_caching_options(False)
+                serving=constant(config.serving),
+                version=version,
+                verdict=judged["verdict"],
+                namespace=config.cluster.namespace,
+            )
             # Beside the deployment: it reads the version's package, and what was asked of the endpoint before it.
-            placed(
-                monitor(
-                    name=config.name,
-                    settings=constant(config.monitoring),
-                    version=version,
-                    splits=splits,
-                    namespace=config.cluster.namespace,
-                ),
-                "monitor",
-            ).set_caching_options(False)
+            tasks.add(
+                monitor,
+                name=config.name,
+                settings=constant(config.monitoring),
+                version=version,
+                splits=splits,
+                namespace=config.cluster.namespace,
+            )
 
     return pipeline

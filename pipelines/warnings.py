@@ -5,32 +5,12 @@ nothing, such as a column that is no feature, stands under `remarks` or `notes`.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from components.shared.stages import STAGES, Sentences
 from pipelines.local.run import RunResult
-
-# By stage: which one wrote it, the artifact, the file in it where it is a folder, and the keys that lead to a list of
-# sentences. What ingest has to say is part of the lineage, which the model carries.
-_Place = tuple[str, str, str, str, tuple[str, ...]]
-_WARNINGS: tuple[_Place, ...] = (
-    ("ingest", "train", "model", "training.json", ("lineage", "warnings")),
-    ("validate", "validate", "validate_report", "", ("warnings",)),
-    ("prepare", "prepare", "splits", "summary.json", ("warnings",)),
-    ("tune", "tune", "trials", "", ("warnings",)),
-    ("train", "train", "model", "training.json", ("warnings",)),
-    ("evaluate", "evaluate", "evaluate_report", "metrics.json", ("warnings",)),
-    ("gate", "gate", "verdict", "", ("warnings",)),
-    ("deploy", "deploy", "endpoint", "", ("warnings",)),
-    ("monitor", "monitor", "drift", "", ("warnings",)),
-    ("predict", "predict", "summary", "", ("warnings",)),
-    ("ingest", "predict", "summary", "", ("lineage", "warnings")),
-)
-_REMARKS: tuple[_Place, ...] = (
-    ("prepare", "prepare", "splits", "summary.json", ("remarks",)),
-    ("profile", "profile", "summary", "", ("warnings",)),
-    ("evaluate", "evaluate", "evaluate_report", "metrics.json", ("notes",)),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +26,28 @@ class Said:
 
 def warnings_of(result: RunResult) -> list[Said]:
     """Every warning of a run, in the order of its stages."""
-    return _said(result, _WARNINGS)
+    return _said(result, ((stage.name, place) for stage in STAGES for place in stage.warnings))
 
 
 def remarks_of(result: RunResult) -> list[Said]:
     """What is good to know about a run and asks for nothing."""
-    return _said(result, _REMARKS)
+    return _said(result, ((stage.name, place) for stage in STAGES for place in stage.remarks))
 
 
-def _said(result: RunResult, places: Iterable[_Place]) -> list[Said]:
-    found = [Said(label, text) for place in places for label, text in _sentences(result, place)]
+def _said(result: RunResult, places: Iterable[tuple[str, Sentences]]) -> list[Said]:
+    found = [Said(label, text) for stage, place in places for label, text in _sentences(result, stage, place)]
     return list(dict.fromkeys(found))
 
 
-def _sentences(result: RunResult, place: _Place) -> Iterator[tuple[str, str]]:
-    stage, wrote, artifact, file, keys = place
+def _sentences(result: RunResult, stage: str, place: Sentences) -> Iterator[tuple[str, str]]:
+    """The label of what a stage has to say, and each sentence of it."""
+    wrote = place.written_by or stage
     for label in dict.fromkeys(record.label for record in result.records):
         if label.partition(" ")[0] == wrote:
             said = label if stage == wrote else stage
-            yield from ((said, str(text)) for text in _at(result.json(label, artifact, file), keys))
+            with suppress(ValueError):  # a stage that failed, as on a full disk, may have left half a file
+                content = result.json(label, place.artifact, place.file)
+                yield from ((said, str(text)) for text in _at(content, place.keys))
 
 
 def _at(content: Any, keys: tuple[str, ...]) -> list[Any]:

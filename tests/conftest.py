@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from components.shared.config import Task
+from components.shared.config import TaskName
 from components.shared.store import Store, StoreSettings
 from pipelines.local.store import LocalStore
 
@@ -19,13 +19,13 @@ settings.load_profile("fullcircle")
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Task], Path]:
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TaskName], Path]:
     """Complete model packages by task, with a small real model; copy one before changing it."""
     from tests.helpers import make_manifest, make_package
 
-    made: dict[Task, Path] = {}
+    made: dict[TaskName, Path] = {}
 
-    def package(task: Task = "binary") -> Path:
+    def package(task: TaskName = "binary") -> Path:
         if task not in made:
             made[task] = make_package(tmp_path_factory.mktemp("packages") / task, task=task)
             make_manifest(made[task])

@@ -11,30 +11,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.shared import frames
-from components.shared.config import Task
+from components.shared.config import TaskName
 from components.shared.package import model_package
 from components.shared.package.model_package import GoldenRequest, Lineage, Manifest
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import Scorer, parse_rows
+from components.shared.tasks import TASKS
 
 COLOURS = ("röt", "blue 青", "green")
-CLASSES: dict[Task, list[bool | int | str]] = {
-    "binary": [False, True],
-    "multiclass": ["ja", "näh", "我"],
-    "regression": [],
-}
 LINEAGE = Lineage(
     rows=600, columns=8, content_hash="0" * 64, window_start="2024-01-01T00:00:00", window_end="2024-01-25T23:00:00"
 )
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
 
 
-def make_schema(task: Task = "binary") -> Schema:
+def classes_of(task: TaskName) -> list[bool | int | str]:
+    """Class labels of a kind of problem; none for numbers."""
+    if not TASKS[task].has_classes:
+        return []
+    return [False, True] if TASKS[task].has_positive_class else ["ja", "näh", "我"]
+
+
+def make_schema(task: TaskName = "binary") -> Schema:
     """Five features of every kind, one a number with missing values."""
     return Schema(
         task=task,
         target="target",
-        classes=CLASSES[task],
+        classes=classes_of(task),
         features=[
             Feature(name="amount", kind="number", nullable=True, minimum=-5, maximum=5),
             Feature(name="visits", kind="integer", nullable=False, minimum=0, maximum=9),
@@ -47,7 +50,7 @@ def make_schema(task: Task = "binary") -> Schema:
     )
 
 
-def make_table(task: Task = "binary", *, rows: int = 600, seed: int = 0) -> pa.Table:
+def make_table(task: TaskName = "binary", *, rows: int = 600, seed: int = 0) -> pa.Table:
     """Rows in order of time whose target depends on `amount`, `member` and `colour`."""
     random = np.random.default_rng(seed)
     amount, member = random.normal(size=rows), random.random(rows) < 0.4
@@ -66,14 +69,14 @@ def make_table(task: Task = "binary", *, rows: int = 600, seed: int = 0) -> pa.T
     )
 
 
-def _target(task: Task, signal: Any) -> Any:
-    if task == "regression":
+def _target(task: TaskName, signal: Any) -> Any:
+    if not TASKS[task].has_classes:
         return signal + 10.0
-    edges = [1.2] if task == "binary" else [-0.5, 2.5]
-    return pa.array([CLASSES[task][index] for index in np.digitize(signal, edges)])
+    edges = [1.2] if TASKS[task].has_positive_class else [-0.5, 2.5]
+    return pa.array([classes_of(task)[index] for index in np.digitize(signal, edges)])
 
 
-def make_splits(folder: Path, *, task: Task = "binary", rows: int = 600, seed: int = 0) -> Path:
+def make_splits(folder: Path, *, task: TaskName = "binary", rows: int = 600, seed: int = 0) -> Path:
     """The folder that prepare writes."""
     folder.mkdir(parents=True, exist_ok=True)
     table, start = make_table(task, rows=rows, seed=seed), 0
@@ -87,7 +90,7 @@ def make_splits(folder: Path, *, task: Task = "binary", rows: int = 600, seed: i
     return folder
 
 
-def make_package(folder: Path, *, task: Task = "binary", splits: Path | None = None, noise: float = 0.0) -> Path:
+def make_package(folder: Path, *, task: TaskName = "binary", splits: Path | None = None, noise: float = 0.0) -> Path:
     """The folder that train writes, with a small linear model.
 
     Args:
@@ -140,7 +143,7 @@ def _noisy(target: Any, noise: float) -> list[float]:
 
 
 @cache
-def _fitted(frame_json: str, task: Task, target: tuple[float, ...]) -> tuple[bytes, bytes]:
+def _fitted(frame_json: str, task: TaskName, target: tuple[float, ...]) -> tuple[bytes, bytes]:
     """A fitted pipeline as skops and as ONNX; kept, because converting takes longer than the tests themselves."""
     import io
 
@@ -158,14 +161,14 @@ def _fitted(frame_json: str, task: Task, target: tuple[float, ...]) -> tuple[byt
             ("colour", OneHotEncoder(handle_unknown="ignore", sparse_output=False), [3]),
         ]
     )
-    model = Ridge() if task == "regression" else LogisticRegression(max_iter=1000)
+    model = LogisticRegression(max_iter=1000) if TASKS[task].has_classes else Ridge()
     pipeline = Pipeline([("columns", columns), ("model", model)])
     kinds = {**dict.fromkeys(frame.columns[:3], "float32"), frame.columns[3]: object}
-    pipeline.fit(frame.astype(kinds), np.array(target) if task == "regression" else np.array(target, dtype=np.int64))
+    pipeline.fit(frame.astype(kinds), np.array(target, dtype=np.int64 if TASKS[task].has_classes else np.float64))
     return skops.io.dumps(pipeline), _graph(pipeline, task)
 
 
-def _graph(pipeline: Any, task: Task) -> bytes:
+def _graph(pipeline: Any, task: TaskName) -> bytes:
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 
@@ -174,9 +177,9 @@ def _graph(pipeline: Any, task: Task) -> bytes:
         ("categories", StringTensorType([None, 1])),
         ("times", Int64TensorType([None, 1])),
     ]
-    options = None if task == "regression" else {id(pipeline): {"zipmap": False}}
+    options = {id(pipeline): {"zipmap": False}} if TASKS[task].has_classes else None
     graph = convert_sklearn(pipeline, initial_types=types, options=options, target_opset={"": 18, "ai.onnx.ml": 3})
-    if task == "regression":
+    if not TASKS[task].has_classes:
         _rename_output(graph, "variable", "values")
     return bytes(graph.SerializeToString())
 
@@ -188,11 +191,11 @@ def _rename_output(graph: Any, old: str, new: str) -> None:
         output.name = new if output.name == old else output.name
 
 
-def _training(task: Task, noise: float) -> dict[str, Any]:
+def _training(task: TaskName, noise: float) -> dict[str, Any]:
     return {
         "family": "linear",
         "parameters": {"noise": noise},
-        "metric": {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}[task],
+        "metric": TASKS[task].default_metric,
         "seed": 0,
         "lineage": LINEAGE.model_dump(),
         "libraries": {"scikit-learn": "1.9.1"},
@@ -204,9 +207,9 @@ def _statistics(folder: Path, rows: pa.Table) -> dict[str, Any]:
     """What is told of the prediction, the last column of the reference window; of classes, as text."""
     scorer = Scorer.load(folder)
     scores = scorer.score(parse_rows(rows.select(scorer.schema.columns).to_pylist(), scorer.schema))
-    if scorer.schema.task == "multiclass":
+    if not TASKS[scorer.schema.task].is_one_number:
         return {"prediction": {"kind": "text", "null_share": 0.0}}
-    values = scores if scorer.schema.task == "regression" else scores[:, 1]
+    values = scores[:, 1] if TASKS[scorer.schema.task].has_classes else scores
     quantiles = {str(share): float(np.quantile(values, share)) for share in (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)}
     return {"prediction": {"kind": "number", "null_share": 0.0, "quantiles": quantiles}}
 

@@ -10,8 +10,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = (".ci", "images", "manifests")
 SCRIPTS = sorted(
     path.relative_to(ROOT)
-    for folder in FOLDERS
-    for path in (ROOT / folder).rglob("*")
+    for path in (ROOT / "fullcircle", *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*")))
     if path.is_file() and path.read_bytes()[:2] == b"#!" and b"sh" in path.read_bytes().partition(b"\n")[0]
 )
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.package.schema import label_name
+from components.shared.package.schema import Schema, label_name
 from components.shared.package.scoring import Scorer, parse_rows, score_rows
+from components.shared.tasks import TASKS
 
 _EXAMPLES = 5
 
@@ -72,12 +73,11 @@ def compare(rows: Sequence[dict[str, Any]], before: Scorer, now: Scorer) -> Comp
     """
     scores = [score_rows(scorer, parse_rows(rows, scorer.schema)) for scorer in (before, now)]
     answers = [scorer.answers(found) for scorer, found in zip((before, now), scores, strict=True)]
-    apart = np.abs(scores[1].astype(np.float64) - scores[0])
-    is_number = now.schema.task == "regression"
-    difference = apart if is_number else apart.sum(axis=1) / 2
-    labels = [[] if is_number else [label_name(answer["label"]) for answer in found] for found in answers]
-    changed = difference > 1e-6 if is_number else np.array([a != b for a, b in zip(*labels, strict=True)])
-    means = [_mean(found, now.schema.task) for found in scores]
+    task = TASKS[now.schema.task]
+    difference = task.answer.distance(*scores)
+    labels = [[label_name(answer["label"]) for answer in found] if task.has_classes else [] for found in answers]
+    changed = np.array([a != b for a, b in zip(*labels, strict=True)]) if task.has_classes else difference > 1e-6
+    means = [_mean(found, now.schema) for found in scores]
     return Comparison(
         before=before.version,
         now=now.version,
@@ -105,7 +105,6 @@ def _examples(before: Sequence[Any], now: Sequence[Any], difference: NDArray[np.
     return found
 
 
-def _mean(scores: Any, task: str) -> float | None:
-    if task == "multiclass":
-        return None
-    return float(np.mean(scores if task == "regression" else scores[:, 1]))
+def _mean(scores: NDArray[np.float32], schema: Schema) -> float | None:
+    task = TASKS[schema.task]
+    return float(np.mean(task.answer.watched(scores, schema.labels))) if task.is_one_number else None

@@ -42,10 +42,10 @@ from components.shared.pages.reports import (
     format_share,
     table,
 )
+from components.shared.tasks import TASKS
 
 _SPLIT = "summary.json"
 _BARS = 20  # features in a chart
-_KINDS = {"binary": "yes or no", "multiclass": "one of several classes", "regression": "a number"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,9 @@ def card(evaluation: Evaluation, background: Background) -> Page:
 
 
 def _purpose(evaluation: Evaluation, schema: Schema) -> str:
-    return f"Predicts {evaluation.target} ({_KINDS[evaluation.task]}) from {_columns(len(schema.features))} of a row"
+    return (
+        f"Predicts {evaluation.target} ({TASKS[evaluation.task].about}) from {_columns(len(schema.features))} of a row"
+    )
 
 
 def _columns(count: int) -> str:
@@ -156,11 +158,9 @@ def _metrics(page: Page, evaluation: Evaluation) -> None:
 
 
 def _baseline_text(evaluation: Evaluation) -> str:
-    if evaluation.task == "regression":
-        return "The baseline always answers the training part's mean (for RMSE and R²) or median (for MAE and MAPE)."
+    task = TASKS[evaluation.task]
     threshold = f" A row counts as {evaluation.target} from probability {format_number(evaluation.threshold)}."
-    shares = "The baseline always answers the training part's class shares."
-    return shares + (threshold if evaluation.task == "binary" else "")
+    return task.baseline.about + (threshold if task.has_positive_class else "")
 
 
 def _verdict(metric: Metric, value: float | None, baseline: float | None) -> Badge | str:
@@ -295,7 +295,7 @@ def _slice_column(section: Section, evaluation: Evaluation, column: str) -> None
 
 def _shown_metrics(evaluation: Evaluation) -> list[Metric]:
     """The optimised metric first, then others that speak to people."""
-    others: Sequence[Metric] = ("mae", "r2") if evaluation.task == "regression" else ("accuracy", "f1", "log_loss")
+    others = TASKS[evaluation.task].shown_metrics
     return [evaluation.metric, *(metric for metric in others if metric != evaluation.metric)]
 
 
@@ -352,7 +352,7 @@ def _shap_chart(evaluation: Evaluation) -> list[Chart]:
     leading = [] if evaluation.shap is None else evaluation.shap.contributions[:_BARS]
     if not leading:
         return []
-    unit = f"in the unit of {evaluation.target}" if evaluation.task == "regression" else "in probability"
+    unit = TASKS[evaluation.task].answer.unit(evaluation.target)
     return [
         charts.bars(
             [item.feature for item in leading],

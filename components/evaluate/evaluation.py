@@ -2,11 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from components.evaluate import importance
 from components.evaluate.importance import explain, permutation_importance, sample_rows, screen
@@ -16,12 +14,13 @@ from components.evaluate.slices import find_slices, large_enough
 from components.shared import frames, metrics
 from components.shared.blocks import find_blocks
 from components.shared.bootstrap import Draws
-from components.shared.config import DEFAULT_METRIC, EvaluationConfig, Metric
+from components.shared.config import EvaluationConfig, Metric
 from components.shared.errors import PackageError
 from components.shared.evaluation import Evaluation, Importance, Resampled, Scores, Shap
 from components.shared.package.model_package import TRAINING
 from components.shared.package.schema import Schema
 from components.shared.package.scored import Scored, load_scorer, score_test
+from components.shared.tasks import TASKS
 
 _IMPORTANCE_CELLS = 100_000_000  # rows × columns × features shuffled for permutation importance
 
@@ -61,7 +60,7 @@ def evaluate(name: str, settings: EvaluationConfig, *, splits: Path, model: Path
         resampled_by=Resampled(kind=blocks.kind, column=blocks.column, count=blocks.count, together=blocks.together),
         scores=scores,
         baseline=Scores(values=_baseline(splits, scored)),
-        mape_rows_left_out=metrics.zero_targets(scored.target) if schema.task == "regression" else 0,
+        mape_rows_left_out=metrics.zero_targets(scored.target) if "mape" in scores.values else 0,
         **pictures(scored, threshold=schema.threshold),
         slices=[*(part.as_slice(settings.confidence) for part in parts), *small],
         gaps=gaps(parts, settings.confidence),
@@ -79,7 +78,7 @@ def optimised_metric(model: Path, schema: Schema) -> Metric:
         record = json.loads((model / TRAINING).read_bytes())
     except (OSError, ValueError) as error:
         raise PackageError(f"{model / TRAINING} cannot be read: {error}. Run the train stage again.") from error
-    found: Metric = record.get("metric") or DEFAULT_METRIC[schema.task]
+    found: Metric = record.get("metric") or TASKS[schema.task].default_metric
     return found
 
 
@@ -87,38 +86,26 @@ def _undefined(scores: Scores, scored: Scored) -> list[str]:
     unknown = [metric for metric, value in scores.values.items() if value is None]
     if not unknown:
         return []
-    why = "its target is 0 or constant" if scored.schema.task == "regression" else "its rows are of too few classes"
-    return [f"The test part cannot tell {', '.join(unknown)}: {why}."]
+    return [f"The test part cannot tell {', '.join(unknown)}: {TASKS[scored.schema.task].baseline.untold}."]
 
 
 # Without looking at a feature
 
 
 def _baseline(splits: Path, scored: Scored) -> dict[Metric, float]:
-    """The metrics of always answering the training part's class shares, its mean (RMSE, R²) or median (MAE, MAPE)."""
-    schema, rows = scored.schema, len(scored.target)
+    """The metrics of the one answer to all rows that suits each of them best."""
+    schema, task = scored.schema, TASKS[scored.schema.task]
     columns = [schema.target, *([schema.weights] if schema.weights else [])]
     table = pq.read_table(frames.part_path(splits, "train"), columns=columns)
     seen, counted = frames.labels(table, schema), frames.row_weights(table, schema)
-    if schema.task != "regression":
-        shares = np.bincount(seen, counted, minlength=len(schema.classes)).astype(np.float64)
-        constant = np.tile(shares / shares.sum(), (rows, 1))
-        threshold = schema.threshold
-        return metrics.compute(schema.task, scored.target, constant, threshold=threshold, weights=scored.weights)
-    mean, median = float(np.average(seen, weights=counted)), _median(seen, counted)
-    constants = {"rmse": mean, "r2": mean, "mae": median, "mape": median}
-    return {
-        metric: metrics.score(
-            metric, schema.task, scored.target, np.full(rows, constants.get(metric, mean)), weights=scored.weights
+    found = {}
+    for metric in task.metrics:
+        answer = task.baseline.answer(metric, seen, counted, classes=len(schema.classes))
+        scores = np.broadcast_to(answer, (len(scored.target), *answer.shape))
+        found[metric] = metrics.score(
+            metric, schema.task, scored.target, scores, threshold=schema.threshold, weights=scored.weights
         )
-        for metric in metrics.REGRESSION
-    }
-
-
-def _median(values: NDArray[Any], weights: NDArray[np.float64] | None) -> float:
-    if weights is None:
-        return float(np.median(values))
-    return float(np.quantile(values, 0.5, weights=weights, method="inverted_cdf"))
+    return found
 
 
 # What matters

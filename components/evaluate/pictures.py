@@ -10,7 +10,8 @@ from components.shared import metrics
 from components.shared.evaluation import Calibration, Confusion, CurvePoints, Residuals, ThresholdCurve
 from components.shared.metrics import Curve
 from components.shared.package.scored import Scored
-from components.shared.package.scoring import choose_classes
+from components.shared.tasks import TASKS
+from components.shared.tasks.choosing import choose_classes
 
 _MOST_CLASSES = 6  # whose curves are drawn
 _RESIDUAL_BINS = 40
@@ -18,13 +19,13 @@ _RESIDUAL_BINS = 40
 
 def pictures(scored: Scored, *, threshold: float) -> dict[str, Any]:
     """Curves, calibration and confusion of classes, or residuals of numbers: fields of `Evaluation` by name."""
-    schema = scored.schema
-    if schema.task == "regression":
+    schema, task = scored.schema, TASKS[scored.schema.task]
+    if not task.has_classes:
         return {"residuals": _residuals(scored)}
     names = schema.labels
     chosen = choose_classes(scored.scores, threshold=threshold)
     counts = metrics.confusion(scored.target, chosen, classes=len(names))
-    drawn = [1] if schema.task == "binary" else list(range(len(names)))[:_MOST_CLASSES]
+    drawn = [1] if task.has_positive_class else list(range(len(names)))[:_MOST_CLASSES]
     return {
         "confusion": Confusion(classes=names, counts=counts.tolist()),
         "roc": _curves(scored, drawn, metrics.roc_curve),

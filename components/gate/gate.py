@@ -9,7 +9,6 @@ from components.gate.comparison import Question, compare
 from components.gate.slices import check_slices
 from components.gate.verdict import Check, Verdict, decide
 from components.shared.config import (
-    DEFAULT_METRIC,
     EvaluationConfig,
     GateConfig,
     Metric,
@@ -22,6 +21,7 @@ from components.shared.metrics import LABELS, gain
 from components.shared.package.model_package import CARD, METRICS, TRAINED_FILES, file_hash, version_of
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
+from components.shared.tasks import TASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def judge(candidate: Candidate, rules: Rules, store: Store, *, force: bool = Fal
         StoreError: The object store cannot be reached or refuses; never taken for "no champion".
     """
     evaluation = Evaluation.read(candidate.evaluated)
-    metric = rules.search.metric or DEFAULT_METRIC[evaluation.task]
+    metric = rules.search.metric or TASKS[evaluation.task].default_metric
     champion, compared = _check_champion(candidate, rules, store, metric=metric)
     checks = [
         *check_thresholds(evaluation, rules.gate.thresholds),

@@ -25,8 +25,9 @@ from components.shared.inference_log.window import LoggedRows, Positions, read_w
 from components.shared.inference_rows import MODEL_VERSION, PREDICTION, left_out, logged_name, probability_names
 from components.shared.package.model_package import REFERENCE, reference_origin
 from components.shared.package.schema import Schema, unlike
-from components.shared.package.scoring import Scorer, choose_classes
+from components.shared.package.scoring import Scorer
 from components.shared.store import Store
+from components.shared.tasks import TASKS
 
 Kind = Literal["drift", "newest_rows"]
 
@@ -226,14 +227,14 @@ def watched(frame: pd.DataFrame, scorer: Scorer) -> pd.DataFrame:
         scorer: The model.
     """
     schema = scorer.schema
-    prediction = _prediction(scorer.score(inputs(frame, schema)), schema)
+    prediction = TASKS[schema.task].answer.watched(scorer.score(inputs(frame, schema)), schema.labels)
     return pd.DataFrame(_watched_features(frame, schema) | {prediction_column(schema): prediction}, copy=False)
 
 
 def numeric_columns(schema: Schema) -> frozenset[str]:
     """Watched columns that are numbers; a prediction is one unless it is one of several classes."""
     numbers = frozenset(feature.name for feature in schema.numbers)
-    return numbers if schema.task == "multiclass" else numbers | {prediction_column(schema)}
+    return numbers | {prediction_column(schema)} if TASKS[schema.task].is_one_number else numbers
 
 
 def prediction_column(schema: Schema) -> str:
@@ -273,26 +274,19 @@ def _logged_prediction(table: pa.Table, scorer: Scorer) -> NDArray[Any] | None:
     name, version = _answer_columns(scorer.schema)
     if not {name, version} <= set(table.column_names) or table[version].unique().to_pylist() != [scorer.version]:
         return None
-    return np.asarray(table[name].to_numpy(), dtype=object if scorer.schema.task == "multiclass" else np.float32)
+    kind = np.float32 if TASKS[scorer.schema.task].is_one_number else object
+    return np.asarray(table[name].to_numpy(), dtype=kind)
 
 
 def _answer_columns(schema: Schema) -> tuple[str, str]:
     """The logged columns of what is watched of a prediction, and of the version that made it."""
-    answer = probability_names(schema)[1] if schema.task == "binary" else logged_name(PREDICTION, schema)
+    of_positive = TASKS[schema.task].has_positive_class
+    answer = probability_names(schema)[1] if of_positive else logged_name(PREDICTION, schema)
     return answer, logged_name(MODEL_VERSION, schema)
 
 
 def _with_features(schema: Schema, names: Collection[str]) -> Schema:
     return schema.model_copy(update={"features": [feature for feature in schema.features if feature.name in names]})
-
-
-def _prediction(scores: NDArray[np.float32], schema: Schema) -> NDArray[Any]:
-    if schema.task == "regression":
-        return scores
-    if schema.task == "binary":
-        return scores[:, 1]
-    names = np.array(schema.labels, dtype=object)
-    return names[choose_classes(scores)]
 
 
 def _read(content: bytes, places: Positions, scorer: Scorer) -> _Logged:

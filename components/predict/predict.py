@@ -21,10 +21,12 @@ from components.shared.errors import InputError, PackageError
 from components.shared.package.model_package import Lineage
 from components.shared.package.schema import Schema
 from components.shared.package.scored import load_scorer
-from components.shared.package.scoring import CELLS, Scorer, choose_classes
+from components.shared.package.scoring import CELLS, Scorer
 from components.shared.registry.registry import Registry
 from components.shared.spelling import Spelling
 from components.shared.store import Store
+from components.shared.tasks import TASKS
+from components.shared.tasks.choosing import choose_classes
 
 BLOCK = 10_000  # rows scored at once: the graph's own tensors stay in the processor's cache
 PREDICTION, VERSION = "prediction", "model_version"
@@ -200,7 +202,7 @@ class _Run:
 
     def _answers(self, scores: NDArray[np.float32]) -> list[pa.Array]:
         """The prediction, and the probability of each class."""
-        if self.reader.schema.task == "regression":
+        if not TASKS[self.reader.schema.task].has_classes:
             self.total += float(scores.sum(dtype=np.float64))
             self.lowest, self.highest = min(self.lowest, float(scores.min())), max(self.highest, float(scores.max()))
             return [pa.array(scores)]

@@ -5,11 +5,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from ibis.backends.duckdb import Backend
-
 from components.shared.config import PrepareConfig, ProblemConfig
 from components.shared.errors import DataError
-from components.shared.tables import fetch, fetch_row, identifier, literal
+from components.shared.tables import Engine, fetch, fetch_row, identifier, literal
 
 Kind = Literal["integer", "number", "boolean", "text", "timestamp", "unsupported"]
 ARRIVAL = "file_row_number"  # what DuckDB calls a row's position in a Parquet file
@@ -59,7 +57,7 @@ class Column:
 
 
 def read_columns(
-    backend: Backend, source: str, settings: PrepareConfig, *, keys: Collection[str] = ()
+    backend: Engine, source: str, settings: PrepareConfig, *, keys: Collection[str] = ()
 ) -> dict[str, Column]:
     """The columns of a Parquet file by name, in its order.
 
@@ -104,9 +102,7 @@ def _as_spelled(column: Column) -> Column:
     return replace(column, kind="text", expression=f"{identifier(column.name)}::VARCHAR")
 
 
-def whole_by_value(
-    backend: Backend, source: str, columns: dict[str, Column], names: Iterable[str]
-) -> dict[str, Column]:
+def whole_by_value(backend: Engine, source: str, columns: dict[str, Column], names: Iterable[str]) -> dict[str, Column]:
     """Columns of numbers that hold whole ones only, as whole numbers: pandas writes 1.0 for 1 beside a missing value.
 
     Args:
@@ -136,7 +132,7 @@ def _as_whole(column: Column) -> Column:
     return replace(column, kind="integer", expression=f"{identifier(column.name)}::BIGINT")
 
 
-def fraction(backend: Backend, source: str, column: Column) -> Any:
+def fraction(backend: Engine, source: str, column: Column) -> Any:
     """The first value of a column of numbers, in its order, that is no whole number; None when all are."""
     rows = fetch(
         backend,
@@ -165,7 +161,7 @@ def _list(texts: list[str]) -> str:
     return "[" + ", ".join(map(literal, texts)) + "]"
 
 
-def create_view(backend: Backend, source: str, columns: dict[str, Column]) -> None:
+def create_view(backend: Engine, source: str, columns: dict[str, Column]) -> None:
     """Create the view `VIEW`: every column in its final type, and `ARRIVAL`."""
     blank = _with_missing(backend, source, list(columns.values()))
     decomposed = _with_decomposed_letters(backend, source, list(columns.values()))
@@ -187,7 +183,7 @@ def _filled(column: Column, blank: set[str]) -> str:
     return column.expression
 
 
-def _with_missing(backend: Backend, source: str, columns: list[Column]) -> set[str]:
+def _with_missing(backend: Engine, source: str, columns: list[Column]) -> set[str]:
     """Names of the columns where a value other than null means that there is none; only they need mending."""
     found: set[str] = set()
     fetch(backend, "SET disabled_optimizers = 'statistics_propagation'")  # see `_missing`; here isnan is cheaper
@@ -200,7 +196,7 @@ def _with_missing(backend: Backend, source: str, columns: list[Column]) -> set[s
     return found
 
 
-def _with_decomposed_letters(backend: Backend, source: str, columns: list[Column]) -> set[str]:
+def _with_decomposed_letters(backend: Engine, source: str, columns: list[Column]) -> set[str]:
     """Names of the columns of text where a letter is written as several characters, such as u and two dots for ü."""
     found: set[str] = set()
     texts = [column for column in columns if column.kind == "text" and column.type == "VARCHAR"]

@@ -9,14 +9,14 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from ibis.backends.duckdb import Backend
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from components.prepare.columns import ARRIVAL, batches
 from components.shared.frames import labels, part_path
 from components.shared.package.schema import Feature, Schema
-from components.shared.tables import fetch_arrow, fetch_row, identifier, literal
+from components.shared.tables import Engine, fetch_arrow, fetch_row, identifier, literal
+from components.shared.tasks import TASKS
 
 ROWS = 50_000
 _SAMPLE = "leak_sample"
@@ -72,7 +72,7 @@ class Leak(BaseModel):
         return f"{what} {self.feature!r} alone gives the target away {score}: if it {afterwards}."
 
 
-def find_leaks(backend: Backend, folder: Path, schema: Schema, *, threshold: float) -> list[Leak]:
+def find_leaks(backend: Engine, folder: Path, schema: Schema, *, threshold: float) -> list[Leak]:
     """Score every feature alone.
 
     The metric is ROC AUC for two classes, the mean ROC AUC of one class against the rest, weighted by class, for
@@ -90,7 +90,7 @@ def find_leaks(backend: Backend, folder: Path, schema: Schema, *, threshold: flo
     Returns:
         The suspects, worst first.
     """
-    metric = "R²" if schema.task == "regression" else "ROC AUC"
+    metric = "ROC AUC" if TASKS[schema.task].has_classes else "R²"
     leaks = {
         (one.feature, one.other): Leak(
             feature=one.feature, metric=metric, score=round(one.score, 6), by=one.by, other=one.other
@@ -110,7 +110,7 @@ class _Scored(NamedTuple):
     other: str = ""
 
 
-def _scores(backend: Backend, folder: Path, schema: Schema) -> Iterator[_Scored]:
+def _scores(backend: Engine, folder: Path, schema: Schema) -> Iterator[_Scored]:
     rows = _sample(backend, part_path(folder, "train"), len(schema.features))
     if rows < _FEWEST_ROWS:
         return
@@ -137,7 +137,7 @@ def _score_times(name: str, seconds: NDArray[np.float64], target: "_Target") -> 
         yield _Scored(name, "missing", _score(missing.astype(np.float64), target))
 
 
-def _score_differences(backend: Backend, times: list[Feature], target: "_Target") -> Iterator[_Scored]:
+def _score_differences(backend: Engine, times: list[Feature], target: "_Target") -> Iterator[_Scored]:
     if len(times) < 2:
         return
     listed = ", ".join(_selected(feature, place) for place, feature in enumerate(times))
@@ -150,7 +150,7 @@ def _values(column: pa.ChunkedArray) -> NDArray[np.float64]:
     return np.asarray(column.fill_null(np.nan).to_numpy(), dtype=np.float64)
 
 
-def _sample(backend: Backend, train: Path, features: int) -> int:
+def _sample(backend: Engine, train: Path, features: int) -> int:
     """Every n-th row of the training part, as a temporary table; the answer is their number."""
     limit = min(ROWS, max(1_000, _CELLS // features))
     source = f"read_parquet({literal(str(train))}, file_row_number = true)"
@@ -178,7 +178,7 @@ class _Target:
 
 
 def _target(target: NDArray[Any], schema: Schema) -> _Target:
-    if schema.task == "regression":
+    if not TASKS[schema.task].has_classes:
         return _Target(target.astype(np.float64)[:, None], np.ones(1), is_classes=False)
     counts = np.bincount(target, minlength=len(schema.classes))
     chosen = [1] if len(counts) == 2 else np.argsort(-counts, kind="stable")[:_MOST_CLASSES]

@@ -6,12 +6,10 @@ Each is told with the setting that keeps it. A column that `problem.features` na
 import re
 from collections.abc import Mapping, Sequence
 
-from ibis.backends.duckdb import Backend
-
 from components.prepare.columns import ARRIVAL, BATCH, VIEW, Column, batches
 from components.shared.config import ProblemConfig
 from components.shared.package.schema import FeatureKind
-from components.shared.tables import fetch_row, identifier
+from components.shared.tables import Engine, fetch_row, identifier
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 # What pandas, R, Spark and a CSV file's empty name are read as.
@@ -45,7 +43,7 @@ def about_group(group: str, problem: ProblemConfig) -> tuple[list[str], list[str
 
 
 def row_numbers(
-    backend: Backend, columns: Mapping[str, Column], kinds: Mapping[str, FeatureKind], problem: ProblemConfig
+    backend: Engine, columns: Mapping[str, Column], kinds: Mapping[str, FeatureKind], problem: ProblemConfig
 ) -> dict[str, str]:
     """Features that only number the rows, each with the remark that says so."""
     places = {name: place for place, name in enumerate(columns)}
@@ -67,7 +65,7 @@ def row_numbers(
     return remarks
 
 
-def _numbers_rows(backend: Backend, name: str) -> bool:
+def _numbers_rows(backend: Engine, name: str) -> bool:
     """Whether a column rises from row to row, as the index of a filtered table does, or holds n numbers in a row."""
     numbered = (
         f"SELECT {identifier(name)} AS value, lag({identifier(name)}) OVER (ORDER BY {ARRIVAL}) AS before FROM {VIEW}"
@@ -81,7 +79,7 @@ def _numbers_rows(backend: Backend, name: str) -> bool:
     return not missing and bool(rises or is_whole)
 
 
-def free_texts(backend: Backend, kinds: Mapping[str, FeatureKind], problem: ProblemConfig) -> dict[str, str]:
+def free_texts(backend: Engine, kinds: Mapping[str, FeatureKind], problem: ProblemConfig) -> dict[str, str]:
     """Texts of several words of which hardly two are the same, each with the remark that says so."""
     named = {*problem.features, *problem.categorical}
     texts = [name for name, kind in kinds.items() if kind == "category" and name not in named]
@@ -96,7 +94,7 @@ def free_texts(backend: Backend, kinds: Mapping[str, FeatureKind], problem: Prob
     }
 
 
-def _different(backend: Backend, names: Sequence[str]) -> dict[str, int]:
+def _different(backend: Engine, names: Sequence[str]) -> dict[str, int]:
     """About how many values the columns have of which at least half are different."""
     found: dict[str, int] = {}
     for batch in batches(names, BATCH):
@@ -108,7 +106,7 @@ def _different(backend: Backend, names: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def _words(backend: Backend, names: Sequence[str]) -> dict[str, float]:
+def _words(backend: Engine, names: Sequence[str]) -> dict[str, float]:
     """Mean number of words of the first values of columns."""
     found: dict[str, float] = {}
     for batch in batches(names, BATCH):

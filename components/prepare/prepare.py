@@ -4,7 +4,6 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
-from ibis.backends.duckdb import Backend
 from pydantic import BaseModel
 
 from components.prepare.columns import (
@@ -39,7 +38,8 @@ from components.shared.errors import DataError
 from components.shared.frames import PARTS, part_path
 from components.shared.package.schema import FIXED, Feature, FeatureKind, Schema
 from components.shared.resources import memory_budget
-from components.shared.tables import engine, fetch, fetch_row, identifier, write_sql
+from components.shared.tables import Engine, engine, fetch, fetch_row, identifier, write_sql
+from components.shared.tasks import TASKS
 
 SUMMARY = "summary.json"
 _MEMORY = 400 * 1024**2  # bytes for the engine; the stage takes hardly longer than with 700 MiB
@@ -156,23 +156,23 @@ def _prepare(
         )
 
 
-def _read(backend: Backend, table: str, problem: ProblemConfig, settings: PrepareConfig) -> dict[str, Column]:
+def _read(backend: Engine, table: str, problem: ProblemConfig, settings: PrepareConfig) -> dict[str, Column]:
     """The table's columns, with classes and codes as whole numbers where they are such by value."""
     columns = read_columns(backend, table, settings, keys=problem.keys)
     if len(columns) > _WIDE:
         fetch(backend, f"SET threads = 1; SET memory_limit = '{memory_budget() // 1024**2}MiB'")
     check_names(columns, problem, settings)
-    classes = [] if problem.task == "regression" else [problem.target]
+    classes = [problem.target] if TASKS[problem.task].has_classes else []
     return whole_by_value(backend, table, columns, [*classes, *problem.categorical])
 
 
 def _check_columns(
-    backend: Backend, table: str, columns: dict[str, Column], problem: ProblemConfig, settings: PrepareConfig
+    backend: Engine, table: str, columns: dict[str, Column], problem: ProblemConfig, settings: PrepareConfig
 ) -> dict[str, FeatureKind]:
     """Everything that can be refused by types alone; the answer is the features with their kinds."""
     check_bounds(columns, settings.bounds)
     target = columns[problem.target]
-    is_number_of_class = problem.task != "regression" and target.kind == "number"
+    is_number_of_class = TASKS[problem.task].has_classes and target.kind == "number"
     check_type(target, problem.task, fraction=fraction(backend, table, target) if is_number_of_class else None)
     if problem.weights:
         check_weight_type(columns[problem.weights])
@@ -186,7 +186,7 @@ def _check_columns(
 
 
 def _without_useless(
-    backend: Backend, columns: dict[str, Column], kinds: dict[str, FeatureKind], problem: ProblemConfig
+    backend: Engine, columns: dict[str, Column], kinds: dict[str, FeatureKind], problem: ProblemConfig
 ) -> tuple[dict[str, FeatureKind], dict[str, str]]:
     """The features without row numbers and free text, and a remark on each of those.
 
@@ -201,7 +201,7 @@ def _without_useless(
 
 
 def _repair(
-    backend: Backend, columns: dict[str, Column], problem: ProblemConfig, *, settings: PrepareConfig, by_time: bool
+    backend: Engine, columns: dict[str, Column], problem: ProblemConfig, *, settings: PrepareConfig, by_time: bool
 ) -> tuple[int, Removed]:
     """The number of rows found, and what was removed of them."""
     mark_rows(backend, columns, problem, settings=settings, by_time=by_time)
@@ -221,7 +221,7 @@ def _repair(
 
 
 def _write_parts(
-    backend: Backend, table: str, folder: Path, columns: dict[str, Column], problem: ProblemConfig, *, by_time: bool
+    backend: Engine, table: str, folder: Path, columns: dict[str, Column], problem: ProblemConfig, *, by_time: bool
 ) -> None:
     names = [c.name for c in columns.values() if c.kind != "unsupported" and c.name not in problem.leaks]
     codes = encode_texts(backend, table, columns.values())
@@ -273,7 +273,7 @@ def _part(names: list[str], part: str, *, codes: dict[str, str], by_time: bool) 
     )
 
 
-def _parts(backend: Backend, classes: dict[str, dict[str, int]]) -> dict[str, PartSummary]:
+def _parts(backend: Engine, classes: dict[str, dict[str, int]]) -> dict[str, PartSummary]:
     rows = fetch(
         backend,
         f"SELECT part, count(*), count(*) / sum(count(*)) OVER (), min(moment), max(moment) FROM {PLACED} GROUP BY "

@@ -3,6 +3,7 @@
 from components.prepare.repair import Removed, share
 from components.shared.config import PrepareConfig, ProblemConfig
 from components.shared.errors import DataError
+from components.shared.tasks import TASKS
 
 SMALL_SHARE = 0.05  # of the rows; a removal of more is a warning
 
@@ -16,10 +17,10 @@ def warnings_of_removals(rows: int, removed: Removed, problem: ProblemConfig, se
         problem: Names of target, time column and keys.
         settings: The repairs.
     """
-    keys = ", ".join(problem.keys)
+    keys, about_labels = ", ".join(problem.keys), TASKS[problem.task].target.about_missing(problem.target)
     reasons = [
         (removed.duplicates, "equal another row in every column and were removed (prepare.drop_duplicates)."),
-        (removed.without_label, f"have no label in {problem.target!r} and were removed. {_about_labels(problem)}"),
+        (removed.without_label, f"have no label in {problem.target!r} and were removed. {about_labels}"),
         (removed.without_time, f"have no time in {problem.time_column!r} and were removed: the split goes by time."),
         *(
             (count, f"lie outside prepare.bounds.{name} and were removed.")
@@ -36,16 +37,6 @@ def warnings_of_removals(rows: int, removed: Removed, problem: ProblemConfig, se
         for count, what in reasons
         if count > SMALL_SHARE * rows
     ]
-
-
-def _about_labels(problem: ProblemConfig) -> str:
-    if problem.task == "regression":
-        return "Leave them out in the query if that is meant."
-    return (
-        "If a spelling that is read as missing, such as None or NA, is a class, give the column null spellings of its "
-        f"own (source.tables.<table>.columns.{problem.target}.nulls: ['']); otherwise leave these rows out in the "
-        "query."
-    )
 
 
 def remarks_on_equal_rows(equals: int, rows: int) -> list[str]:

@@ -6,13 +6,12 @@ is unique are no duplicates; the few others are compared value by value, so a co
 
 from collections.abc import Iterable
 
-from ibis.backends.duckdb import Backend
 from pydantic import BaseModel
 
 from components.prepare.columns import ARRIVAL, VIEW, Column
 from components.shared.config import Bounds, PrepareConfig, ProblemConfig
 from components.shared.errors import DataError
-from components.shared.tables import fetch, fetch_row, identifier, literal
+from components.shared.tables import Engine, fetch, fetch_row, identifier, literal
 
 SURPLUS = "surplus"  # arrivals of the rows to remove
 MARKS = "marks"  # arrival, shuffle, moment, label, key, lot, reason: one narrow row for each row that stays
@@ -56,7 +55,7 @@ def share(count: int, rows: int) -> str:
 
 
 def check_dates(
-    backend: Backend, source: str, columns: dict[str, Column], *, dates: dict[str, list[str]]
+    backend: Engine, source: str, columns: dict[str, Column], *, dates: dict[str, list[str]]
 ) -> dict[str, int]:
     """Count the values of each text column that became timestamps.
 
@@ -85,7 +84,7 @@ def _date_counts(column: Column) -> str:
 
 
 def mark_rows(
-    backend: Backend,
+    backend: Engine,
     columns: dict[str, Column],
     problem: ProblemConfig,
     *,
@@ -160,7 +159,7 @@ def check_bounds(columns: dict[str, Column], bounds: dict[str, Bounds]) -> None:
 
 
 def remove_rows(
-    backend: Backend, columns: dict[str, Column], problem: ProblemConfig, *, settings: PrepareConfig
+    backend: Engine, columns: dict[str, Column], problem: ProblemConfig, *, settings: PrepareConfig
 ) -> Removed:
     """Take out of `MARKS` what does not stay: duplicates, rows without label or time, out of bounds, repeated keys.
 
@@ -182,20 +181,20 @@ def remove_rows(
     )
 
 
-def _is_unique(backend: Backend) -> bool:
+def _is_unique(backend: Engine) -> bool:
     """Whether every row has a key that no other row has; by hashes, which can only err towards no."""
     counted = f"SELECT key, count(*) AS n FROM {MARKS} GROUP BY key"
     return bool(fetch_row(backend, f"SELECT coalesce(bool_and(n = 1 AND key IS NOT NULL), true) FROM ({counted})")[0])
 
 
-def _remove_by_reason(backend: Backend) -> dict[int, int]:
+def _remove_by_reason(backend: Engine) -> dict[int, int]:
     counts = fetch(backend, f"SELECT reason, count(*) FROM {MARKS} WHERE reason IS NOT NULL GROUP BY reason")
     if counts:
         fetch(backend, f"DELETE FROM {MARKS} WHERE reason IS NOT NULL")
     return dict(counts)
 
 
-def _resolve_keys(backend: Backend, keys: list[str], *, how: str) -> int:
+def _resolve_keys(backend: Engine, keys: list[str], *, how: str) -> int:
     if how != "fail":
         return _remove_repeated(backend, "key", keys, latest=how == "last")
     if count := _find_repeated(backend, "key", keys):
@@ -210,13 +209,13 @@ def _resolve_keys(backend: Backend, keys: list[str], *, how: str) -> int:
     return 0
 
 
-def _remove_repeated(backend: Backend, hashed: str, names: list[str], *, latest: bool = False) -> int:
+def _remove_repeated(backend: Engine, hashed: str, names: list[str], *, latest: bool = False) -> int:
     if count := _find_repeated(backend, hashed, names, latest=latest):
         fetch(backend, f"DELETE FROM {MARKS} WHERE arrival IN (SELECT arrival FROM {SURPLUS})")
     return count
 
 
-def _find_repeated(backend: Backend, hashed: str, names: list[str], *, latest: bool = False) -> int:
+def _find_repeated(backend: Engine, hashed: str, names: list[str], *, latest: bool = False) -> int:
     """Fill `SURPLUS` with all but one of the rows that agree in some columns.
 
     Args:
@@ -245,7 +244,7 @@ def _find_repeated(backend: Backend, hashed: str, names: list[str], *, latest: b
     )
 
 
-def tell_equal_apart(backend: Backend) -> int:
+def tell_equal_apart(backend: Engine) -> int:
     """Give rows of `MARKS` that are equal in every column places of their own in the order of chance.
 
     Rows that stay although they are equal are observations of their own: without this, chance would put all of them
@@ -269,7 +268,7 @@ def tell_equal_apart(backend: Backend) -> int:
     return count
 
 
-def _created(backend: Backend, name: str, select: str) -> int:
+def _created(backend: Engine, name: str, select: str) -> int:
     """Create a temporary table; the answer is its number of rows."""
     (count,) = fetch_row(backend, f"CREATE OR REPLACE TEMP TABLE {name} AS {select}")
     return int(count)

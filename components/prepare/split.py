@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from ibis.backends.duckdb import Backend
 from numpy.typing import NDArray
 
 from components.prepare.repair import MARKS
 from components.shared.config import ProblemConfig, SplitConfig
 from components.shared.errors import DataError
-from components.shared.tables import fetch, fetch_arrow, fetch_row
+from components.shared.tables import Engine, fetch, fetch_arrow, fetch_row
+from components.shared.tasks import TASKS
 
 PLACED = "placed"  # arrival, shuffle, moment, label, and part: 0 train, 1 validation, 2 test
 FEWEST_ROWS = 2  # in each part
@@ -53,19 +53,19 @@ def choose_method(settings: SplitConfig, problem: ProblemConfig) -> str:
             "prepare.split.method is `chronological`, but problem.time_column is empty. Name the column that orders "
             "the rows."
         )
-    if method == "stratified" and problem.task == "regression":
+    if method == "stratified" and not TASKS[problem.task].has_classes:
         raise DataError(
-            "prepare.split.method is `stratified`, but a regression has no classes. Use `random`, `grouped` or "
+            f"prepare.split.method is `stratified`, but a {problem.task} has no classes. Use `random`, `grouped` or "
             "`chronological`."
         )
     if method != "auto":
         return method
     if problem.time_column:
         return "chronological"
-    return "random" if problem.task == "regression" else "stratified"
+    return TASKS[problem.task].target.default_split
 
 
-def place_rows(backend: Backend, method: str, settings: SplitConfig, *, rows: int, lost: str = "") -> list[str]:
+def place_rows(backend: Engine, method: str, settings: SplitConfig, *, rows: int, lost: str = "") -> list[str]:
     """Create `PLACED` from the marks of the rows that stay.
 
     Args:
@@ -103,12 +103,12 @@ def _sizes(placed: dict[int, int]) -> str:
     return ", ".join(f"{name} {placed.get(number, 0):,}" for number, name in enumerate(("train", "validation", "test")))
 
 
-def _place(backend: Backend, part: str, source: str = MARKS) -> None:
+def _place(backend: Engine, part: str, source: str = MARKS) -> None:
     select = f"SELECT arrival, shuffle, moment, label, ({part})::UTINYINT AS part FROM {source}"
     fetch(backend, f"CREATE OR REPLACE TEMP TABLE {PLACED} AS {select}")
 
 
-def _by_time(backend: Backend, sizes: Sizes) -> list[str]:
+def _by_time(backend: Engine, sizes: Sizes) -> list[str]:
     """The oldest rows train, the newest test; rows of one moment stay together unless that empties a part."""
     cuts = _best_cuts(_possible_cuts(backend, sizes), sizes)
     if cuts is None:
@@ -121,7 +121,7 @@ def _by_time(backend: Backend, sizes: Sizes) -> list[str]:
     return []
 
 
-def _possible_cuts(backend: Backend, sizes: Sizes) -> list[tuple[int, int]]:
+def _possible_cuts(backend: Engine, sizes: Sizes) -> list[tuple[int, int]]:
     """Moments near the wanted places, as microseconds since 1970, with the number of rows before each."""
     shares = [place / sizes.rows for place in sizes.cuts]
     near = (
@@ -152,7 +152,7 @@ def _best_cuts(cuts: Iterable[tuple[int, int]], sizes: Sizes) -> tuple[int, int]
     return start, end
 
 
-def _by_rank(backend: Backend, order: str, sizes: Sizes) -> None:
+def _by_rank(backend: Engine, order: str, sizes: Sizes) -> None:
     first, second = sizes.cuts
     _place(
         backend,
@@ -161,12 +161,12 @@ def _by_rank(backend: Backend, order: str, sizes: Sizes) -> None:
     )
 
 
-def _at_random(backend: Backend, sizes: Sizes) -> list[str]:
+def _at_random(backend: Engine, sizes: Sizes) -> list[str]:
     _by_rank(backend, "shuffle", sizes)
     return []
 
 
-def _by_class(backend: Backend, sizes: Sizes) -> list[str]:
+def _by_class(backend: Engine, sizes: Sizes) -> list[str]:
     """Each class has its share of each part, to within one row; a class of one row trains."""
     counted = fetch_arrow(backend, f"SELECT label, count(*) AS n FROM {MARKS} GROUP BY label ORDER BY label")
     counts = counted.column("n").to_numpy().astype(np.int64)
@@ -203,7 +203,7 @@ def quotas(sizes: NDArray[np.int64], total: int, *, spare: NDArray[np.int64] | i
     return quota
 
 
-def _by_group(backend: Backend, sizes: Sizes, seed: int) -> list[str]:
+def _by_group(backend: Engine, sizes: Sizes, seed: int) -> list[str]:
     """Whole groups, by chance, each to the part that lacks most rows; rows without a group are one group."""
     groups = fetch_arrow(
         backend, f"SELECT lot, count(*) AS n FROM {MARKS} GROUP BY lot ORDER BY hash(lot, {seed}), lot"

@@ -1,9 +1,6 @@
 """The target: whether it fits the task, its classes, and whether each part can be learned from or judged."""
 
-import math
 from typing import Any
-
-from ibis.backends.duckdb import Backend
 
 from components.prepare.columns import Column
 from components.prepare.repair import MARKS
@@ -12,16 +9,18 @@ from components.shared.as_written import spelled
 from components.shared.config import ProblemConfig
 from components.shared.errors import DataError
 from components.shared.frames import PARTS
-from components.shared.package.schema import FLOAT32_MAX, label_name
-from components.shared.tables import fetch, fetch_row
+from components.shared.names import TaskName
+from components.shared.package.schema import label_name
+from components.shared.tables import Engine, fetch, fetch_row
+from components.shared.tasks import TASKS, Numbers
+from components.shared.tasks.target import MOST_CLASSES
 
-MOST_CLASSES = 1_000
 _SHOWN = 5
 
 Label = bool | int | str
 
 
-def check_type(column: Column, task: str, *, fraction: Any = None) -> None:
+def check_type(column: Column, task: TaskName, *, fraction: Any = None) -> None:
     """Refuse a target whose type does not fit the task.
 
     Args:
@@ -32,20 +31,13 @@ def check_type(column: Column, task: str, *, fraction: Any = None) -> None:
     Raises:
         DataError: Names the type found and what the task takes.
     """
-    if task == "regression" and column.kind not in ("integer", "number"):
-        raise DataError(
-            f"The target {column.name!r} is {column.type}; a regression needs numbers. Convert it in the query, or "
-            "choose another task."
-        )
-    if task != "regression" and column.kind not in ("integer", "boolean", "text"):
+    rules = TASKS[task].target
+    if column.kind not in rules.kinds:
         found = f"{column.type} and holds {fraction}" if fraction is not None else column.type
-        raise DataError(
-            f"The target {column.name!r} is {found}; classes are texts, whole numbers or true and false. "
-            "Make classes of it in the query, or choose the task `regression`."
-        )
+        raise rules.wrong_type(column.name, found, task=task)
 
 
-def check_values(backend: Backend, problem: ProblemConfig) -> list[Label]:
+def check_values(backend: Engine, problem: ProblemConfig) -> list[Label]:
     """The classes of the labelled rows, the positive one last when binary; none for a regression.
 
     The positive class is found as it is spelled: `'1'` names the class 1, and `yes` the class yes.
@@ -53,8 +45,9 @@ def check_values(backend: Backend, problem: ProblemConfig) -> list[Label]:
     Raises:
         DataError: The target is constant, infinite, or has too few or too many classes.
     """
-    if problem.task == "regression":
-        _check_numbers(backend, problem.target)
+    rules = TASKS[problem.task].target
+    if isinstance(rules, Numbers):
+        _check_numbers(backend, problem.target, rules)
         return []
     counted = fetch(
         backend,
@@ -62,30 +55,19 @@ def check_values(backend: Backend, problem: ProblemConfig) -> list[Label]:
     )
     if len(counted) == 1:
         raise _constant(problem.target, counted[0][0])
-    if problem.task == "binary" and len(counted) > 2:
+    if len(counted) > rules.most:
         raise DataError(
-            f"The target {problem.target!r} has {_number(counted)} classes ({_examples(counted)}); a binary task has "
-            "two. Use `multiclass`, or make it two in the query."
-        )
-    if len(counted) > MOST_CLASSES:
-        raise DataError(
-            f"The target {problem.target!r} has more than {MOST_CLASSES:,} classes ({_examples(counted)}). Group them "
-            "in the query."
+            f"The target {problem.target!r} has {_number(counted)} classes ({_examples(counted)}){rules.if_more}"
         )
     classes: list[Label] = sorted(label for label, _ in counted)
-    return _positive_last(classes, problem) if problem.task == "binary" else classes
+    return _positive_last(classes, problem) if rules.has_positive else classes
 
 
-def _check_numbers(backend: Backend, target: str) -> None:
+def _check_numbers(backend: Engine, name: str, rules: Numbers) -> None:
     low, high = fetch_row(backend, f"SELECT min(label)::DOUBLE, max(label)::DOUBLE FROM {MARKS}")
     if low == high:
-        raise _constant(target, low)
-    if worst := [value for value in (low, high) if not abs(value) <= FLOAT32_MAX]:
-        found = "an infinite value" if math.isinf(worst[0]) else f"{worst[0]:g}, beyond the range of float32"
-        raise DataError(
-            f"The target {target!r} holds {found}. Let the contract quarantine such rows (contract.non_finite), or "
-            "mend them."
-        )
+        raise _constant(name, low)
+    rules.check_range(name, low, high)
 
 
 def _positive_last(classes: list[Label], problem: ProblemConfig) -> list[Label]:
@@ -134,7 +116,7 @@ def _examples(counted: list[tuple[Any, int]]) -> str:
 
 
 def check_parts(
-    backend: Backend, problem: ProblemConfig, classes: list[Label]
+    backend: Engine, problem: ProblemConfig, classes: list[Label]
 ) -> tuple[dict[str, dict[str, int]], list[str]]:
     """Check the target within each part.
 
@@ -144,7 +126,7 @@ def check_parts(
     Raises:
         DataError: A part holds a single class, or the training part lacks a class that another one has.
     """
-    if problem.task == "regression":
+    if not TASKS[problem.task].has_classes:
         _check_training_numbers(backend, problem.target)
         return {}, []
     rows = fetch(backend, f"SELECT part, label, count(*) FROM {PLACED} GROUP BY ALL")
@@ -161,7 +143,7 @@ def check_parts(
     return ordered, warnings
 
 
-def _check_training_numbers(backend: Backend, target: str) -> None:
+def _check_training_numbers(backend: Engine, target: str) -> None:
     low, high = fetch_row(backend, f"SELECT min(label), max(label) FROM {PLACED} WHERE part = 0")
     if low == high:
         raise DataError(

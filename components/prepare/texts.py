@@ -5,17 +5,15 @@ They are texts again before they are written: DuckDB 2.0 loses rare values of a 
 
 from collections.abc import Iterable
 
-from ibis.backends.duckdb import Backend
-
 from components.prepare.columns import VIEW, Column
-from components.shared.tables import ROW_GROUP, fetch, fetch_row, identifier, literal
+from components.shared.tables import ROW_GROUP, Engine, fetch, fetch_row, identifier, literal
 
 _FEWEST_ROWS = ROW_GROUP  # below it nothing is gained
 _MOST_VALUES = 8_192
 _MOST_COLUMNS = 200  # each costs a query
 
 
-def encode_texts(backend: Backend, source: str, columns: Iterable[Column]) -> dict[str, str]:
+def encode_texts(backend: Engine, source: str, columns: Iterable[Column]) -> dict[str, str]:
     """Create an ENUM type for each text column of `VIEW` that has few values.
 
     Args:
@@ -40,7 +38,7 @@ def encode_texts(backend: Backend, source: str, columns: Iterable[Column]) -> di
     return types
 
 
-def _promising(backend: Backend, source: str, names: list[str]) -> list[str]:
+def _promising(backend: Engine, source: str, names: list[str]) -> list[str]:
     """Columns that every row group of a large file has as a dictionary of few values."""
     file = literal(source)
     if not names or fetch_row(backend, f"SELECT num_rows FROM parquet_file_metadata({file})")[0] < _FEWEST_ROWS:

@@ -2,13 +2,11 @@
 
 import math
 
-from ibis.backends.duckdb import Backend
-
 from components.prepare.columns import ARRIVAL, VIEW, Column
 from components.prepare.split import PLACED
 from components.shared.errors import DataError
 from components.shared.frames import PARTS
-from components.shared.tables import fetch, identifier
+from components.shared.tables import Engine, fetch, identifier
 
 
 def check_weight_type(column: Column) -> None:
@@ -24,7 +22,7 @@ def check_weight_type(column: Column) -> None:
         )
 
 
-def check_weights(backend: Backend, name: str) -> None:
+def check_weights(backend: Engine, name: str) -> None:
     """Look at the weights of the rows that were placed in the parts.
 
     Raises:

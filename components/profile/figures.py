@@ -5,6 +5,9 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from components.shared.names import TaskName
+from components.shared.tasks import TASKS
+
 Kind = Literal["number", "boolean", "category", "timestamp", "other"]
 
 _MANY_NULLS = 0.3
@@ -76,7 +79,7 @@ class Moment(BaseModel):
 class Profile(BaseModel):
     """All figures of the report."""
 
-    task: str
+    task: TaskName
     target: str
     measures: list[str]
     rows: int
@@ -130,7 +133,9 @@ def _alike(correlations: Correlations | None) -> list[str]:
 def _rare(found: Profile) -> list[str]:
     target = next(column for column in found.columns if column.role == "target")
     rare = [
-        category for category in target.categories if found.task != "regression" and category.rows / found.rows < _RARE
+        category
+        for category in target.categories
+        if TASKS[found.task].has_classes and category.rows / found.rows < _RARE
     ]
     return [
         f"The class {category.value} has only {category.rows:,} rows ({category.rows / found.rows:.1%})."

@@ -20,6 +20,7 @@ from components.shared.pages.reports import (
     format_share,
     table,
 )
+from components.shared.tasks import TASKS
 
 MOST_DRAWN = 60  # columns that get a drawing
 MOST_BY_CATEGORY = 12  # columns the target is drawn by
@@ -192,9 +193,8 @@ def _by_category(page: Page, profile: Profile) -> None:
     columns = sorted(columns, key=_spread, reverse=True)
     section = page.section(
         f"{profile.target} by category",
-        f"{_axis(profile).capitalize()}{'' if profile.task == 'regression' else ', in percent,'} among the rows of "
-        "each of "
-        "the most frequent values; columns where it differs most come first.",
+        f"{_axis(profile).capitalize()}{', in percent,' if TASKS[profile.task].has_classes else ''} among the rows of "
+        "each of the most frequent values; columns where it differs most come first.",
     )
     draw: Callable[[ColumnProfile, Profile], Block] = _rate_table if len(profile.measures) > 1 else _rates
     section.grid([Card(column.name, (draw(column, profile),)) for column in columns[:MOST_BY_CATEGORY]])
@@ -213,7 +213,7 @@ def _spread(column: ColumnProfile) -> float:
 def _rates(column: ColumnProfile, profile: Profile) -> Chart:
     values = [category.value for category in column.categories]
     means = [category.target[0] for category in column.categories]
-    if profile.task != "regression":
+    if TASKS[profile.task].has_classes:
         means = [None if mean is None else round(100 * mean, 1) for mean in means]
     return bars(values, means, title="", alt=f"{_axis(profile)} by {column.name}", size="small")
 

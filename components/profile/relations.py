@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from components.profile.figures import Components, Correlations
 from components.shared.package.schema import Schema
+from components.shared.tasks import TASKS
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +35,7 @@ class Numbers:
 
 def _target_numbers(target: NDArray[Any], schema: Schema) -> Floats | None:
     """The target as one number a row; None when it has more than two classes."""
-    return None if schema.task == "multiclass" else target.astype(np.float64)
+    return target.astype(np.float64) if TASKS[schema.task].is_one_number else None
 
 
 def correlate(numbers: Numbers, target: NDArray[Any], schema: Schema) -> Correlations | None:
@@ -111,7 +112,7 @@ def principal_components(
 
 def _groups(target: NDArray[Any], schema: Schema) -> list[str]:
     """What colours a row: its class, or the third of the target it is in."""
-    if schema.task != "regression":
+    if TASKS[schema.task].has_classes:
         names = schema.labels
         if len(names) > _MOST_GROUPS + 1:
             frequent = set(np.argsort(-np.bincount(target), kind="stable")[:_MOST_GROUPS].tolist())

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ibis.backends.duckdb import Backend
 from numpy.typing import NDArray
 
 from components.profile.figures import Category, ColumnProfile, Histogram, Kind, Moment, Profile, warnings
@@ -21,7 +20,8 @@ from components.profile.relations import LARGEST, Floats, Numbers, Points, corre
 from components.shared.config import ProfileConfig
 from components.shared.frames import PARTS, labels, part_path
 from components.shared.package.schema import Schema
-from components.shared.tables import engine, fetch, fetch_arrow, fetch_row, identifier, literal
+from components.shared.tables import Engine, engine, fetch, fetch_arrow, fetch_row, identifier, literal
+from components.shared.tasks import TASKS
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 MEDIAN = 0.5
@@ -97,7 +97,7 @@ def profile(splits: Path, settings: ProfileConfig) -> tuple[Profile, Points | No
 # Columns
 
 
-def _types(backend: Backend, schema: Schema) -> dict[str, str]:
+def _types(backend: Engine, schema: Schema) -> dict[str, str]:
     """DuckDB's type by column: the target first, then the features, then the others."""
     types = {name: type_ for name, type_, *_ in fetch(backend, f"DESCRIBE {_ROWS}")}
     first = [schema.target, *(feature.name for feature in schema.features)]
@@ -106,7 +106,7 @@ def _types(backend: Backend, schema: Schema) -> dict[str, str]:
 
 def _kinds(types: dict[str, str], schema: Schema) -> dict[str, Kind]:
     categories = {feature.name for feature in schema.categories}
-    if schema.task != "regression":
+    if TASKS[schema.task].has_classes:
         categories.add(schema.target)
     return {name: "category" if name in categories else _kind(type_) for name, type_ in types.items()}
 
@@ -132,7 +132,7 @@ def _roles(types: dict[str, str], schema: Schema) -> dict[str, str]:
     return {name: ", ".join(role for role, names in members.items() if name in names) or "not used" for name in types}
 
 
-def _describe(backend: Backend, schema: Schema, types: dict[str, str], *, rows: int) -> list[ColumnProfile]:
+def _describe(backend: Engine, schema: Schema, types: dict[str, str], *, rows: int) -> list[ColumnProfile]:
     """What one scan of all rows says about each column."""
     kinds, roles = _kinds(types, schema), _roles(types, schema)
     aggregates = [aggregate for name, kind in kinds.items() for aggregate in _aggregates(identifier(name), kind)]
@@ -193,7 +193,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def _sample(
-    backend: Backend, splits: Path, schema: Schema, *, columns: list[ColumnProfile], limit: int
+    backend: Engine, splits: Path, schema: Schema, *, columns: list[ColumnProfile], limit: int
 ) -> tuple[Numbers, NDArray[Any]]:
     """Numeric columns and the target of every n-th row of each part."""
     wanted = [column.name for column in columns if column.kind in ("number", "boolean")]
@@ -243,12 +243,12 @@ def _histogram(values: Floats, bins: int, *, is_whole: bool) -> Histogram:
 # The target
 
 
-def _measures(backend: Backend, schema: Schema) -> _Measures:
+def _measures(backend: Engine, schema: Schema) -> _Measures:
     """The mean of a number, the share of the positive class, or of the most frequent classes."""
     target = identifier(schema.target)
-    if schema.task == "regression":
+    if not TASKS[schema.task].has_classes:
         return _Measures([f"mean {schema.target}"], f"avg({target}::DOUBLE)")
-    if schema.task == "binary":
+    if TASKS[schema.task].has_positive_class:
         followed = schema.labels[-1:]
     else:
         counted = fetch(
@@ -262,7 +262,7 @@ def _measures(backend: Backend, schema: Schema) -> _Measures:
 
 
 def _with_categories(
-    backend: Backend, columns: list[ColumnProfile], measures: _Measures, top: int
+    backend: Engine, columns: list[ColumnProfile], measures: _Measures, top: int
 ) -> list[ColumnProfile]:
     """Add the most frequent values to the categories, with what the target does in them."""
     counted = [column for column in columns if column.kind in ("category", "boolean") and column.role != "key"][
@@ -277,7 +277,7 @@ def _with_categories(
     ]
 
 
-def _categories(backend: Backend, name: str, measures: _Measures, top: int) -> tuple[int, list[Category]]:
+def _categories(backend: Engine, name: str, measures: _Measures, top: int) -> tuple[int, list[Category]]:
     column = identifier(name)
     rows = fetch(
         backend,
@@ -288,7 +288,7 @@ def _categories(backend: Backend, name: str, measures: _Measures, top: int) -> t
     return (rows[0][2] if rows else 0), [Category(value=value, rows=n, target=target) for value, n, _, target in rows]
 
 
-def _over_time(backend: Backend, schema: Schema, measures: _Measures) -> tuple[str, list[Moment]]:
+def _over_time(backend: Engine, schema: Schema, measures: _Measures) -> tuple[str, list[Moment]]:
     """The target by spans of equal length, the shortest that give few enough points."""
     if not schema.time_column:
         return "", []

@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.shared.config import Metric as MetricName
-from components.shared.config import Task
-from components.shared.metrics import TABLE, Answers, Weights, metrics_of
+from components.shared.config import TaskName
+from components.shared.metrics import TABLE, Answers, Weights
 from components.shared.metrics.weights import Floats, Indices
+from components.shared.tasks import TASKS
 
 MOST_BLOCKS = 1_000
 FEWEST_BLOCKS = 8  # fewer are no base for an interval
@@ -131,7 +132,7 @@ class Draws:
 
     def estimates(
         self,
-        task: Task,
+        task: TaskName,
         target: NDArray[Any],
         answers: Answers,
         *,
@@ -152,7 +153,7 @@ class Draws:
             target, answers = target[rows], answers.some(rows)
             weights, together = self._weights_of(rows)
         worth = worth_of_blocks(weights, together)
-        names = [name for name in metrics_of(task) if only is None or name in only]
+        names = [name for name in TASKS[task].metrics if only is None or name in only]
         found = {}
         once = Weights(weights.rows)
         for name in names:

@@ -8,16 +8,24 @@ from typing import Any
 import docstring_parser
 from kfp import dsl
 
-# The one place that names the image; `make compile` says which by REGISTRY and TAG.
-STAGE_IMAGE = os.environ.get("FULLCIRCLE_STAGE_IMAGE") or "localhost/fullcircle/stage:dev"
+from components.shared.stages import BY_NAME, Stage
+
+
+def image_of(stage: Stage) -> str:
+    """The image that a stage runs in; `make compile` says which by REGISTRY and TAG."""
+    return os.environ.get(f"FULLCIRCLE_{stage.image.upper()}_IMAGE") or f"localhost/fullcircle/{stage.image}:dev"
 
 
 def stage(function: Callable[..., Any]) -> Any:
     """Turn a typed function into a lightweight component that runs in the project's own image.
 
     Nothing is installed at run time: the image carries the project and its dependencies.
+
+    Args:
+        function: Has the name of its row in `components/shared/stages.py`.
     """
-    component = dsl.component(base_image=STAGE_IMAGE, install_kfp_package=False)(function)
+    image = image_of(BY_NAME[function.__name__])
+    component = dsl.component(base_image=image, install_kfp_package=False)(function)
     _describe_outputs(component.component_spec.outputs or {}, function.__doc__ or "")
     command = component.component_spec.implementation.container.command
     command[-1] = _without_docstring(command[-1])

@@ -4,8 +4,6 @@ Each message says what was expected, what was found, where, and what to do. Ever
 from a stage is a defect of the project and keeps its traceback.
 """
 
-from pydantic import ValidationError
-
 _MISTAKES = 3
 
 
@@ -63,6 +61,8 @@ class MonitorError(FullcircleError):
 
 def in_short(error: Exception) -> str:
     """A cause in one line, to end the message of an error of ours with: of a model's mistakes the first ones."""
+    from pydantic import ValidationError  # here, for programs that only need to tell these errors from defects
+
     if not isinstance(error, ValidationError):
         return " ".join(str(error).split())
     mistakes = error.errors(include_url=False, include_input=False)

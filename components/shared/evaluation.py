@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from components.shared.config import Metric, Task
+from components.shared.config import Metric, TaskName
 from components.shared.errors import PackageError
 from components.shared.metrics import TABLE
 from components.shared.package.model_package import METRICS
@@ -153,7 +153,7 @@ class Evaluation(_Record):
     """Everything that was found out about a candidate on the test part."""
 
     name: str
-    task: Task
+    task: TaskName
     target: str
     metric: Metric = Field(description="What the search optimised.")
     rows: int

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from components.shared.errors import DataError
 from components.shared.package.schema import FeatureKind, Schema
 from components.shared.package.scoring import MISSING_TIME, Inputs
+from components.shared.tasks import TASKS
 
 PARTS = ("train", "validation", "test")
 
@@ -84,14 +85,7 @@ def labels(table: pa.Table, schema: Schema) -> NDArray[Any]:
     Raises:
         DataError: A label is none of the classes.
     """
-    column = table.column(schema.target)
-    if schema.task == "regression":
-        return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
-    codes = pc.index_in(column.cast(pa.string()), pa.array(schema.labels, pa.string()))
-    if codes.null_count:
-        unknown = column.filter(pc.is_null(codes)).unique().to_pylist()[:5]
-        raise DataError(f"The target {schema.target!r} holds {unknown}, none of the classes {schema.classes}.")
-    return np.asarray(codes.to_numpy(), dtype=np.int64)
+    return TASKS[schema.task].target.read(table.column(schema.target), schema)
 
 
 def row_weights(table: pa.Table, schema: Schema) -> NDArray[np.float64] | None:
@@ -128,19 +122,7 @@ def check_learnable(part: Part, schema: Schema) -> None:
     Raises:
         DataError: A class has no row, or all targets are the same.
     """
-    if schema.task == "regression":
-        if np.ptp(part.target) == 0:
-            raise DataError(
-                f"The target {schema.target!r} is {part.target[0]} in every row: there is nothing to learn."
-            )
-        return
-    counts = np.bincount(part.target, minlength=len(schema.classes))
-    absent = [label for label, count in zip(schema.classes, counts, strict=True) if not count]
-    if absent:
-        raise DataError(
-            f"No training row of {schema.target!r} is of class {', '.join(map(repr, absent))}: a model cannot "
-            "learn it. Use more rows, a stratified split, or leave the class out in the query."
-        )
+    TASKS[schema.task].target.check_learnable(part.target, schema)
 
 
 def inputs(frame: pd.DataFrame, schema: Schema) -> Inputs:

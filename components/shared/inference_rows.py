@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from components.shared.package.schema import FeatureKind, Schema, unlike
+from components.shared.tasks import TASKS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,13 +63,12 @@ def log_schema(schema: Schema, leave_out: Collection[str]) -> "pa.Schema":
     }
     columns = received | dict.fromkeys(schema.extras, pa.string())
     left_out = sorted(columns.keys() & set(leave_out))
-    answer = pa.float32() if schema.task == "regression" else pa.string()
     about = {
         REQUEST_ID: pa.string(),
         REQUEST_ROW: pa.int32(),
         RECEIVED: pa.timestamp("us", tz="UTC"),
         MODEL_VERSION: pa.string(),
-        PREDICTION: answer,
+        PREDICTION: TASKS[schema.task].answer.logged_type(),
     }
     fields = {name: kind for name, kind in columns.items() if name not in left_out}
     fields |= {logged_name(name, schema): kind for name, kind in about.items()}

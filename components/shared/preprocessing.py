@@ -33,6 +33,7 @@ from components.shared.config import TrainConfig
 from components.shared.dates import DateParts, date_outputs
 from components.shared.errors import DataError
 from components.shared.package.schema import Feature, Schema
+from components.shared.tasks import TASKS
 
 UNSEEN_ORDINAL = -1
 TARGET_FOLDS = 5
@@ -129,8 +130,9 @@ def _ordinal_encoder() -> OrdinalEncoder:
 
 def _target_means(schema: Schema, seed: int) -> "TargetMeans":
     folds = KFold(TARGET_FOLDS, shuffle=True, random_state=seed)  # stratified ones refuse classes of few rows
-    classes = "binary" if len(schema.classes) == 2 else "multiclass"
-    return TargetMeans(target_type="continuous" if schema.task == "regression" else classes, cv=folds)
+    # scikit-learn's words for a target: two classes are one column of means, however many there might have been
+    several = "binary" if len(schema.classes) == 2 else "multiclass"
+    return TargetMeans(target_type=several if TASKS[schema.task].has_classes else "continuous", cv=folds)
 
 
 class QuantileClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]

@@ -1,8 +1,64 @@
-"""One line a stage says about what it did, read by people in the pod's log and by the local run."""
+"""What a stage says in its log of what it did, read by people and by what follows a run.
+
+A task that runs several stages says besides where each begins and ends, so that its one log can be divided again.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
 
 MARK = "▸ "
+_BORDER = re.compile(r"■ (?P<stage>[a-z]+) (?:begins|ended after (?P<seconds>[0-9.]+) s)$")
 
 
 def announce(message: str) -> None:
     """Print the stage's one-line summary, such as `336,776 rows, 24 columns`."""
     print(f"{MARK}{message}", flush=True)  # noqa: T201, the pod's log is where it belongs
+
+
+@contextmanager
+def borders(stage: str) -> Iterator[None]:
+    """Print where the stage's part of the log begins and, unless it fails, where it ends."""
+    print(f"■ {stage} begins", flush=True)  # noqa: T201
+    start = monotonic()
+    yield
+    print(f"■ {stage} ended after {monotonic() - start:.2f} s", flush=True)  # noqa: T201
+
+
+@dataclass(slots=True)
+class StageLog:
+    """One stage's part of a task's log.
+
+    Attributes:
+        stage: Its name.
+        lines: What it wrote.
+        seconds: How long it ran; None where it did not end.
+    """
+
+    stage: str
+    lines: list[str] = field(default_factory=list)
+    seconds: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The lines as a text."""
+        return "".join(f"{line}\n" for line in self.lines)
+
+
+def divide(log: str) -> list[StageLog]:
+    """The parts of the log of a task that ran several stages, one for each that began; what stands before is left out.
+
+    What follows the end of the last stage that began belongs to it: a traceback does.
+    """
+    found: list[StageLog] = []
+    for line in log.splitlines():
+        if not (border := _BORDER.match(line)):
+            if found:
+                found[-1].lines.append(line)
+        elif border["seconds"] is None:
+            found.append(StageLog(border["stage"]))
+        elif found:
+            found[-1].seconds = float(border["seconds"])
+    return found

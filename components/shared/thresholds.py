@@ -5,27 +5,16 @@ errors cost the same and accuracy is what counts (Elkan, 2001). Here a metric is
 as small, as the rows allow.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.shared.config import ErrorCosts, Metric, ThresholdRule
+from components.shared.config import ErrorCosts, ThresholdRule
+from components.shared.names import ThresholdMetric
 
-ThresholdMetric = Literal["f1", "accuracy", "balanced_accuracy"]
 Floats = NDArray[np.float64]
-
-# Metrics that depend on the threshold, by what it is chosen by when trials are compared by them: precision and recall
-# alone would be perfect where everything or hardly anything is answered.
-CHOSEN_BY: Mapping[Metric, ThresholdMetric] = {
-    "f1": "f1",
-    "precision": "f1",
-    "recall": "f1",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced_accuracy",
-}
 _MOST_CANDIDATES = 1_000
 
 

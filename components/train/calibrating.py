@@ -5,9 +5,7 @@ not where the rows held out are a later period. Flights are the example: 25% are
 the two of the validation part, 26% in the two after; calibrated to the 15%, the Brier score rises from 0.171 to 0.186.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,17 +167,13 @@ def _fitted(held_out: HeldOut, method: Method, reason: str, judged: Floats | Non
 
 def reliability(held_out: HeldOut, scores: Floats) -> Reliability:
     """Log loss, Brier score and the reliability curve of probabilities of held-out rows."""
-    task: Any = "binary" if scores.shape[1] == 2 else "multiclass"
-    values: Mapping[Any, float] = {
-        name: metrics.score(name, task, held_out.target, scores, weights=held_out.weights)
-        for name in ("log_loss", "brier")
-    }
+    answers = metrics.Answers(scores)
     hits = np.eye(scores.shape[1])[held_out.target]
-    kept = slice(1, None) if task == "binary" else slice(None)
+    kept = slice(1, None) if scores.shape[1] == 2 else slice(None)
     bins = metrics.calibration(hits[:, kept].reshape(-1), scores[:, kept].reshape(-1))
     return Reliability(
-        log_loss=_rounded(values["log_loss"]),
-        brier=_rounded(values["brier"]),
+        log_loss=_rounded(metrics.TABLE["log_loss"].value(held_out.target, answers, held_out.weights)),
+        brier=_rounded(metrics.TABLE["brier"].value(held_out.target, answers, held_out.weights)),
         predicted=[_rounded(item.predicted) for item in bins],
         observed=[_rounded(item.observed) for item in bins],
     )

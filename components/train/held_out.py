@@ -18,6 +18,7 @@ from components.shared.folds import FEW_ROWS, load_seen, make_folds, split_metho
 from components.shared.frames import Part, load_part
 from components.shared.package.schema import Schema
 from components.shared.resources import training_threads
+from components.shared.tasks import TASKS
 from components.shared.trials import FamilyTrials
 
 
@@ -98,7 +99,7 @@ def scaled(rounds: int, *, found_on: int, rows: int) -> int:
 
 def _by_validation(task: Task, train: Part) -> Rehearsal:
     best, family = task.best, FAMILIES[task.best.family]
-    classes = task.schema.task != "regression"
+    classes = TASKS[task.schema.task].has_classes
     if not classes and not best.finds_rounds:
         return Rehearsal(None, best.best.parameters)
     unseen = load_part(task.splits, "validation", task.schema)
@@ -131,7 +132,7 @@ def _by_folds(task: Task) -> Rehearsal | None:
     if best.finds_rounds and family.rounds in parameters:
         rounds = scaled(int(parameters[family.rounds] or 1), found_on=best.best.rows, rows=len(part.target))
         parameters = {**parameters, family.rounds: rounds}
-    if task.schema.task == "regression":
+    if not TASKS[task.schema.task].has_classes:
         return Rehearsal(None, parameters)
     answers = []
     for fold in divisions[0]:  # each row once

@@ -84,8 +84,9 @@ def _convert(estimator: Any, output: str, width: int) -> onnx.GraphProto:
     """The model's own graph, its second output (classes) or only one (numbers) called as asked."""
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
+    from sklearn.base import is_classifier
 
-    options = {} if output == "values" else {id(estimator): {"zipmap": False}}
+    options = {id(estimator): {"zipmap": False}} if is_classifier(estimator) else {}
     with warnings.catch_warnings():
         # skl2onnx writes False for 0 in the leaves of histogram gradient boosting
         warnings.filterwarnings("ignore", ".*Expected an int, got a boolean", DeprecationWarning)

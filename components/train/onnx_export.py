@@ -6,6 +6,7 @@ from sklearn.pipeline import Pipeline
 
 from components.shared.families import MODEL, PREPROCESS
 from components.shared.package.schema import Schema
+from components.shared.tasks import TASKS
 from components.train.graph import Graph
 from components.train.model_graph import add_model
 from components.train.preprocessing_graph import add_preprocessing, output_width
@@ -23,10 +24,10 @@ def export(pipeline: Pipeline, schema: Schema) -> onnx.ModelProto:
     """
     graph = Graph()
     add_preprocessing(graph, pipeline[PREPROCESS], schema)
-    output = "values" if schema.task == "regression" else "probabilities"
-    add_model(graph, pipeline[MODEL], output, width=output_width(pipeline[PREPROCESS]))
+    answer = TASKS[schema.task].answer
+    add_model(graph, pipeline[MODEL], answer.output, width=output_width(pipeline[PREPROCESS]))
     return graph.model(
-        _inputs(schema), [helper.make_tensor_value_info(output, TensorProto.FLOAT, [None, max(1, len(schema.classes))])]
+        _inputs(schema), [helper.make_tensor_value_info(answer.output, TensorProto.FLOAT, [None, answer.width(schema)])]
     )
 
 

@@ -29,7 +29,8 @@ from components.shared.package.model_package import (
     ReferenceOrigin,
 )
 from components.shared.package.schema import Feature, Schema, unlike
-from components.shared.package.scoring import MISSING_TIME, MODEL_FILE, Scorer, choose_classes, parse_rows
+from components.shared.package.scoring import MISSING_TIME, MODEL_FILE, Scorer, parse_rows
+from components.shared.tasks import TASKS
 from components.train.parity import predict
 from components.train.record import TrainingRecord
 
@@ -118,8 +119,7 @@ def sample_reference(splits: Path, scorer: Scorer, *, rows: int, seed: int) -> t
     Not of the parts that the model was fitted on: its predictions there are surer than on any rows that come later, and
     would differ from theirs for that alone.
 
-    The prediction is the positive class's probability when there are two classes, the class when there are more, and
-    the value for regression; its column is called by `prediction_column`.
+    The prediction is what drift is looked for in (`Answer.watched`); its column is called by `prediction_column`.
     """
     schema = scorer.schema
     table = pq.read_table(part_path(splits, "test"), columns=[*schema.columns, schema.target])
@@ -128,7 +128,8 @@ def sample_reference(splits: Path, scorer: Scorer, *, rows: int, seed: int) -> t
         chosen = np.random.default_rng(seed).choice(total, size=rows, replace=False)
         table = table.take(np.sort(chosen))
     scores = scorer.score(inputs(features(table, schema), schema))
-    table = table.append_column(prediction_column(schema), pa.array(_prediction(scores, schema)))
+    prediction = TASKS[schema.task].answer.watched(scores, schema.classes)
+    table = table.append_column(prediction_column(schema), pa.array(prediction))
     return table, ReferenceOrigin(part="test", of=total, **_span(splits, schema))
 
 
@@ -146,14 +147,6 @@ def prediction_column(schema: Schema) -> str:
     return unlike("prediction", (*schema.columns, schema.target))
 
 
-def _prediction(scores: NDArray[np.float32], schema: Schema) -> Any:
-    if schema.task == "regression":
-        return scores
-    if schema.task == "binary":
-        return scores[:, 1]
-    return [schema.classes[index] for index in choose_classes(scores).tolist()]
-
-
 def statistics(table: pa.Table, schema: Schema) -> dict[str, dict[str, Any]]:
     """By column: its share of nulls, and quantiles of numbers and moments or shares of categories."""
     kinds = {feature.name: feature.kind for feature in schema.features}
@@ -163,7 +156,7 @@ def statistics(table: pa.Table, schema: Schema) -> dict[str, dict[str, Any]]:
         column = table.column(name)
         facts = {"null_share": column.null_count / max(1, len(column))}
         kind = kinds.get(
-            name, "number" if pa.types.is_floating(column.type) or schema.task == "regression" else "category"
+            name, "category" if TASKS[schema.task].has_classes and not pa.types.is_floating(column.type) else "number"
         )
         if kind in ("category", "boolean"):
             facts |= _shares(column)

@@ -22,6 +22,7 @@ from components.shared.package.schema import Schema
 from components.shared.package.scoring import MISSING_TIME, Inputs, Scorer
 from components.shared.preprocessing import MissingValues
 from components.shared.resources import cpu_count
+from components.shared.tasks import TASKS
 
 _ROUNDINGS = 8  # float32 roundings of a value that count as none: a sum over trees has several
 _STEP_ROUNDINGS = 4
@@ -77,7 +78,7 @@ def check(
 
 def predict(pipeline: Pipeline, frame: pd.DataFrame, schema: Schema) -> NDArray[np.float64]:
     """scikit-learn's probabilities, shape (rows, classes), or values, shape (rows,)."""
-    answer = pipeline.predict(frame) if schema.task == "regression" else pipeline.predict_proba(frame)
+    answer = getattr(pipeline, TASKS[schema.task].answer.method)(frame)
     return np.asarray(answer, dtype=np.float64)
 
 
@@ -90,7 +91,7 @@ def _difference(
     tolerance: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Per row, the difference and what is allowed: of probabilities, or in standard deviations of the target."""
-    if schema.task != "regression":
+    if TASKS[schema.task].has_classes:
         return np.abs(served - expected).max(axis=1), np.full(len(served), tolerance)
     deviation = float(target.std()) or 1.0
     # a target far from zero has no more digits in the float32 that is served

@@ -11,11 +11,12 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from components.shared import metrics
-from components.shared.config import FamilyName, Metric, SearchConfig, Task
+from components.shared.config import FamilyName, Metric, SearchConfig, TaskName
 from components.shared.errors import DataError
 from components.shared.families import FAMILIES, Parameters, Rows, make_estimator
 from components.shared.resources import training_threads
-from components.shared.thresholds import CHOSEN_BY, choose_threshold
+from components.shared.tasks import TASKS
+from components.shared.thresholds import choose_threshold
 from components.tune.ladder import Ladder, Scored
 
 
@@ -29,7 +30,7 @@ class Problem:
     """
 
     family: FamilyName
-    task: Task
+    task: TaskName
     metric: Metric
     threshold: float | None
     ladder: Ladder
@@ -121,7 +122,7 @@ class Climb:
 
     def _judged(self, estimator: Any, unseen: Rows) -> float:
         problem = self.problem
-        answer = getattr(estimator, "predict_proba", estimator.predict)(unseen.features)
+        answer = getattr(estimator, TASKS[problem.task].answer.method)(unseen.features)
         return metrics.score(
             problem.metric,
             problem.task,
@@ -136,9 +137,10 @@ class Climb:
         problem = self.problem
         if problem.threshold is not None:
             return problem.threshold
-        if problem.task != "binary" or problem.metric not in CHOSEN_BY:
+        by = metrics.TABLE[problem.metric].threshold_by
+        if by is None or not TASKS[problem.task].has_positive_class:
             return 0.5
-        return choose_threshold(unseen.target, answer[:, 1], unseen.weights, metric=CHOSEN_BY[problem.metric])
+        return choose_threshold(unseen.target, answer[:, 1], unseen.weights, metric=by)
 
 
 def is_late(deadline: float) -> bool:

@@ -19,6 +19,7 @@ from components.shared.folds import FEW_ROWS, Fold, Seen, load_seen, make_folds,
 from components.shared.frames import Part, check_learnable, features, labels, part_path, row_weights
 from components.shared.package.schema import Schema
 from components.shared.preprocessing import make_preprocessor
+from components.shared.tasks import TASKS
 
 FACTOR = 3  # how much more a rung costs than the one below it, and of how many trials one goes on
 _RUNGS = 3
@@ -107,7 +108,7 @@ def sample(splits: Path, part: str, schema: Schema, *, rows: int, seed: int) -> 
     extra = [schema.weights] if schema.weights else []
     table = pq.read_table(part_path(splits, part), columns=[*schema.columns, schema.target, *extra])
     order = np.random.default_rng(seed).permutation(table.num_rows)
-    if schema.task != "regression":
+    if TASKS[schema.task].has_classes:
         firsts = np.unique(labels(table, schema)[order], return_index=True)[1]
         order = np.concatenate([order[firsts], np.delete(order, firsts)])
     chosen = table.take(order[:rows])

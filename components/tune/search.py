@@ -13,12 +13,13 @@ from typing import Any, Literal
 import optuna
 from threadpoolctl import threadpool_limits
 
-from components.shared.config import DEFAULT_METRIC, FamilyName, ParameterSpace, SearchConfig, TrainConfig
+from components.shared.config import FamilyName, ParameterSpace, SearchConfig, TrainConfig
 from components.shared.errors import ConfigError, DataError
 from components.shared.families import FAMILIES, Space, default_parameters, extremes, search_space
 from components.shared.metrics import gain
 from components.shared.package.schema import FIXED, Schema
 from components.shared.resources import cpu_count
+from components.shared.tasks import TASKS
 from components.shared.trials import Best, FamilyTrials, Trial
 from components.tune.climb import Climb, Problem, is_late
 from components.tune.ladder import FACTOR, make_ladder
@@ -64,7 +65,7 @@ def load_problem(
     return Problem(
         family=family,
         task=schema.task,
-        metric=search.metric or DEFAULT_METRIC[schema.task],
+        metric=search.metric or TASKS[schema.task].default_metric,
         threshold=schema.threshold if schema.threshold_by == FIXED else None,
         ladder=make_ladder(family, splits, schema, search=search, training=training),
         search=search,

@@ -15,6 +15,7 @@ from components.shared.errors import ConfigError
 from components.shared.package.schema import FLOAT32_MAX
 from components.shared.pages.reports import format_count, format_number, format_share
 from components.shared.tables import engine, identifier
+from components.shared.tasks import TASKS
 from components.validate.contract import Kind, kind_of
 from components.validate.rows import RAW_ROWS, Source, batched, open_source, present
 
@@ -122,7 +123,7 @@ def observe(table: Path, problem: ProblemConfig) -> Observations:
     with engine() as backend:
         source = open_source(backend, table, ContractConfig())
         ((rows,),) = backend.con.execute(f"SELECT count(*) FROM {RAW_ROWS}").fetchall()
-        classes = "" if problem.task == "regression" else problem.target
+        classes = problem.target if TASKS[problem.task].has_classes else ""
         columns: dict[str, Observed] = {}
         for names in batched((name for name in source.columns.types if name not in problem.ignore), _COLUMNS_A_PASS):
             columns.update(_observe(source, names, classes=classes))

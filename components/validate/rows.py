@@ -20,8 +20,9 @@ from ibis.backends.duckdb import Backend
 from components.shared.config import CheckRule, ContractConfig
 from components.shared.errors import DataError
 from components.shared.package.schema import FLOAT32_MAX
-from components.shared.tables import identifier, literal, relation, write_sql
+from components.shared.tables import Engine, identifier, literal, write_sql
 from components.validate.contract import Columns, Rule, holds, with_check
+from components.validate.expressions import expressions, relation
 from components.validate.findings import first_distinct, plain
 
 _RULES_A_PASS = 2000  # beyond it a pass is split by rules: ten thousand columns at once take gigabytes
@@ -67,13 +68,13 @@ class Totals:
     newest: float | None = None
 
 
-def open_source(backend: Backend, path: Path, contract: ContractConfig) -> Source:
+def open_source(engine: Engine, path: Path, contract: ContractConfig) -> Source:
     """Make the views over a Parquet file.
 
     Raises:
         DataError: The file cannot be read as Parquet.
     """
-    file = literal(str(path))
+    backend, file = expressions(engine), literal(str(path))
     # Parquet's statistics leave NaN out; DuckDB concludes from them that there is none, and never looks.
     backend.con.execute("SET disabled_optimizers = 'statistics_propagation'")
     try:

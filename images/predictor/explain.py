@@ -85,7 +85,7 @@ class Explainer:
             seed=0,
             is_stopped=is_stopped,
         )
-        return Explanation(schema.columns, self._outputs(), found.base, found.values)
+        return Explanation(schema.columns, self.scorer.answer.explained(schema), found.base, found.values)
 
     def _check_work(self, rows: int) -> None:
         """Refuse what would keep a core busy for minutes: the work grows with rows and with features."""
@@ -117,9 +117,3 @@ class Explainer:
         table = pq.read_table(self.package / REFERENCE, columns=schema.columns)
         some = np.linspace(0, table.num_rows - 1, min(table.num_rows, _SAMPLED_ROWS)).round().astype(np.int64)
         return parse_columns(table.take(some).to_pydict(), schema)
-
-    def _outputs(self) -> list[str]:
-        schema = self.scorer.schema
-        if schema.task == "regression":
-            return ["value"]
-        return schema.labels[-1:] if schema.task == "binary" else schema.labels

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from components.shared.package.model_package import FORMAT
 from components.shared.package.schema import Schema
+from components.shared.tasks import TASKS
 from images.predictor.messages import Reason
 from images.predictor.metrics import SECONDS, Family
 from images.predictor.transports.http_answers import HTTP_STATUS
@@ -74,10 +75,10 @@ def families(model: Described) -> list[Family]:
             {**named, "model_version": (model.version,), "task": (schema.task,), "format": (FORMAT,)},
         ),
     ]  # fmt: skip
-    if schema.task == "regression":
-        found.append(Family(PREDICTED_VALUES, "Predicted values.", "histogram", {}, model.value_bounds))
-    else:
+    if TASKS[schema.task].has_classes:
         found.append(Family(PREDICTIONS, "Predictions by label.", "counter", {"label": schema.labels}))
+    else:
+        found.append(Family(PREDICTED_VALUES, "Predicted values.", "histogram", {}, model.value_bounds))
     return found
 
 

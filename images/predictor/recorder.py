@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from components.shared import inference_rows
 from components.shared.config import InferenceLogConfig
 from components.shared.package.schema import Feature, Schema
-from components.shared.package.scoring import MISSING_TIME, Inputs, Scorer, choose_classes, joined
+from components.shared.package.scoring import MISSING_TIME, Inputs, Scorer, joined
+from components.shared.tasks import TASKS
+from components.shared.tasks.choosing import choose_classes
 from images.predictor import figures
 from images.predictor.figures import is_complete
 from images.predictor.inference_log import InferenceLog
@@ -209,7 +211,7 @@ class Recorder:
                 "datetime64[us]"
             )[request_of],
             inference_rows.MODEL_VERSION: lambda: _taken([self.scorer.version], np.zeros(len(inputs), dtype=np.int64)),
-            inference_rows.PREDICTION: lambda: _predictions(scores, schema),
+            inference_rows.PREDICTION: lambda: self.scorer.answer.logged(scores, schema),
         }
         columns |= {inference_rows.logged_name(name, schema): values for name, values in about.items()}
         for place, name in enumerate(inference_rows.probability_names(schema)):
@@ -267,7 +269,7 @@ class _Tally:
             self.meters.cells[self.meters.cell(name, features[place].name)] += int(counts[place])
 
     def _predictions(self, scores: NDArray[np.float32]) -> None:
-        if self.schema.task == "regression":
+        if not TASKS[self.schema.task].has_classes:
             histogram = self.meters.histogram(figures.PREDICTED_VALUES)
             bounds = np.array([*histogram.bounds, np.inf])
             values = scores[np.isfinite(scores)]
@@ -319,12 +321,6 @@ def _logged_times(values: NDArray[np.int64]) -> Any:
     import pyarrow as pa
 
     return pa.array(values, mask=values == MISSING_TIME).cast(pa.timestamp("s"))
-
-
-def _predictions(scores: NDArray[np.float32], schema: Schema) -> Any:
-    if schema.task == "regression":
-        return scores
-    return _taken(schema.labels, choose_classes(scores, threshold=schema.threshold))
 
 
 def _taken(texts: list[str], places: NDArray[np.int64]) -> Any:

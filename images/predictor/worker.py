@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import uvloop
 
 from components.shared.package.schema import Schema
+from components.shared.tasks import TASKS
 from images.predictor import figures
 from images.predictor.endpoint import Endpoint
 from images.predictor.figures import Described, families
@@ -82,7 +83,7 @@ def _warn_of_unknown(leave_out: list[str], schema: Schema) -> None:
 
 def make_meters(options: Options, schema: Schema, version: str) -> Meters:
     """The figures of all workers."""
-    bounds = prediction_quantiles(options.model_dir) if schema.task == "regression" else ()
+    bounds = () if TASKS[schema.task].has_classes else prediction_quantiles(options.model_dir)
     return Meters(families(Described(options.model_name, version, schema, bounds)), options.workers)
 
 

@@ -6,7 +6,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,26 +17,15 @@ import yaml
 
 from components.shared.errors import FullcircleError, StoreError
 from components.shared.kubernetes.api import Cluster
+from components.shared.stages import STAGES
 from components.shared.store import ObjectInfo, Store, StoreSettings
+from pipelines.fusing import own_names
 
 # By stage and artifact; of a folder only the files that are named, where only those are needed.
 WANTED: dict[tuple[str, str], frozenset[str]] = {
-    ("validate", "validate_page"): frozenset(),
-    ("validate", "validate_report"): frozenset(),
-    ("prepare", "splits"): frozenset({"summary.json"}),
-    ("prepare", "prepare_page"): frozenset(),
-    ("profile", "profile_page"): frozenset(),
-    ("profile", "summary"): frozenset(),
-    ("train", "model"): frozenset({"golden.json", "training.json"}),
-    ("evaluate", "evaluate_report"): frozenset(),
-    ("evaluate", "card"): frozenset(),
-    ("gate", "verdict"): frozenset(),
-    ("gate", "gate_page"): frozenset(),
-    ("deploy", "endpoint"): frozenset(),
-    ("deploy", "deploy_page"): frozenset(),
-    ("monitor", "drift"): frozenset(),
-    ("monitor", "monitor_page"): frozenset(),
-    ("monitor", "evidently"): frozenset(),
+    (stage.name, name): files
+    for stage in STAGES
+    for name, files in [*((page.artifact, frozenset()) for page in stage.pages), *stage.brought]
 }
 # Artifacts that the gate, which is never cached, was given, by their names there: of stages that were taken from an
 # earlier run they are where that run has put them.
@@ -164,10 +154,10 @@ def fetch_artifacts(
         By stage and name, where the artifacts are.
     """
     found: dict[str, dict[str, Path]] = {}
+    every = _by_output(store.list(f"{prefix}/"), prefix=f"{prefix}/")
     for (stage, name), files in WANTED.items():
-        objects = _newest(store.list(f"{prefix}/{stage}/"), prefix=f"{prefix}/{stage}/", name=name)
         target = folder / stage / name
-        for inside, item in objects.items():
+        for inside, item in _newest(every.get((stage, name), [])).items():
             if not files or inside in files:
                 store.get_file(item.key, target / inside if inside else target)
                 found.setdefault(stage, {})[name] = target
@@ -193,14 +183,33 @@ def _fetch_folder(store: Store, uri: str, folder: Path, *, files: frozenset[str]
             own.get_file(item.key, folder / inside)
 
 
-def _newest(objects: list[ObjectInfo], *, prefix: str, name: str) -> dict[str, ObjectInfo]:
-    """The objects of the newest attempt's artifact, by path inside it; the empty path for one that is a file."""
-    attempts: dict[str, dict[str, ObjectInfo]] = {}
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """An object of an artifact: which attempt of its task has put it there, its path in the artifact, and itself."""
+
+    attempt: str
+    inside: str
+    item: ObjectInfo
+
+
+def _by_output(objects: Iterable[ObjectInfo], *, prefix: str) -> dict[tuple[str, str], list[_Stored]]:
+    """The objects of a run by stage and artifact; keys are task, attempt, artifact, and a path in it if it is a folder.
+
+    A task of several stages has all their artifacts, and its name says which stages they are.
+    """
+    found: dict[tuple[str, str], list[_Stored]] = defaultdict(list)
     for item in objects:
-        attempt, _, rest = item.key.removeprefix(prefix).partition("/")
-        artifact, _, inside = rest.partition("/")
-        if artifact == name:
-            attempts.setdefault(attempt, {})[inside] = item
+        task, attempt, artifact, inside = (*item.key.removeprefix(prefix).split("/", 3), "", "", "")[:4]
+        stage, name = own_names(task).get(artifact, (task, artifact))
+        found[stage, name].append(_Stored(attempt, inside, item))
+    return found
+
+
+def _newest(stored: Sequence[_Stored]) -> dict[str, ObjectInfo]:
+    """The objects of the newest attempt's artifact, by path inside it; the empty path for one that is a file."""
+    attempts: dict[str, dict[str, ObjectInfo]] = defaultdict(dict)
+    for one in stored:
+        attempts[one.attempt][one.inside] = one.item
     return max(attempts.values(), key=lambda found: max(item.modified for item in found.values()), default={})
 
 

@@ -9,10 +9,11 @@ from rich.text import Text
 
 from components.shared.kubernetes.api import Cluster, ClusterError, Object
 from components.shared.kubernetes.pods import Trouble
+from components.shared.progress import divide
 from pipelines.cluster.pods import find_trouble, mend, own_message, say_last_lines, task_path
 from pipelines.cluster.remote_run import steps_of_records, tasks_of
 from pipelines.cluster.workflow import RUN_LABEL, nodes_of, workflows_of
-from pipelines.task_names import label_of, path_of, stage_of
+from pipelines.task_names import label_of, path_of, stages_of
 
 _LOG_LINES = 400
 _BROKEN = ("Failed", "Error")
@@ -98,7 +99,7 @@ def examine(cluster: Cluster, namespace: str, pods: Iterable[Object], families: 
     troubled = []
     for pod in _last_attempts(pods):
         if trouble := find_trouble(pod, _events(cluster, namespace, pod)):
-            troubled.append((not trouble.ended, not stage_of(task_path(pod)), _created(pod), pod, trouble))
+            troubled.append((not trouble.ended, not stages_of(task_path(pod)), _created(pod), pod, trouble))
     troubled.sort(key=lambda item: item[:3])
     return [_finding(cluster, namespace, pod, trouble=trouble, families=families) for *_, pod, trouble in troubled]
 
@@ -131,13 +132,19 @@ def _finding(cluster: Cluster, namespace: str, pod: Object, *, trouble: Trouble,
     # What is ended from outside leaves no exception of its own.
     is_own = trouble.kind == "crash" and bool(message := own_message(log))
     return Finding(
-        task=label_of(parts, families) if parts else name,
+        task=_at_work(parts, log) or (label_of(parts, families) if parts else name),
         what=trouble.what,
         message=message if is_own else "",
         mend="" if is_own else mend(trouble),
         pod=name,
         log=last[-1:] if trouble.kind == "memory" else last,
     )
+
+
+def _at_work(parts: Sequence[str], log: str) -> str:
+    """The stage that was at work, of a task that runs several, by its log; empty where that does not say it."""
+    begun = divide(log) if stages_of(parts)[1:] else []
+    return begun[-1].stage if begun else ""
 
 
 def _look_at_workflow(found: Diagnosis, cluster: Cluster, namespace: str, families: Sequence[str]) -> None:

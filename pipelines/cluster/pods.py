@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.shared.kubernetes.pods import Kind, Trouble, find_troubles
-from components.shared.progress import MARK
 from pipelines.task_names import path_of
 
 Object = dict[str, Any]
@@ -105,12 +104,6 @@ def own_lines(log: str) -> list[str]:
 def say_last_lines(log: str, count: int = _LOG_LINES) -> list[str]:
     """The last lines that the stage itself wrote."""
     return own_lines(log)[-count:]
-
-
-def announced(log: str) -> str:
-    """A stage's own one-line summary in its log; empty when it did not come so far."""
-    lines = (line for line in reversed(log.splitlines()) if line.startswith(MARK))
-    return next(lines, "").removeprefix(MARK)
 
 
 def own_message(log: str) -> str:

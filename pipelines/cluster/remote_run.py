@@ -1,6 +1,7 @@
 """Following a run on a cluster: what ends is written as it is for a local run, with what the stage says of itself."""
 
 import contextlib
+import re
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,11 @@ from rich.text import Text
 
 from components.shared.kubernetes.api import Cluster, ClusterError, Object
 from pipelines.cluster.kfp_api import Kfp, KfpError
-from pipelines.cluster.pods import announced, find_trouble, input_places, mend, own_message, task_path
+from pipelines.cluster.pods import find_trouble, input_places, mend, own_message, task_path
 from pipelines.cluster.workflow import ENDED, RUN_LABEL, Step, moment, steps_of_run
 from pipelines.display import Progress
-from pipelines.local.task_runner import TaskRecord
-from pipelines.task_names import attempt_of, label_of, path_of, stage_of, without_attempt
+from pipelines.task_names import attempt_of, label_of, path_of, stages_of, without_attempt
+from pipelines.task_records import TaskRecord, announced, divide_record
 
 _PATIENCE_SECONDS = 120.0
 _LONG_SECONDS = 20.0
@@ -69,7 +70,7 @@ def tasks_of(steps: Sequence[Step], families: Sequence[str] = ()) -> list[TaskVi
         _view(path, by_path, families)
         for path in by_path
         # A record that names the task alone repeats another, where others say what the task is inside of.
-        if stage_of(path[-1:]) and not (len(path) == 1 and path[0] in nested)
+        if stages_of(path[-1:]) and not (len(path) == 1 and path[0] in nested)
     ]
     return sorted(views, key=lambda view: view.started or datetime.max.replace(tzinfo=UTC))
 
@@ -159,7 +160,7 @@ class Follower:
         families: The items of the loop over model families, in order.
         logs: Folder for the logs of stages.
         seconds: Between two looks.
-        records: What was shown, in order.
+        records: What was shown, in order, one record a task.
     """
 
     kfp: Kfp
@@ -251,7 +252,7 @@ class Follower:
     def _record(self, view: TaskView) -> TaskRecord:
         if view.key in self.records:
             return self.records[view.key]
-        log = self.logs / f"{view.label.replace(' ', '-').replace('(', '').replace(')', '')}.log"
+        log = self.logs / f"{re.sub('[ ,()]+', '-', view.label).strip('-')}.log"
         record = TaskRecord(view.label, log=log, artifacts={}, started=time.monotonic() - view.seconds)
         self.records[view.key] = record
         self.progress.started(record)
@@ -266,24 +267,30 @@ class Follower:
         record.message = "the same as in an earlier run (cached)" if view.cached else announced(log)
         if view.state != "SUCCEEDED":
             record.cause = own_message(log) or view.error or view.state.lower()
+        record.parts = divide_record(record, view.key.rpartition(".")[2], log)
 
-    def input_places(self, label: str) -> dict[str, str]:
+    @property
+    def stages(self) -> list[TaskRecord]:
+        """What was shown, one record a stage."""
+        return [part for record in self.records.values() for part in record.parts or [record]]
+
+    def input_places(self, stage: str) -> dict[str, str]:
         """Where the input artifacts of a stage are, by name; none where there is no way to its pod."""
-        pod = self._last_pod(label)
+        pod = _latest_pod([pod for pod in self._pods() if stage in stages_of(task_path(pod))])
         return input_places(pod) if pod else {}
 
     def _log(self, label: str) -> str:
         """What the stage's container wrote at its last attempt; empty where there is no way to it."""
-        pod = self._last_pod(label)
+        pod = _latest_pod([pod for pod in self._pods() if self._is_of(pod, label)])
         with contextlib.suppress(ClusterError):
             if pod and self.cluster is not None:
                 return self.cluster.log(self.namespace, pod["metadata"]["name"], _MAIN, lines=100_000)
         return ""
 
-    def _last_pod(self, label: str) -> Object | None:
-        own = [pod for pod in self._pods() if self._is_of(pod, label)]
-        return max(own, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
-
     def _is_of(self, pod: Object, label: str) -> bool:
         path = task_path(pod)
-        return bool(stage_of(path)) and label_of(path, self.families) == label
+        return bool(stages_of(path)) and label_of(path, self.families) == label
+
+
+def _latest_pod(pods: Sequence[Object]) -> Object | None:
+    return max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)

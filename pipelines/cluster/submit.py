@@ -14,6 +14,7 @@ from rich.text import Text
 from components.shared.config import Config
 from components.shared.kubernetes.api import Cluster, ClusterError
 from components.shared.pages.reports import format_duration
+from components.shared.stages import BY_NAME
 from pipelines.cluster.artifacts import bring
 from pipelines.cluster.compiled import compile_to, content_name
 from pipelines.cluster.diagnose import diagnose, print_diagnosis
@@ -21,11 +22,10 @@ from pipelines.cluster.kfp_api import Kfp
 from pipelines.cluster.remote_run import Follower
 from pipelines.display import Progress
 from pipelines.local.run import RunResult
-from pipelines.local.task_runner import TaskRecord
 from pipelines.summary import print_summary, write_index
+from pipelines.task_records import TaskRecord
 
 BUILD = Path("build")
-_TOLD = ("evaluate", "gate", "publish", "deploy", "monitor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def follow(kfp: Kfp, config: Config, run_id: str, *, console: Console, again: st
     except KeyboardInterrupt:
         console.print(Text(f"\n The run goes on. Follow it again: {again}"), soft_wrap=True)
         return 130
-    records = list(follower.records.values())
+    records = follower.stages
     _say_what_is_not_known(follower.unfinished, console)
     if str(run.state) == "SUCCEEDED":
         took = _seconds(run) or time.monotonic() - begun
@@ -203,6 +203,6 @@ def _print_what_stages_said(records: Sequence[TaskRecord], reason: str, console:
     """Without the artifacts: the stages' own words, and why there is no more."""
     console.print()
     for record in records:
-        if record.label in _TOLD and record.message:
+        if record.label in BY_NAME and BY_NAME[record.label].headline and record.message:
             say(console, record.label.capitalize(), record.message)
     say(console, "Pages", f"on the run's page; they could not be brought here: {reason}")

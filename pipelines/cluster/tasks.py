@@ -1,16 +1,15 @@
 """What a task gets on a cluster: its name in the UI, resources, a time-out, retries with back-off, the store's keys."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from kfp import kubernetes
 from pydantic import BaseModel
 
-from components.shared.config import ClusterConfig, Stage
+from components.shared.config import ClusterConfig, TaskConfig
+from components.shared.config.base import mebibytes
+from components.shared.stages import BY_NAME
 
-# The first two as any run may be given s3:// places; the others as they read or write models, predictions, reports.
-USES_THE_STORE: frozenset[Stage] = frozenset(
-    {"fingerprint", "ingest", "gate", "publish", "deploy", "monitor", "predict"}
-)
 _STORE = ("AWS_ENDPOINT_URL", "AWS_REGION", "FULLCIRCLE_BUCKET")
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _LOG_KEYS = {
@@ -31,19 +30,19 @@ def constant(section: BaseModel) -> str:
     return section.model_dump_json(exclude_defaults=True)
 
 
-def on_cluster(task: Any, stage: Stage, cluster: ClusterConfig) -> Any:
+def on_cluster(task: Any, stages: Sequence[str], cluster: ClusterConfig) -> Any:
     """Say how a task is to run on a cluster.
 
     Args:
         task: The KFP task.
-        stage: Name of its stage.
+        stages: Names of its stages, in order: one, or those that share the task.
         cluster: The section `cluster` of the configuration.
 
     Returns:
         The same task.
     """
-    settings = cluster.tasks[stage]
-    task.set_display_name(stage.capitalize())
+    settings = together([cluster.tasks[stage] for stage in stages])
+    task.set_display_name(", ".join(stages).capitalize())
     task.set_cpu_request(f"{settings.cpu:g}").set_cpu_limit(f"{settings.cpu_limit:g}")
     task.set_memory_request(settings.memory).set_memory_limit(settings.memory_limit)
     kubernetes.set_timeout(task, settings.seconds)
@@ -57,11 +56,27 @@ def on_cluster(task: Any, stage: Stage, cluster: ClusterConfig) -> Any:
             # Argo counts it from the start of the first attempt, and ends a later one that is still at work then.
             backoff_max_duration=f"{(settings.retries + 1) * settings.seconds + cluster.backoff_limit_seconds}s",
         )
-    if stage in USES_THE_STORE:
+    if any(BY_NAME[stage].uses_store for stage in stages):
         _environment(task, cluster)
-    if stage == "deploy":  # it replays logged requests, which the stages' own keys may not read
+    if any(BY_NAME[stage].reads_log for stage in stages):
         _secret(task, cluster.log_secret, _LOG_KEYS)
     return task
+
+
+def together(tasks: Sequence[TaskConfig]) -> TaskConfig:
+    """What a task gets that runs several stages one after another: the most that one needs, and the time of all.
+
+    It is started again as often as the stage that asks for most, unless one of them must not be repeated.
+    """
+    retries = [task.retries for task in tasks]
+    return TaskConfig(
+        cpu=max(task.cpu for task in tasks),
+        cpu_limit=max(task.cpu_limit for task in tasks),
+        memory=max((task.memory for task in tasks), key=mebibytes),
+        memory_limit=max((task.memory_limit for task in tasks), key=mebibytes),
+        seconds=sum(task.seconds for task in tasks),
+        retries=max(retries) if all(retries) else 0,
+    )
 
 
 def _environment(task: Any, cluster: ClusterConfig) -> None:

@@ -20,11 +20,14 @@ from rich.console import Console
 
 from components.shared.errors import FullcircleError
 from components.shared.registry.history import RUN_VARIABLE
+from components.shared.stages import STAGES
 from pipelines.display import Progress
 from pipelines.local.store import settings_or_start
-from pipelines.local.task_runner import TaskRecord, TaskRunner
+from pipelines.local.task_runner import TaskRunner
+from pipelines.task_records import TaskRecord
 
 BUILD = Path("build")
+BACKGROUND = frozenset(stage.name for stage in STAGES if stage.background)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def run_here(
     folder = _new_folder(build.resolve() / "runs" / name)
     environment = _environment(build.resolve(), run=f"{name}/{folder.name}", serve_here=serve_here)
     with environment, Progress(console) as progress:
-        runner = TaskRunner(folder / "logs", progress, background=frozenset({"profile", "monitor"}))
+        runner = TaskRunner(folder / "logs", progress, background=BACKGROUND)
         start = time.monotonic()
         with runner.installed(), _stop_on_signal(runner):
             _run_pipeline(make_pipeline, arguments or {}, folder)
@@ -123,6 +126,7 @@ def _run_pipeline(make_pipeline: Callable[[], Any], arguments: dict[str, Any], f
         )
         pipeline = make_pipeline()
         _repeat_nothing(pipeline.pipeline_spec)
+        _start_early(pipeline.pipeline_spec, BACKGROUND)
         pipeline(**arguments)
 
 
@@ -131,6 +135,25 @@ def _repeat_nothing(definition: Any) -> None:
     parts = [definition.root, *definition.components.values()]
     for task in (task for part in parts for task in part.dag.tasks.values()):
         task.ClearField("retry_policy")
+
+
+def _start_early(definition: Any, background: frozenset[str]) -> None:
+    """Let tasks that go on beside others start as soon as what they need is there; kfp.local may leave them to the end.
+
+    It starts one task after another, in an order that what depends on what allows: so all the others depend on them.
+    """
+    for part in (definition.root, *definition.components.values()):
+        tasks = part.dag.tasks
+        for name in background & set(tasks):
+            needed = _needed(name, tasks)
+            for other in set(tasks) - needed - background:
+                tasks[other].dependent_tasks.append(name)
+
+
+def _needed(name: str, tasks: Any) -> set[str]:
+    """The tasks that a task depends on, directly or through others."""
+    direct = set(tasks[name].dependent_tasks) & set(tasks)
+    return direct.union(*(_needed(other, tasks) for other in direct))
 
 
 @contextlib.contextmanager
@@ -150,13 +173,12 @@ def _output_of_kfp(log: Path) -> Iterator[None]:
 
 
 def _write_timings(path: Path, records: list[TaskRecord]) -> None:
-    """When each task and its own work ran, on the machine's monotonic clock, and where its artifacts are."""
+    """When each stage ran, on the machine's monotonic clock, and where its artifacts are."""
     timings = [
         {
             "task": record.label,
             "started": record.started,
             "seconds": record.seconds,
-            "work": record.work,
             "artifacts": {name: str(artifact) for name, artifact in record.artifacts.items()},
         }
         for record in records

@@ -35,12 +35,13 @@ from components.ingest import ingest
 from components.prepare.prepare import prepare
 from components.shared.blocks import find_blocks
 from components.shared.bootstrap import Draws, Estimate
-from components.shared.config import DEFAULT_METRIC, Config, Metric
+from components.shared.config import Config, Metric, TaskName
 from components.shared.config.file import load_config
 from components.shared.frames import part_path
 from components.shared.metrics import LABELS, Answers, gain
 from components.shared.package.schema import Schema
 from components.shared.package.scored import Scored, load_scorer, score_test
+from components.shared.tasks import TASKS
 from components.train.training import train_model
 from components.tune.search import tune_family
 from components.validate import validate
@@ -112,7 +113,7 @@ def measure(config: Config, folder: Path) -> Outcome:
     splits, package, family = run_stages(config, folder)
     seconds = time.perf_counter() - started
     ours = score_test(splits, load_scorer(package))
-    metric = config.search.metric or DEFAULT_METRIC[config.problem.task]
+    metric = config.search.metric or TASKS[config.problem.task].default_metric
     found = {"ours": ours.scores, **dict(peer_scores(splits, ours))}
     estimates = _estimates(splits, ours, found, metric=metric)
     values = {name: estimate.value for name, estimate in estimates.items()}
@@ -166,14 +167,14 @@ def peer_scores(splits: Path, ours: Scored) -> Iterator[tuple[str, NDArray[Any]]
     learned = pd.concat([_frame(splits, part, schema) for part in ("train", "validation")], ignore_index=True)
     asked = _frame(splits, "test", schema)
     target = learned.pop(schema.target)
-    if schema.task != "regression":
+    if TASKS[schema.task].has_classes:
         target = target.map(list(schema.classes).index)
     asked = asked.drop(columns=schema.target)
     for name, model in peers(learned, schema.task).items():
         categorical = name == "hist gradient boosting"
         rows, questions = (_as_categories(one, learned) if categorical else one for one in (learned, asked))
         model.fit(rows, target)
-        yield name, model.predict(questions) if schema.task == "regression" else model.predict_proba(questions)
+        yield name, model.predict(questions) if not TASKS[schema.task].has_classes else model.predict_proba(questions)
 
 
 def _frame(splits: Path, part: str, schema: Schema) -> pd.DataFrame:
@@ -193,11 +194,11 @@ def _frame(splits: Path, part: str, schema: Schema) -> pd.DataFrame:
     return frame
 
 
-def peers(frame: pd.DataFrame, task: str) -> dict[str, Pipeline]:
+def peers(frame: pd.DataFrame, task: TaskName) -> dict[str, Pipeline]:
     """The three models, by name."""
     texts = [name for name in frame if frame[name].dtype == object]
     numbers = [name for name in frame if name not in texts]
-    regression = task == "regression"
+    regression = not TASKS[task].has_classes
     boosting = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
     forest = RandomForestRegressor if regression else RandomForestClassifier
     linear = Ridge() if regression else LogisticRegression(max_iter=1000)

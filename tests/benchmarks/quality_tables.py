@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from components.shared.config import Task
+from components.shared.config import TaskName
 
 FOLDER = Path("build", "bench", "tables")  # where requirements/quality.txt is installed
 
@@ -27,7 +27,7 @@ class QualityTable:
     name: str
     load: Callable[[], pd.DataFrame]
     target: str
-    task: Task
+    task: TaskName
     problem: dict[str, Any] = field(default_factory=dict)
 
 

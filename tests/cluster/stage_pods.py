@@ -10,10 +10,6 @@ from tests.pipelines.command_line import WINE, call, definitions
 
 Object = dict[str, Any]
 LAUNCHER = (Path(__file__).parent / "launcher.py").read_text(encoding="utf-8")
-ORDER = (
-    "fingerprint", "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy",
-    "monitor",
-)  # fmt: skip
 RESTRICTED: Object = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -22,16 +18,22 @@ RESTRICTED: Object = {
 _CHANNEL = "pipelinechannel--"
 
 
-def compiled(folder: Path) -> tuple[Any, Any]:
+def compiled(folder: Path, config: Path = WINE) -> tuple[Any, Any]:
     """The wine pipeline, compiled for the images under test: what is run, and what the platform is told."""
-    code, text = call("compile", WINE, folder=folder, FULLCIRCLE_STAGE_IMAGE=containers.name_of("stage"))
+    code, text = call("compile", config, folder=folder, FULLCIRCLE_STAGE_IMAGE=containers.name_of("stage"))
     assert code == 0, text
     pipeline, platform = definitions(folder / "build" / "wine.yaml")
     return pipeline, platform
 
 
 def pod(
-    name: str, namespace: str, parts: Sequence[Object], *, account: str = "pipeline-runner", run: str = "run-of-a-test"
+    name: str,
+    namespace: str,
+    parts: Sequence[Object],
+    *,
+    account: str = "pipeline-runner",
+    run: str = "run-of-a-test",
+    work: Object | None = None,
 ) -> Object:
     """A pod under the restricted profile whose containers run one after the other and share /work.
 
@@ -41,8 +43,10 @@ def pod(
         parts: The containers; the last one's end is the pod's.
         account: Its service account.
         run: The id of the run, which KFP writes on every pod.
+        work: The volume at /work, in a folder of the run's name; None for one that ends with the pod.
     """
-    shared = [{"name": "work", "mountPath": "/work"}, {"name": "tmp", "mountPath": "/tmp"}]
+    inside = {"subPath": run} if work else {}
+    shared = [{"name": "work", "mountPath": "/work", **inside}, {"name": "tmp", "mountPath": "/tmp"}]
     every = [{**part, "securityContext": RESTRICTED, "volumeMounts": shared} for part in parts]
     return {
         "apiVersion": "v1",
@@ -65,7 +69,7 @@ def pod(
             },
             "initContainers": every[:-1],
             "containers": every[-1:],
-            "volumes": [{"name": name, "emptyDir": {}} for name in ("work", "tmp")],
+            "volumes": [{"name": "work", **(work or {"emptyDir": {}})}, {"name": "tmp", "emptyDir": {}}],
         },
     }
 
@@ -144,7 +148,7 @@ def _executor_input(pipeline: Any, name: str, parameters: Object) -> Object:
     outputs = component.get("outputDefinitions", {})
     values = {key: _value(pipeline, source) for key, source in inputs.get("parameters", {}).items()}
     artifacts = {
-        key: _artifact(*_origin(source), component["inputDefinitions"]["artifacts"][key])
+        key: _artifact(*_origin(pipeline, source), component["inputDefinitions"]["artifacts"][key])
         for key, source in inputs.get("artifacts", {}).items()
     }
     return {
@@ -157,10 +161,14 @@ def _executor_input(pipeline: Any, name: str, parameters: Object) -> Object:
     }
 
 
-def _task(pipeline: Any, name: str) -> Any:
+def _tasks(pipeline: Any) -> dict[str, Any]:
+    """Every task of the pipeline, its loop and its branch."""
     parts = [pipeline["root"], *pipeline["components"].values()]
-    (found,) = [part["dag"]["tasks"][name] for part in parts if name in part.get("dag", {}).get("tasks", {})]
-    return found
+    return {name: task for part in parts for name, task in part.get("dag", {}).get("tasks", {}).items()}
+
+
+def _task(pipeline: Any, name: str) -> Any:
+    return _tasks(pipeline)[name]
 
 
 def _value(pipeline: Any, source: Any) -> Any:
@@ -175,13 +183,14 @@ def _value(pipeline: Any, source: Any) -> Any:
     return pipeline["root"]["inputDefinitions"]["parameters"][name]["defaultValue"]
 
 
-def _origin(source: Any) -> tuple[str, str]:
+def _origin(pipeline: Any, source: Any) -> tuple[str, str]:
     """The task that put an artifact out, and its name there."""
     output = source.get("taskOutputArtifact", {})
     channel = source.get("componentInputArtifact") or output["outputArtifactKey"]
     if channel.startswith(_CHANNEL):
-        task, _, key = channel.removeprefix(_CHANNEL).partition("-")
-        return task, key
+        said = channel.removeprefix(_CHANNEL)
+        task = max((name for name in _tasks(pipeline) if said.startswith(f"{name}-")), key=len)
+        return task, said.removeprefix(f"{task}-")
     return output["producerTask"], channel
 
 

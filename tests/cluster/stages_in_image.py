@@ -58,12 +58,12 @@ def import_everything() -> list[str]:
 def run_wine() -> Any:
     """Run the training pipeline with every model family, and batch prediction with what it published."""
     from components.shared.config.file import load_config
+    from components.shared.families import FAMILIES
     from pipelines import batch_prediction, training
     from pipelines.local.run import run_here
 
     config = load_config(Path("pipelines/configs/wine.yaml"))
-    families = ["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "extra_trees"]
-    search = config.search.model_copy(update={"families": families})
+    search = config.search.model_copy(update={"families": list(FAMILIES)})
     config = config.model_copy(update={"search": search})
     training.deploy = deploy  # type: ignore[attr-defined]
     build, console = Path("/tmp/build"), Console(file=sys.stderr)

@@ -13,13 +13,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.shared.package.model_package import MANIFEST, verify, version_prefix
+from components.shared.progress import divide
 from components.shared.registry.registry import Registry
+from components.shared.stages import TRAINING
 from components.shared.store import Store, StoreSettings
+from pipelines.task_records import announced
 from tests.cluster.kubectl import Kubectl
-from tests.cluster.one_node import KEYS, NAMESPACE
-from tests.cluster.stage_pods import ORDER, Object, compiled, pod, program, stage
+from tests.cluster.one_node import KEYS, NAMESPACE, await_store
+from tests.cluster.stage_pods import Object, compiled, pod, program, stage
+from tests.pipelines.command_line import write_config
 
 RUN = ("python", "-m", "pipelines", "run", "/opt/fullcircle/pipelines/configs/wine.yaml", "--on-cluster")
+FUSE = [["ingest", "validate", "prepare"], ["train", "evaluate", "gate"], ["publish", "deploy"]]
 SOURCES = ("configMapRef/fullcircle-store", "secretRef/fullcircle-stages")
 # Asks for a prediction of each wine, three at a time, and says how many right answers came.
 ASK = """
@@ -104,8 +109,7 @@ def intact(cluster: Kubectl, folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def ready(cluster: Kubectl, applied: Path, storage_container: None) -> Path:
     """The overlay, its store set up."""
-    cluster("-n", NAMESPACE, "rollout", "status", "statefulset/minio", "--timeout=120s", timeout=130)
-    cluster("-n", NAMESPACE, "wait", "--for=condition=complete", "job/prepare-store", "--timeout=120s", timeout=130)
+    await_store(cluster)
     return applied
 
 
@@ -124,7 +128,7 @@ class TestPipeline:
         print(f"the wine in a pod: {time.monotonic() - start:.0f} s\n{log(cluster, name)}")
         assert phase == "Succeeded", log(cluster, name)
         done = re.findall(r"✓ (\w+)", log(cluster, name))
-        assert set(done) == set(ORDER)
+        assert set(done) == set(TRAINING)
         cluster("-n", NAMESPACE, "wait", "--for=condition=Ready", "inferenceservice/wine", "--timeout=5s")
         (job,) = cluster.json("-n", NAMESPACE, "get", "jobs", "-l", "app.kubernetes.io/name=fullcircle-monitoring")[
             "items"
@@ -160,14 +164,14 @@ class TestPipeline:
     def test_each_stages_own_command_runs_in_its_container(self, cluster, ready, pipeline):
         """As compiled: image, command, arguments, environment, limits. The same data are the same version."""
         remove(cluster, "stage-by-stage")
-        body = pod("stage-by-stage", NAMESPACE, [stage(pipeline, name) for name in ORDER], run="stage-by-stage")
+        body = pod("stage-by-stage", NAMESPACE, [stage(pipeline, name) for name in TRAINING], run="stage-by-stage")
         name = begin(cluster, body)
         assert ended(cluster, name) == "Succeeded", log(cluster, name)
-        for each in ORDER:
+        for each in TRAINING:
             assert "▸ " in log(cluster, name, "-c", each), each
         found = cluster.json("-n", NAMESPACE, "get", "pod", name)["status"]
         every = [*found["initContainerStatuses"], *found["containerStatuses"]]
-        assert [one["name"] for one in every] == list(ORDER)
+        assert [one["name"] for one in every] == list(TRAINING)
         jobs = cluster("-n", NAMESPACE, "get", "jobs", "-o", "name").split()
         assert len([job for job in jobs if "/monitor-wine-" in job]) == 2
 
@@ -182,6 +186,21 @@ class TestPipeline:
         assert ended(cluster, name) == "Succeeded", log(cluster, name)
         assert "of this run is there already" in log(cluster, name, "-c", "monitor")
         assert cluster("-n", NAMESPACE, "get", "jobs", "-o", "name") == before
+
+    def test_stages_that_share_a_task_run_in_its_container(self, cluster, ready, tmp_path):
+        """As compiled with `cluster.fuse`: the same data are the same version, and each stage has its part of a log."""
+        before = self.version(cluster)
+        fused = compiled(tmp_path, write_config(tmp_path / "wine.yaml", cluster={"fuse": FUSE}))
+        tasks = ("fingerprint", "ingest-validate-prepare", "profile", "tune", "train-evaluate-gate", "publish-deploy")
+        remove(cluster, "fused")
+        body = pod("fused", NAMESPACE, [stage(fused, name) for name in tasks], run="fused")
+        name = begin(cluster, body)
+        assert ended(cluster, name) == "Succeeded", log(cluster, name)
+        for group in FUSE:
+            parts = divide(log(cluster, name, "-c", "-".join(group)))
+            assert [part.stage for part in parts] == group
+            assert all(part.seconds is not None and announced(part.text) for part in parts)
+        assert self.version(cluster) == before
 
     @staticmethod
     def version(cluster: Kubectl) -> str:

@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.shared.config import FamilyName, SearchConfig, Task, TrainConfig
-from components.shared.families import Parameters, make_pipeline
+from components.shared.config import FamilyName, SearchConfig, TaskName, TrainConfig
+from components.shared.families import FAMILIES, Parameters, make_pipeline
 from components.shared.frames import Part, load_part
 from components.shared.package.model_package import Lineage
 from components.shared.package.schema import Feature, Schema
+from components.shared.tasks import TASKS
 
 LINEAGE = Lineage(rows=600, columns=10, content_hash="abc")
 TRAINING = TrainConfig(
@@ -22,18 +23,24 @@ TRAINING = TrainConfig(
     golden_requests=12,
 )
 # Few rounds: what is tested does not depend on how good the model is.
+_SMALL: dict[FamilyName, Parameters] = {
+    "hist_gradient_boosting": {"max_leaf_nodes": 7},
+    "lightgbm": {"num_leaves": 7, "min_child_samples": 5},
+    "random_forest": {"max_depth": 5},
+    "extra_trees": {"max_depth": 5},
+}
 QUICK: dict[FamilyName, Parameters] = {
-    "linear": {},
-    "hist_gradient_boosting": {"max_iter": 8, "max_leaf_nodes": 7},
-    "lightgbm": {"n_estimators": 8, "num_leaves": 7, "min_child_samples": 5},
-    "random_forest": {"n_estimators": 8, "max_depth": 5},
-    "extra_trees": {"n_estimators": 8, "max_depth": 5},
+    name: {**({family.rounds: 8} if family.rounds else {}), **_SMALL.get(name, {})} for name, family in FAMILIES.items()
 }
-CLASSES: dict[Task, list[bool | int | str]] = {
-    "binary": [False, True],
-    "multiclass": ["kept", "lost", "nicht geklärt"],
-    "regression": [],
-}
+
+
+def classes_of(task: TaskName) -> list[bool | int | str]:
+    """Class labels of a kind of problem; none for numbers."""
+    if not TASKS[task].has_classes:
+        return []
+    return [False, True] if TASKS[task].has_positive_class else ["kept", "lost", "nicht geklärt"]
+
+
 KINDS = {
     "amount in €": "number",
     "größe": "number",
@@ -48,7 +55,7 @@ KINDS = {
 
 
 def make_splits(
-    folder: Path, task: Task = "binary", *, rows: int = 600, columns: list[str] | None = None, seed: int = 0
+    folder: Path, task: TaskName = "binary", *, rows: int = 600, columns: list[str] | None = None, seed: int = 0
 ) -> Path:
     """Write the three parts and the schema; `columns` keeps only some features."""
     table = pa.table({**_features(rows, seed), "y": _target(task, rows, seed)})
@@ -60,7 +67,7 @@ def make_splits(
     train = table.slice(0, bounds[1])
     features = [_feature(train, name, nullable=table.column(name).null_count > 0) for name in names]
     (folder / "summary.json").write_text('{"method": "chronological"}', encoding="utf-8")
-    Schema(task=task, target="y", classes=CLASSES[task], features=features).write(folder)
+    Schema(task=task, target="y", classes=classes_of(task), features=features).write(folder)
     return folder
 
 
@@ -86,17 +93,17 @@ def _features(rows: int, seed: int) -> dict[str, pa.Array]:
     }
 
 
-def _target(task: Task, rows: int, seed: int) -> pa.Array:
+def _target(task: TaskName, rows: int, seed: int) -> pa.Array:
     drawn = _features(rows, seed)
     random = np.random.default_rng(seed + 1)
     signal = np.nan_to_num(drawn["stops"].to_numpy(zero_copy_only=False).astype(float)) / 4 - 1
     signal += np.asarray([{"red": 1.0, "grün": -1.0}.get(value, 0.0) for value in drawn["colour"].to_pylist()])
     signal += random.normal(0, 0.5, rows)
-    if task == "regression":
-        return pa.array(np.round(signal * 20))  # whole numbers that are no classes
-    if task == "binary":
+    if not TASKS[task].has_classes:
+        return pa.array(np.round(signal * 20) + 100)  # whole numbers that are no classes; some kinds take none below 0
+    if TASKS[task].has_positive_class:
         return pa.array(signal > 0)
-    return pa.array([CLASSES[task][int(level)] for level in np.digitize(signal, [-0.5, 0.7])])
+    return pa.array([classes_of(task)[int(level)] for level in np.digitize(signal, [-0.5, 0.7])])
 
 
 def _feature(train: pa.Table, name: str, *, nullable: bool) -> Feature:

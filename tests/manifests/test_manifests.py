@@ -1,5 +1,6 @@
 import base64
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -7,7 +8,7 @@ import yaml
 from components.monitor.__main__ import SETTINGS_VARIABLE
 from components.shared.config import DEFAULT_TASKS, MonitoringConfig
 from images.predictor.options import parse
-from pipelines.__main__ import _parser
+from pipelines.cli.app import application
 from tests.manifests.rendering import MANIFESTS, OVERLAYS, build, kinds, one, overlay, pods, strings
 
 NAMESPACES = {"one-node": "fullcircle", "kubeflow": "kubeflow", "production": "fullcircle"}
@@ -210,7 +211,10 @@ def test_jobs_call_commands_that_there_are(name):
     for pod in pods(overlay(name)):
         (container,) = pod.spec["containers"]
         if container.get("command") == ["python", "-m", "pipelines"]:
-            assert _parser().parse_args(container["args"]).command == "prepare-store"
+            verb, *arguments = container["args"]
+            assert verb == "prepare-store"
+            with application().commands[verb].make_context(verb, arguments) as context:
+                assert context.params["keys"] == Path("/run/secrets/fullcircle")
         if container.get("command") == ["python", "-m", "components.monitor"]:
             (settings,) = [item["value"] for item in container["env"] if item["name"] == SETTINGS_VARIABLE]
             MonitoringConfig.model_validate_json(settings)

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from pipelines.display import Progress
-from pipelines.local.task_runner import TaskRecord
+from pipelines.task_records import TaskRecord
 
 
 def record(label: str = "ingest", **values) -> TaskRecord:

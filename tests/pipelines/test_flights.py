@@ -27,7 +27,7 @@ def test_flights_end_to_end(tmp_path):
         assert prediction["label"] in (True, False)
         assert sum(prediction["probabilities"].values()) == pytest.approx(1)
         folder = (tmp_path / "build/runs/flights/latest").resolve()
-        metrics = json.loads(next(folder.glob("artifacts/*/evaluate/report/metrics.json")).read_bytes())
+        metrics = json.loads(next(folder.glob("artifacts/*/evaluate/evaluate_report/metrics.json")).read_bytes())
         assert "roc_auc" in json.dumps(metrics)
     finally:
         call("stop", folder=tmp_path)

@@ -11,7 +11,7 @@ from rich.console import Console
 from components.shared.config import Config
 from pipelines import summary
 from pipelines.local.run import RunError, RunResult
-from pipelines.local.task_runner import TaskRecord
+from pipelines.task_records import TaskRecord
 
 CONFIG = Config.model_validate(
     {"name": "wine", "source": {"tables": {"t": {"path": "t.csv"}}}, "problem": {"target": "y", "task": "binary"}}

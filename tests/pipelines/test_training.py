@@ -1,6 +1,5 @@
 """The compiled pipeline: what a cluster would be given."""
 
-import argparse
 import json
 import subprocess
 import sys
@@ -9,16 +8,15 @@ from typing import Any
 
 import pytest
 
-from pipelines import commands, summary, training
+from components.shared.stages import BY_NAME, TRAINING
+from pipelines import training
+from pipelines.__main__ import main
 from pipelines.cluster.artifacts import WANTED
 from tests.pipelines.command_line import ROOT, WINE, call, definitions, environment, write_config
 from tests.pipelines.kfp_cache import Cache
 
 CONFIGS = sorted(path.stem for path in WINE.parent.glob("*.yaml"))
-STAGES = {
-    "fingerprint", "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy",
-    "monitor",
-}  # fmt: skip
+STAGES = set(TRAINING)
 # The outside world, the champion and what serves can have changed though no input has.
 NOT_CACHED = {"fingerprint", "gate", "publish", "deploy", "monitor"}
 # What `compile` may import besides the standard library: kfp, pydantic, and what those bring.
@@ -128,7 +126,7 @@ def test_every_page_is_brought_from_a_cluster_and_linked_in_the_index(wine):
         if artifact["artifactType"]["schemaTitle"] == "system.HTML"
     }
 
-    assert pages == {(stage, name) for *_, stage, name in summary._PAGES}
+    assert pages == {(stage, page.artifact) for stage in STAGES for page in BY_NAME[stage].pages}
     assert pages <= WANTED.keys()
 
 
@@ -155,7 +153,7 @@ def test_parameters_of_a_run_have_defaults_that_change_nothing(wine):
 def test_a_changed_section_changes_only_the_stages_that_use_it(wine, change, stages, tmp_path):
     output = tmp_path / "changed.yaml"
     config = write_config(tmp_path / "config.yaml", **change)
-    commands.compile(argparse.Namespace(config=config, pipeline=None, output=output))
+    assert main(["compile", str(config), "--output", str(output)]) == 0
 
     before, after = tasks(wine), tasks(definitions(output)[0])
     assert {name for name in STAGES if before[name] != after[name]} == stages
@@ -188,7 +186,7 @@ def test_other_tables_are_read_and_all_below_is_made_again(wine):
 def test_a_changed_section_makes_again_what_is_below_it(wine, change, again, tmp_path):
     output = tmp_path / "changed.yaml"
     config = write_config(tmp_path / "config.yaml", **change)
-    commands.compile(argparse.Namespace(config=config, pipeline=None, output=output))
+    assert main(["compile", str(config), "--output", str(output)]) == 0
 
     assert at_a_second_run(wine, definitions(output)[0]) == STAGES - NOT_CACHED - again
 

@@ -6,20 +6,12 @@ are refused, every field has its unit and default in its description, and each s
 """
 
 from components.shared.config.base import (
-    DEFAULT_METRIC,
-    LOWER_IS_BETTER,
-    ClassificationMetric,
     ColumnType,
-    FamilyName,
     Memory,
-    Metric,
     ObjectName,
     OnFailure,
-    RegressionMetric,
     Section,
     Share,
-    Stage,
-    Task,
 )
 from components.shared.config.cluster import DEFAULT_TASKS, ClusterConfig, TaskConfig
 from components.shared.config.config import Config
@@ -41,18 +33,17 @@ from components.shared.config.serving import (
 )
 from components.shared.config.source import NULLS, SourceConfig, SpellingConfig, TableConfig
 from components.shared.config.train import DatePart, TrainConfig
+from components.shared.names import FamilyName, TaskName
+from components.shared.names import MetricName as Metric
 
 __all__ = [
-    "DEFAULT_METRIC",
     "DEFAULT_TASKS",
-    "LOWER_IS_BETTER",
     "NULLS",
     "Bounds",
     "Budget",
     "CanaryConfig",
     "ChampionRule",
     "CheckRule",
-    "ClassificationMetric",
     "ClusterConfig",
     "ColumnDrift",
     "ColumnRule",
@@ -76,7 +67,6 @@ __all__ = [
     "PrepareConfig",
     "ProblemConfig",
     "ProfileConfig",
-    "RegressionMetric",
     "ReplicasConfig",
     "ResourcesConfig",
     "SearchConfig",
@@ -87,10 +77,9 @@ __all__ = [
     "SourceConfig",
     "SpellingConfig",
     "SplitConfig",
-    "Stage",
     "TableConfig",
-    "Task",
     "TaskConfig",
+    "TaskName",
     "Threshold",
     "ThresholdRule",
     "TrainConfig",

@@ -5,22 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 ColumnType = Literal["integer", "number", "text", "boolean", "date", "timestamp"]
-Task = Literal["binary", "multiclass", "regression"]
-FamilyName = Literal["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "extra_trees"]
-Stage = Literal[
-    "fingerprint", "ingest", "validate", "prepare", "profile", "tune", "train", "evaluate", "gate", "publish", "deploy",
-    "monitor", "predict",
-]  # fmt: skip
 OnFailure = Literal["fail", "quarantine"]
-ClassificationMetric = Literal[
-    "accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss", "brier"
-]
-RegressionMetric = Literal["mae", "rmse", "r2", "mape"]
-Metric = Literal[ClassificationMetric, RegressionMetric]
-
-DEFAULT_METRIC: dict[Task, Metric] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
-LOWER_IS_BETTER: frozenset[Metric] = frozenset({"log_loss", "brier", "mae", "rmse", "mape"})
-
 Share = Annotated[float, Field(ge=0, le=1)]
 Memory = Annotated[str, Field(pattern="^[1-9][0-9]*(Mi|Gi)$")]
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]

@@ -1,10 +1,12 @@
 """`cluster`: resources, time-outs and retries of tasks, and where their keys are."""
 
+from collections.abc import Sequence
 from typing import Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from components.shared.config.base import Memory, ObjectName, Section, Stage, mebibytes
+from components.shared.config.base import Memory, ObjectName, Section, mebibytes
+from components.shared.stages import BY_NAME, STAGES, TRAINING, StageName
 
 
 class TaskConfig(Section):
@@ -28,44 +30,14 @@ class TaskConfig(Section):
 
 Size = Literal["small", "large"]
 
-# Two retries where the outside world is asked. One where a stage only computes: it mends an eviction or a lost node,
-# and a second would only repeat what the data made fail. None where a person has to look: a version that failed to
-# serve, and a prediction that was killed and has left its claim on the destination.
-DEFAULT_TASKS: dict[Stage, TaskConfig] = {
-    "fingerprint": TaskConfig(cpu_limit=1, memory_limit="1Gi", seconds=900, retries=2),
-    "ingest": TaskConfig(retries=2),
-    "validate": TaskConfig(),
-    "prepare": TaskConfig(),
-    "profile": TaskConfig(),
-    "tune": TaskConfig(memory_limit="3Gi", seconds=3600),
-    "train": TaskConfig(memory_limit="4Gi", seconds=3600),
-    "evaluate": TaskConfig(memory_limit="3Gi"),
-    "gate": TaskConfig(retries=2),
-    "publish": TaskConfig(cpu_limit=1, memory_limit="1Gi", seconds=900, retries=2),
-    "deploy": TaskConfig(cpu_limit=1, memory_limit="1Gi", retries=0),
-    "monitor": TaskConfig(retries=2),
-    "predict": TaskConfig(seconds=7200, retries=0),
-}
-
-# What the stages that hold the table reserve beyond that where it is large.
-_LARGE: dict[Stage, dict[str, Any]] = {
-    "ingest": {"cpu": 0.5, "memory": "1Gi"},
-    "validate": {"cpu": 0.5, "memory": "1Gi"},
-    "prepare": {"cpu": 0.5, "memory": "1Gi"},
-    "profile": {"cpu": 0.5, "memory": "1Gi"},
-    "tune": {"cpu": 1, "memory": "2Gi"},
-    "train": {"cpu": 1, "memory": "2Gi"},
-    "evaluate": {"cpu": 0.5, "memory": "2Gi"},
-    "gate": {"cpu": 0.5, "memory": "1Gi"},
-    "monitor": {"cpu": 0.5, "memory": "1Gi"},
-    "predict": {"cpu": 1, "memory": "1Gi"},
-}
+DEFAULT_TASKS: dict[StageName, TaskConfig] = {stage.name: TaskConfig(**stage.resources) for stage in STAGES}
 
 
-def default_tasks(size: Size) -> dict[Stage, TaskConfig]:
+def default_tasks(size: Size) -> dict[StageName, TaskConfig]:
     """What each stage's task gets where nothing else is said."""
-    more = _LARGE if size == "large" else {}
-    return {stage: task.model_copy(update=more.get(stage, {})) for stage, task in DEFAULT_TASKS.items()}
+    if size == "small":
+        return dict(DEFAULT_TASKS)
+    return {stage.name: TaskConfig(**{**stage.resources, **stage.large}) for stage in STAGES}
 
 
 class ClusterConfig(Section):
@@ -81,9 +53,15 @@ class ClusterConfig(Section):
         description="How much tasks reserve where `tasks` does not say it: `small` fits a node of two cores beside an "
         "endpoint, `large` reserves up to a core and 2 GiB for a table of many million rows. Limits are the same.",
     )
-    tasks: dict[Stage, TaskConfig] = Field(
+    tasks: dict[StageName, TaskConfig] = Field(
         default=DEFAULT_TASKS,
         description="Resources, time-out and retries by stage; what is not said stays at the stage's own default.",
+    )
+    fuse: list[list[StageName]] = Field(
+        default=[],
+        description="Groups of neighbouring stages of the training pipeline that run in one task, in one container, in "
+        "this order, such as `[[ingest, validate, prepare], [publish, deploy]]`: fewer pods to wait for. What each "
+        "stage writes keeps its own name. Default: every stage is a task of its own.",
     )
     backoff_seconds: int = Field(default=30, ge=1, description="Seconds before a task is started again.")
     backoff_factor: float = Field(default=2, ge=1, description="What each further wait is multiplied by.")
@@ -118,3 +96,38 @@ class ClusterConfig(Section):
             stage: {**own.get(stage, {}), **task} if isinstance(task, dict) else task for stage, task in tasks.items()
         }
         return {**given, "tasks": {**own, **said}}
+
+    @field_validator("fuse")
+    @classmethod
+    def _groups_can_be_one_task(cls, fuse: list[list[StageName]]) -> list[list[StageName]]:
+        mistakes = [mistake for group in fuse if (mistake := _why_not_one_task(group))]
+        named = [name for group in fuse for name in group]
+        mistakes += [f"{name} is named twice" for name in dict.fromkeys(named) if named.count(name) > 1]
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return fuse
+
+
+def _why_not_one_task(group: Sequence[StageName]) -> str:
+    """Why stages cannot run in one task; empty when they can."""
+    said = f"[{', '.join(group)}]"
+    if len(group) < 2:
+        return f"{said}: a group is of at least two neighbours"
+    parts = {name: BY_NAME[name].part for name in group}
+    for name, part in parts.items():
+        if part == "prediction":
+            return f"{said}: {name} is no stage of the training pipeline"
+        if part == "each family":
+            return f"{said}: {name} runs once for each model family, so that it cannot share a task with its neighbours"
+    start = TRAINING.index(group[0])
+    neighbours = TRAINING[start : start + len(group)]
+    if neighbours != tuple(group):
+        expected = f"after {group[0]} come {', '.join(neighbours[1:])}" if neighbours[1:] else f"{group[0]} is the last"
+        return f"{said} are no neighbours in this order: {expected}"
+    behind = [name for name, part in parts.items() if part == "promoted"]
+    if behind and len(behind) < len(group):
+        return (
+            f"{said}: {behind[0]} runs only when the gate promotes the candidate, {group[0]} always; "
+            f"a group cannot reach across that, end it before {behind[0]}"
+        )
+    return ""

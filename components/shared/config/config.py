@@ -1,10 +1,10 @@
 """The whole configuration of one use case, put together from its sections."""
 
-from typing import Self, get_args
+from typing import Self
 
 from pydantic import Field, model_validator
 
-from components.shared.config.base import Metric, RegressionMetric, Section
+from components.shared.config.base import Section
 from components.shared.config.cluster import ClusterConfig
 from components.shared.config.contract import ContractConfig
 from components.shared.config.evaluation import EvaluationConfig
@@ -17,6 +17,8 @@ from components.shared.config.search import SearchConfig
 from components.shared.config.serving import ServingConfig
 from components.shared.config.source import SourceConfig
 from components.shared.config.train import TrainConfig
+from components.shared.names import MetricName
+from components.shared.tasks import TASKS
 
 
 class Config(Section):
@@ -52,11 +54,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _metrics_fit_the_task(self) -> Self:
-        regression = self.problem.task == "regression"
         mistakes = [
             f"{path}: {metric!r} is not a metric of a {self.problem.task} task"
             for path, metric in self._named_metrics()
-            if (metric in get_args(RegressionMetric)) != regression
+            if metric not in TASKS[self.problem.task].metrics
         ]
         if mistakes:
             raise ValueError("; ".join(mistakes))
@@ -64,14 +65,14 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _calibration_fits_the_task(self) -> Self:
-        if self.train.calibration == "isotonic" and self.problem.task != "binary":
+        if self.train.calibration == "isotonic" and not TASKS[self.problem.task].has_positive_class:
             raise ValueError(
                 f"train.calibration: `isotonic` is for two classes, and the task is {self.problem.task}; "
                 "use `sigmoid`, or leave it at `auto`"
             )
         return self
 
-    def _named_metrics(self) -> list[tuple[str, Metric]]:
+    def _named_metrics(self) -> list[tuple[str, MetricName]]:
         """Every metric the configuration names, with its path."""
         optional = {
             "search.metric": self.search.metric,

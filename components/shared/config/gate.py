@@ -4,7 +4,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.shared.config.base import Metric, Section
+from components.shared.config.base import Section
+from components.shared.names import MetricName
 
 
 class Threshold(Section):
@@ -23,7 +24,7 @@ class Threshold(Section):
 class ChampionRule(Section):
     """The comparison with the model now serving, on the same test rows."""
 
-    metric: Metric | None = Field(default=None, description="What is compared; by default the search's metric.")
+    metric: MetricName | None = Field(default=None, description="What is compared; by default the search's metric.")
     allowed_loss: float | None = Field(
         default=None,
         ge=0,
@@ -41,7 +42,7 @@ class ChampionRule(Section):
 class SliceRule(Section):
     """What has to hold in every slice that has enough rows."""
 
-    metric: Metric | None = Field(
+    metric: MetricName | None = Field(
         default=None, description="What is compared across slices; by default the search's metric."
     )
     floor: float | None = Field(default=None, description="Worst allowed value in any slice.")
@@ -56,7 +57,7 @@ class GateConfig(Section):
     mode: Literal["block", "warn"] = Field(
         default="block", description="`block` keeps a failing candidate out; `warn` only says so."
     )
-    thresholds: dict[Metric, Threshold] = Field(default={}, description="Limits of metrics on the test part.")
+    thresholds: dict[MetricName, Threshold] = Field(default={}, description="Limits of metrics on the test part.")
     beat_baseline: bool = Field(
         default=True, description="Whether the candidate has to be better than answering without looking at a feature."
     )

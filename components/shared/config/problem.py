@@ -4,7 +4,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from components.shared.config.base import Section, Task
+from components.shared.config.base import Section
+from components.shared.names import TaskName, ThresholdMetric
+from components.shared.tasks import TASKS
 
 
 class ErrorCosts(Section):
@@ -17,7 +19,7 @@ class ErrorCosts(Section):
 class ThresholdRule(Section):
     """What a threshold is chosen by: the largest metric, or the smallest cost."""
 
-    metric: Literal["f1", "accuracy", "balanced_accuracy"] | None = Field(
+    metric: ThresholdMetric | None = Field(
         default=None, description="The metric to be as large as possible; F1 unless costs are given."
     )
     costs: ErrorCosts | None = Field(default=None, description="What each kind of error costs, instead of a metric.")
@@ -33,7 +35,9 @@ class ProblemConfig(Section):
     """What is to be predicted from what."""
 
     target: str = Field(description="Column to predict.")
-    task: Task = Field(description="`binary`, `multiclass` or `regression`.")
+    task: TaskName = Field(
+        description="; ".join(f"`{name}`: {task.about}" for name, task in TASKS.items()) + ".",
+    )
     positive: bool | int | str | None = Field(
         default=None,
         description="Binary only: the class whose probability is asked for; by default the larger one (true, 1).",
@@ -83,7 +87,7 @@ class ProblemConfig(Section):
     @model_validator(mode="after")
     def _threshold_has_a_use(self) -> Self:
         given = self.threshold_by != ThresholdRule()
-        if self.task != "binary" and (given or self.threshold != "auto"):
+        if not TASKS[self.task].has_positive_class and (given or self.threshold != "auto"):
             name = "threshold_by" if given else "threshold"
             raise ValueError(f"{name} is for binary tasks; a {self.task} task has no threshold: remove it")
         if self.threshold != "auto" and given:

@@ -1,10 +1,12 @@
 """`search`: the model families and how each is tuned."""
 
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from components.shared.config.base import FamilyName, Metric, Section
+from components.shared.config.base import Section
+from components.shared.names import DefaultFamily, FamilyName, MetricName
+from components.shared.tasks import TASKS
 
 
 class ParameterSpace(Section):
@@ -41,13 +43,15 @@ class SearchConfig(Section):
     """How each model family is tuned."""
 
     families: list[FamilyName] = Field(
-        default=["linear", "hist_gradient_boosting", "lightgbm", "random_forest"],
+        default=list(get_args(DefaultFamily)),
         min_length=1,
         description="Model families to compare, each with the baseline too, which is always computed.",
     )
-    metric: Metric | None = Field(
+    metric: MetricName | None = Field(
         default=None,
-        description="What is optimised on the validation part; by default ROC AUC, log loss or RMSE by task.",
+        description="What is optimised on the validation part; by default "
+        + ", ".join(f"`{task.default_metric}` ({name})" for name, task in TASKS.items())
+        + ".",
     )
     budget: Budget = Field(default=Budget(), description="Per family.")
     rows: int = Field(

@@ -2,8 +2,8 @@
 
 A family (`base.Family`) says which estimator it is, where its search starts and may go, how it is fitted, what of it
 ONNX can hold, and what skops may load of it. To add one, write `families/<name>.py` with a class and its instance
-`FAMILY`, and name it in `config.base.FamilyName`: the table, the configuration's schema, what tasks load ahead and
-what a package is trusted with follow from there.
+`FAMILY`, and add its name to `components.shared.names.FamilyName`: the table, the configuration's schema, what tasks
+load ahead and what a package is trusted with follow from there.
 
 Nothing here imports scikit-learn or a booster before a family is asked for its estimator.
 """

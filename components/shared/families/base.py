@@ -4,14 +4,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from components.shared.config import FamilyName, ParameterSpace, Task
+from components.shared.config import FamilyName, ParameterSpace, TaskName
+from components.shared.tasks import TASKS
+from components.shared.tasks.base import Value
 
 if TYPE_CHECKING:  # loading these takes longer than compiling a pipeline
     import numpy as np
     from numpy.typing import NDArray
     from sklearn.base import BaseEstimator
 
-Value = bool | int | float | str | None
 Parameters = dict[str, Value]
 Space = dict[str, ParameterSpace]
 
@@ -58,7 +59,7 @@ class Family(ABC):
     """
 
     name: ClassVar[FamilyName]
-    tasks: ClassVar[frozenset[Task]] = frozenset(("binary", "multiclass", "regression"))
+    tasks: ClassVar[frozenset[TaskName]] = frozenset(TASKS)
     linear: ClassVar[bool] = False
     rounds: ClassVar[str] = ""
     stops_early: ClassVar[bool] = False
@@ -66,11 +67,11 @@ class Family(ABC):
     trusted: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def search(self, task: Task) -> Search:
+    def search(self, task: TaskName) -> Search:
         """Where the search starts, and where it may go."""
 
     @abstractmethod
-    def estimator(self, task: Task) -> "BaseEstimator":
+    def estimator(self, task: TaskName) -> "BaseEstimator":
         """An unfitted estimator, with what is fixed for every model of the family."""
 
     @property
@@ -78,7 +79,7 @@ class Family(ABC):
         """What fitting raises when parameters or rows do not suit the family."""
         return (ValueError, ArithmeticError)
 
-    def check(self, task: Task, name: str, value: Value) -> None:
+    def check(self, task: TaskName, name: str, value: Value) -> None:
         """Let the estimator itself judge a parameter's value, before anything is learned.
 
         Raises:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from components.shared.config import FamilyName, SearchConfig, Task, TrainConfig
+from components.shared.config import FamilyName, SearchConfig, TaskName, TrainConfig
 from components.shared.families.base import Value
 from components.shared.families.table import FAMILIES
 from components.shared.package.schema import Schema
+from components.shared.tasks import TASKS
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -17,7 +18,7 @@ PREPROCESS, MODEL = "preprocess", "model"  # steps of every pipeline
 
 def make_estimator(
     family: FamilyName,
-    task: Task,
+    task: TaskName,
     parameters: Mapping[str, Value],
     *,
     seed: int = 0,
@@ -38,7 +39,8 @@ def make_estimator(
     fixed = {
         "random_state": seed,
         "n_jobs": threads,
-        "class_weight": "balanced" if balanced and task != "regression" else None,
+        "class_weight": "balanced" if balanced and TASKS[task].has_classes else None,
+        **TASKS[task].objectives.get(family, {}),
     }
     known = estimator.get_params()
     # scikit-learn's linear models have nothing that n_jobs would speed up and warn of it

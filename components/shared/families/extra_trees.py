@@ -6,9 +6,10 @@ because on most tables the two err alike.
 
 from typing import TYPE_CHECKING
 
-from components.shared.config import Task
+from components.shared.config import TaskName
 from components.shared.families.base import Search, choice
 from components.shared.families.trees import Forest
+from components.shared.tasks import TASKS
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -19,18 +20,18 @@ class ExtraTrees(Forest):
 
     name = "extra_trees"
 
-    def search(self, task: Task) -> Search:
+    def search(self, task: TaskName) -> Search:
         """A forest's, with more features a split."""
         shared = super().search(task)
         return Search(
             {**shared.defaults, "max_features": 0.5}, {**shared.space, "max_features": choice("sqrt", 0.5, 1.0)}
         )
 
-    def estimator(self, task: Task) -> "BaseEstimator":
+    def estimator(self, task: TaskName) -> "BaseEstimator":
         """`ExtraTreesRegressor` or `ExtraTreesClassifier`."""
         from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
-        return ExtraTreesRegressor() if task == "regression" else ExtraTreesClassifier()
+        return ExtraTreesClassifier() if TASKS[task].has_classes else ExtraTreesRegressor()
 
 
 FAMILY = ExtraTrees()

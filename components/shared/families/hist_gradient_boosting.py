@@ -3,9 +3,10 @@
 import copy
 from typing import TYPE_CHECKING, Any
 
-from components.shared.config import Task
+from components.shared.config import TaskName
 from components.shared.families.base import Family, Rows, Search, patience, real, whole
 from components.shared.families.trees import round_down
+from components.shared.tasks import TASKS
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -20,7 +21,7 @@ class HistGradientBoosting(Family):
     modules = ("sklearn.ensemble",)
     trusted = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
 
-    def search(self, task: Task) -> Search:  # noqa: ARG002, the interface
+    def search(self, task: TaskName) -> Search:  # noqa: ARG002, the interface
         """How far a tree moves the answer, and how large it may be; how many there are is found while fitting."""
         return Search(
             defaults={
@@ -38,11 +39,11 @@ class HistGradientBoosting(Family):
             },
         )
 
-    def estimator(self, task: Task) -> "BaseEstimator":
+    def estimator(self, task: TaskName) -> "BaseEstimator":
         """`HistGradientBoostingRegressor` or `HistGradientBoostingClassifier`, which stops where it is told to."""
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-        boosting = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
+        boosting = HistGradientBoostingClassifier if TASKS[task].has_classes else HistGradientBoostingRegressor
         return boosting(early_stopping=False, categorical_features=None)
 
     def fit_early(self, estimator: Any, rows: Rows, unseen: Rows, *, most: int) -> int:

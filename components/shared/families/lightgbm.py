@@ -3,9 +3,10 @@
 import copy
 from typing import TYPE_CHECKING, Any
 
-from components.shared.config import Task
+from components.shared.config import TaskName
 from components.shared.families.base import Family, Rows, Search, Value, patience, real, whole
 from components.shared.families.trees import round_down
+from components.shared.tasks import TASKS
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -26,7 +27,7 @@ class LightGBM(Family):
         "numpy.dtype",
     )
 
-    def search(self, task: Task) -> Search:  # noqa: ARG002, the interface
+    def search(self, task: TaskName) -> Search:  # noqa: ARG002, the interface
         """How far a tree moves the answer, and how large it may be; how many there are is found while fitting."""
         return Search(
             defaults={
@@ -46,11 +47,11 @@ class LightGBM(Family):
             },
         )
 
-    def estimator(self, task: Task) -> "BaseEstimator":
+    def estimator(self, task: TaskName) -> "BaseEstimator":
         """`LGBMRegressor` or `LGBMClassifier`, silent, and the same on any number of cores."""
         from lightgbm import LGBMClassifier, LGBMRegressor
 
-        boosted = LGBMRegressor if task == "regression" else LGBMClassifier
+        boosted = LGBMClassifier if TASKS[task].has_classes else LGBMRegressor
         return boosted(verbosity=-1, deterministic=True, force_row_wise=True)
 
     @property
@@ -60,7 +61,7 @@ class LightGBM(Family):
 
         return (*super().errors, LightGBMError)
 
-    def check(self, task: Task, name: str, value: Value) -> None:
+    def check(self, task: TaskName, name: str, value: Value) -> None:
         """LightGBM checks its parameters only when it learns: a few rows are enough."""
         import numpy as np
 

@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from components.shared.config import Task
+from components.shared.config import TaskName
 from components.shared.families.base import Search
 from components.shared.families.trees import Forest
+from components.shared.tasks import TASKS
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -15,16 +16,16 @@ class RandomForest(Forest):
 
     name = "random_forest"
 
-    def search(self, task: Task) -> Search:
+    def search(self, task: TaskName) -> Search:
         """A forest's, with the share of rows fixed."""
         shared = super().search(task)
         return Search({**shared.defaults, "max_samples": 0.5}, shared.space)
 
-    def estimator(self, task: Task) -> "BaseEstimator":
+    def estimator(self, task: TaskName) -> "BaseEstimator":
         """`RandomForestRegressor` or `RandomForestClassifier`."""
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-        return RandomForestRegressor() if task == "regression" else RandomForestClassifier()
+        return RandomForestClassifier() if TASKS[task].has_classes else RandomForestRegressor()
 
 
 FAMILY = RandomForest()

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from components.shared.config import FamilyName, ParameterSpace, Task
+from components.shared.config import FamilyName, ParameterSpace, TaskName
 from components.shared.errors import ConfigError
 from components.shared.families.base import Family, Parameters, Space, Value
 from components.shared.families.table import FAMILIES
@@ -25,7 +25,7 @@ _RESERVED = frozenset(
 )
 
 
-def search_space(family: FamilyName, task: Task, overrides: Mapping[str, ParameterSpace]) -> Space:
+def search_space(family: FamilyName, task: TaskName, overrides: Mapping[str, ParameterSpace]) -> Space:
     """What is searched, by name.
 
     Raises:
@@ -38,7 +38,7 @@ def search_space(family: FamilyName, task: Task, overrides: Mapping[str, Paramet
     return dict(sorted({**FAMILIES[family].search(task).space, **overrides}.items()))
 
 
-def default_parameters(family: FamilyName, task: Task, space: Space) -> Parameters:
+def default_parameters(family: FamilyName, task: TaskName, space: Space) -> Parameters:
     """Where the search starts: the family's defaults, moved into the space where it leaves them out."""
     defaults = FAMILIES[family].search(task).defaults
     estimator = FAMILIES[family].estimator(task).get_params()
@@ -53,7 +53,7 @@ def extremes(space: ParameterSpace) -> list[Value]:
     return [_number(space, bound) for bound in (space.low, space.high)]
 
 
-def _check_name(family: Family, task: Task, name: str) -> None:
+def _check_name(family: Family, task: TaskName, name: str) -> None:
     estimator = family.estimator(task)
     allowed = sorted(set(estimator.get_params()) - _RESERVED)
     if name in allowed:
@@ -65,7 +65,7 @@ def _check_name(family: Family, task: Task, name: str) -> None:
     raise ConfigError(f"search.space.{family.name}.{name}: {name!r} {reason}. {hint}")
 
 
-def _check_value(family: Family, task: Task, name: str, *, value: Value) -> None:
+def _check_value(family: Family, task: TaskName, name: str, *, value: Value) -> None:
     refusals: tuple[type[Exception], ...] = (TypeError, *family.errors)
     try:
         family.check(task, name, value)

@@ -3,7 +3,7 @@
 import copy
 from typing import TYPE_CHECKING, Any
 
-from components.shared.config import Task
+from components.shared.config import TaskName
 from components.shared.families.base import Family, Search, choice, whole
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Forest(Family):
     modules = ("sklearn.ensemble",)
     trusted = ("sklearn.tree._tree.Tree",)
 
-    def search(self, task: Task) -> Search:  # noqa: ARG002, the interface
+    def search(self, task: TaskName) -> Search:  # noqa: ARG002, the interface
         """Small enough to serve: trees of full depth would outgrow the package and the latency budget."""
         return Search(
             defaults={"n_estimators": 50, "max_depth": 12, "min_samples_leaf": 5, "max_features": "sqrt"},

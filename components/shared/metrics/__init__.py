@@ -19,21 +19,16 @@ from components.shared.metrics.curves import (
 from components.shared.metrics.metric import Answers, Metric, check_finite, normalise
 from components.shared.metrics.numbers import zero_targets
 from components.shared.metrics.table import (
-    CLASSIFICATION,
     LABELS,
-    REGRESSION,
     TABLE,
     compute,
     gain,
-    metrics_of,
     score,
 )
 from components.shared.metrics.weights import Weights
 
 __all__ = [
-    "CLASSIFICATION",
     "LABELS",
-    "REGRESSION",
     "TABLE",
     "Answers",
     "CalibrationBin",
@@ -46,7 +41,6 @@ __all__ = [
     "compute",
     "confusion",
     "gain",
-    "metrics_of",
     "normalise",
     "pr_curve",
     "roc_curve",

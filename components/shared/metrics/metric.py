@@ -8,15 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.shared.config import Metric as MetricName
-from components.shared.config import Task
 from components.shared.errors import DataError
 from components.shared.metrics.weights import Floats, Indices, Weights
+from components.shared.names import MetricName, ThresholdMetric
+from components.shared.tasks.choosing import choose_classes
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)  # models answer float32: nothing below can be told from 0
-
-CLASSES: frozenset[Task] = frozenset({"binary", "multiclass"})
-NUMBERS: frozenset[Task] = frozenset({"regression"})
 
 
 @dataclass(frozen=True)
@@ -43,8 +40,6 @@ class Answers:
         """Class answered, shape (rows,)."""
         if self.answered is not None:
             return self.answered
-        from components.shared.package.scoring import choose_classes  # its module loads onnxruntime
-
         return choose_classes(self.scores, threshold=self.threshold)
 
     @property
@@ -71,21 +66,23 @@ class Metric:
         label: As pages call it.
         function: From class indices or values of shape (rows,), answers and weights to the value on each resample,
             shape (resamples,); NaN where the rows cannot tell.
-        tasks: The tasks it is of.
         margin: The loss of a candidate that nobody minds, for the comparison with the champion.
         lower_is_better: Whether less of it is better.
         relative: Whether the margin is a share of the champion's value, not in the metric's own unit.
         percent: Whether it is a share of 1, which people read in percent.
+        threshold_by: What the threshold is chosen by while trials are compared by this metric; None where the metric
+            does not depend on it. Precision and recall alone would be perfect where everything or hardly anything is
+            answered.
     """
 
     name: MetricName
     label: str
     function: Callable[[NDArray[Any], Answers, Weights], Floats]
-    tasks: frozenset[Task]
     margin: float
     lower_is_better: bool = False
     relative: bool = False
     percent: bool = False
+    threshold_by: ThresholdMetric | None = None
 
     def __call__(self, target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
         """The value on each resample, shape (resamples,)."""

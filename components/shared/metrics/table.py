@@ -1,33 +1,23 @@
-"""The table of all metrics, by name, in the order they are shown; everything else that lists metrics follows it.
+"""The table of all metrics, by name, in the order they are shown: each name of the configuration is a file beside this.
 
-A new metric is a function and an entry in `METRICS` of a file beside this one, and its name among the configuration's
-(`components.shared.config.base`), which cannot import this table because it has to load without numpy.
+A new metric is `metrics/<name>.py` with its function and a `METRIC`, and its name in `components.shared.names`.
 """
 
-from typing import Any
+from importlib import import_module
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.shared.config import Metric as MetricName
-from components.shared.config import Task
-from components.shared.metrics import decisions, numbers, probabilities, ranking
 from components.shared.metrics.metric import Answers, Metric, check_finite
 from components.shared.metrics.weights import Weights
+from components.shared.names import MetricName, TaskName
+from components.shared.tasks import TASKS
 
 TABLE: dict[MetricName, Metric] = {
-    metric.name: metric for module in (decisions, ranking, probabilities, numbers) for metric in module.METRICS
+    name: import_module(f"components.shared.metrics.{name}").METRIC for name in get_args(MetricName)
 }
 LABELS: dict[MetricName, str] = {name: metric.label for name, metric in TABLE.items()}
-
-
-def metrics_of(task: Task) -> tuple[MetricName, ...]:
-    """The metrics of a task, in the order they are shown."""
-    return tuple(name for name, metric in TABLE.items() if task in metric.tasks)
-
-
-CLASSIFICATION = metrics_of("binary")
-REGRESSION = metrics_of("regression")
 
 
 def gain(metric: MetricName, value: float, reference: float) -> float:
@@ -36,7 +26,7 @@ def gain(metric: MetricName, value: float, reference: float) -> float:
 
 
 def compute(
-    task: Task,
+    task: TaskName,
     target: NDArray[Any],
     scores: NDArray[Any],
     *,
@@ -60,12 +50,12 @@ def compute(
     """
     check_finite(scores)
     answers, counted = Answers(scores, threshold), Weights(np.ones(len(target)) if weights is None else weights)
-    return {metric: float(TABLE[metric](target, answers, counted)[0]) for metric in metrics_of(task)}
+    return {metric: float(TABLE[metric](target, answers, counted)[0]) for metric in TASKS[task].metrics}
 
 
 def score(
     metric: MetricName,
-    task: Task,
+    task: TaskName,
     target: NDArray[Any],
     scores: NDArray[Any],
     *,
@@ -78,7 +68,7 @@ def score(
         DataError: The model answered NaN or infinity.
         ValueError: The metric is none of the task's.
     """
-    if task not in TABLE[metric].tasks:
-        raise ValueError(f"{metric} is no metric of the task {task}; those are {', '.join(metrics_of(task))}")
+    if metric not in TASKS[task].metrics:
+        raise ValueError(f"{metric} is no metric of the task {task}; those are {', '.join(TASKS[task].metrics)}")
     check_finite(scores)
     return TABLE[metric].value(target, Answers(scores, threshold), weights)

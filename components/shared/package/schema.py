@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.shared.config import Task
+from components.shared.names import TaskName
 
 FILE = "schema.json"
 FIXED = "fixed"  # of a threshold that the configuration names
@@ -74,7 +74,7 @@ class Schema(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    task: Task
+    task: TaskName
     target: str
     classes: list[bool | int | str] = Field(
         default=[], description="Class labels in the order of the probabilities; the positive one is last when binary."

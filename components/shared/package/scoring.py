@@ -20,6 +20,7 @@ from components.shared.as_written import composed
 from components.shared.errors import InputError, PackageError, in_short
 from components.shared.package.schema import FILE as SCHEMA_FILE
 from components.shared.package.schema import FLOAT32_MAX, Feature, FeatureKind, Schema
+from components.shared.tasks import TASKS
 
 MODEL_FILE = "model.onnx"
 CELLS = 5_000_000  # values of the input tensors held at once
@@ -68,6 +69,7 @@ class Scorer:
         session: The loaded graph.
         schema: Its inputs and classes.
         version: The model's version.
+        answer: The form of its answers.
         output: Name of the graph's output.
     """
 
@@ -75,7 +77,8 @@ class Scorer:
         self.session = session
         self.schema = schema
         self.version = version
-        self.output = "values" if schema.task == "regression" else "probabilities"
+        self.answer = TASKS[schema.task].answer
+        self.output = self.answer.output
         self._outputs = [self.output]
         self._labels = schema.labels
 
@@ -115,17 +118,11 @@ class Scorer:
         if inputs.times.shape[1]:
             feeds["times"] = inputs.times
         output: NDArray[np.float32] = self.session.run(self._outputs, feeds)[0]
-        return output.reshape(-1) if self.schema.task == "regression" else output
+        return self.answer.scores(output)
 
     def answers(self, scores: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Scores as the endpoint answers them: label and probability per class, or the value."""
-        if self.schema.task == "regression":
-            return [{"value": float(value)} for value in scores]
-        chosen, classes = choose_classes(scores, threshold=self.schema.threshold), self.schema.classes
-        return [
-            {"label": classes[index], "probabilities": dict(zip(self._labels, row, strict=True))}
-            for index, row in zip(chosen.tolist(), scores.tolist(), strict=True)
-        ]
+        return self.answer.rows(scores, self.schema, self._labels)
 
 
 def score_rows(scorer: Scorer, inputs: Inputs) -> NDArray[np.float32]:
@@ -133,13 +130,6 @@ def score_rows(scorer: Scorer, inputs: Inputs) -> NDArray[np.float32]:
     block = max(1, CELLS // max(1, len(scorer.schema.features)))
     parts = [scorer.score(inputs.rows(slice(start, start + block))) for start in range(0, len(inputs), block)]
     return np.concatenate(parts)
-
-
-def choose_classes(probabilities: NDArray[Any], *, threshold: float = 0.5) -> NDArray[np.int64]:
-    """Class index per row: the most probable one, or by the threshold on the positive class when there are two."""
-    if probabilities.shape[1] == 2:
-        return (probabilities[:, 1] >= threshold).astype(np.int64)
-    return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
 def parse_rows(rows: Sequence[Mapping[str, Any]], schema: Schema) -> Inputs:

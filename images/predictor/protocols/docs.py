@@ -8,6 +8,7 @@ from typing import Any
 from components.shared.package.model_package import read_golden
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import Scorer
+from components.shared.tasks import TASKS
 from images.predictor.messages import Response
 from images.predictor.protocols.tensors import DATATYPES
 
@@ -128,20 +129,13 @@ class Docs:
 
     def _description(self) -> str:
         schema = self.schema
-        what = {
-            "binary": f"Predicts `{schema.target}`: one of two classes, with their probabilities.",
-            "multiclass": f"Predicts `{schema.target}`: one of {len(schema.classes)} classes, with probabilities.",
-            "regression": f"Predicts `{schema.target}`: a number.",
-        }[schema.task]
+        what = self.scorer.answer.about(schema)
         extras = schema.extras
         also = f" A row may also carry {', '.join(f'`{name}`' for name in extras)}, to be logged." if extras else ""
         return (
             f"{what} Each row has {len(schema.features)} columns, by name and in any order.{also} "
             'Every error is `{"error": "…"}`, and every answer has the header `X-Request-Id`.'
         )
-
-    def _outputs(self) -> list[str]:
-        return [self.scorer.output, *([] if self.schema.task == "regression" else ["label"])]
 
     def _v1_body(self) -> dict[str, Any]:
         return {"schema": {"$ref": "#/components/schemas/V1Request"}, "example": {"instances": [self.row]}}
@@ -200,7 +194,7 @@ class Docs:
                     "id": {"type": "string"},
                     "parameters": parameters,
                     "inputs": {"type": "array", "minItems": 1, "items": tensor},
-                    "outputs": {"type": "array", "items": _object(name={"enum": self._outputs()})},
+                    "outputs": {"type": "array", "items": _object(name={"enum": list(self.scorer.answer.outputs)})},
                 },
             },
             "V2Answer": {
@@ -248,24 +242,8 @@ def _answer(schema: Schema) -> dict[str, Any]:
         "type": "object",
         "description": "Only when asked for: `base` and the `contributions` of the features add up to the prediction.",
     }
-    if schema.task == "regression":
-        found = _object(value={"type": "number"})
-        found["properties"]["explanation"] = explanation
-        return found
-    share = {"type": "number", "minimum": 0, "maximum": 1}
-    return {
-        "type": "object",
-        "required": ["label", "probabilities"],
-        "properties": {
-            "label": {"enum": schema.classes},
-            "probabilities": {
-                "type": "object",
-                "required": schema.labels,
-                "properties": dict.fromkeys(schema.labels, share),
-            },
-            "explanation": explanation,
-        },
-    }
+    found = TASKS[schema.task].answer.json_schema(schema)
+    return {**found, "properties": {**found["properties"], "explanation": explanation}}
 
 
 _REFUSED = {

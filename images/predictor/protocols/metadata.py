@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.shared.package.schema import Feature, Schema
+from components.shared.package.schema import Feature
 from components.shared.package.scoring import Scorer
 from images.predictor.protocols.tensors import DATATYPES
 
@@ -20,22 +20,9 @@ def model_metadata(name: str, scorer: Scorer) -> dict[str, Any]:
             {"name": f.name, "datatype": DATATYPES[f.kind], "shape": [-1], "parameters": _described(f)}
             for f in schema.features
         ],
-        "outputs": _outputs(schema, scorer.output),
+        "outputs": scorer.answer.metadata(schema),
     }
 
 
 def _described(feature: Feature) -> dict[str, Any]:
     return feature.model_dump(exclude_defaults=True, exclude={"name"}) | {"nullable": feature.nullable}
-
-
-def _outputs(schema: Schema, output: str) -> list[dict[str, Any]]:
-    if schema.task == "regression":
-        return [{"name": output, "datatype": "FP32", "shape": [-1], "parameters": {"target": schema.target}}]
-    labels = schema.labels
-    described: dict[str, Any] = {"target": schema.target, "classes": labels}
-    if schema.task == "binary":
-        described["threshold"] = schema.threshold
-    return [
-        {"name": output, "datatype": "FP32", "shape": [-1, len(labels)], "parameters": described},
-        {"name": "label", "datatype": "BYTES", "shape": [-1], "parameters": {"target": schema.target}},
-    ]

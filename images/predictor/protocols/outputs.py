@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.shared.package.scoring import Scorer, choose_classes
+from components.shared.package.scoring import Scorer
+from components.shared.tasks import TASKS
+from components.shared.tasks.choosing import choose_classes
 from images.predictor.explain import Explanation
 from images.predictor.messages import ProtocolError, Reason
 from images.predictor.protocols.query import short
@@ -33,7 +35,7 @@ class Outputs:
         self.scorer = scorer
         self.schema = scorer.schema
         self.labels = self.schema.labels
-        self.names = [scorer.output] if self.schema.task == "regression" else [scorer.output, "label"]
+        self.names = list(scorer.answer.outputs)
 
     def wanted(self, asked: list[str]) -> list[str]:
         """Names of the outputs that a request asks for, each once; all of them when it names none.
@@ -56,7 +58,7 @@ class Outputs:
 
     def _all(self, scores: NDArray[np.float32], explanation: Explanation | None) -> dict[str, Output]:
         columns = {self.scorer.output: Output("FP32", list(scores.shape), scores)}
-        if self.schema.task != "regression":
+        if TASKS[self.schema.task].has_classes:
             columns[self.scorer.output].parameters["classes"] = self.labels
             labels = [self.labels[index] for index in choose_classes(scores, threshold=self.schema.threshold).tolist()]
             columns["label"] = Output("BYTES", [len(labels)], labels)

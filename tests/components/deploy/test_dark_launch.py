@@ -24,6 +24,7 @@ from components.shared.package.proof import HEADER, proof_token
 from components.shared.package.scoring import Scorer
 from components.shared.processes import free_port
 from components.shared.store import Store, StoreSettings
+from components.shared.tasks import TASKS
 from tests.helpers import make_manifest, make_package
 from tests.images.predictor.serving import NAME, Server, serving, until
 
@@ -150,7 +151,7 @@ def test_a_request_that_is_refused_or_not_answered(server, package):
         answer_again("http://127.0.0.1:9/v1/models/demo:predict", [rows_of(package)[:1]], version="abc")
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 def test_how_two_versions_differ(task, packages, tmp_path):
     one = packages(task)
     other = make_package(tmp_path / "other", task=task, noise=0.5)
@@ -163,13 +164,13 @@ def test_how_two_versions_differ(task, packages, tmp_path):
     assert 0 < found.mean_difference <= found.p99_difference <= found.largest_difference
     assert found.examples[0].difference == found.largest_difference
     assert {"before", "now", "difference"} == set(found.examples[0].model_dump())  # what was asked stays in the log
-    if task == "regression":
+    if not TASKS[task].has_classes:
         assert (found.changed, found.labels_now) == (1.0, {})
         assert found.mean_now is not None
     else:
         assert sum(found.labels_before.values()) == sum(found.labels_now.values()) == len(rows)
         assert found.largest_difference <= 1
-        assert (found.mean_now is None) == (task == "multiclass")
+        assert (found.mean_now is None) == (not TASKS[task].is_one_number)
     launch = DarkLaunch(ran=True, version=now.version, candidate="demo-candidate", comparison=found, compared="5 rows")
     page = deployment_page(deployed(launch)).render()
     assert "Answers that differ most" in page

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.shared.config import Task
+from components.shared.config import TaskName
 from tests.helpers import make_package, make_splits
 
 
@@ -18,11 +18,11 @@ class Made:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Task], Made]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TaskName], Made]:
     """Gives the folders of a task."""
-    found: dict[Task, Made] = {}
+    found: dict[TaskName, Made] = {}
 
-    def make(task: Task) -> Made:
+    def make(task: TaskName) -> Made:
         if task not in found:
             folder = tmp_path_factory.mktemp(task)
             splits = make_splits(folder / "splits", task=task)

@@ -9,9 +9,10 @@ import pytest
 from kfp import dsl
 
 from components.evaluate.component import evaluate
-from components.shared.config import EvaluationConfig, Task
+from components.shared.config import EvaluationConfig, TaskName
 from components.shared.errors import ConfigError
 from components.shared.evaluation import Evaluation
+from components.shared.tasks import TASKS
 from tests.components.evaluate.conftest import Made
 
 SETTINGS = EvaluationConfig(resamples=60, slice_rows=30)
@@ -35,9 +36,9 @@ def run(made: Made, folder: Path, settings: EvaluationConfig = SETTINGS) -> dict
     return outputs
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 def test_the_stage_writes_report_card_and_metrics(
-    made: Callable[[Task], Made], task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    made: Callable[[TaskName], Made], task: TaskName, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outputs = run(made(task), tmp_path)
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["card.html", "metrics.json"]
@@ -50,7 +51,7 @@ def test_the_stage_writes_report_card_and_metrics(
     assert "on 120 test rows, baseline" in capsys.readouterr().out
 
 
-def test_kfp_gets_curves_it_can_draw(made: Callable[[Task], Made], tmp_path: Path) -> None:
+def test_kfp_gets_curves_it_can_draw(made: Callable[[TaskName], Made], tmp_path: Path) -> None:
     outputs = run(made("multiclass"), tmp_path)
     drawn = outputs["curves"].metadata
     points = drawn["confidenceMetrics"]
@@ -59,11 +60,11 @@ def test_kfp_gets_curves_it_can_draw(made: Callable[[Task], Made], tmp_path: Pat
     assert drawn["confusionMatrix"]["annotationSpecs"] == [{"displayName": name} for name in ("ja", "näh", "我")]
 
 
-def test_regression_has_no_curves(made: Callable[[Task], Made], tmp_path: Path) -> None:
+def test_regression_has_no_curves(made: Callable[[TaskName], Made], tmp_path: Path) -> None:
     assert run(made("regression"), tmp_path)["curves"].metadata == {}
 
 
-def test_the_card_is_the_same_each_time_and_says_what_it_must(made: Callable[[Task], Made], tmp_path: Path) -> None:
+def test_the_card_is_the_same_each_time_and_says_what_it_must(made: Callable[[TaskName], Made], tmp_path: Path) -> None:
     cards = []
     for name in ("one", "two"):
         run(made("multiclass"), tmp_path / name)
@@ -87,14 +88,14 @@ def test_the_card_is_the_same_each_time_and_says_what_it_must(made: Callable[[Ta
     assert str(tmp_path) not in cards[0]
 
 
-def test_the_card_of_numbers_shows_errors(made: Callable[[Task], Made], tmp_path: Path) -> None:
+def test_the_card_of_numbers_shows_errors(made: Callable[[TaskName], Made], tmp_path: Path) -> None:
     run(made("regression"), tmp_path)
     card = (tmp_path / "card.html").read_text(encoding="utf-8")
     assert "predicted minus true target" in card
     assert "median (for MAE and MAPE)" in card
 
 
-def test_nothing_is_left_half_written(made: Callable[[Task], Made], tmp_path: Path) -> None:
+def test_nothing_is_left_half_written(made: Callable[[TaskName], Made], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'member'"):
         run(made("binary"), tmp_path, EvaluationConfig(slices=["membre"]))
     assert list(tmp_path.iterdir()) == []

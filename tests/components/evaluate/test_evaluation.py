@@ -14,19 +14,20 @@ import pytest
 
 from components.evaluate.evaluation import evaluate
 from components.shared import frames, metrics
-from components.shared.config import EvaluationConfig, Task
+from components.shared.config import EvaluationConfig, TaskName
 from components.shared.errors import DataError, PackageError
 from components.shared.evaluation import Evaluation
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Scorer
+from components.shared.tasks import TASKS
 from tests.components.evaluate.conftest import Made
 from tests.helpers import make_package, make_splits
 
 SETTINGS = EvaluationConfig(resamples=60, slice_rows=30, slices=["opened at"])
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_the_whole_evaluation(made: Callable[[Task], Made], task: Task) -> None:
+@pytest.mark.parametrize("task", TASKS)
+def test_the_whole_evaluation(made: Callable[[TaskName], Made], task: TaskName) -> None:
     found = evaluate("demo", SETTINGS, splits=made(task).splits, model=made(task).model)
     scorer = Scorer.load(made(task).model)
     part = frames.load_part(made(task).splits, "test", scorer.schema)
@@ -44,8 +45,8 @@ def test_the_whole_evaluation(made: Callable[[Task], Made], task: Task) -> None:
     assert found.notes == []
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_the_same_inputs_give_the_same_file(made: Callable[[Task], Made], task: Task, tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", TASKS)
+def test_the_same_inputs_give_the_same_file(made: Callable[[TaskName], Made], task: TaskName, tmp_path: Path) -> None:
     files = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -56,7 +57,7 @@ def test_the_same_inputs_give_the_same_file(made: Callable[[Task], Made], task: 
     assert b"NaN" not in files[0]
 
 
-def test_the_baseline_knows_the_training_part_only(made: Callable[[Task], Made]) -> None:
+def test_the_baseline_knows_the_training_part_only(made: Callable[[TaskName], Made]) -> None:
     found = evaluate("demo", SETTINGS, splits=made("binary").splits, model=made("binary").model)
     schema = Scorer.load(made("binary").model).schema
     share = frames.load_part(made("binary").splits, "train", schema).target.mean()
@@ -65,7 +66,7 @@ def test_the_baseline_knows_the_training_part_only(made: Callable[[Task], Made])
     assert found.baseline.values["brier"] == pytest.approx(((share - target) ** 2).mean())
 
 
-def test_the_baseline_of_numbers_is_mean_or_median(made: Callable[[Task], Made]) -> None:
+def test_the_baseline_of_numbers_is_mean_or_median(made: Callable[[TaskName], Made]) -> None:
     found = evaluate("demo", SETTINGS, splits=made("regression").splits, model=made("regression").model)
     schema = Scorer.load(made("regression").model).schema
     seen = frames.load_part(made("regression").splits, "train", schema).target
@@ -74,7 +75,7 @@ def test_the_baseline_of_numbers_is_mean_or_median(made: Callable[[Task], Made])
     assert found.baseline.values["rmse"] == pytest.approx(np.sqrt(((target - seen.mean()) ** 2).mean()))
 
 
-def test_slices_and_gaps(made: Callable[[Task], Made]) -> None:
+def test_slices_and_gaps(made: Callable[[TaskName], Made]) -> None:
     found = evaluate("demo", SETTINGS, splits=made("binary").splits, model=made("binary").model)
     member = {item.value: item for item in found.slices if item.column == "member"}
     schema = Scorer.load(made("binary").model).schema
@@ -101,7 +102,7 @@ def changed_test(made: Made, folder: Path, change: Callable[[pa.Table], pa.Table
     return folder
 
 
-def test_a_test_part_of_one_class_tells_less_and_says_so(made: Callable[[Task], Made], tmp_path: Path) -> None:
+def test_a_test_part_of_one_class_tells_less_and_says_so(made: Callable[[TaskName], Made], tmp_path: Path) -> None:
     splits = changed_test(made("binary"), tmp_path / "splits", lambda rows: rows.filter(pc.field("target")))
     found = evaluate("demo", SETTINGS, splits=splits, model=made("binary").model)
     assert found.scores.values["roc_auc"] is None
@@ -113,7 +114,7 @@ def test_a_test_part_of_one_class_tells_less_and_says_so(made: Callable[[Task], 
     assert any("no permutation importance" in note for note in found.notes)
 
 
-def test_one_class_in_a_slice_leaves_its_metric_out(made: Callable[[Task], Made], tmp_path: Path) -> None:
+def test_one_class_in_a_slice_leaves_its_metric_out(made: Callable[[TaskName], Made], tmp_path: Path) -> None:
     def members_are_positive(rows: pa.Table) -> pa.Table:
         target = pc.or_(rows["target"], rows["member"])
         return rows.set_column(rows.column_names.index("target"), "target", target)
@@ -126,7 +127,7 @@ def test_one_class_in_a_slice_leaves_its_metric_out(made: Callable[[Task], Made]
     assert not [gap for gap in found.gaps if gap.column == "member" and gap.metric == "roc_auc"]
 
 
-def test_rows_with_target_zero_are_counted(made: Callable[[Task], Made], tmp_path: Path) -> None:
+def test_rows_with_target_zero_are_counted(made: Callable[[TaskName], Made], tmp_path: Path) -> None:
     def some_zero(rows: pa.Table) -> pa.Table:
         values = rows["target"].to_numpy().copy()
         values[:7] = 0
@@ -151,13 +152,13 @@ def test_a_model_that_answers_one_number_can_be_judged(tmp_path: Path) -> None:
     assert all(item.drop == 0 for item in found.importance)
 
 
-def test_an_empty_test_part_is_refused(made: Callable[[Task], Made], tmp_path: Path) -> None:
+def test_an_empty_test_part_is_refused(made: Callable[[TaskName], Made], tmp_path: Path) -> None:
     splits = changed_test(made("binary"), tmp_path / "splits", lambda rows: rows.slice(0, 0))
     with pytest.raises(DataError, match="test part has no rows"):
         evaluate("demo", SETTINGS, splits=splits, model=made("binary").model)
 
 
-def test_a_broken_training_record_is_refused(made: Callable[[Task], Made], tmp_path: Path) -> None:
+def test_a_broken_training_record_is_refused(made: Callable[[TaskName], Made], tmp_path: Path) -> None:
     model = shutil.copytree(made("binary").model, tmp_path / "model")
     (model / "training.json").write_text("{", encoding="utf-8")
     with pytest.raises(PackageError, match=r"training\.json cannot be read"):
@@ -165,7 +166,7 @@ def test_a_broken_training_record_is_refused(made: Callable[[Task], Made], tmp_p
 
 
 def test_many_features_are_screened(
-    made: Callable[[Task], Made], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    made: Callable[[TaskName], Made], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("components.evaluate.importance.MOST_EXPLAINED", 2)
     monkeypatch.setattr("components.evaluate.evaluation.screen", lambda scorer, inputs: np.array([0, 1, 2]))
@@ -184,7 +185,7 @@ def test_what_is_not_an_evaluation_is_refused(tmp_path: Path) -> None:
         Evaluation.read(tmp_path)
 
 
-def test_curves_of_classes_are_named(made: Callable[[Task], Made]) -> None:
+def test_curves_of_classes_are_named(made: Callable[[TaskName], Made]) -> None:
     found: Any = evaluate("demo", SETTINGS, splits=made("multiclass").splits, model=made("multiclass").model)
     assert [curve.name for curve in found.roc] == ["ja", "näh", "我"]
     assert found.confusion.classes == ["ja", "näh", "我"]
@@ -192,7 +193,7 @@ def test_curves_of_classes_are_named(made: Callable[[Task], Made]) -> None:
     assert len(found.overall_roc.x) <= 200
 
 
-def test_rows_count_as_much_as_they_weigh(made: Callable[[Task], Made], tmp_path: Path) -> None:
+def test_rows_count_as_much_as_they_weigh(made: Callable[[TaskName], Made], tmp_path: Path) -> None:
     weights = np.asarray(np.arange(120) % 3, dtype=np.float64)
     splits = changed_test(made("binary"), tmp_path / "splits", lambda rows: rows.append_column("w", pa.array(weights)))
     train = pq.read_table(splits / "train.parquet")
@@ -219,7 +220,7 @@ def test_rows_count_as_much_as_they_weigh(made: Callable[[Task], Made], tmp_path
     assert found.baseline.values["brier"] == pytest.approx(brier)
 
 
-def test_the_weighted_median_is_the_baseline_of_errors(made: Callable[[Task], Made], tmp_path: Path) -> None:
+def test_the_weighted_median_is_the_baseline_of_errors(made: Callable[[TaskName], Made], tmp_path: Path) -> None:
     splits = shutil.copytree(made("regression").splits, tmp_path / "splits")
     for part, rows in (("train", 360), ("test", 120)):
         table = pq.read_table(splits / f"{part}.parquet")
@@ -232,7 +233,7 @@ def test_the_weighted_median_is_the_baseline_of_errors(made: Callable[[Task], Ma
     assert found.baseline.values["mae"] == pytest.approx(abs(seen - asked), rel=1e-3)
 
 
-def test_intervals_are_by_the_blocks_of_the_part(made: Callable[[Task], Made], tmp_path: Path) -> None:
+def test_intervals_are_by_the_blocks_of_the_part(made: Callable[[TaskName], Made], tmp_path: Path) -> None:
     groups = pa.array([f"g{index % 20}" for index in range(120)])
     splits = changed_test(made("binary"), tmp_path / "splits", lambda rows: rows.append_column("g", groups))
     model = shutil.copytree(made("binary").model, tmp_path / "model")
@@ -247,7 +248,7 @@ def test_intervals_are_by_the_blocks_of_the_part(made: Callable[[Task], Made], t
     assert found.resampled_by.count == 120
 
 
-def test_too_few_blocks_are_told(made: Callable[[Task], Made], tmp_path: Path) -> None:
+def test_too_few_blocks_are_told(made: Callable[[TaskName], Made], tmp_path: Path) -> None:
     groups = pa.array([f"g{index % 3}" for index in range(120)])
     splits = changed_test(made("binary"), tmp_path / "splits", lambda rows: rows.append_column("g", groups))
     model = shutil.copytree(made("binary").model, tmp_path / "model")

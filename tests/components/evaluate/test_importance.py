@@ -16,9 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 from components.evaluate import importance
 from components.evaluate.importance import explain, permutation_importance, sample_rows, screen, shap_values
 from components.shared import frames, shapley
-from components.shared.config import Task
+from components.shared.config import TaskName
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import Inputs, Scorer
+from components.shared.tasks import TASKS
 from tests.components.evaluate.conftest import Made
 
 
@@ -50,16 +51,16 @@ def load(made: Made) -> tuple[Scorer, Inputs, NDArray[Any]]:
     return scorer, frames.inputs(part.frame, scorer.schema), part.target
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_shap_values_add_up_to_the_prediction(made: Callable[[Task], Made], task: Task) -> None:
+@pytest.mark.parametrize("task", TASKS)
+def test_shap_values_add_up_to_the_prediction(made: Callable[[TaskName], Made], task: TaskName) -> None:
     scorer, inputs, _ = load(made(task))
     found = shap_values(scorer, inputs.rows(slice(0, 30)), features=np.arange(5))
-    assert found.values.shape == (30, 5, 3 if task == "multiclass" else 1)
+    assert found.values.shape == (1 if TASKS[task].is_one_number else 30, 5, 3)
     assert np.abs(found.base + found.values.sum(axis=1) - found.predictions).max() < 1e-6
     assert np.ptp(found.base, axis=0).max() < 1e-9  # one background, one base
 
 
-def test_shap_values_of_some_features_add_up_too(made: Callable[[Task], Made]) -> None:
+def test_shap_values_of_some_features_add_up_too(made: Callable[[TaskName], Made]) -> None:
     scorer, inputs, _ = load(made("binary"))
     found = shap_values(scorer, inputs.rows(slice(0, 30)), features=np.array([0, 3]))
     assert found.values.shape == (30, 2, 1)
@@ -100,7 +101,7 @@ def exact_shapley(scorer: Scorer, inputs: Inputs, row: int, background: NDArray[
     return found / factorial(count) / len(background)
 
 
-def test_shap_values_are_near_the_exact_ones(made: Callable[[Task], Made]) -> None:
+def test_shap_values_are_near_the_exact_ones(made: Callable[[TaskName], Made]) -> None:
     scorer, inputs, _ = load(made("binary"))
     inputs = inputs.rows(slice(0, 12))
     found = shap_values(scorer, inputs, features=np.arange(5))
@@ -109,7 +110,7 @@ def test_shap_values_are_near_the_exact_ones(made: Callable[[Task], Made]) -> No
         assert found.values[row, :, 0] == pytest.approx(exact_shapley(scorer, inputs, row, background), abs=0.02)
 
 
-def test_explanation_names_what_raises_and_lowers(made: Callable[[Task], Made]) -> None:
+def test_explanation_names_what_raises_and_lowers(made: Callable[[TaskName], Made]) -> None:
     scorer, inputs, _ = load(made("binary"))
     found = explain(scorer, inputs, features=np.arange(5))
     by_name = {item.feature: item for item in found.contributions}
@@ -120,7 +121,7 @@ def test_explanation_names_what_raises_and_lowers(made: Callable[[Task], Made]) 
     assert by_name["opened at"].direction is None
 
 
-def test_explanation_of_several_classes_has_no_direction(made: Callable[[Task], Made]) -> None:
+def test_explanation_of_several_classes_has_no_direction(made: Callable[[TaskName], Made]) -> None:
     scorer, inputs, _ = load(made("multiclass"))
     found = explain(scorer, inputs, features=np.arange(5))
     assert len(found.base) == 3
@@ -132,7 +133,7 @@ def test_categories_seen_once_raise_nothing() -> None:
 
 
 @pytest.mark.parametrize(("task", "metric"), [("binary", "roc_auc"), ("multiclass", "log_loss"), ("regression", "mae")])
-def test_importance_is_the_loss_of_the_metric(made: Callable[[Task], Made], task: Task, metric: Any) -> None:
+def test_importance_is_the_loss_of_the_metric(made: Callable[[TaskName], Made], task: TaskName, metric: Any) -> None:
     scorer, inputs, target = load(made(task))
     found = permutation_importance(scorer, inputs, target=target, metric=metric, threshold=0.5, features=np.arange(5))
     assert found[0].feature == "amount"
@@ -141,7 +142,7 @@ def test_importance_is_the_loss_of_the_metric(made: Callable[[Task], Made], task
     assert (unused.drop, unused.deviation) == (0, 0)
 
 
-def test_importance_needs_a_metric_that_the_rows_tell(made: Callable[[Task], Made]) -> None:
+def test_importance_needs_a_metric_that_the_rows_tell(made: Callable[[TaskName], Made]) -> None:
     scorer, inputs, target = load(made("binary"))
     assert (
         permutation_importance(
@@ -151,7 +152,7 @@ def test_importance_needs_a_metric_that_the_rows_tell(made: Callable[[Task], Mad
     )
 
 
-def test_inputs_are_left_as_they_were(made: Callable[[Task], Made]) -> None:
+def test_inputs_are_left_as_they_were(made: Callable[[TaskName], Made]) -> None:
     scorer, inputs, target = load(made("binary"))
     before = [tensor.copy() for tensor in (inputs.numbers, inputs.categories, inputs.times)]
     permutation_importance(scorer, inputs, target=target, metric="brier", threshold=0.5, features=np.arange(5))
@@ -171,7 +172,7 @@ def test_screening_finds_the_few_that_matter_among_thousands() -> None:
     assert set(used) <= set(found.tolist())
 
 
-def test_few_features_need_no_screening(made: Callable[[Task], Made]) -> None:
+def test_few_features_need_no_screening(made: Callable[[TaskName], Made]) -> None:
     scorer, inputs, _ = load(made("regression"))
     assert screen(scorer, inputs).tolist() == [0, 1, 2, 3, 4]
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from components.gate.gate import Candidate, Rules
-from components.shared.config import EvaluationConfig, GateConfig, SearchConfig, Task
+from components.shared.config import EvaluationConfig, GateConfig, SearchConfig, TaskName
 from components.shared.evaluation import Evaluation, Gap, Scores, Slice
 from components.shared.package.model_package import TRAINED_FILES, version_prefix
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
+from components.shared.tasks import TASKS
 from tests.helpers import make_manifest, make_package, make_splits
 
 EVALUATION = EvaluationConfig(resamples=100)
@@ -22,10 +23,10 @@ def rules(**settings: object) -> Rules:
     return Rules(GateConfig.model_validate(settings), SearchConfig(), EVALUATION)
 
 
-def evaluation(task: Task = "binary", **changes: object) -> Evaluation:
+def evaluation(task: TaskName = "binary", **changes: object) -> Evaluation:
     """What evaluate would say of a good candidate."""
     metric = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}[task]
-    good, bad = (0.9, 0.5) if task == "binary" else (0.5, 1.0)
+    good, bad = (0.9, 0.5) if TASKS[task].has_positive_class else (0.5, 1.0)
     settings: dict[str, object] = {
         "name": "demo",
         "task": task,
@@ -66,11 +67,11 @@ def slices(values: Mapping[str, float | None], *, gap: float | None = None, spre
 
 
 @pytest.fixture(scope="session")
-def splits(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Task], Path]:
+def splits(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TaskName], Path]:
     """The prepared parts of a task, of enough rows to tell models apart."""
-    found: dict[Task, Path] = {}
+    found: dict[TaskName, Path] = {}
 
-    def make(task: Task) -> Path:
+    def make(task: TaskName) -> Path:
         if task not in found:
             found[task] = make_splits(tmp_path_factory.mktemp(task) / "splits", task=task, rows=2000)
         return found[task]
@@ -79,10 +80,10 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Task], Path]:
 
 
 @pytest.fixture
-def candidate(splits: Callable[[Task], Path], tmp_path: Path) -> Callable[..., Candidate]:
+def candidate(splits: Callable[[TaskName], Path], tmp_path: Path) -> Callable[..., Candidate]:
     """Makes an evaluated candidate; `noise` makes it worse."""
 
-    def make(task: Task = "binary", *, noise: float = 0.0, found: Evaluation | None = None) -> Candidate:
+    def make(task: TaskName = "binary", *, noise: float = 0.0, found: Evaluation | None = None) -> Candidate:
         model = make_package(tmp_path / f"model-{task}-{noise}", task=task, splits=splits(task), noise=noise)
         evaluated = tmp_path / f"evaluated-{task}-{noise}"
         evaluated.mkdir(exist_ok=True)

@@ -20,6 +20,7 @@ from components.shared.package.schema import Schema
 from components.shared.package.scoring import Scorer
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
+from components.shared.tasks import TASKS
 from tests import helpers
 from tests.components.gate.conftest import rules
 
@@ -31,7 +32,7 @@ def champion_check(verdict: Verdict) -> Check:
     return next(check for check in verdict.checks if check.name == "champion")
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 def test_a_clearly_worse_candidate_is_blocked(candidate: Make, crown: Crown, store: Store, task: str) -> None:
     version = crown(candidate(task))
     verdict = judge(candidate(task, noise=0.9), rules(), store)
@@ -45,7 +46,7 @@ def test_a_clearly_worse_candidate_is_blocked(candidate: Make, crown: Crown, sto
     assert verdict.reasons == [check.detail]
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 def test_a_better_candidate_passes(candidate: Make, crown: Crown, store: Store, task: str) -> None:
     crown(candidate(task, noise=0.9))
     check = champion_check(judge(candidate(task), rules(), store))

@@ -14,21 +14,22 @@ from kfp import dsl
 
 from components.monitor.component import monitor
 from components.monitor.monitor import DriftReport, ReportFiles, report_drift
-from components.shared.config import MonitoringConfig, Task
+from components.shared.config import MonitoringConfig, TaskName
 from components.shared.errors import DataError, PackageError, StoreError
 from components.shared.frames import PARTS, part_path
 from components.shared.inference_rows import log_schema
 from components.shared.package.model_package import MANIFEST, verify, version_prefix
 from components.shared.package.schema import Schema
 from components.shared.store import Store
+from components.shared.tasks import TASKS
 from tests.helpers import make_manifest, make_package, make_schema, make_splits, make_table
 
 
 @pytest.fixture(scope="module")
-def splits(tmp_path_factory) -> Callable[[Task], Path]:
-    found: dict[Task, Path] = {}
+def splits(tmp_path_factory) -> Callable[[TaskName], Path]:
+    found: dict[TaskName, Path] = {}
 
-    def make(task: Task) -> Path:
+    def make(task: TaskName) -> Path:
         if task not in found:
             found[task] = make_splits(tmp_path_factory.mktemp("splits") / task, task=task, rows=1000)
         return found[task]
@@ -64,7 +65,7 @@ def log(store: Store, table: pa.Table, *, file: str = "a.parquet") -> None:
     store.put_bytes(f"inference/demo/date=2024-03-01/hour=05/{file}", buffer.getvalue())
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 def test_a_report_of_each_task(store, publish, packages, splits, tmp_path, task):
     version = publish(packages(task))
     log(store, make_table(task, rows=150, seed=3).drop_columns(["target"]))

@@ -21,7 +21,7 @@ from components.monitor.windows import (
     reference_window,
     windows,
 )
-from components.shared.config import InferenceLogConfig, MonitoringConfig, Task
+from components.shared.config import InferenceLogConfig, MonitoringConfig, TaskName
 from components.shared.errors import DataError
 from components.shared.inference_rows import log_schema
 from components.shared.package.model_package import REFERENCE, REFERENCE_STATISTICS
@@ -220,7 +220,7 @@ def answered(scorer: Scorer, table: pa.Table, *leave_out: str, version: str = "v
     [("binary", 0.875), ("multiclass", "näh"), ("regression", 7.5)],
     ids=str,
 )
-def test_without_a_left_out_column_the_logged_prediction_is_watched(store, packages, task: Task, prediction):
+def test_without_a_left_out_column_the_logged_prediction_is_watched(store, packages, task: TaskName, prediction):
     scorer = Scorer.load(packages(task), version="v1")
     rows = asked(100, amount=1.0).drop_columns(["request_id"])
     log(store, answered(scorer, rows, "colour", "amount", "id"))
@@ -324,7 +324,9 @@ def test_the_reference_is_the_packages_evenly_when_it_is_long(packages, scorer, 
         ("regression", lambda values: values.between(0, 20).all() and values.nunique() > 50, True),
     ],
 )
-def test_predictions_are_watched_by_what_they_are(packages, task: Task, check: Callable[[Any], bool], numeric: bool):
+def test_predictions_are_watched_by_what_they_are(
+    packages, task: TaskName, check: Callable[[Any], bool], numeric: bool
+):
     scorer = Scorer.load(packages(task))
     frame = reference_window(packages(task), SETTINGS, scorer=scorer).frame
     assert check(frame["prediction"])

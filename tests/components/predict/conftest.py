@@ -12,7 +12,7 @@ import pytest
 
 from components.predict.predict import predict_table
 from components.predict.result import SUMMARY, Summary
-from components.shared.config import Task
+from components.shared.config import TaskName
 from components.shared.package.model_package import verify, version_prefix
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
@@ -63,7 +63,7 @@ class Site:
 def publish(store, packages, tmp_path) -> Callable[..., Site]:
     """Store a version for a task and make it the champion."""
 
-    def publish(task: Task = "binary", *, champion: bool = True) -> Site:
+    def publish(task: TaskName = "binary", *, champion: bool = True) -> Site:
         package = packages(task)
         version = verify(package).version
         store.put_folder(version_prefix(NAME, version), package)

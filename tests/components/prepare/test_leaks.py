@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from components.shared.tasks import TASKS
+
 N = 4_000
 RANDOM = np.random.default_rng(0)
 NOISE = RANDOM.normal(size=N)
@@ -97,7 +99,7 @@ def test_a_time_that_is_there_for_one_class_only_gives_it_away(prepared):
 def test_the_time_between_two_moments_can_give_the_target_away(prepared, task):
     hours = np.where(LABEL, 50, 20) + RANDOM.integers(0, 20, N)
     shuffled = RANDOM.permutation(TIMES)
-    target = LABEL if task == "binary" else hours * 1.0
+    target = LABEL if TASKS[task].has_positive_class else hours * 1.0
     found = prepared({"sent": shuffled, "came": shuffled + hours.astype("timedelta64[h]"), "y": target}, {"task": task})
     (leak,) = found.summary.leaks
     assert (leak.other, leak.feature, leak.by) == ("sent", "came", "difference")

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.shared.config import Task
+from components.shared.config import TaskName
 from components.shared.errors import DataError
 from components.shared.frames import features, inputs, labels, load_part, row_weights
 from components.shared.package.schema import Feature, FeatureKind, Schema
 from components.shared.package.scoring import MISSING_TIME, parse_rows
+from components.shared.tasks import TASKS
 from tests.helpers import make_schema, make_splits
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -112,14 +113,14 @@ def test_a_missing_column_is_named():
         features(pa.table({name: [0] for name in ("amount", "visits", "colour", "id")}), make_schema())
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_a_part_is_loaded_in_its_order(tmp_path, task: Task):
+@pytest.mark.parametrize("task", TASKS)
+def test_a_part_is_loaded_in_its_order(tmp_path, task: TaskName):
     splits = make_splits(tmp_path, task=task, rows=100)
     schema = Schema.read(splits)
     part = load_part(splits, "test", schema)
     assert part.frame.shape == (20, 5)
     assert part.target.shape == (20,)
-    assert part.target.dtype == (np.float64 if task == "regression" else np.int64)
+    assert part.target.dtype == (np.int64 if TASKS[task].has_classes else np.float64)
     table = pq.read_table(splits / "test.parquet")
     expected = table["target"].to_pylist()
     assert (

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from components.shared.config import FamilyName, SearchConfig, TrainConfig
-from components.shared.families import default_parameters, make_pipeline
+from components.shared.families import FAMILIES, default_parameters, make_pipeline
 from components.shared.frames import inputs, load_part
 from components.shared.package.scoring import Scorer
 from components.train.onnx_export import export
@@ -54,7 +54,7 @@ def best_score(found: Prepared) -> float:
     return float(roc_auc_score(found.values("y", "test"), odds))
 
 
-@pytest.mark.parametrize("family", ["linear", "hist_gradient_boosting", "lightgbm", "random_forest", "extra_trees"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_that_a_value_is_missing_is_learned(tmp_path: Path, family: FamilyName):
     found = is_telling(tmp_path)
     scores, truth = served(found, family)

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper
 
 from components.shared.families import FAMILIES, make_estimator
 from components.shared.families.trees import round_down
+from components.shared.tasks import TASKS
 from components.train.graph import FEATURES, Graph
 from components.train.model_graph import add_model
 from tests.components.modelling import QUICK
@@ -26,7 +27,7 @@ def test_rounding_down_changes_no_comparison_of_a_float32(threshold, value):
         assert (np.float64(single) <= threshold) == (single <= np.float32(rounded))
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("family", ["hist_gradient_boosting", "lightgbm", "random_forest"])
 def test_neighbouring_float32_values_fall_on_the_right_side(family, task):
     """Thresholds between two neighbours of float32 are no float32: rounded up they would swap the larger one's side."""
@@ -34,18 +35,20 @@ def test_neighbouring_float32_values_fall_on_the_right_side(family, task):
     for _ in range(63):
         values.append(np.nextafter(values[-1], np.float32(8)))
     features = np.repeat(np.array(values, dtype=np.float32), 40).reshape(-1, 1)
-    target = np.repeat(np.random.default_rng(0).integers(0, 2 if task == "binary" else 3, 64), 40)
+    target = np.repeat(np.random.default_rng(0).integers(0, 2 if TASKS[task].has_positive_class else 3, 64), 40)
     estimator = make_estimator(family, task, QUICK[family])
-    estimator.fit(features, target.astype(float) if task == "regression" else target)
+    estimator.fit(features, target.astype(float) if not TASKS[task].has_classes else target)
     graph = Graph()
-    output = "values" if task == "regression" else "probabilities"
+    output = "probabilities" if TASKS[task].has_classes else "values"
     add_model(graph, estimator, output, width=1)
     model = graph.model(
         [helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, [None, 1])],
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, [None, None])],
     )
     (found,) = ort.InferenceSession(model.SerializeToString()).run(None, {FEATURES: features})
-    expected = estimator.predict(features).reshape(-1, 1) if task == "regression" else estimator.predict_proba(features)
+    expected = (
+        estimator.predict(features).reshape(-1, 1) if not TASKS[task].has_classes else estimator.predict_proba(features)
+    )
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.ptp(expected[:, 0]) > 0.1
 

@@ -8,18 +8,18 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from components.shared.config import FamilyName, TrainConfig
-from components.shared.families import make_estimator
+from components.shared.config import TrainConfig
+from components.shared.families import FAMILIES, make_estimator
 from components.shared.frames import inputs
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import MISSING_TIME, Scorer, parse_rows
+from components.shared.tasks import TASKS
 from components.train.graph import FEATURES, Graph
 from components.train.model_graph import add_model
 from components.train.onnx_export import export
 from components.train.parity import predict
 from tests.components.modelling import KINDS, QUICK, TRAINING, Fitted, make_splits
 
-FAMILIES: list[FamilyName] = ["linear", "hist_gradient_boosting", "lightgbm", "random_forest"]
 NUMBERS = [name for name, kind in KINDS.items() if kind in ("number", "integer", "boolean")]
 CATEGORIES = [name for name, kind in KINDS.items() if kind == "category"]
 TIMES = [name for name, kind in KINDS.items() if kind == "timestamp"]
@@ -39,7 +39,7 @@ def assert_same(fitted: Fitted, frame) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6 * max(1, largest / 8), rtol=2e-6)
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_answers_as_scikit_learn_does(tmp_path: Path, family, task):
     fitted = Fitted(make_splits(tmp_path, task), family)
@@ -72,7 +72,7 @@ def test_any_mixture_of_kinds_works(tmp_path: Path, family, columns):
     assert [tensor.name for tensor in model.graph.output] == ["probabilities"]
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_unseen_missing_and_extreme_values_are_answered_the_same(tmp_path: Path, family, task):
     fitted = Fitted(make_splits(tmp_path, task), family)
@@ -118,8 +118,8 @@ def test_missing_values_are_answered_the_same_where_training_had_none(tmp_path: 
     assert_same(fitted, holes)
 
 
-@pytest.mark.parametrize("family", ["hist_gradient_boosting", "lightgbm", "random_forest", "extra_trees"])
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if not family.linear])
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("is_known", [True, False], ids=["never missing in training", "missing in training"])
 def test_trees_send_nan_the_way_their_library_does(family, task, is_known):
     random = np.random.default_rng(0)
@@ -128,17 +128,18 @@ def test_trees_send_nan_the_way_their_library_does(family, task, is_known):
     if not is_known:
         values[signal > 0.8, 1] = np.nan
         values[random.random(400) < 0.2, 2] = np.nan
-    target = signal if task == "regression" else np.digitize(signal, [0] if task == "binary" else [-0.5, 0.5])
+    edges = [0.0] if TASKS[task].has_positive_class else [-0.5, 0.5]
+    target = np.digitize(signal, edges) if TASKS[task].has_classes else signal
     estimator = make_estimator(family, task, QUICK[family]).fit(values, target)
     asked = random.normal(size=(200, 3)).astype(np.float32)
     asked[random.random(asked.shape) < 0.4] = np.nan
-    output = "values" if task == "regression" else "probabilities"
+    output = TASKS[task].answer.output
     graph = Graph()
     add_model(graph, estimator, output, width=3)
     shapes = ((FEATURES, [None, 3]), (output, [None, None]))
     model = graph.model(*([helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)] for name, shape in shapes))
     (found,) = ort.InferenceSession(model.SerializeToString()).run(None, {FEATURES: asked})
-    expected = estimator.predict(asked) if task == "regression" else estimator.predict_proba(asked)
+    expected = estimator.predict_proba(asked) if TASKS[task].has_classes else estimator.predict(asked)
     np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=2e-6)
 
 

@@ -14,6 +14,7 @@ from components.shared.frames import features, inputs, load_part
 from components.shared.package.golden import differences
 from components.shared.package.model_package import TRAINED_FILES, file_hash, read_golden
 from components.shared.package.scoring import MISSING_TIME, Scorer, parse_rows
+from components.shared.tasks import TASKS
 from components.shared.trials import Best, FamilyTrials
 from components.train import package as package_module
 from components.train.deciding import Decisions
@@ -43,7 +44,7 @@ def written(tmp_path: Path, task="binary", family="linear") -> tuple[Path, Fitte
     return tmp_path / "package", fitted
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 def test_golden_rows_read_back_and_are_answered_as_promised(tmp_path: Path, task):
     folder, fitted = written(tmp_path, task)
     assert sorted(path.name for path in folder.iterdir()) == sorted(TRAINED_FILES)
@@ -90,7 +91,7 @@ def test_rows_that_do_not_read_back_are_refused(tmp_path: Path):
         golden_requests(part, Scorer.load(folder), count=5)
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 def test_the_reference_is_a_sample_of_rows_the_model_has_not_seen_with_predictions(tmp_path: Path, task):
     folder, fitted = written(tmp_path, task)
     reference = pq.read_table(folder / "reference.parquet")
@@ -103,10 +104,10 @@ def test_the_reference_is_a_sample_of_rows_the_model_has_not_seen_with_predictio
     assert set(booked) <= set(test.column("booked at").to_pylist())
     scorer = Scorer.load(folder)
     scores = scorer.score(inputs(features(reference, scorer.schema), scorer.schema))
-    if task == "multiclass":
+    if not TASKS[task].is_one_number:
         expected = [fitted.schema.classes[index] for index in scores.argmax(axis=1)]
     else:
-        expected = (scores[:, 1] if task == "binary" else scores).tolist()
+        expected = (scores[:, 1] if TASKS[task].has_positive_class else scores).tolist()
     assert reference.column("prediction").to_pylist() == expected
 
 

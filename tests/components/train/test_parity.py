@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from components.shared.errors import ParityError
+from components.shared.tasks import TASKS
 from components.train.onnx_export import export
 from components.train.parity import check
 from tests.components.modelling import TRAINING, Fitted, make_splits
@@ -60,7 +61,7 @@ def move_model(pipeline) -> None:
     pipeline["model"].intercept_ += 1
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("family", ["linear", "hist_gradient_boosting", "lightgbm", "random_forest"])
 def test_an_honest_export_agrees_on_every_row(tmp_path: Path, family, task):
     fitted = Fitted(make_splits(tmp_path, task), family)

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.shared.config import Budget, ParameterSpace, SearchConfig, Task
+from components.shared.config import Budget, ParameterSpace, SearchConfig, TaskName
 from components.shared.errors import ConfigError, DataError
 from components.shared.families import FAMILIES as TABLE
 from components.shared.families import default_parameters, search_space
 from components.shared.package.schema import Schema
+from components.shared.tasks import TASKS
 from components.shared.trials import Best, FamilyTrials, Trial
 from components.tune.climb import Climb
 from components.tune.component import tune
@@ -40,7 +41,7 @@ def scores(found: FamilyTrials) -> list[float]:
     return [trial.score for trial in found.trials if trial.state == "complete" and trial.score is not None]
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_family_finds_parameters(tmp_path: Path, family, task):
     splits = make_splits(tmp_path, task, columns=["stops", "colour", "booked at"])
@@ -48,7 +49,7 @@ def test_each_family_finds_parameters(tmp_path: Path, family, task):
     assert len(found.trials) == 3
     assert found.metric == {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}[task]
     complete = scores(found)
-    assert found.best.score == (max if task == "binary" else min)(complete)
+    assert found.best.score == (max if TASKS[task].has_positive_class else min)(complete)
     assert found.rows == 300
     assert found.best.rows == 210  # on average, of the folds that roll through 300 rows
     space = search_space(family, task, quick(family).space.get(family, {}))
@@ -167,7 +168,7 @@ def test_a_sample_is_random_and_begins_with_every_class(tmp_path: Path):
     assert np.array_equal(np.sort(whole.frame["booked at"]), np.unique(whole.frame["booked at"]))
 
 
-def many(tmp_path: Path, task: Task = "binary") -> Path:
+def many(tmp_path: Path, task: TaskName = "binary") -> Path:
     """Splits of so many training rows that the validation part is what trials are scored on."""
     return make_splits(tmp_path / task, task, rows=5_000, columns=["stops", "colour", "größe"])
 

@@ -8,8 +8,9 @@ from pandera.config import config_context
 from pandera.errors import SchemaErrors
 
 from components.shared.config import ContractConfig
-from components.shared.tables import engine, relation
+from components.shared.tables import engine
 from components.validate.contract import Columns, Promised, kind_of, listed, pandera_schema, row_rules, whole
+from components.validate.expressions import expressions, relation
 
 TABLE = {"i": [1, 2, 3, None], "x": [0.5, None, 2.0, 1.0], "s": ["a", "b", "ab", None], "b": [True, False, None, True]}
 CONTRACTS: list[tuple[bool, dict[str, Any]]] = [
@@ -39,7 +40,8 @@ def test_pandera_alone_agrees(kept: bool, columns: dict[str, Any]) -> None:
     """The schema is pandera's in full: validated with data, it passes exactly the tables that keep the contract."""
     promised = {name: {"nullable": True} | rule for name, rule in columns.items()}
     contract = ContractConfig.model_validate({"columns": promised})
-    with engine() as backend:
+    with engine() as plain:
+        backend = expressions(plain)
         backend.con.register("arrow_rows", arrow.table(TABLE))
         types = dict(relation(backend, "arrow_rows").schema().items())
         names = Columns.of(types, contract)

@@ -1,5 +1,4 @@
 import datetime as dt
-import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -438,10 +437,8 @@ def test_category_with_100_000_values(tmp_path: Path) -> None:
 def test_ten_thousand_columns(tmp_path: Path) -> None:
     table = {f"feature {i}": np.arange(30.0) for i in range(10_000)}
     table["feature 7"][5] = np.inf
-    started = time.process_time()
     run = Run(tmp_path, table, columns={"feature 1": {"maximum": 28, "on_failure": "quarantine"}})
     assert [row["rule"] for row in run.quarantine] == ["feature 7.non_finite", "feature 1.maximum"]
-    assert time.process_time() - started < 60
 
 
 def test_file_that_is_no_table(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from components.shared.config import InferenceLogConfig, ServingConfig
 from components.shared.package.golden import differences
 from components.shared.package.model_package import read_golden
 from components.shared.package.schema import Schema
+from components.shared.tasks import TASKS
 from images.predictor import figures
 from images.predictor.endpoint import Endpoint
 from images.predictor.figures import Described, families
@@ -301,7 +302,7 @@ def test_numbers_too_large_to_calculate_with(run, task):
         for answer in (answers[1], await served.post(f"{V1}:explain", bad)):
             assert answer.status in (200, 400)
             assert answer.status == 400 or b"null" not in answer.body
-        if task == "regression":
+        if not TASKS[task].has_classes:
             assert "Row 1: the model has no finite answer" in answers[1].error or "Row 2" in answers[1].error
         assert [answers[0].status, answers[2].status] == [200, 200]
 
@@ -407,7 +408,7 @@ def test_an_answer_that_takes_too_long(run):
     run(scenario, request_seconds=0.001)
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 def test_explanations_add_up(run, task):
     async def scenario(served):
         found = [
@@ -420,7 +421,7 @@ def test_explanations_add_up(run, task):
             each = explained if isinstance(explained, dict) else {explained: prediction["explanation"]}
             for name, part in each.items():
                 assert set(part["contributions"]) == {"amount", "visits", "member", "colour", "opened at"}
-                expected = prediction["value"] if task == "regression" else prediction["probabilities"][name]
+                expected = prediction["probabilities"][name] if TASKS[task].has_classes else prediction["value"]
                 assert part["base"] + sum(part["contributions"].values()) == pytest.approx(expected, abs=1e-5)
         answer = json.loads((await served.post(f"{V2}/infer", served.columns(5, **EXPLAIN))).body)
         outputs = {output["name"]: output for output in answer["outputs"]}
@@ -428,7 +429,7 @@ def test_explanations_add_up(run, task):
         base = np.reshape(outputs["base"]["data"], outputs["base"]["shape"])
         scores = np.reshape(outputs[served.endpoint.scorer.output]["data"], (5, -1))
         assert outputs["contributions"]["parameters"]["features"] == served.endpoint.scorer.schema.columns
-        expected = scores[:, 1:] if task == "binary" else scores
+        expected = scores[:, 1:] if TASKS[task].has_positive_class else scores
         assert base + values.sum(axis=1) == pytest.approx(expected, abs=1e-5)
 
     run(scenario, task)
@@ -557,7 +558,7 @@ def test_figures(run, task):
             assert f"request_{step}_seconds_count" in {name for name, *_ in found}
             assert found[f"request_{step}_seconds_count", "demo"] >= 1, step
         assert found["request_predict_seconds_count", "demo"] == 3
-        if task == "binary":
+        if TASKS[task].has_positive_class:
             assert found["fullcircle_predictions_total", "true"] + found["fullcircle_predictions_total", "false"] == 4
         else:
             assert found["fullcircle_predicted_value_count",] == 4

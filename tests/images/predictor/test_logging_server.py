@@ -18,6 +18,7 @@ from components.shared.config import MonitoringConfig
 from components.shared.inference_rows import log_prefix
 from components.shared.package.scoring import Scorer
 from components.shared.store import Store
+from components.shared.tasks import TASKS
 from tests.helpers import make_table
 from tests.images.predictor.outage import Load, Switch
 from tests.images.predictor.serving import NAME, serving, until
@@ -136,7 +137,7 @@ def test_a_misspelt_column_that_is_to_be_left_out_is_told(package, rows, free, t
     assert "colour" in logged(store).column_names
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 def test_monitor_reads_what_the_server_logs(packages, free, tmp_path, store, task):
     package = packages(task)
     sent = make_table(task, rows=150, seed=7).drop(["target"]).to_pylist()

@@ -24,6 +24,7 @@ from components.shared.package.model_package import (
     TRAINING,
 )
 from components.shared.package.scoring import MODEL_FILE
+from components.shared.tasks import TASKS
 from images.predictor.package import load_package, prediction_quantiles
 from images.predictor.program import REFUSED
 from tests.helpers import make_manifest
@@ -51,7 +52,7 @@ def refused(package: Path) -> str:
 
 
 def test_what_was_not_touched_is_served(packages):
-    for task in ("binary", "multiclass", "regression"):
+    for task in TASKS:
         scorer, manifest = load_package(packages(task))
         assert (scorer.schema.task, scorer.version) == (task, manifest.version)
 

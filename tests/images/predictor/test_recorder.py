@@ -13,15 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.shared.config import InferenceLogConfig, Task
+from components.shared.config import InferenceLogConfig, TaskName
 from components.shared.inference_rows import left_out, log_schema
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import MISSING_TIME, Inputs, parse_rows
+from components.shared.tasks import TASKS
 from images.predictor import recorder as recorder_module
 from images.predictor.figures import LOG_ROWS, Described, families
 from images.predictor.metrics import Meters
 from images.predictor.recorder import Answered, Recorder
-from tests.helpers import CLASSES, make_schema
+from tests.helpers import classes_of, make_schema
 
 ARRIVED = 1_772_357_415.123456
 
@@ -86,7 +87,7 @@ def make(schema: Schema, *, bounds: tuple[float, ...] = (), log: bool = True, **
 
 def scores_of(schema: Schema, rows: int, seed: int = 0) -> Any:
     random = np.random.default_rng(seed)
-    if schema.task == "regression":
+    if not TASKS[schema.task].has_classes:
         return random.normal(10, 3, rows).astype(np.float32)
     drawn = random.random((rows, len(schema.classes))).astype(np.float32)
     return drawn / drawn.sum(axis=1, keepdims=True)
@@ -113,8 +114,8 @@ def row(**changes: Any) -> dict[str, Any]:
 # What is logged is what was sent
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_logged_rows_are_those_that_were_sent(task: Task):
+@pytest.mark.parametrize("task", TASKS)
+def test_logged_rows_are_those_that_were_sent(task: TaskName):
     schema = make_schema(task)
     bench = make(schema)
     rows = [
@@ -139,10 +140,10 @@ def test_logged_rows_are_those_that_were_sent(task: Task):
         assert found["id"] == ["a", None, "c"][place]
         assert (found["request_id"], found["request_row"], found["model_version"]) == ("r1", place, "v1")
         assert found["received"].timestamp() == pytest.approx(ARRIVED, abs=1e-6)
-    if task == "regression":
+    if not TASKS[task].has_classes:
         assert [found["prediction"] for found in logged] == pytest.approx(sent.scores.tolist())
         return
-    names = ["false", "true"] if task == "binary" else [str(label) for label in CLASSES[task]]
+    names = ["false", "true"] if TASKS[task].has_positive_class else [str(label) for label in classes_of(task)]
     found_scores = [[found[f"probability_{name}"] for name in names] for found in logged]
     assert found_scores == pytest.approx(sent.scores)
     assert [found["prediction"] for found in logged] == [names[index] for index in sent.scores.argmax(axis=1)]

@@ -74,6 +74,63 @@ def test_each_line_says_what_the_stage_said_and_its_log_is_kept(kfp, cluster, st
     assert "logs/validate.log" not in index
 
 
+def test_of_stages_that_shared_a_task_each_has_its_line_its_log_and_its_page(kfp, cluster, store, tmp_path):
+    api, environment = cluster
+    config = write_config(
+        tmp_path / "wine.yaml", cluster={"fuse": [["ingest", "validate", "prepare"], ["train", "evaluate"]]}
+    )
+    run = begun(tmp_path, kfp, config)
+    kfp.looks = [
+        look(
+            "SUCCEEDED",
+            *task_records("root(0).ingest-validate-prepare", "SUCCEEDED", seconds=8, begun=1),
+            *task_records("root(0).train-evaluate", "SUCCEEDED", seconds=2, begun=10, cached=True),
+        )
+    ]
+    api.add(stage_pod(run, "ingest-validate-prepare(0)", within="wk57s(0).root(0)", phase="Succeeded"), "kubeflow")
+    api.logs["wine-ingest-validate-prepare"] = (
+        "■ ingest begins\n▸ 178 rows\n■ ingest ended after 1.50 s\n"
+        "■ validate begins\n▸ all hold\n■ validate ended after 2.00 s\n"
+        "■ prepare begins\n▸ 106 rows to train\n■ prepare ended after 3.00 s\n"
+    )
+    put(store, run, "gate", "verdict", PROMOTED)
+    put(store, run, "ingest-validate-prepare", "validate_page", "<html>")
+    put(store, run, "ingest-validate-prepare", "splits/summary.json", {"warnings": ["two columns are alike"]})
+
+    output = follow(run, tmp_path, kfp, environment, config=config)
+
+    assert "✓ ingest                           1.5 s  178 rows\n" in output
+    assert "✓ validate                         2.0 s  all hold\n" in output
+    assert "✓ prepare                          3.0 s  106 rows to train\n" in output
+    assert "✓ train                            2.0 s  the same as in an earlier run (cached)\n" in output
+    assert "✓ evaluate                         2.0 s  the same as in an earlier run (cached)\n" in output
+    assert "prepare: two columns are alike" in output
+    folder = tmp_path / "build/runs/wine" / run
+    assert (folder / "logs/validate.log").read_text() == "▸ all hold\n"
+    assert (folder / "pages/validate-page.html").is_file()
+
+
+def test_a_failure_of_stages_that_shared_a_task_names_the_stage(kfp, cluster, tmp_path):
+    api, environment = cluster
+    run = begun(tmp_path, kfp)
+    kfp.looks = [look("FAILED", *task_records("root(0).ingest-validate-prepare", "FAILED", seconds=8, begun=1))]
+    ended = {"name": "main", "state": {"terminated": {"exitCode": 1}}}
+    name = "ingest-validate-prepare(0)"
+    api.add(stage_pod(run, name, within="wk57s(0).root(0)", phase="Failed", containerStatuses=[ended]), "kubeflow")
+    api.logs["wine-ingest-validate-prepare"] = (
+        "■ ingest begins\n▸ 178 rows\n■ ingest ended after 1.50 s\n■ validate begins\n"
+        "Traceback (most recent call last):\ncomponents.shared.errors.DataError: The contract is broken.\n"
+    )
+
+    command = ("follow", WINE, run, "--host", kfp.url, "--seconds", "0.05")
+    code, output = call_here(*command, folder=tmp_path, **environment)
+
+    assert code == 1
+    assert "✓ ingest                           1.5 s  178 rows\n" in output
+    assert "✗ validate                         6.5 s  failed\n" in output
+    assert " ✗ validate: The contract is broken.\n" in output
+
+
 def test_where_records_stand_still_the_workflow_is_followed(kfp, cluster, store, tmp_path):
     api, environment = cluster
     run = begun(tmp_path, kfp)

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.cluster.pods import announced, find_trouble, mend, own_message, say_last_lines, task_path
-from pipelines.task_names import label_of, stage_of
+from pipelines.cluster.pods import find_trouble, mend, own_message, say_last_lines, task_path
+from pipelines.task_names import label_of, stages_of
+from pipelines.task_records import announced
 
 LOG = """I0301 12:00:00.000001       1 launcher_v2.go:150] starting
 \u25b8 178 rows
@@ -187,4 +188,4 @@ def test_what_tasks_are_called(name, label, task):
 
     assert label_of(parts, ["linear", "lightgbm", "dummy"]) == label
     assert ".".join(parts) == task
-    assert bool(stage_of(parts)) == ("executor" in name)
+    assert bool(stages_of(parts)) == ("executor" in name)

@@ -2,23 +2,25 @@
 
 import subprocess
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
 
-from components.shared.config import DEFAULT_TASKS, Stage
+from components.shared.config import DEFAULT_TASKS
 from components.shared.config.file import load_config
+from components.shared.stages import BY_NAME
 from components.shared.store import StoreSettings
 from pipelines.__main__ import main
 from pipelines.cluster.compiled import put_in_ascii
-from pipelines.cluster.tasks import USES_THE_STORE, constant
-from pipelines.local.run import _repeat_nothing
+from pipelines.cluster.tasks import constant
+from pipelines.local.run import BACKGROUND, _repeat_nothing, _start_early
 from pipelines.training import training_pipeline
 from tests.pipelines.argo_status import status_bytes
 from tests.pipelines.command_line import ROOT, WINE, call, definitions, write_config
 
-STAGES = set(get_args(Stage))
+STAGES = set(BY_NAME)
+USES_THE_STORE = {name for name, stage in BY_NAME.items() if stage.uses_store}
 # A version that failed to serve is not tried again, and a killed prediction has left its claim on the destination.
 NOT_REPEATED = {"deploy", "predict"}
 LONGEST_PATH = 10
@@ -326,3 +328,17 @@ def test_nothing_is_repeated_on_one_machine():
     _repeat_nothing(pipeline.pipeline_spec)
 
     assert "retry_policy" not in str(pipeline.pipeline_spec)
+
+
+def test_what_goes_on_beside_others_here_starts_as_soon_as_its_inputs_are_there():
+    """In the order in which kfp.local starts tasks, which it finds by what depends on what."""
+    from kfp.local.graph_utils import topological_sort_tasks
+
+    definition = training_pipeline(load_config(WINE)).pipeline_spec
+    _start_early(definition, BACKGROUND)
+
+    order = list(reversed(topological_sort_tasks(definition.root.dag.tasks)))
+    assert order[order.index("prepare") + 1] == "profile"
+    assert order[-1].startswith("condition")
+    (branch,) = [part for name, part in definition.components.items() if name.startswith("comp-condition")]
+    assert list(reversed(topological_sort_tasks(branch.dag.tasks))) == ["publish", "monitor", "deploy"]

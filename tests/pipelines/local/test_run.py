@@ -22,14 +22,12 @@ import pytest
 
 from components.shared.processes import port_is_free
 from components.shared.registry.registry import Registry
+from components.shared.stages import TRAINING
 from components.shared.store import Store
 from pipelines.local.store import LocalStore
 from tests.pipelines.command_line import call, environment, processes_of, read_until, settled, start, write_config
 
-STAGES = [
-    "fingerprint", "ingest", "validate", "prepare", "profile", "tune (linear)", "tune (hist_gradient_boosting)",
-    "train", "evaluate", "gate", "publish", "deploy", "monitor",
-]  # fmt: skip
+STAGES = [*(set(TRAINING) - {"tune"}), "tune (linear)", "tune (hist_gradient_boosting)"]
 UNREACHABLE = {"thresholds": {"accuracy": {"minimum": 1.01}}}
 
 

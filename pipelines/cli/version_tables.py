@@ -1,4 +1,4 @@
-"""What `versions` prints: a model's versions and the moves of its champion, for a person."""
+"""What `versions` prints: a table of the versions of a model, and one of the moves of its champion."""
 
 from datetime import datetime
 

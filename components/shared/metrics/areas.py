@@ -1,4 +1,4 @@
-"""Metrics of the order in which rows are ranked: of the positive class, or the mean of one class versus the rest.
+"""The areas below ROC and precision-recall curves: of the order in which rows are ranked.
 
 NaN where all rows are of one class. Rows of equal score are one step of the curve. On resamples of many rows the
 ranking is cut into at most `Weights.steps` steps, about as many rows and positive rows in each, so that a thousand
@@ -10,21 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.shared.metrics.metric import CLASSES, Answers, Metric
+from components.shared.metrics.metric import Answers
 from components.shared.metrics.weights import Floats, Indices, Weights
 
 
-def roc_auc(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
-    """Share of the pairs of a row of the class and another that are in the right order; ties count half."""
-    return _areas(target, answers, weights)["roc_auc"]
-
-
-def pr_auc(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
-    """Average precision: the mean over the rows of the class of the precision down to each."""
-    return _areas(target, answers, weights)["pr_auc"]
-
-
-def _areas_of_curve(hits: Floats, others: Floats) -> tuple[Floats, Floats]:
+def _of_curve(hits: Floats, others: Floats) -> tuple[Floats, Floats]:
     """ROC AUC and average precision of weighted rows by step, each of shape (steps, resamples)."""
     found, false = np.cumsum(hits, axis=0), np.cumsum(others, axis=0)
     positives, negatives = found[-1], false[-1]
@@ -35,13 +25,13 @@ def _areas_of_curve(hits: Floats, others: Floats) -> tuple[Floats, Floats]:
     return lower / (told * negatives), precision / told
 
 
-def _areas(target: NDArray[Any], answers: Answers, weights: Weights) -> dict[str, Floats]:
+def areas_of_curves(target: NDArray[Any], answers: Answers, weights: Weights) -> dict[str, Floats]:
     """Both areas, each of shape (resamples,): they are of one curve, which takes longer than either area of it."""
 
     def make() -> dict[str, Floats]:
         classes = [1] if answers.classes == 2 else range(answers.classes)
         curves = (_curve(target == index, answers.probabilities[:, index], weights=weights) for index in classes)
-        areas = np.array([_areas_of_curve(*curve) for curve in curves])
+        areas = np.array([_of_curve(*curve) for curve in curves])
         told = np.isfinite(areas)
         roc, precision_recall = np.where(told, areas, 0.0).sum(axis=0) / told.sum(axis=0)
         return {"roc_auc": roc, "pr_auc": precision_recall}
@@ -66,9 +56,3 @@ def _steps(positive: NDArray[np.bool_], scores: Floats, *, most: int) -> Indices
     share = np.bincount(steps, 0.5 / len(scores) + 0.5 * positive / max(1, positive.sum()))
     middle = np.cumsum(share) - share / 2
     return np.minimum(middle * most, most - 1).astype(np.int64)[steps]
-
-
-METRICS = (
-    Metric("roc_auc", "ROC AUC", roc_auc, CLASSES, margin=0.005),
-    Metric("pr_auc", "PR AUC", pr_auc, CLASSES, margin=0.01),
-)

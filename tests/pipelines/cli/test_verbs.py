@@ -1,14 +1,13 @@
-"""Each command as a function."""
+"""What each verb does, called as the program calls it."""
 
-import argparse
 from pathlib import Path
 
 import pytest
 import yaml
 
 from components.shared.config import Config
-from pipelines import commands
 from pipelines.__main__ import main
+from pipelines.cli import options
 from tests.pipelines.command_line import WINE, definitions, write_config
 
 
@@ -68,9 +67,9 @@ def test_stop_where_nothing_ever_ran(folder, capsys):
 
 
 def test_options_of_a_run_become_parameters_of_the_pipeline():
-    options = argparse.Namespace(window_start="2024-01-01", window_end="2024-02-01", paths="{}", force=True)
+    parameters = options.pipeline_parameters(window_start="2024-01-01", window_end="2024-02-01", paths="{}", force=True)
 
-    assert commands._pipeline_arguments(options) == {
+    assert parameters == {
         "window_start": "2024-01-01",
         "window_end": "2024-02-01",
         "paths": "{}",

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from components.shared.package.model_package import version_prefix
 from components.shared.registry.registry import Registry
-from pipelines.versions import print_versions
+from pipelines.cli.version_tables import print_versions
 
 
 def shown(registry: Registry) -> list[str]:

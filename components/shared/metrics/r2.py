@@ -1,0 +1,23 @@
+"""R², the coefficient of determination."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.shared.metrics.metric import Answers, Metric
+from components.shared.metrics.numbers import errors
+from components.shared.metrics.weights import Floats, Weights
+
+
+def r2(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
+    """Share of the target's variance that the predictions explain; NaN of a constant target."""
+    centred = target - (target.mean() if len(target) else 0.0)  # for the sake of rounding: it changes no variance
+    second = weights.sum(centred**2)
+    spread = second - weights.sum(centred) ** 2 / weights.sum()
+    explained = 1 - weights.sum(errors(target, answers) ** 2) / spread
+    # What rounding leaves of a constant target's variance is no variance.
+    return np.where(spread > 1e-12 * second, explained, np.nan)
+
+
+METRIC = Metric("r2", "R²", r2, margin=0.01)

@@ -1,0 +1,32 @@
+"""Where verbs print: standard output, in colour on a terminal only."""
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDTH_OF_A_FILE = 200  # characters: a file or a pipe has no width of its own
+
+
+def plain_console(*, wide: bool = False) -> "Console":
+    """A console without a heading.
+
+    Args:
+        wide: Whether tables may be wide where the output is no terminal.
+    """
+    from rich.console import Console
+
+    width = _WIDTH_OF_A_FILE if wide and not sys.stdout.isatty() else None
+    return Console(file=sys.stdout, highlight=False, width=width)
+
+
+def run_console(name: str, about: str) -> "Console":
+    """The console of a run, with the heading printed; kfp's output, which is redirected later, does not reach it."""
+    from rich.text import Text
+
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings of retries are not for the terminal
+    console = plain_console()
+    console.print(Text.assemble("\n", (name, "bold"), f" · {about}\n"), soft_wrap=True)
+    return console

@@ -1,0 +1,63 @@
+"""`predict`: the batch prediction pipeline on this machine."""
+
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.cli import options
+from pipelines.cli.consoles import run_console
+
+
+def predict(
+    config: options.ConfigFile,
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="PLACE",
+            help="file, folder, glob, http(s)://… or s3://… (default: the config's)",
+            show_default=False,
+        ),
+    ] = "",
+    window_start: options.WindowStart = "",
+    window_end: options.WindowEnd = "",
+    paths: options.Paths = "",
+    version: Annotated[
+        str,
+        typer.Option(metavar="VERSION", help="the version to predict with (default: the champion)", show_default=False),
+    ] = "",
+    destination: Annotated[
+        str, typer.Option(metavar="PREFIX", help="where in the object store (default: a new place)", show_default=False)
+    ] = "",
+) -> int:
+    """Predict every row of a table with a published version.
+
+    Examples:
+        python -m pipelines predict pipelines/configs/flights.yaml --data new_flights.parquet
+        python -m pipelines predict pipelines/configs/flights.yaml --data s3://incoming/june/ --destination june
+    """
+    from components.shared.config.file import load_config
+
+    checked = load_config(config)
+    from pipelines.local.workers import PRELOAD_PREDICTION, warm_up
+
+    warm_up(PRELOAD_PREDICTION, {})
+    console = run_console(checked.name, f"Predictions for {data or 'the configured tables'}")
+    from pipelines.local.run import run_here
+    from pipelines.summary import print_predictions
+
+    def pipeline() -> Any:
+        from pipelines.batch_prediction import batch_prediction_pipeline
+
+        return batch_prediction_pipeline(checked)
+
+    parameters = {
+        "data": data,
+        "window_start": window_start,
+        "window_end": window_end,
+        "paths": paths,
+        "version": version,
+        "destination": destination,
+    }
+    result = run_here(f"{checked.name}-batch-prediction", pipeline, console=console, arguments=parameters)
+    print_predictions(result, console)
+    return 0

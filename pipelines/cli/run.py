@@ -1,0 +1,50 @@
+"""`run`: the training pipeline on this machine."""
+
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.cli import options
+from pipelines.cli.consoles import run_console
+
+
+def run(
+    config: options.ConfigFile,
+    window_start: options.WindowStart = "",
+    window_end: options.WindowEnd = "",
+    paths: options.Paths = "",
+    force: options.Force = False,
+    on_cluster: Annotated[
+        bool, typer.Option("--on-cluster", help="in a pod: the endpoint and the drift report's job go on its cluster")
+    ] = False,
+) -> int:
+    """Run the pipeline on this machine, ending with an endpoint that answers.
+
+    Examples:
+        python -m pipelines run pipelines/configs/wine.yaml
+        python -m pipelines run pipelines/configs/flights.yaml --window-start 2013-06-01 --window-end 2013-12-01
+    """
+    from components.shared.config.file import load_config
+
+    checked = load_config(config)
+    from pipelines.local.workers import warm_up
+
+    warm_up()  # the libraries load while kfp is imported and the store starts
+    console = run_console(checked.name, checked.description)
+    from pipelines.local.run import RunError, run_here
+    from pipelines.summary import print_summary, print_warnings, write_index
+
+    def pipeline() -> Any:
+        from pipelines.training import training_pipeline
+
+        return training_pipeline(checked)
+
+    parameters = options.pipeline_parameters(window_start=window_start, window_end=window_end, paths=paths, force=force)
+    try:
+        result = run_here(checked.name, pipeline, console=console, arguments=parameters, serve_here=not on_cluster)
+    except RunError as error:
+        if error.result is not None:
+            print_warnings(error.result, console)  # they often say why
+        raise
+    print_summary(result, write_index(checked, result), console, served_here=not on_cluster)
+    return 0
