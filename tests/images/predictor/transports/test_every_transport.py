@@ -40,7 +40,9 @@ def test_answers(run, task):
             assert answer.reason is None, answer.error
             expected = [served.golden[number % 5].answer for number in range(rows)]
             if task == "regression":
-                assert answer.outputs["value"] == pytest.approx([one["value"] for one in expected], abs=1e-4)
+                assert answer.outputs[served.endpoint.scorer.output] == pytest.approx(
+                    [one["value"] for one in expected], abs=1e-4
+                )
                 continue
             assert answer.outputs["label"] == [str(one["label"]).lower() for one in expected]
             shares = [share for one in expected for share in one["probabilities"].values()]
