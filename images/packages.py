@@ -24,6 +24,7 @@ from typing import Any
 from urllib.parse import quote
 
 _CHUNK = 1 << 20
+Entry = dict[str, Any]  # of a CycloneDX list, as JSON
 
 
 class PackagesError(Exception):
@@ -151,7 +152,7 @@ def compile_all(folders: list[Path]) -> None:
 # The list of what is installed
 
 
-def sbom(name: str, version: str, components: list[dict[str, Any]]) -> dict[str, Any]:
+def sbom(name: str, version: str, components: list[Entry]) -> Entry:
     """A CycloneDX bill of materials, the same for the same content.
 
     Args:
@@ -169,11 +170,11 @@ def sbom(name: str, version: str, components: list[dict[str, Any]]) -> dict[str,
     }
 
 
-def _component(kind: str, name: str, version: str, purl: str) -> dict[str, Any]:
+def _component(kind: str, name: str, version: str, purl: str) -> Entry:
     return {"type": kind, "bom-ref": purl, "name": name, "version": version, "purl": purl}
 
 
-def python_components(site: Path | None) -> list[dict[str, Any]]:
+def python_components(site: Path | None) -> list[Entry]:
     """Python itself and the packages of a folder, by their own metadata."""
     if site is None:
         return []
@@ -186,7 +187,7 @@ def python_components(site: Path | None) -> list[dict[str, Any]]:
     return found
 
 
-def _licenses(distribution: Distribution) -> dict[str, Any]:
+def _licenses(distribution: Distribution) -> Entry:
     metadata = distribution.metadata
     if expression := metadata.get_all("License-Expression"):
         return {"licenses": [{"expression": expression[0]}]}
@@ -197,7 +198,7 @@ def _licenses(distribution: Distribution) -> dict[str, Any]:
     return {"licenses": [{"license": {"name": name}} for name in names]} if names else {}
 
 
-def debian_components(status: Path | None) -> Iterator[dict[str, Any]]:
+def debian_components(status: Path | None) -> Iterator[Entry]:
     """Debian's packages by dpkg's status file."""
     for paragraph in status.read_text(encoding="utf-8").split("\n\n") if status else []:
         fields = HeaderParser().parsestr(paragraph)
@@ -207,7 +208,7 @@ def debian_components(status: Path | None) -> Iterator[dict[str, Any]]:
             yield _component("library", name, version, purl)
 
 
-def go_components(listing: Path | None) -> Iterator[dict[str, Any]]:
+def go_components(listing: Path | None) -> Iterator[Entry]:
     """Go itself and a program's modules by `go version -m`."""
     for line in listing.read_text(encoding="utf-8").splitlines() if listing else []:
         words = line.split()

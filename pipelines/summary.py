@@ -13,8 +13,10 @@ from rich.text import Text
 
 from components.shared.config import Config
 from components.shared.evaluation import Evaluation, interval_text, metric_text
+from components.shared.formatting import format_duration, format_number
 from components.shared.metrics import LABELS
-from components.shared.pages.reports import Page, Status, format_duration, format_number
+from components.shared.pages.blocks import Status
+from components.shared.pages.reports import Page
 from components.shared.stages import STAGES
 from pipelines.local.run import RunResult
 from pipelines.warnings import remarks_of, warnings_of

@@ -67,7 +67,8 @@ def training_pipeline(config: Config) -> Any:
         )["splits"]
         tasks.add(profile, settings=constant(config.profile), splits=splits)
         with dsl.ParallelFor(list(config.search.families), name="Each model family") as family:
-            tuned = tasks.add(tune, family=family, search=search, training=training, splits=splits)
+            fitting = constant(config.train.fitting)
+            tuned = tasks.add(tune, family=family, search=search, training=fitting, splits=splits)
         model = tasks.add(
             train,
             search=search,

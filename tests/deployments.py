@@ -15,7 +15,7 @@ from typing import Any
 from components.shared.package.model_package import GOLDEN, METRICS, version_prefix
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
-from tests.helpers import make_manifest
+from tests.helpers import make_manifest, put_folder
 
 
 def add_version(store: Store, name: str, package: Path, *, folder: Path, number: int, broken: str = "") -> str:
@@ -29,7 +29,7 @@ def add_version(store: Store, name: str, package: Path, *, folder: Path, number:
     elif broken:
         (copied / broken).write_bytes(b"this is no " + broken.encode())
     version = make_manifest(copied, name=name).version
-    store.put_folder(version_prefix(name, version), copied)
+    put_folder(store, version_prefix(name, version), copied)
     return version
 
 

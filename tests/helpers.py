@@ -12,10 +12,12 @@ import pyarrow.parquet as pq
 
 from components.shared import frames
 from components.shared.config import TaskName
+from components.shared.files import file_hash
 from components.shared.package import model_package
 from components.shared.package.model_package import GoldenRequest, Lineage, Manifest
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import Scorer, parse_rows
+from components.shared.store import Store
 from components.shared.tasks import TASKS
 
 COLOURS = ("röt", "blue 青", "green")
@@ -121,7 +123,7 @@ def make_manifest(folder: Path, *, name: str = "demo") -> Manifest:
     for file in (model_package.METRICS, model_package.CARD):
         if not (folder / file).exists():
             (folder / file).write_text("{}", encoding="utf-8")
-    files = {file: model_package.file_hash(folder / file) for file in sorted(model_package.FILES)}
+    files = {file: file_hash(folder / file) for file in sorted(model_package.FILES)}
     manifest = Manifest(
         format=model_package.FORMAT,
         name=name,
@@ -223,3 +225,9 @@ def _golden(folder: Path, rows: pa.Table) -> list[GoldenRequest]:
 
 def _write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, default=str), encoding="utf-8")
+
+
+def put_folder(store: Store, prefix: str, folder: Path) -> None:
+    """Upload the files of a folder below a prefix, where the stage that publishes one would put them."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        store.put_file(f"{prefix.strip('/')}/{path.relative_to(folder).as_posix()}".lstrip("/"), path)

@@ -1,8 +1,8 @@
 """Where a predictor on a cluster answers: for clients by name, and for the proofs of this process by address."""
 
 from components.deploy.diagnosis import is_leaving, is_ready
-from components.deploy.inference_service import Object
 from components.shared.errors import UnreachableError
+from components.shared.kubernetes.api import Object
 
 PORT = 8080  # of a server, as the runtime says
 

@@ -12,9 +12,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from components.deploy.inference_service import REVISION, Object, applicable
+from components.deploy.inference_service import REVISION, applicable
 from components.shared.config import CanaryConfig
 from components.shared.errors import DeployError
+from components.shared.kubernetes.api import Object
 
 NAME = "canary"
 # As the model server names them.

@@ -4,14 +4,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from components.deploy.cluster import Cluster
-from components.deploy.cluster_endpoint import ClusterEndpoint, Outcome, Rehearsal
+from components.deploy.cluster_endpoint import ClusterEndpoint, Rehearsal
 from components.deploy.comparison import Comparison
 from components.deploy.dark_launch import DarkLaunch, compared, prove
 from components.deploy.deployed import Deployed
 from components.deploy.fetching import fetch, stored_manifest
 from components.deploy.inference_service import Release
 from components.deploy.logged_requests import LoggedRequests, log_store, newest_requests
+from components.deploy.restoring import Outcome
+from components.deploy.serving_namespace import ServingNamespace
 from components.shared.config import ServingConfig
 from components.shared.errors import PackageError, StoreError, in_short
 from components.shared.package.model_package import Manifest, read_golden, verify, version_prefix
@@ -39,7 +40,7 @@ def deploy_on_cluster(registry: Registry, promotion: Promotion, serving: Serving
         StoreError: The object store cannot be reached or has no such version.
     """
     store, name = registry.store, registry.name
-    endpoint = ClusterEndpoint(Cluster.connect(namespace), name)
+    endpoint = ClusterEndpoint(ServingNamespace.connect(namespace), name)
     with tempfile.TemporaryDirectory(prefix="fullcircle-deploy-") as folder:
         package = fetch(store, name, promotion.version, Path(folder))
         deployed = endpoint.deploy(

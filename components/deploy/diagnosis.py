@@ -1,11 +1,9 @@
 """Why a version does not become ready, from what Kubernetes says of its pods and KServe of itself."""
 
 from collections.abc import Sequence
-from typing import Any
 
+from components.shared.kubernetes.api import Object
 from components.shared.kubernetes.pods import Trouble, find_troubles, short
-
-Object = dict[str, Any]
 
 _HINTS = {
     "ErrImagePull": "push the image, or set imagePullSecrets",

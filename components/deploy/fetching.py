@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from components.shared.errors import FullcircleError, PackageError, in_short
+from components.shared.files import remove_partials, replacing
 from components.shared.package.model_package import MANIFEST, Manifest, verify, version_prefix
 from components.shared.store import Store
 
@@ -31,14 +32,10 @@ def fetch(store: Store, name: str, version: str, versions: Path) -> Path:
             shutil.rmtree(package)
         else:
             return package
-    partial = versions / f".{version}.partial"
-    shutil.rmtree(partial, ignore_errors=True)  # of a deployment that was killed
-    try:
+    remove_partials(package)  # of a deployment that was killed
+    with replacing(package) as partial:
         store.get_folder(version_prefix(name, version), partial)
         verify(partial, version=version)
-        partial.replace(package)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return package
 
 

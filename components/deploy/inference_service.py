@@ -1,4 +1,7 @@
-"""The InferenceService of a version: what is asked of KServe, as plain values.
+"""The InferenceService of a version: what is asked of KServe, built from its typed models.
+
+What is built is plain values, as JSON has them, and so is what is read from a cluster: a cluster's KServe may be newer
+than the models, and what it adds must survive being put back.
 
 A fingerprint of all that a server depends on stands in a label, which KServe hands on to the pods: so a pod of this
 version with these settings is told from one of the version before.
@@ -8,12 +11,12 @@ import copy
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from components.shared.config import ResourcesConfig, ServingConfig
 from components.shared.errors import DeployError, in_short
+from components.shared.kubernetes.api import Object, plain
 
-API_VERSION = "serving.kserve.io/v1beta1"
+API_VERSION, KIND = "serving.kserve.io/v1beta1", "InferenceService"
 MANAGER = "fullcircle"  # of server-side apply, and in the label that says who made an object
 SERVICE_ACCOUNT = "fullcircle-serving"
 SETTINGS_VARIABLE = "FULLCIRCLE_SERVING"
@@ -31,9 +34,6 @@ DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 _VISIBILITY = "networking.kserve.io/visibility"
 _PARTS = ("isvc.", "-candidate", "-predictor")  # what KServe and we put around a name, in a label of 63 characters
 _LONGEST = 63 - sum(map(len, _PARTS))
-
-# An API object, as JSON has it.
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +91,27 @@ def candidate_name(name: str) -> str:
 
 def predictor(release: Release, serving: ServingConfig) -> Object:
     """The predictor of an InferenceService, by the runtime of our model format."""
-    model: Object = {
-        "modelFormat": {"name": "fullcircle", "version": "1"},
-        "protocolVersion": "v2",
-        # It is a prefix: without the slash, `v1` would take `v10` too.
-        "storageUri": f"{release.uri.rstrip('/')}/",
-        "env": [{"name": SETTINGS_VARIABLE, "value": serving.server_settings}],
-    }
-    if resources := _resources(serving.resources):
-        model["resources"] = resources
+    from kserve import V1beta1ModelFormat, V1beta1ModelSpec, V1beta1PredictorSpec
+
     replicas = serving.replicas
-    return {
-        "minReplicas": replicas.minimum,
-        "maxReplicas": max(replicas.minimum, replicas.maximum),
-        "serviceAccountName": SERVICE_ACCOUNT,
-        "model": model,
-    }
+    model = V1beta1ModelSpec(
+        model_format=V1beta1ModelFormat(name="fullcircle", version="1"),
+        protocol_version="v2",
+        # It is a prefix: without the slash, `v1` would take `v10` too.
+        storage_uri=f"{release.uri.rstrip('/')}/",
+        env=[{"name": SETTINGS_VARIABLE, "value": serving.server_settings}],
+        resources=_resources(serving.resources) or None,
+    )
+    found = plain(
+        V1beta1PredictorSpec(
+            min_replicas=replicas.minimum,
+            max_replicas=max(replicas.minimum, replicas.maximum),
+            service_account_name=SERVICE_ACCOUNT,
+            model=model,
+        )
+    )
+    del found["model"]["name"]  # an empty one by the typed model; KServe names the container where there is none
+    return found
 
 
 def applicable(previous: Object) -> Object:
@@ -117,7 +122,7 @@ def applicable(previous: Object) -> Object:
     metadata = previous["metadata"]
     return {
         "apiVersion": API_VERSION,
-        "kind": "InferenceService",
+        "kind": KIND,
         "metadata": {
             "name": metadata["name"],
             "namespace": metadata["namespace"],
@@ -209,7 +214,7 @@ def serving_of(found: Object) -> ServingConfig:
         ) from error
 
 
-def _cores(quantity: Any) -> float | None:
+def _cores(quantity: object) -> float | None:
     """Kubernetes' spelling of a number of cores, such as 0.5 or 500m."""
     if quantity is None:
         return None
@@ -218,32 +223,27 @@ def _cores(quantity: Any) -> float | None:
 
 
 def _object(release: Release, name: str, namespace: str, *, role: str, predictor: Object) -> Object:
+    from kserve import V1beta1InferenceService
+
     spec = {"predictor": predictor}
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "InferenceService",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": {
-                # KServe hands them on to the pods: a name of the model's here could be one that a policy selects.
-                "app.kubernetes.io/name": "fullcircle-predictor",
-                "app.kubernetes.io/component": "predictor",
-                "app.kubernetes.io/part-of": "fullcircle",
-                MANAGED_BY: MANAGER,
-                MODEL: release.name,
-                ROLE: role,
-                REVISION: revision(release.version, spec),
-            },
-            "annotations": {
-                DEPLOYMENT_MODE: "Standard",
-                MODEL_VERSION: release.version,
-                RUN_ID: release.run_id,
-                GIT_COMMIT: release.git_commit,
-            },
-        },
-        "spec": spec,
+    labels = {
+        # KServe hands them on to the pods: a name of the model's here could be one that a policy selects.
+        "app.kubernetes.io/name": "fullcircle-predictor",
+        "app.kubernetes.io/component": "predictor",
+        "app.kubernetes.io/part-of": "fullcircle",
+        MANAGED_BY: MANAGER,
+        MODEL: release.name,
+        ROLE: role,
+        REVISION: revision(release.version, spec),
     }
+    annotations = {
+        DEPLOYMENT_MODE: "Standard",
+        MODEL_VERSION: release.version,
+        RUN_ID: release.run_id,
+        GIT_COMMIT: release.git_commit,
+    }
+    metadata = {"name": name, "namespace": namespace, "labels": labels, "annotations": annotations}
+    return plain(V1beta1InferenceService(api_version=API_VERSION, kind=KIND, metadata=metadata, spec=spec))
 
 
 def revision(version: str, spec: Object) -> str:

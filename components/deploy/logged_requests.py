@@ -137,7 +137,7 @@ def _read(content: bytes, schema: Schema, *, newest: int) -> list[_Row]:
     ]
 
 
-def _as_sent(value: Any, *, zoned: bool | None) -> Any:
+def _as_sent(value: object, *, zoned: bool | None) -> Any:
     """A logged value as JSON has it; times as this version takes them, whichever version logged them."""
     if not isinstance(value, datetime):
         return value

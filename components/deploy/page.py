@@ -5,8 +5,9 @@ from typing import Any
 from components.deploy.comparison import Comparison
 from components.deploy.dark_launch import DarkLaunch
 from components.deploy.deployed import Deployed
+from components.shared.formatting import format_duration, format_share
 from components.shared.package.schema import label_name
-from components.shared.pages.reports import Page, format_duration, format_share
+from components.shared.pages.reports import Page
 
 _ROLLOUTS = {
     "local": "from this machine",

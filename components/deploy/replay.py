@@ -41,7 +41,7 @@ def wait_until_ready(url: str, *, seconds: float, alive: Callable[[], bool]) -> 
     return False
 
 
-def _is_ready(answer: Any) -> bool:
+def _is_ready(answer: object) -> bool:
     return isinstance(answer, dict) and answer.get("ready") in (True, "True")
 
 

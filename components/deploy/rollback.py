@@ -90,13 +90,13 @@ def undeploy(name: str, *, folder: Path | None = None, namespace: str = "") -> s
         if state is None or not endpoint.stop():
             raise DeployError(f"No server of {name!r} runs on this machine.")
         return state.version
-    from components.deploy.cluster import Cluster
     from components.deploy.cluster_endpoint import ClusterEndpoint
+    from components.deploy.serving_namespace import ServingNamespace
 
-    cluster = Cluster.connect(namespace)
-    version = ClusterEndpoint(cluster, name).remove()
+    place = ServingNamespace.connect(namespace)
+    version = ClusterEndpoint(place, name).remove()
     if not version:
-        raise DeployError(f"There is no InferenceService {name} in namespace {cluster.namespace}.")
+        raise DeployError(f"There is no InferenceService {name} in namespace {place.name}.")
     return version
 
 
@@ -112,12 +112,12 @@ def _in_use(name: str, *, folder: Path | None, namespace: str) -> tuple[str, Ser
             raise DeployError(f"No server of {name!r} runs on this machine. Deploy it first.")
         content, _ = json.JSONDecoder().raw_decode(state.settings)
         return state.version, ServingConfig.model_validate({**content, "port": state.wanted_port})
-    from components.deploy.cluster import Cluster
     from components.deploy.inference_service import MODEL_VERSION, annotation, refuse_foreign, serving_of
+    from components.deploy.serving_namespace import ServingNamespace
 
-    cluster = Cluster.connect(namespace)
-    found = cluster.get(name)
+    place = ServingNamespace.connect(namespace)
+    found = place.get(name)
     if found is None:
-        raise DeployError(f"There is no InferenceService {name} in namespace {cluster.namespace}. Deploy it first.")
+        raise DeployError(f"There is no InferenceService {name} in namespace {place.name}. Deploy it first.")
     refuse_foreign(found, "changed")
     return annotation(found, MODEL_VERSION), serving_of(found)

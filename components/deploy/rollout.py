@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from components.deploy.canary import canary_ready
 from components.deploy.diagnosis import is_leaving, is_ready, troubles
-from components.deploy.inference_service import REVISION, Object, label, minimum_replicas
+from components.deploy.inference_service import REVISION, label, minimum_replicas
+from components.shared.kubernetes.api import Object
 from components.shared.kubernetes.pods import Trouble
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.shared.formatting import format_count, format_number
 from components.shared.metrics import LABELS
 from components.shared.package.schema import FIXED
 from components.shared.pages import charts
-from components.shared.pages.reports import Block, Chart, Page, format_count, format_number
+from components.shared.pages.blocks import Block, Chart
+from components.shared.pages.reports import Page
 
 _PARTS = {
     "validation": "rows of the validation part, by the model before it learned from them",

@@ -4,7 +4,6 @@ Both ask the served ONNX graph; `components.shared.shapley` says how the SHAP va
 """
 
 import heapq
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +44,7 @@ def permutation_importance(
     scorer: Scorer,
     inputs: Inputs,
     *,
-    target: NDArray[Any],
+    target: NDArray[np.generic],
     metric: Metric,
     threshold: float,
     features: Indices,
@@ -196,7 +195,7 @@ def _contribution(schema: Schema, inputs: Inputs, feature: int, values: Floats) 
     return Contribution(feature=name, mean_absolute=size, direction=_correlation(found, values[:, 0]))
 
 
-def _extremes(column: NDArray[Any], values: Floats) -> tuple[str | None, str | None]:
+def _extremes(column: NDArray[np.generic], values: Floats) -> tuple[str | None, str | None]:
     """Among the categories that are frequent enough to tell, the one that adds most and the one that takes most."""
     names, codes = np.unique(column.astype(str), return_inverse=True)
     counts = np.bincount(codes)
@@ -208,7 +207,7 @@ def _extremes(column: NDArray[Any], values: Floats) -> tuple[str | None, str | N
     return (str(names[high]) if means[high] > 0 else None, str(names[low]) if means[low] < 0 else None)
 
 
-def _correlation(column: NDArray[Any], values: Floats) -> float | None:
+def _correlation(column: NDArray[np.generic], values: Floats) -> float | None:
     """Spearman's rank correlation of a feature's value and its contribution; None when either is constant."""
     from scipy.stats import rankdata
 

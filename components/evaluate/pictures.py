@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from components.shared import metrics
 from components.shared.evaluation import Calibration, Confusion, CurvePoints, Residuals, ThresholdCurve
@@ -24,14 +23,14 @@ def pictures(scored: Scored, *, threshold: float) -> dict[str, Any]:
         return {"residuals": _residuals(scored)}
     names = schema.labels
     chosen = choose_classes(scored.scores, threshold=threshold)
-    counts = metrics.confusion(scored.target, chosen, classes=len(names))
+    counts = metrics.confusion(scored.target, chosen, classes=len(names), weights=scored.weights)
     drawn = [1] if task.has_positive_class else list(range(len(names)))[:_MOST_CLASSES]
     return {
-        "confusion": Confusion(classes=names, counts=counts.tolist()),
+        "confusion": Confusion(classes=names, counts=counts.tolist(), weighted=scored.weights is not None),
         "roc": _curves(scored, drawn, metrics.roc_curve),
         "overall_roc": _overall_roc(scored),
         "pr": _curves(scored, drawn, metrics.pr_curve),
-        "calibration": [_calibration(names[index], scored.target == index, scored.scores[:, index]) for index in drawn],
+        "calibration": [_calibration(scored, index) for index in drawn],
     }
 
 
@@ -60,10 +59,10 @@ def _rounded(values: Iterable[float]) -> list[float]:
     return [float(f"{value:.6g}") for value in values]
 
 
-def _calibration(name: str, positive: NDArray[np.bool_], probabilities: NDArray[Any]) -> Calibration:
-    bins = metrics.calibration(positive, probabilities)
+def _calibration(scored: Scored, index: int) -> Calibration:
+    bins = metrics.calibration(scored.target == index, scored.scores[:, index], weights=scored.weights)
     return Calibration(
-        name=name,
+        name=scored.schema.labels[index],
         error=metrics.calibration_error(bins),
         predicted=_rounded(item.predicted for item in bins),
         observed=_rounded(item.observed for item in bins),
@@ -76,7 +75,7 @@ def _residuals(scored: Scored) -> Residuals:
     # Errors beyond these quantiles stand in the outermost bars: a few would squeeze all others into one.
     clipped = np.clip(error, *np.quantile(error, [0.005, 0.995]))
     counts, edges = np.histogram(clipped, bins=_RESIDUAL_BINS)
-    bins = metrics.calibration(scored.target, scored.scores, bins=20)
+    bins = metrics.calibration(scored.target, scored.scores, bins=20, weights=scored.weights)
     return Residuals(
         counts=counts.tolist(),
         edges=edges.tolist(),

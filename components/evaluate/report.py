@@ -9,9 +9,10 @@ from components.evaluate.card import Background, card
 from components.evaluate.evaluation import evaluate
 from components.shared.config import EvaluationConfig
 from components.shared.evaluation import Evaluation, interval_text, metric_text
+from components.shared.files import replacing
+from components.shared.formatting import format_count
 from components.shared.metrics import LABELS
 from components.shared.package.model_package import CARD
-from components.shared.pages.reports import format_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class CurvesArtifact(Protocol):
     def log_roc_curve(self, fpr: list[float], tpr: list[float], threshold: list[float]) -> None:
         """Record a ROC curve."""
 
-    def log_confusion_matrix(self, categories: list[str], matrix: list[list[int]]) -> None:
+    def log_confusion_matrix(self, categories: list[str], matrix: list[list[float]]) -> None:
         """Record a confusion matrix."""
 
 
@@ -60,16 +61,11 @@ def write_report(name: str, settings: EvaluationConfig, paths: Paths) -> Evaluat
     """
     found = evaluate(name, settings, splits=paths.splits, model=paths.model)
     page = card(found, Background.read(paths.splits, paths.model, validation=paths.validation))
-    partial = paths.report.with_name(f".{paths.report.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with replacing(paths.report) as partial:
+        partial.mkdir()
         found.write(partial)
         page.write(partial / CARD)
         shutil.rmtree(paths.report, ignore_errors=True)
-        partial.replace(paths.report)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     page.write(paths.card)
     return found
 

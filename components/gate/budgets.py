@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from components.gate.verdict import Check
 from components.shared import frames
 from components.shared.errors import DataError
+from components.shared.formatting import format_against, format_limit
 from components.shared.package.scoring import Scorer
-from components.shared.pages.limits import format_against, format_limit
 
 _ROWS = 300  # timed, each on its own
 _WARM_UP = 50

@@ -17,11 +17,11 @@ from components.shared.bootstrap import Draws, Estimate
 from components.shared.config import ChampionRule, EvaluationConfig, Metric
 from components.shared.errors import DataError, PackageError
 from components.shared.evaluation import against_text, limit_text, metric_text
+from components.shared.formatting import format_count, format_share
 from components.shared.metrics import LABELS, Answers
 from components.shared.package.model_package import MANIFEST, TRAINING, Lineage, Manifest, verify, version_prefix
 from components.shared.package.schema import Schema
 from components.shared.package.scored import Scored, load_scorer, score_test
-from components.shared.pages.reports import format_count, format_share
 from components.shared.registry.history import Entry
 from components.shared.store import Store
 

@@ -17,8 +17,9 @@ from components.shared.config import (
 )
 from components.shared.errors import PackageError
 from components.shared.evaluation import Evaluation, against_text, limit_text
+from components.shared.files import file_hash
 from components.shared.metrics import LABELS, gain
-from components.shared.package.model_package import CARD, METRICS, TRAINED_FILES, file_hash, version_of
+from components.shared.package.model_package import CARD, METRICS, TRAINED_FILES, version_of
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from components.shared.tasks import TASKS

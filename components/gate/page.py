@@ -2,7 +2,8 @@
 
 from components.gate.verdict import Check, Verdict
 from components.shared.metrics import LABELS
-from components.shared.pages.reports import Badge, Page, Status
+from components.shared.pages.blocks import Badge, Status
+from components.shared.pages.reports import Page
 
 _NAMES = {
     "baseline": "Better than the dummy baseline",

@@ -13,8 +13,8 @@ from components.gate.verdict import Check
 from components.shared.bootstrap import simultaneous
 from components.shared.config import Metric, SliceRule
 from components.shared.evaluation import Evaluation, Interval, Slice, against_text, limit_text, value_text
+from components.shared.formatting import format_count, format_share
 from components.shared.metrics import LABELS, TABLE, gain
-from components.shared.pages.reports import format_count, format_share
 
 _LISTED = 5
 

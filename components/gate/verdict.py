@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from components.shared.evaluation import finite
+from components.shared.files import write_text
 
 Number = Annotated[float | None, AfterValidator(finite)]
 
@@ -39,10 +40,7 @@ class Verdict(BaseModel):
 
     def write(self, path: Path) -> None:
         """Write it as JSON; the file appears only when complete."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_text(path, self.model_dump_json(indent=2) + "\n")
 
 
 def decide(checks: list[Check], *, champion: str | None, candidate: str, force: bool, warn: bool) -> Verdict:

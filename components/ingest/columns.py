@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 
 from duckdb import DuckDBPyConnection
 
-from components.ingest.table_files import nearest
 from components.ingest.values import (
     CODE,
     NATIVE,
@@ -31,6 +30,7 @@ from components.ingest.values import (
 )
 from components.shared.config import ColumnType, TableConfig
 from components.shared.errors import SourceError
+from components.shared.sources.table_files import nearest
 from components.shared.spelling import Spelling
 from components.shared.tables import identifier, literal
 

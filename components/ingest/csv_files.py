@@ -16,10 +16,10 @@ from components.ingest.columns import WIDE, Typed, check_declared, read_column, 
 from components.ingest.heads import Head, read_head
 from components.ingest.messages import said
 from components.ingest.partitions import partition_values
-from components.ingest.table_files import TableFile, locate_undecodable
 from components.ingest.values import Column
 from components.shared.config import TableConfig
 from components.shared.errors import SourceError
+from components.shared.sources.table_files import TableFile, locate_undecodable
 from components.shared.tables import identifier, literal
 
 _MIB = 1024**2

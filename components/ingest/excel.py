@@ -4,11 +4,10 @@ import csv
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
 
-from components.ingest.table_files import TableFile, nearest, place_for
 from components.shared.config import TableConfig
 from components.shared.errors import SourceError
+from components.shared.sources.table_files import TableFile, nearest, place_for
 
 # What `as_csv` writes, whatever the configuration says of CSV files.
 DIALECT = {"delimiter": ",", "escape": '"', "comment": ""}
@@ -80,7 +79,7 @@ def _trimmed(row: list[str]) -> list[str]:
     return row
 
 
-def _text(cell: Any, table: TableConfig) -> str:
+def _text(cell: object, table: TableConfig) -> str:
     if isinstance(cell, bool):
         return str(cell).lower()
     if isinstance(cell, float):

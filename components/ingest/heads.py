@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from components.ingest.columns import check_names, distinct_names
-from components.ingest.table_files import TableFile, locate_undecodable
 from components.ingest.unpack import delimiter_of
 from components.shared.config import TableConfig
 from components.shared.errors import SourceError
+from components.shared.sources.table_files import TableFile, locate_undecodable
 
 _HEAD_BYTES = 1024 * 1024
 _LONGEST_HEAD = 64 * _HEAD_BYTES

@@ -140,7 +140,7 @@ def _best(values: Sequence[str], spelling: Spelling) -> _Reading | None:
     """The reading that fits most values, the present one before others; None when none fits nearly all."""
     counts = Counter(values)
     readings = [*_number_readings(counts, spelling), *_date_readings(counts, spelling)]
-    shares = [sum(n for text, n in counts.items() if _fits(text, reading)) / len(values) for reading in readings]
+    shares = [_share(counts, reading, len(values)) for reading in readings]
     best = max(range(len(readings)), key=lambda place: (shares[place], -place), default=None)
     if best is None or shares[best] < _SUSPECTED:
         return None
@@ -151,6 +151,17 @@ def _best(values: Sequence[str], spelling: Spelling) -> _Reading | None:
     ]
     other = next((reading.spelling.date_format for reading in equal if readings[best].kind == "dates"), "")
     return replace(readings[best], other=other)
+
+
+def _share(counts: Mapping[str, int], reading: _Reading, total: int) -> float:
+    """The share of the values that a reading fits; 0 as soon as too few are left for it to matter."""
+    fitting = total
+    for text, count in counts.items():
+        if not _fits(text, reading):
+            fitting -= count
+            if fitting / total < _SUSPECTED:
+                return 0.0
+    return fitting / total
 
 
 def _symbols(values: Mapping[str, int], spelling: Spelling) -> list[str]:

@@ -2,8 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from components.ingest.query import (
 from components.ingest.sources import Registered, damaged, override_paths, register
 from components.shared.config import ProblemConfig, SourceConfig
 from components.shared.errors import SourceError
+from components.shared.files import replacing
 from components.shared.package.model_package import Lineage
 from components.shared.tables import engine, write_sql
 
@@ -63,7 +63,10 @@ def ingest_table(
         raise SourceError(f"`data` ({data}) takes the place of all tables, so `paths` names none. Give one of the two.")
     source = one_table(source, problem, data, window) if data else override_paths(source, paths or {})
     fetched: dict[str, Fetched] = {}
-    with tempfile.TemporaryDirectory(prefix="fullcircle-ingest-") as scratch, _staged(output) as staged:
+    with (
+        tempfile.TemporaryDirectory(prefix="fullcircle-ingest-") as scratch,
+        replacing(output.parent.resolve() / output.name) as staged,
+    ):
         write = partial(
             _write, source, problem, window=window, is_timeless=bool(data), scratch=Path(scratch),
             staged=staged, fetched=fetched,
@@ -146,18 +149,6 @@ def _warnings(registered: Registered, columns: Mapping[str, str], problem: Probl
     """What there is to say of the tables, and of those of their text columns that are in the result as such."""
     texts = {name for name, kind in columns.items() if kind == "VARCHAR"} - set(problem.ignore)
     return [remark.text for remark in registered.remarks if not remark.column or remark.column in texts]
-
-
-@contextmanager
-def _staged(output: Path) -> Iterator[Path]:
-    """A name beside the output that becomes it when nothing fails."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    staged = (output.parent.resolve()) / f".{output.name}.staged"
-    try:
-        yield staged
-        staged.replace(output)
-    finally:
-        staged.unlink(missing_ok=True)
 
 
 def _no_rows(window: Window, coverage: str) -> str:

@@ -1,7 +1,8 @@
 """One table in place of the configured ones: rows to be predicted, with the columns a request to the endpoint has."""
 
 from components.ingest.query import Window
-from components.shared.config import ProblemConfig, SourceConfig, SpellingConfig, TableConfig
+from components.shared.config import ProblemConfig, SourceConfig, SpellingConfig
+from components.shared.sources.table import source_at
 
 NAME = "data"
 
@@ -23,8 +24,8 @@ def one_table(source: SourceConfig, problem: ProblemConfig, place: str, window: 
     tables = list(source.tables.values())
     own = {name: column for table in tables for name, column in table.columns.items()}
     times = {problem.time_column} if window and problem.time_column else set()
-    table = TableConfig(
-        path=place,
+    table = source_at(
+        place,
         nulls=list(dict.fromkeys(spelling for table in tables for spelling in table.nulls)),
         delimiter=_shared([table.delimiter for table in tables], ","),
         encoding=_shared([table.encoding for table in tables], "utf-8"),

@@ -2,18 +2,13 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from urllib.parse import unquote
 
-from components.ingest.table_files import TableFile
 from components.shared.errors import SourceError
+from components.shared.sources.table_files import TableFile
 
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-
-
-def partitions_in(below: PurePath) -> tuple[str, ...]:
-    """The folders `key=value` of a path, which begins where the table's own folder ends."""
-    return tuple(part for part in below.parent.parts if part.partition("=")[1] and part.partition("=")[0])
 
 
 def keys_of(file: TableFile) -> list[str]:

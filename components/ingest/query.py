@@ -14,9 +14,9 @@ from duckdb import DuckDBPyConnection
 
 from components.ingest.columns import check_names
 from components.ingest.messages import said
-from components.ingest.table_files import nearest
 from components.ingest.values import ZONED
 from components.shared.errors import SourceError
+from components.shared.sources.table_files import nearest
 from components.shared.tables import identifier, literal
 
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}

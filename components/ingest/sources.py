@@ -26,9 +26,10 @@ from components.ingest.fetch import Fetched, fetch
 from components.ingest.hints import Remark, remarks
 from components.ingest.messages import said
 from components.ingest.partitions import linked, partition_values
-from components.ingest.table_files import TableFile, locate_undecodable, nearest, unread
 from components.shared.config import SourceConfig, TableConfig
 from components.shared.errors import FullcircleError, SourceError
+from components.shared.sources.table import moved
+from components.shared.sources.table_files import TableFile, locate_undecodable, nearest, unread
 from components.shared.tables import identifier, literal
 
 _RAW = "raw"  # schema of the tables as they were read
@@ -50,9 +51,7 @@ def override_paths(source: SourceConfig, paths: Mapping[str, str]) -> SourceConf
                 f"`paths` names the table {name!r}; the source has "
                 f"{', '.join(source.tables)}.{nearest(name, source.tables)}"
             )
-    tables = {
-        name: table.model_copy(update={"path": paths.get(name, table.path)}) for name, table in source.tables.items()
-    }
+    tables = {name: moved(table, paths.get(name, table.path)) for name, table in source.tables.items()}
     return source.model_copy(update={"tables": tables})
 
 

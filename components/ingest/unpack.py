@@ -14,7 +14,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from components.ingest.table_files import (
+from components.shared.config import TableConfig
+from components.shared.errors import SourceError
+from components.shared.sources.listing import visible
+from components.shared.sources.table_files import (
     CHUNK_BYTES,
     KNOWN,
     PACKED,
@@ -25,8 +28,6 @@ from components.ingest.table_files import (
     place_for,
     unread,
 )
-from components.shared.config import TableConfig
-from components.shared.errors import SourceError
 
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")  # the second is an archive without files
 _DAMAGED = (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError)
@@ -101,11 +102,6 @@ def _unzip(file: TableFile, scratch: Path) -> TableFile:
             f"{file.name} cannot be unpacked ({error}). Pack it again without a password, by deflate."
         ) from error
     return replace(file, name=f"{file.name}/{member}", path=path)
-
-
-def visible(relative: Path) -> bool:
-    """Whether a file is data: names beginning with a dot or an underscore are notes of the programs that wrote them."""
-    return not any(part.startswith((".", "_")) for part in relative.parts)
 
 
 def _only_member(file: TableFile, archive: zipfile.ZipFile) -> str:

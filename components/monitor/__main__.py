@@ -11,13 +11,14 @@ import argparse
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from components.monitor.each_model import for_each_model
 from components.shared.config import MonitoringConfig
-from components.shared.errors import FullcircleError, in_short
-from components.shared.progress import announce
+from components.shared.errors import in_short
 from components.shared.registry.monitoring import read_settings
 from components.shared.registry.registry import Registry, models_that_served
 from components.shared.store import Store
@@ -32,14 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code: 0, or 1 when a report could not be made; the others are made all the same.
     """
     given, override = _parse(arguments)
-    try:
-        store = Store.connect()
-        models = given.models or models_that_served(store)
-    except FullcircleError as error:
-        return _tell(error)
-    if not models:
-        announce("no model is published yet: nothing to compare")
-    return max((_report(store, name, given, override) for name in models), default=0)
+    report = partial(_report, given=given, override=override)
+    return for_each_model(
+        given.models, models_that_served, report, none="no model is published yet: nothing to compare"
+    )
 
 
 def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, MonitoringConfig]:
@@ -72,22 +69,18 @@ def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, MonitoringC
     return given, settings
 
 
-def _report(store: Store, name: str, given: argparse.Namespace, override: MonitoringConfig) -> int:
+def _report(store: Store, name: str, *, given: argparse.Namespace, override: MonitoringConfig) -> str:
     """Make one model's report; a model without champion or with too few logged rows gets none, and that is no error."""
     from components.monitor.windows import TooFewRowsError
 
+    version = given.version or _champion(store, name)
+    if not version:
+        return "no version is published yet: nothing to compare"
+    settings = read_settings(store, name, version).overridden(override)
     try:
-        version = given.version or _champion(store, name)
-        if not version:
-            announce(f"{name}: no version is published yet: nothing to compare")
-            return 0
-        settings = read_settings(store, name, version).overridden(override)
-        announce(f"{name}: {_made(store, name, version, settings, given=given)}")
+        return _made(store, name, version, settings, given=given)
     except TooFewRowsError as error:
-        announce(f"{name}: no report yet: {error}.")
-    except FullcircleError as error:
-        return _tell(error)
-    return 0
+        return f"no report yet: {error}."
 
 
 def _made(store: Store, name: str, version: str, settings: MonitoringConfig, *, given: argparse.Namespace) -> str:
@@ -116,11 +109,6 @@ def _champion(store: Store, name: str) -> str:
     """The version of the champion; empty when there is none."""
     found = Registry(store, name).champion()
     return found.version if found else ""
-
-
-def _tell(error: FullcircleError) -> int:
-    sys.stderr.write(f"\n{error}\n")
-    return 1
 
 
 if __name__ == "__main__":

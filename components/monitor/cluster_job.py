@@ -13,7 +13,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import pyarrow.parquet as pq
 
@@ -22,6 +22,7 @@ from components.monitor.windows import part_rows
 from components.shared.config import MonitoringConfig
 from components.shared.errors import MonitorError
 from components.shared.frames import part_path
+from components.shared.kubernetes.api import Object
 from components.shared.kubernetes.pods import Trouble, find_trouble
 from components.shared.package.schema import Schema
 from components.shared.progress import announce
@@ -39,8 +40,6 @@ _LONGEST_SECONDS = 1800.0
 # How long what may mend itself is waited for: an image that is being pushed, a node that is being added.
 _PATIENCE: dict[str, float] = {"image": 90.0, "configuration": 60.0, "unschedulable": 600.0}
 _SILENCE_SECONDS = 60.0
-
-Object = dict[str, Any]
 
 
 class JobsApi(Protocol):

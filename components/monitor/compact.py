@@ -7,10 +7,9 @@ a log. It may be killed and started again at any time, and beside another one.
 import argparse
 import sys
 
-from components.shared.errors import FullcircleError
+from components.monitor.each_model import for_each_model
 from components.shared.inference_log.compaction import compact_log
 from components.shared.inference_log.reading import models
-from components.shared.progress import announce
 from components.shared.store import Store
 
 
@@ -25,27 +24,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("models", nargs="*", metavar="MODEL", help="name of a model (default: all that have a log)")
     given = parser.parse_args(arguments)
-    try:
-        store = Store.connect()
-        names = given.models or models(store)
-    except FullcircleError as error:
-        return _tell(error)
-    if not names:
-        announce("nothing is logged yet: nothing to compact")
-    return max((_compact(store, name) for name in names), default=0)
+    return for_each_model(given.models, models, _compact, none="nothing is logged yet: nothing to compact")
 
 
-def _compact(store: Store, name: str) -> int:
-    try:
-        announce(f"{name}: {compact_log(store, name).message}")
-    except FullcircleError as error:
-        return _tell(error)
-    return 0
-
-
-def _tell(error: FullcircleError) -> int:
-    sys.stderr.write(f"\n{error}\n")
-    return 1
+def _compact(store: Store, name: str) -> str:
+    return compact_log(store, name).message
 
 
 if __name__ == "__main__":

@@ -5,8 +5,11 @@ import pandas as pd
 
 from components.monitor.drift import ColumnFinding, DriftFindings
 from components.monitor.windows import Comparison, Kind
+from components.shared.formatting import format_number, format_share
+from components.shared.pages.blocks import Badge, Chart, Status
 from components.shared.pages.charts import bars, lines
-from components.shared.pages.reports import Badge, Chart, Page, Status, format_number, format_share
+from components.shared.pages.limits import format_limit
+from components.shared.pages.reports import Page
 
 _METHODS = {
     "wasserstein": "Wasserstein distance",
@@ -86,7 +89,7 @@ def _facts(findings: DriftFindings, compared: Comparison) -> dict[str, object]:
     current = compared.current
     facts: dict[str, object] = {"Reference": compared.reference.origin, "Current": current.origin}
     if compared.kind == "drift":
-        facts |= {"Drifted columns": count, "Counts as drift from": format_share(findings.limit)}
+        facts |= {"Drifted columns": count, "Counts as drift from": format_limit(findings.limit, share=True)}
     else:
         facts |= {"Columns that differ": count}
     facts["Null share changed"] = ", ".join(findings.changed_nulls) or "in no column"

@@ -1,8 +1,10 @@
 """A batch prediction as a page for people."""
 
 from components.predict.result import Summary
+from components.shared.formatting import format_count, format_duration, format_share
+from components.shared.pages.blocks import Status
 from components.shared.pages.charts import bars
-from components.shared.pages.reports import Page, Status, format_count, format_duration, format_share
+from components.shared.pages.reports import Page
 
 
 def prediction_page(summary: Summary) -> Page:

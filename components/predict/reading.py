@@ -127,7 +127,7 @@ class Reader:
             return self._times(column, feature)
         return self._numbers(column, feature)
 
-    def reason(self, value: Any, feature: Feature) -> str:
+    def reason(self, value: object, feature: Feature) -> str:
         """Why a value does not fit, in the endpoint's words.
 
         Args:
@@ -141,7 +141,7 @@ class Reader:
             return str(error).removeprefix("Row 0, ")
         raise AssertionError(f"{value!r} fits {feature}: the two readings differ.")
 
-    def meaning(self, value: Any, feature: Feature) -> Any:
+    def meaning(self, value: object, feature: Feature) -> Any:
         """A value as an endpoint's row would have it: texts as what they spell, where the model expects no text."""
         if feature.kind == "category":
             return self._category_meaning(value, feature)
@@ -168,7 +168,7 @@ class Reader:
         spelling = self._spelling(feature)
         return text if spelling.is_plain else spelling.plain_number(text) or ""
 
-    def _category_meaning(self, value: Any, feature: Feature) -> Any:
+    def _category_meaning(self, value: object, feature: Feature) -> Any:
         # Whole numbers are held as DOUBLE when another value of their column has a fraction.
         if isinstance(value, float) and abs(value) <= _EXACT and value == int(value):
             return int(value)
@@ -283,7 +283,7 @@ def _encoded(column: pa.Array) -> tuple[pa.Array, NDArray[np.intp]]:
 
 
 def _misfits(
-    column: pa.Array, feature: Feature, *, fits: Sequence[bool] | None, codes: NDArray[Any]
+    column: pa.Array, feature: Feature, *, fits: Sequence[bool] | None, codes: NDArray[np.generic]
 ) -> NDArray[np.bool_] | None:
     """Misfits of an encoded column, from which of its distinct values fit (None: all)."""
     if fits is None:
@@ -295,7 +295,7 @@ def _nulls(column: pa.Array) -> NDArray[np.bool_]:
     return np.asarray(column.is_null().to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _no_value_fits(column: pa.Array, feature: Feature, *, missing: Any) -> Cells:
+def _no_value_fits(column: pa.Array, feature: Feature, *, missing: object) -> Cells:
     """A column of a type that the model cannot take: only where a value is missing does it fit."""
     values = np.full(len(column), missing, dtype=object if isinstance(missing, str) else None)
     return Cells(values, ~_nulls(column) if feature.nullable else np.ones(len(column), dtype=bool))

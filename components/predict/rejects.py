@@ -73,7 +73,7 @@ class Rejects:
         missing = self._reason(None, feature) if encoded.null_count else ""
         return [missing if code is None else reasons[code] for code in encoded.indices.to_pylist()]
 
-    def _reason(self, value: Any, feature: Feature) -> str:
+    def _reason(self, value: object, feature: Feature) -> str:
         key = (feature.name, repr(value)[:_TOLD])  # by its spelling: NaN is not the same as itself
         if key not in self._reasons:
             if len(self._reasons) >= WORDED:
@@ -94,6 +94,6 @@ def _values(column: pa.Array) -> list[Any]:
         return list(_as_text(column).to_pylist())
 
 
-def _as_text(column: Any) -> Any:
+def _as_text(column: object) -> Any:
     """A column as text, as Arrow spells it."""
     return pc.cast(column, pa.string())

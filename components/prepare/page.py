@@ -2,7 +2,9 @@
 
 from components.prepare.prepare import Summary
 from components.prepare.repair import share
-from components.shared.pages.reports import Page, Status, format_count, format_share
+from components.shared.formatting import format_count, format_share
+from components.shared.pages.blocks import Status
+from components.shared.pages.reports import Page
 
 
 def preparation_page(summary: Summary) -> Page:

@@ -35,6 +35,7 @@ from components.prepare.texts import encode_texts
 from components.prepare.weights import check_weight_type, check_weights
 from components.shared.config import PrepareConfig, ProblemConfig
 from components.shared.errors import DataError
+from components.shared.files import replacing
 from components.shared.frames import PARTS, part_path
 from components.shared.package.schema import FIXED, Feature, FeatureKind, Schema
 from components.shared.resources import memory_budget
@@ -93,17 +94,11 @@ def prepare(
     Raises:
         DataError: The table cannot be learned from; the message says why.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with replacing(folder) as partial:
+        partial.mkdir()
         summary = _prepare(table, partial, problem, settings, minimum_rows=minimum_rows)
         (partial / SUMMARY).write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     return summary
 
 

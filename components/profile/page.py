@@ -7,19 +7,10 @@ import numpy as np
 from components.profile.figures import ColumnProfile, Profile
 from components.profile.relations import Points
 from components.profile.statistics import MEDIAN, MOST_COLUMNS, QUANTILES
+from components.shared.formatting import format_count, format_number, format_share
+from components.shared.pages.blocks import Block, Card, Chart, Facts, Table, table
 from components.shared.pages.charts import bars, heatmap, histogram, lines, scatter
-from components.shared.pages.reports import (
-    Block,
-    Card,
-    Chart,
-    Facts,
-    Page,
-    Table,
-    format_count,
-    format_number,
-    format_share,
-    table,
-)
+from components.shared.pages.reports import Page
 from components.shared.tasks import TASKS
 
 MOST_DRAWN = 60  # columns that get a drawing

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.shared.errors import PackageError, in_short
+from components.shared.files import file_hash
 from components.shared.package.model_package import (
     CARD,
     FILES,
@@ -15,7 +16,6 @@ from components.shared.package.model_package import (
     TRAINED_FILES,
     TRAINING,
     Manifest,
-    file_hash,
     verify,
     version_of,
     write_manifest,

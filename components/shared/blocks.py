@@ -8,7 +8,6 @@ and fewer say too little about how they vary.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -110,7 +109,7 @@ def _periods(values: pa.Array, column: str) -> Blocks:
     return best
 
 
-def _period_of(times: NDArray[Any], period: str) -> Indices:
+def _period_of(times: NDArray[np.generic], period: str) -> Indices:
     if period in ("year", "month"):
         return times.astype("datetime64[us]").astype(f"datetime64[{period[0].upper()}]").astype(np.int64)
     size = _MICROSECONDS.get(period, 1_000_000)

@@ -10,7 +10,7 @@ graph stays within the tolerance of parity. It is for two classes: one curve a c
 from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 SMALLEST = 1e-6  # below it, probabilities count as it: their logarithms would be noise
@@ -26,7 +26,7 @@ Method = Literal["sigmoid", "isotonic"]
 class SigmoidCalibrator(BaseEstimator):  # type: ignore[misc]
     """softmax(slope × log p + offsets)."""
 
-    def fit(self, probabilities: Floats, target: NDArray[Any], weights: Floats | None = None) -> Self:
+    def fit(self, probabilities: Floats, target: NDArray[np.generic], weights: Floats | None = None) -> Self:
         """Learn `slope_` and `offsets_`, shape (classes,), by penalised maximum likelihood.
 
         Args:
@@ -67,7 +67,7 @@ class SigmoidCalibrator(BaseEstimator):  # type: ignore[misc]
 class IsotonicCalibrator(BaseEstimator):  # type: ignore[misc]
     """A rising, piecewise linear curve over the positive class's probability."""
 
-    def fit(self, probabilities: Floats, target: NDArray[Any], weights: Floats | None = None) -> Self:
+    def fit(self, probabilities: Floats, target: NDArray[np.generic], weights: Floats | None = None) -> Self:
         """Learn the knots `x_` and `y_`, float32 of shape (knots,); the arguments are those of `SigmoidCalibrator`."""
         from sklearn.isotonic import isotonic_regression
 
@@ -102,28 +102,28 @@ class CalibratedModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         calibrator: Fitted on predictions of rows that a model like it did not learn from.
     """
 
-    def __init__(self, estimator: Any = None, calibrator: Any = None) -> None:
+    def __init__(self, estimator: BaseEstimator = None, calibrator: Any = None) -> None:
         self.estimator = estimator
         self.calibrator = calibrator
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the classifier; features of shape (rows, columns), class indices of shape (rows,)."""
         self.estimator.fit(X, y, sample_weight=sample_weight)
         self.classes_ = self.estimator.classes_
         return self
 
-    def predict_proba(self, X: Any) -> Floats:
+    def predict_proba(self, X: ArrayLike) -> Floats:
         """Calibrated probabilities, shape (rows, classes)."""
         probabilities = np.asarray(self.estimator.predict_proba(X), dtype=np.float64)
         calibrated: Floats = self.calibrator.transform(probabilities)
         return calibrated
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: ArrayLike) -> NDArray[np.generic]:
         """The most probable class, shape (rows,)."""
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
 
-def bare_model(model: Any) -> Any:
+def bare_model(model: BaseEstimator) -> BaseEstimator:
     """The model itself, without what calibrates it."""
     return model.estimator if isinstance(model, CalibratedModel) else model
 

@@ -11,10 +11,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from components.shared.config import Metric, TaskName
 from components.shared.errors import PackageError
+from components.shared.files import write_text
+from components.shared.formatting import format_against, format_limit, format_number, format_share
 from components.shared.metrics import TABLE
 from components.shared.package.model_package import METRICS
-from components.shared.pages.limits import format_against, format_limit
-from components.shared.pages.reports import format_number, format_share
 
 
 def finite(value: float | None) -> float | None:
@@ -125,10 +125,11 @@ class Calibration(_Record):
 
 
 class Confusion(_Record):
-    """Counts of rows: row is the true class, column the answered one."""
+    """Rows, or the sums of their weights: row is the true class, column the answered one."""
 
     classes: list[str]
-    counts: list[list[int]]
+    counts: list[list[float]]
+    weighted: bool = False
 
 
 class Residuals(_Record):
@@ -201,9 +202,7 @@ class Evaluation(_Record):
 
     def write(self, folder: Path) -> None:
         """Write `metrics.json` into a folder; it appears only when complete."""
-        partial = folder / f".{METRICS}.partial"
-        partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        partial.replace(folder / METRICS)
+        write_text(folder / METRICS, self.model_dump_json(indent=2) + "\n")
 
 
 def metric_text(metric: Metric, value: float | None) -> str:

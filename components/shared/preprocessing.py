@@ -29,7 +29,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from components.shared.config import TrainConfig
+from components.shared.config import FittingConfig
 from components.shared.dates import DateParts, date_outputs
 from components.shared.errors import DataError
 from components.shared.package.schema import Feature, Schema
@@ -42,7 +42,7 @@ Floats = NDArray[np.float32]
 Missing = Literal["keep", "indicator", "median"]
 
 
-def make_preprocessor(schema: Schema, settings: TrainConfig, *, linear: bool, seed: int = 0) -> ColumnTransformer:
+def make_preprocessor(schema: Schema, settings: FittingConfig, *, linear: bool, seed: int = 0) -> ColumnTransformer:
     """The unfitted preprocessing of a table.
 
     Args:
@@ -80,7 +80,7 @@ def make_preprocessor(schema: Schema, settings: TrainConfig, *, linear: bool, se
     )
 
 
-def group_columns(schema: Schema, settings: TrainConfig, *, linear: bool) -> dict[str, list[int]]:
+def group_columns(schema: Schema, settings: FittingConfig, *, linear: bool) -> dict[str, list[int]]:
     """Positions of a frame's columns by the group that treats them; groups without columns are left out."""
     groups: dict[str, list[int]] = {name: [] for name in ("numbers", "one_hot", "ordinal", "target_mean", "dates")}
     groups["numbers"] = list(range(len(schema.numbers)))
@@ -92,13 +92,13 @@ def group_columns(schema: Schema, settings: TrainConfig, *, linear: bool) -> dic
     return {name: columns for name, columns in groups.items() if columns}
 
 
-def _encoding(feature: Feature, settings: TrainConfig, *, linear: bool) -> str:
+def _encoding(feature: Feature, settings: FittingConfig, *, linear: bool) -> str:
     if feature.cardinality <= settings.one_hot_limit:
         return "one_hot"
     return "ordinal" if feature.cardinality <= settings.ordinal_limit and not linear else "target_mean"
 
 
-def _number_steps(features: list[Feature], settings: TrainConfig, *, linear: bool) -> list[tuple[str, Any]]:
+def _number_steps(features: list[Feature], settings: FittingConfig, *, linear: bool) -> list[tuple[str, Any]]:
     impute = [("impute", _imputer(settings, linear=linear))]
     if settings.clip_quantiles is None:
         return impute
@@ -106,7 +106,7 @@ def _number_steps(features: list[Feature], settings: TrainConfig, *, linear: boo
     return [("clip", QuantileClipper(*settings.clip_quantiles, exempt=booleans)), *impute]
 
 
-def _date_steps(columns: int, settings: TrainConfig, *, linear: bool) -> list[tuple[str, Any]]:
+def _date_steps(columns: int, settings: FittingConfig, *, linear: bool) -> list[tuple[str, Any]]:
     parts = tuple(settings.date_parts)
     steps: list[tuple[str, Any]] = [("parts", DateParts(parts, cyclic=linear))]
     if settings.clip_quantiles is not None and "elapsed" in parts:
@@ -118,7 +118,7 @@ def _date_steps(columns: int, settings: TrainConfig, *, linear: bool) -> list[tu
     return [*steps, ("impute", _imputer(settings, linear=linear))]
 
 
-def _imputer(settings: TrainConfig, *, linear: bool) -> "MissingValues":
+def _imputer(settings: FittingConfig, *, linear: bool) -> "MissingValues":
     if settings.missing == "auto":
         return MissingValues("indicator" if linear else "keep")
     return MissingValues(settings.missing)

@@ -15,6 +15,8 @@ from typing import Self
 
 import psutil
 
+from components.shared.files import replacing
+
 _CLOCK_SLACK = 2.0  # Linux derives a process's start from a clock that may be corrected by a second
 _POLL_SECONDS = 0.02
 _LOG_BYTES = 5_000_000
@@ -193,12 +195,6 @@ def write_private(path: Path, content: object) -> None:
     Raises:
         OSError: The folder or the disk does not take it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial:
         partial.touch(mode=0o600)
         partial.write_text(json.dumps(content, indent=2), encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

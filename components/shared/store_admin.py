@@ -24,6 +24,7 @@ from components.shared.errors import StoreError
 from components.shared.inference_rows import LOG_ROOT
 from components.shared.store import Store, StoreSettings
 
+Policy = dict[str, Any]  # a policy of S3, or a statement of one, as JSON
 Purpose = Literal["stages", "serving", "monitoring", "artifacts"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
@@ -83,7 +84,7 @@ GRANTS: dict[Purpose, Grant] = {
 }
 
 
-def policy(purpose: Purpose, bucket: str) -> dict[str, Any]:
+def policy(purpose: Purpose, bucket: str) -> Policy:
     """The S3 policy of a purpose.
 
     Args:
@@ -229,7 +230,7 @@ class _Admin:
             http_client=_pool(settings),
         )
 
-    def grant(self, name: str, rights: dict[str, Any], keys: Keys) -> None:
+    def grant(self, name: str, rights: Policy, keys: Keys) -> None:
         """Give a user exactly these rights; user and policy are made, or put right."""
         self._do("write the policy", lambda: self._client.policy_add(name, policy=rights))
         self._do("make the user", lambda: self._client.user_add(keys.access_key, keys.secret_key))
@@ -261,7 +262,7 @@ def _pool(settings: StoreSettings) -> urllib3.PoolManager:
     return urllib3.PoolManager(timeout=_TIMEOUT, retries=retries, ca_certs=settings.ca_bundle or None)
 
 
-def _statement(actions: list[str], resources: list[str]) -> dict[str, Any]:
+def _statement(actions: list[str], resources: list[str]) -> Policy:
     return {"Effect": "Allow", "Action": actions, "Resource": resources}
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from components.shared.files import replacing
 from components.shared.resources import cpu_count, memory_budget
 
 ROW_GROUP = 122_880  # DuckDB's own unit of parallel work
@@ -54,16 +55,11 @@ def engine(*, memory: int | None = None) -> Iterator[Engine]:
 
 def write_sql(backend: Engine, select: str, path: Path) -> None:
     """Execute a SELECT into one Parquet file; the file appears only when complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with replacing(path) as partial:
         backend.con.execute(
             f"COPY ({select}) TO {literal(str(partial))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, "
             f"WRITE_BLOOM_FILTER false, ROW_GROUP_SIZE {ROW_GROUP})"
         )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def fetch(backend: Engine, select: str) -> list[tuple[Any, ...]]:

@@ -49,6 +49,7 @@ class FamilyTrials(BaseModel):
     )
     best: Best
     trials: list[Trial]
+    warnings: list[str] = Field(default=[], description="What makes the search worth less than it seems.")
 
     @property
     def message(self) -> str:

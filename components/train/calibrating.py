@@ -170,7 +170,9 @@ def reliability(held_out: HeldOut, scores: Floats) -> Reliability:
     answers = metrics.Answers(scores)
     hits = np.eye(scores.shape[1])[held_out.target]
     kept = slice(1, None) if scores.shape[1] == 2 else slice(None)
-    bins = metrics.calibration(hits[:, kept].reshape(-1), scores[:, kept].reshape(-1))
+    hits, shown = hits[:, kept], scores[:, kept]
+    weights = None if held_out.weights is None else np.repeat(held_out.weights, hits.shape[1])
+    bins = metrics.calibration(hits.reshape(-1), shown.reshape(-1), weights=weights)
     return Reliability(
         log_loss=_rounded(metrics.TABLE["log_loss"].value(held_out.target, answers, held_out.weights)),
         brier=_rounded(metrics.TABLE["brier"].value(held_out.target, answers, held_out.weights)),

@@ -13,6 +13,7 @@ from components.shared.dates import (
     HOUR,
     JANUARY,
     MINUTE,
+    DateParts,
     calendar_parts,
     cycles,
     cyclic_parts,
@@ -24,7 +25,7 @@ from components.train.graph import Graph
 _PLAIN = {"weekday": (2 * DAY, DAY, 7), "hour": (0, HOUR, 24), "minute": (0, MINUTE, 60)}  # (seconds + a) // b % c
 
 
-def add_date_parts(graph: Graph, name: str, tensor: str, transformer: Any) -> str:
+def add_date_parts(graph: Graph, name: str, tensor: str, transformer: DateParts) -> str:
     """`DateParts`; intermediate tensors are made once, and only those that the parts need."""
     makers = [_add_elapsed] if "elapsed" in transformer.parts else []
     makers += [_add_calendar] if calendar_parts(transformer.parts) else []
@@ -34,7 +35,7 @@ def add_date_parts(graph: Graph, name: str, tensor: str, transformer: Any) -> st
     return graph.add("Concat", blocks, name, axis=1)
 
 
-def _add_elapsed(graph: Graph, name: str, tensor: str, transformer: Any) -> str:
+def _add_elapsed(graph: Graph, name: str, tensor: str, transformer: DateParts) -> str:
     """Days since the origins, and between timestamps, of shape (rows, columns + pairs); NaN where one is missing."""
     builder = _Builder(graph, name)
     missing = builder.operation("missing", "Equal", tensor, np.int64(MISSING_TIME))
@@ -52,7 +53,7 @@ def _add_elapsed(graph: Graph, name: str, tensor: str, transformer: Any) -> str:
     return graph.add("Cast", [builder.operation("days", "Div", spans, np.float64(DAY))], name, to=TensorProto.FLOAT)
 
 
-def _add_calendar(graph: Graph, name: str, tensor: str, transformer: Any) -> str:
+def _add_calendar(graph: Graph, name: str, tensor: str, transformer: DateParts) -> str:
     """Calendar parts, and their cycles, of shape (rows, columns × parts); NaN where a timestamp is missing."""
     columns = transformer.n_features_in_
     builder = _Moments(graph, name)
@@ -72,7 +73,7 @@ def _add_calendar(graph: Graph, name: str, tensor: str, transformer: Any) -> str
     return builder.shaped(known_values, "flat", [-1, columns * width], output=name)
 
 
-def _add_cycles(builder: "_Builder", whole: str, transformer: Any) -> str:
+def _add_cycles(builder: "_Builder", whole: str, transformer: DateParts) -> str:
     around = cycles(transformer.parts)
     chosen = builder.gather("chosen", whole, around.chosen, axis=-1)
     places = builder.operation("places", "Add", chosen, around.offsets)
@@ -88,7 +89,9 @@ class _Builder:
         self.name = name
         self.made: dict[str, str] = {}
 
-    def operation(self, key: str, operation: str, left: str, right: "str | NDArray[Any] | np.generic | int") -> str:
+    def operation(
+        self, key: str, operation: str, left: str, right: "str | NDArray[np.generic] | np.generic | int"
+    ) -> str:
         """An operation with another tensor or a constant, a plain number being a whole one."""
         if key not in self.made:
             if not isinstance(right, str):
@@ -97,12 +100,12 @@ class _Builder:
             self.made[key] = self.graph.add(operation, [left, right], f"{self.name}.{key}")
         return self.made[key]
 
-    def cast(self, key: str, tensor: str, kind: type[np.floating[Any]]) -> str:
+    def cast(self, key: str, tensor: str, kind: type[np.float32] | type[np.float64]) -> str:
         """A tensor as floats."""
         to = TensorProto.FLOAT if kind is np.float32 else TensorProto.DOUBLE
         return self.graph.add("Cast", [tensor], f"{self.name}.{key}", to=to)
 
-    def gather(self, key: str, tensor: str, places: Any, *, axis: int) -> str:
+    def gather(self, key: str, tensor: str, places: object, *, axis: int) -> str:
         """Some columns of a tensor."""
         chosen = self.graph.constant(f"{self.name}.{key}.places", np.asarray(places, dtype=np.int64))
         return self.graph.add("Gather", [tensor, chosen], f"{self.name}.{key}", axis=axis)

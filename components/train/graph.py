@@ -26,7 +26,7 @@ class Graph:
         self.nodes.append(helper.make_node(operation, list(inputs), [output], name=output, domain=domain, **attributes))
         return output
 
-    def constant(self, name: str, value: NDArray[Any]) -> str:
+    def constant(self, name: str, value: NDArray[np.generic]) -> str:
         """Add a constant tensor and return its name."""
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.shared.config import SearchConfig, TrainConfig
-from components.shared.families import FAMILIES, MODEL, PREPROCESS, Parameters, Rows, make_pipeline
+from components.shared.families import FAMILIES, MODEL, PREPROCESS, Parameters, Rows, best_rounds, make_pipeline
 from components.shared.folds import FEW_ROWS, load_seen, make_folds, split_method, take
 from components.shared.frames import Part, load_part
 from components.shared.package.schema import Schema
@@ -109,7 +109,7 @@ def _by_validation(task: Task, train: Part) -> Rehearsal:
     watched = Rows(preprocessor.transform(unseen.frame), unseen.target, unseen.weights)
     parameters = best.best.parameters
     if best.finds_rounds:
-        rounds = family.fit_early(model, seen, watched, most=task.search.rounds)
+        rounds = best_rounds([family.fit_early(model, seen, watched, most=task.search.rounds)])
         more = scaled(rounds, found_on=len(train.target), rows=len(train.target) + len(unseen.target))
         parameters = {**parameters, family.rounds: more}
     else:

@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline
 
 from components.shared.config import TrainConfig
 from components.shared.errors import PackageError
+from components.shared.files import replacing
 from components.shared.frames import Part, features, inputs, load_part, part_path
 from components.shared.package.fitted_pipeline import dump_pipeline, load_pipeline
 from components.shared.package.model_package import (
@@ -63,15 +64,10 @@ def write_package(
     Raises:
         PackageError: The written pipeline does not answer as the one in memory.
     """
-    partial = package.with_name(f".{package.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with replacing(package) as partial:
+        partial.mkdir()
         _write_files(partial, pipeline, model, splits=splits, schema=schema, settings=settings, record=record)
         shutil.rmtree(package, ignore_errors=True)
-        partial.rename(package)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write_files(

@@ -4,10 +4,9 @@ All categories go through one look-up into one vocabulary, and each encoding rea
 Every step keeps its own tensor, named `group/step`, so that parity can say which one differs.
 """
 
-from typing import Any
-
 import numpy as np
 from onnx import TensorProto
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 
 from components.shared.package.schema import Schema
@@ -43,7 +42,7 @@ def add_preprocessing(graph: Graph, preprocessor: ColumnTransformer, schema: Sch
     graph.add("Concat", outputs, FEATURES, axis=1)
 
 
-def _groups(preprocessor: ColumnTransformer) -> list[tuple[str, list[tuple[str, Any]], list[int]]]:
+def _groups(preprocessor: ColumnTransformer) -> list[tuple[str, list[tuple[str, BaseEstimator]], list[int]]]:
     """Name, fitted steps and columns of each group, in the order of the transformer's output."""
     return [
         (name, pipeline.steps, list(columns))
@@ -57,13 +56,13 @@ def output_width(preprocessor: ColumnTransformer) -> int:
     return max(int(part.stop) for part in preprocessor.output_indices_.values())
 
 
-def _add_clip(graph: Graph, name: str, tensor: str, transformer: Any) -> str:
+def _add_clip(graph: Graph, name: str, tensor: str, transformer: BaseEstimator) -> str:
     lower = graph.constant(f"{name}.lower", transformer.lower_)
     upper = graph.constant(f"{name}.upper", transformer.upper_)
     return graph.add("Min", [graph.add("Max", [tensor, lower], f"{name}.max"), upper], name)
 
 
-def _add_impute(graph: Graph, name: str, tensor: str, transformer: Any) -> str:
+def _add_impute(graph: Graph, name: str, tensor: str, transformer: BaseEstimator) -> str:
     values = transformer.statistics_
     indicated = transformer.indicated_
     filled = f"{name}.filled" if indicated.size else name
@@ -87,7 +86,7 @@ def _add_impute(graph: Graph, name: str, tensor: str, transformer: Any) -> str:
     return graph.add("Concat", [filled, missing], name, axis=1)
 
 
-def _add_scale(graph: Graph, name: str, tensor: str, transformer: Any) -> str:
+def _add_scale(graph: Graph, name: str, tensor: str, transformer: BaseEstimator) -> str:
     return graph.add(
         "Scaler",
         [tensor],
@@ -129,7 +128,7 @@ def _add_vocabulary(graph: Graph, preprocessor: ColumnTransformer) -> dict[str, 
 def _encode(
     graph: Graph,
     group: str,
-    steps: list[tuple[str, Any]],
+    steps: list[tuple[str, BaseEstimator]],
     columns: list[int],
     *,
     vocabulary: dict[str, int],
@@ -182,7 +181,7 @@ def _pair(graph: Graph, name: str, codes_tensor: str, codes: list[list[int]], *,
     return keys, graph.add("Add", [codes_tensor, graph.constant(f"{name}.offsets", offsets)], f"{name}.pairs")
 
 
-def _add_means(graph: Graph, name: str, pairs: str, keys: list[int], *, encoder: Any) -> str:
+def _add_means(graph: Graph, name: str, pairs: str, keys: list[int], *, encoder: BaseEstimator) -> str:
     """The target's mean a category: one number, or one a class when there are more than two."""
     columns = encoder.n_features_in_
     classes = len(encoder.classes_) if encoder.target_type_ == "multiclass" else 1

@@ -13,11 +13,13 @@ from threadpoolctl import threadpool_limits
 from components.shared import metrics
 from components.shared.config import FamilyName, Metric, SearchConfig, TaskName
 from components.shared.errors import DataError
-from components.shared.families import FAMILIES, Parameters, Rows, make_estimator
+from components.shared.families import FAMILIES, Parameters, Rows, best_rounds, make_estimator
 from components.shared.resources import training_threads
 from components.shared.tasks import TASKS
 from components.shared.thresholds import choose_threshold
 from components.tune.ladder import Ladder, Scored
+
+_ROUNDS = 100  # that rows allow, however few they are; else one for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Climb:
     def _share(self, pair: Scored) -> list[float]:
         estimator = self._estimator(pair)
         if self.problem.finds_rounds:
-            self._set_rounds(self._fit_early(estimator, pair))
+            self._set_rounds([self._fit_early(estimator, pair)])
         else:
             self._family.fit(estimator, pair.train)
         return [self._judged(estimator, pair.unseen)]
@@ -89,8 +91,7 @@ class Climb:
     def _folds(self, pairs: tuple[Scored, ...]) -> list[float]:
         """Rounds are found on the first rung's folds and then kept: else each fold would be scored at its own best."""
         if self.problem.finds_rounds and not self._scores:
-            found = [self._fit_early(self._estimator(pair), pair) for pair in pairs]
-            self._set_rounds(max(1, round(float(np.mean(found)))))
+            self._set_rounds([self._fit_early(self._estimator(pair), pair) for pair in pairs])
         scores = list(self._scores)
         for pair in pairs:
             estimator = self._estimator(pair)
@@ -113,12 +114,14 @@ class Climb:
             balanced=problem.balanced,
         )
 
-    def _fit_early(self, estimator: Any, pair: Scored) -> int:
-        found: int = self._family.fit_early(estimator, pair.train, pair.unseen, most=self.problem.search.rounds)
-        return found
+    def _fit_early(self, estimator: Any, pair: Scored) -> NDArray[np.float64]:
+        rows = len(pair.train.target)
+        most = min(self.problem.search.rounds, max(_ROUNDS, rows))
+        losses: NDArray[np.float64] = self._family.fit_early(estimator, pair.train, pair.unseen, most=most)
+        return losses
 
-    def _set_rounds(self, rounds: int) -> None:
-        self.parameters = {**self.parameters, self._family.rounds: rounds}
+    def _set_rounds(self, losses: list[NDArray[np.float64]]) -> None:
+        self.parameters = {**self.parameters, self._family.rounds: best_rounds(losses)}
 
     def _judged(self, estimator: Any, unseen: Rows) -> float:
         problem = self.problem

@@ -18,14 +18,14 @@ def tune(
     Args:
         family: Name of the family.
         search: Section `search` of the configuration, JSON.
-        training: Section `train` of the configuration, JSON.
+        training: What of the section `train` of the configuration says how models are fitted, JSON.
         splits: Folder with the three parts and their schema.
         trials: JSON with the family's best parameters and score, and every trial.
     """
     from pathlib import Path
     from typing import cast
 
-    from components.shared.config import FamilyName, SearchConfig, TrainConfig
+    from components.shared.config import FamilyName, FittingConfig, SearchConfig
     from components.shared.progress import announce
     from components.tune.search import tune_family, write_trials
 
@@ -33,7 +33,7 @@ def tune(
         cast(FamilyName, family),
         Path(splits.path),
         search=SearchConfig.model_validate_json(search),
-        training=TrainConfig.model_validate_json(training),
+        training=FittingConfig.model_validate_json(training),
     )
     write_trials(found, Path(trials.path))
     announce(found.message)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from components.shared.config import FamilyName, SearchConfig, TrainConfig
+from components.shared.config import FamilyName, FittingConfig, SearchConfig
 from components.shared.families import FAMILIES, Rows
 from components.shared.folds import FEW_ROWS, Fold, Seen, load_seen, make_folds, take
 from components.shared.frames import Part, check_learnable, features, labels, part_path, row_weights
@@ -53,7 +53,7 @@ class Ladder:
 
 
 def make_ladder(
-    family: FamilyName, splits: Path, schema: Schema, *, search: SearchConfig, training: TrainConfig
+    family: FamilyName, splits: Path, schema: Schema, *, search: SearchConfig, training: FittingConfig
 ) -> Ladder:
     """Read the rows, preprocess them for a family, and divide them into rungs.
 
@@ -81,7 +81,7 @@ def make_ladder(
 
 
 def _of_shares(
-    family: FamilyName, splits: Path, schema: Schema, *, search: SearchConfig, training: TrainConfig
+    family: FamilyName, splits: Path, schema: Schema, *, search: SearchConfig, training: FittingConfig
 ) -> Ladder:
     seen = sample(splits, "train", schema, rows=search.rows, seed=search.seed)
     unseen = sample(splits, "validation", schema, rows=search.rows, seed=search.seed)
@@ -128,7 +128,7 @@ def _limited(seen: Seen, search: SearchConfig) -> Seen:
 
 
 def _of_folds(
-    family: FamilyName, part: Part, folds: list[Fold], *, schema: Schema, search: SearchConfig, training: TrainConfig
+    family: FamilyName, part: Part, folds: list[Fold], *, schema: Schema, search: SearchConfig, training: FittingConfig
 ) -> Ladder:
     pairs = [
         _preprocessed(
@@ -143,7 +143,7 @@ def _of_folds(
 
 
 def _preprocessed(
-    family: FamilyName, seen: Part, unseen: Part, *, schema: Schema, search: SearchConfig, training: TrainConfig
+    family: FamilyName, seen: Part, unseen: Part, *, schema: Schema, search: SearchConfig, training: FittingConfig
 ) -> Scored:
     """Fit the preprocessing on the one and apply it to both: no searched parameter touches it."""
     preprocessor = make_preprocessor(schema, training, linear=FAMILIES[family].linear, seed=search.seed)

@@ -13,9 +13,10 @@ from typing import Any, Literal
 import optuna
 from threadpoolctl import threadpool_limits
 
-from components.shared.config import FamilyName, ParameterSpace, SearchConfig, TrainConfig
+from components.shared.config import FamilyName, FittingConfig, ParameterSpace, SearchConfig
 from components.shared.errors import ConfigError, DataError
 from components.shared.families import FAMILIES, Space, default_parameters, extremes, search_space
+from components.shared.files import write_text
 from components.shared.metrics import gain
 from components.shared.package.schema import FIXED, Schema
 from components.shared.resources import cpu_count
@@ -28,7 +29,7 @@ _RANDOM_TRIALS = 10  # most trials drawn at random before the sampler models wha
 _State = Literal["complete", "pruned", "cut", "failed"]
 
 
-def tune_family(family: FamilyName, splits: Path, *, search: SearchConfig, training: TrainConfig) -> FamilyTrials:
+def tune_family(family: FamilyName, splits: Path, *, search: SearchConfig, training: FittingConfig) -> FamilyTrials:
     """Search a family's parameters within the budget.
 
     Args:
@@ -48,18 +49,20 @@ def tune_family(family: FamilyName, splits: Path, *, search: SearchConfig, train
     with threadpool_limits({"openmp": cpu_count(), "blas": 1}):
         problem = load_problem(family, splits, schema, search=search, training=training)
         trials = run_trials(problem, space, deadline=started + search.budget.seconds)
+    best = _best(trials, problem)
     return FamilyTrials(
         family=family,
         metric=problem.metric,
         rows=problem.ladder.sampled,
         finds_rounds=problem.finds_rounds,
-        best=_best(trials, problem),
+        best=best,
         trials=trials,
+        warnings=_warnings(best, trials, search),
     )
 
 
 def load_problem(
-    family: FamilyName, splits: Path, schema: Schema, *, search: SearchConfig, training: TrainConfig
+    family: FamilyName, splits: Path, schema: Schema, *, search: SearchConfig, training: FittingConfig
 ) -> Problem:
     """Read and preprocess the rows, and settle what trials are compared by."""
     return Problem(
@@ -180,9 +183,19 @@ def _best(trials: list[Trial], problem: Problem) -> Best:
     raise DataError(f"{message} Leave the family out of search.families, or look at the data's profile.")
 
 
+def _warnings(best: Best, trials: list[Trial], search: SearchConfig) -> list[str]:
+    """Where the clock, not the sampler, decided."""
+    if best.cut:
+        return [
+            f"No trial was completed within {search.budget.seconds:g} s, so its score comes from fewer rows than those "
+            "of other families: raise search.budget.seconds, or lower search.rows."
+        ]
+    failed = [trial for trial in trials if trial.state == "failed"]
+    if 2 * len(failed) > len(trials):
+        return [f"{len(failed)} of {len(trials)} trials failed; the last one: {failed[-1].detail}."]
+    return []
+
+
 def write_trials(found: FamilyTrials, path: Path) -> None:
     """Write the trials as JSON; the file appears only when complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, found.model_dump_json(indent=2) + "\n")

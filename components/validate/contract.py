@@ -307,7 +307,7 @@ def _within(low: float | None, high: float | None) -> Condition:
     return condition
 
 
-def _one_of(allowed: Sequence[Any], kind: Kind) -> Condition:
+def _one_of(allowed: Sequence[object], kind: Kind) -> Condition:
     def condition(data: IbisData) -> ir.BooleanValue:
         column = data.table[data.key]
         if kind == "timestamp":  # one with a zone is spelled in UTC, without saying so
@@ -328,7 +328,7 @@ def whole(pattern: str) -> str:
     return rf"\A(?-s:{pattern})\z"
 
 
-def listed(values: Sequence[Any], separator: str = ", ") -> str:
+def listed(values: Sequence[object], separator: str = ", ") -> str:
     """The first values of a list in a sentence."""
     more = f" and {len(values) - _LISTED} more" if len(values) > _LISTED else ""
     return separator.join(map(repr, values[:_LISTED])) + more

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.shared.config import OnFailure
-from components.shared.pages.reports import format_count, format_share
+from components.shared.formatting import format_count, format_share
 
 LONGEST_EXAMPLE = 200  # characters of one value kept in the report
 _LONGEST_IN_MESSAGE = 60
@@ -104,7 +104,7 @@ def outcome(check: Finding, rows: int) -> str:
     return f"{count} that break it{such}{aside}"
 
 
-def example_text(value: Any) -> str:
+def example_text(value: object) -> str:
     """An example on one line: text in quotes, several columns as `name = value`."""
     if isinstance(value, dict):
         return "(" + ", ".join(f"{name} = {example_text(part)}" for name, part in value.items()) + ")"
@@ -112,7 +112,7 @@ def example_text(value: Any) -> str:
     return text if len(text) <= _LONGEST_IN_MESSAGE else f"{text[: _LONGEST_IN_MESSAGE - 1]}…"
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """A value from DuckDB as what JSON can hold: times in ISO form, what is not finite and exotic types as text."""
     if value is None or isinstance(value, bool | int):
         return value
@@ -124,7 +124,7 @@ def plain(value: Any) -> Any:
     return text if len(text) <= LONGEST_EXAMPLE else f"{text[: LONGEST_EXAMPLE - 1]}…"
 
 
-def first_distinct(values: Sequence[Any], count: int = 3) -> list[Any]:
+def first_distinct(values: Sequence[object], count: int = 3) -> list[Any]:
     """The first different values, in their order."""
     distinct: list[Any] = []
     for value in values:

@@ -12,8 +12,8 @@ import yaml
 
 from components.shared.config import ColumnRule, ContractConfig, ProblemConfig, UniqueRule
 from components.shared.errors import ConfigError
+from components.shared.formatting import format_count, format_number, format_share
 from components.shared.package.schema import FLOAT32_MAX
-from components.shared.pages.reports import format_count, format_number, format_share
 from components.shared.tables import engine, identifier
 from components.shared.tasks import TASKS
 from components.validate.contract import Kind, kind_of

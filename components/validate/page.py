@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from components.shared.pages.limits import format_limit
-from components.shared.pages.reports import Badge, Page, format_count, format_share
+from components.shared.formatting import format_count, format_limit, format_share
+from components.shared.pages.blocks import Badge
+from components.shared.pages.reports import Page
 from components.validate.findings import Finding, Report, example_text
 
 _CHECKS_SHOWN = 500

@@ -19,6 +19,7 @@ from ibis.backends.duckdb import Backend
 
 from components.shared.config import CheckRule, ContractConfig
 from components.shared.errors import DataError
+from components.shared.files import replacing
 from components.shared.package.schema import FLOAT32_MAX
 from components.shared.tables import Engine, identifier, literal, write_sql
 from components.validate.contract import Columns, Rule, holds, with_check
@@ -362,13 +363,8 @@ def write_valid(source: Source, path: Path, *, rows: int, aside: int) -> None:
 
 
 def _copy(source: Path, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with replacing(path) as partial:
         shutil.copyfile(source, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_quarantine(source: Source, path: Path, *, aside: int) -> str:

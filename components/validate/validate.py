@@ -11,8 +11,8 @@ import ibis.expr.types as ir
 
 from components.shared.config import ContractConfig, ProblemConfig
 from components.shared.errors import ContractError
-from components.shared.pages.limits import format_against, format_limit
-from components.shared.pages.reports import format_count, format_share
+from components.shared.files import write_text
+from components.shared.formatting import format_against, format_count, format_limit, format_share
 from components.shared.tables import engine
 from components.validate import rows as passes
 from components.validate import structure
@@ -74,7 +74,7 @@ def validate(
         if report.passed:
             passes.write_valid(source, outputs.valid, rows=report.rows, aside=report.quarantined_rows)
             passes.write_quarantine(source, outputs.quarantine, aside=report.quarantined_rows)
-    _write_text(outputs.report, as_json(report))
+    write_text(outputs.report, as_json(report))
     contract_page(report, verdict.sample).write(outputs.page)
     if not report.passed:
         raise ContractError(message(report))
@@ -89,13 +89,6 @@ def headline(report: Report) -> str:
         else ""
     )
     return f"{format_count(report.valid_rows)} rows keep the contract{aside}, {format_count(len(report.checks))} checks"
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _judge(source: Source, contract: ContractConfig, problem: ProblemConfig, *, now: datetime) -> Verdict:

@@ -57,6 +57,7 @@ class _Page:
         self._schema = schema
         self._models: dict[str, _Schema] = schema["$defs"]
         self._paths: dict[str, str] = {}  # by model: the first path at which it stands
+        self._first: dict[str, str] = {}  # by model: the first of the models that may stand there
         self._order: list[str] = []
         self._visit(schema, "")
 
@@ -65,27 +66,36 @@ class _Page:
         yield from self._section("## The whole file", self._schema)
         for name in self._order:
             path = self._paths[name]
-            depth = sum(part != "*" for part in path.split("."))
-            yield from self._section(f"{'#' * min(1 + depth, 4)} `{path}`", self._models[name])
+            depth = sum(not part.startswith("*") for part in path.split("."))
+            yield from self._section(f"{'#' * min(1 + depth, 4)} `{path}`", self._models[name], self._first[name])
 
     def _visit(self, model: _Schema, path: str) -> None:
         """Note the path of every model below one, each model once, depth first."""
         for key, found in model.get("properties", {}).items():
-            below = f"{path}.{key}" if path else key
-            for name, suffix in _references(found):
-                if name not in self._paths:
-                    self._paths[name] = below + suffix
-                    self._order.append(name)
-                    self._visit(self._models[name], below + suffix)
+            references = list(_references(found))
+            for name, suffix in references:
+                if name in self._paths:
+                    continue
+                below = f"{path}.{key}{suffix}" if path else key + suffix
+                self._paths[name] = f"{below} ({_kind(self._models[name])})" if len(references) > 1 else below
+                self._first[name] = references[0][0]
+                self._order.append(name)
+                self._visit(self._models[name], below)
 
-    def _section(self, heading: str, model: _Schema) -> Iterator[str]:
+    def _section(self, heading: str, model: _Schema, first: str = "") -> Iterator[str]:
+        """A model with its keys; of several kinds of model the later ones with the keys in which they differ."""
         yield f"\n{heading}\n"
         if model is not self._schema and (text := model.get("description", "")):
             yield f"{_one_line(text)}\n"
+        others = self._models[first]["properties"] if first and self._models[first] is not model else {}
+        if others:
+            yield f"The keys are those of [`{self._paths[first]}`](#{_anchor(self._paths[first])}), but for these:\n"
         yield "| key | type | default | meaning |"
         yield "|---|---|---|---|"
         tables = []
         for key, found in model.get("properties", {}).items():
+            if found == others.get(key):
+                continue
             cells = (f"`{key}`", self._type(found), self._default(key, found, model), _cell(self._meaning(found)))
             yield f"| {' | '.join(cells)} |"
             if rows := _named_defaults(found):
@@ -141,6 +151,11 @@ def _references(found: _Schema) -> Iterator[tuple[str, str]]:
     for part, suffix in (("items", "[]"), ("additionalProperties", ".*")):
         if isinstance(found.get(part), dict):
             yield from ((name, suffix + rest) for name, rest in _references(found[part]))
+
+
+def _kind(model: _Schema) -> str:
+    """What tells a model from the others that may stand in its place: the only value of its key `kind`."""
+    return str(model["properties"].get("kind", {}).get("const", model["title"]))
 
 
 def _name(reference: str) -> str:

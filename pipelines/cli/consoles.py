@@ -1,7 +1,9 @@
 """Where verbs print: standard output, in colour on a terminal only."""
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,3 +32,17 @@ def run_console(name: str, about: str) -> "Console":
     console = plain_console()
     console.print(Text.assemble("\n", (name, "bold"), f" · {about}\n"), soft_wrap=True)
     return console
+
+
+@contextlib.contextmanager
+def warnings_of_a_failed_run(console: "Console") -> Iterator[None]:
+    """Print what the stages warned of before one failed: it often says why."""
+    from pipelines.local.run import RunError
+    from pipelines.summary import print_warnings
+
+    try:
+        yield
+    except RunError as error:
+        if error.result is not None:
+            print_warnings(error.result, console)
+        raise

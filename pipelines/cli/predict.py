@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.cli import options
-from pipelines.cli.consoles import run_console
+from pipelines.cli.consoles import run_console, warnings_of_a_failed_run
 
 
 def predict(
@@ -58,6 +58,7 @@ def predict(
         "version": version,
         "destination": destination,
     }
-    result = run_here(f"{checked.name}-batch-prediction", pipeline, console=console, arguments=parameters)
+    with warnings_of_a_failed_run(console):
+        result = run_here(f"{checked.name}-batch-prediction", pipeline, console=console, arguments=parameters)
     print_predictions(result, console)
     return 0

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.cli import options
-from pipelines.cli.consoles import run_console
+from pipelines.cli.consoles import run_console, warnings_of_a_failed_run
 
 
 def run(
@@ -31,8 +31,8 @@ def run(
 
     warm_up()  # the libraries load while kfp is imported and the store starts
     console = run_console(checked.name, checked.description)
-    from pipelines.local.run import RunError, run_here
-    from pipelines.summary import print_summary, print_warnings, write_index
+    from pipelines.local.run import run_here
+    from pipelines.summary import print_summary, write_index
 
     def pipeline() -> Any:
         from pipelines.training import training_pipeline
@@ -40,11 +40,7 @@ def run(
         return training_pipeline(checked)
 
     parameters = options.pipeline_parameters(window_start=window_start, window_end=window_end, paths=paths, force=force)
-    try:
+    with warnings_of_a_failed_run(console):
         result = run_here(checked.name, pipeline, console=console, arguments=parameters, serve_here=not on_cluster)
-    except RunError as error:
-        if error.result is not None:
-            print_warnings(error.result, console)  # they often say why
-        raise
     print_summary(result, write_index(checked, result), console, served_here=not on_cluster)
     return 0

@@ -3,9 +3,6 @@
 import base64
 import contextlib
 import os
-import re
-import shutil
-import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +12,9 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from components.shared.errors import FullcircleError, StoreError
+from components.shared.errors import DeployError, FullcircleError, StoreError, UnreachableError
 from components.shared.kubernetes.api import Cluster
+from components.shared.kubernetes.forwarding import forwarded
 from components.shared.stages import STAGES
 from components.shared.store import ObjectInfo, Store, StoreSettings
 from pipelines.fusing import own_names
@@ -112,31 +110,12 @@ def _reachable(cluster: Cluster, provider: dict[str, Any]) -> Iterator[str]:
     if inside or not namespace or cluster.get(f"/api/v1/namespaces/{namespace}/services/{service}") is None:
         yield direct
         return
-    with forwarded(namespace, service, int(port or 80)) as address:
-        yield f"{scheme}://{address}"
-
-
-@contextlib.contextmanager
-def forwarded(namespace: str, service: str, port: int) -> Iterator[str]:
-    """The address on this machine that kubectl forwards to a Service's port.
-
-    Raises:
-        NoWayError: There is no kubectl, or it ended.
-    """
-    program = shutil.which("kubectl")
-    if program is None:
-        raise NoWayError("kubectl, which would forward the store's port, is not on PATH")
-    command = [program, "-n", namespace, "port-forward", f"service/{service}", f":{port}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with contextlib.ExitStack() as stack:
         try:
-            assert process.stdout is not None  # noqa: S101, it is a pipe
-            said = process.stdout.readline()
-            found = re.search(r"127\.0\.0\.1:\d+", said)
-            if found is None:
-                raise NoWayError(f"kubectl port-forward to {service}.{namespace} ended: {said.strip()}")
-            yield found[0]
-        finally:
-            process.terminate()
+            address = stack.enter_context(forwarded(namespace, service, int(port or 80)))
+        except (DeployError, UnreachableError) as error:
+            raise NoWayError(str(error)) from error
+        yield f"{scheme}://{urlsplit(address).netloc}"
 
 
 def fetch_artifacts(

@@ -14,12 +14,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import urllib3
 
 from components.shared.errors import FullcircleError
 
+if TYPE_CHECKING:
+    from kfp.client import Client
+    from kfp_server_api import ApiException, V2beta1GetHealthzResponse, V2beta1RecurringRun, V2beta1Run
+
+Answer = TypeVar("Answer")
 DEFAULT_NAMESPACE = "kubeflow"
 TOKEN_VARIABLE = "FULLCIRCLE_KFP_TOKEN"  # noqa: S105, the name of one
 
@@ -178,11 +183,11 @@ class Kfp:
         )
         return str(made.run_id)
 
-    def get_run(self, run_id: str) -> Any:
+    def get_run(self, run_id: str) -> "V2beta1Run":
         """A run as the API describes it."""
         return self._do(f"look up the run {run_id}", lambda: self._client.get_run(run_id))
 
-    def list_schedules(self, experiment: str, name: str) -> list[Any]:
+    def list_schedules(self, experiment: str, name: str) -> "list[V2beta1RecurringRun]":
         """The recurring runs of an experiment that have this name."""
         found = self._pages(
             "list the recurring runs",
@@ -227,7 +232,7 @@ class Kfp:
         """Let a recurring run start no more; what it has started goes on."""
         self._do(f"disable the recurring run {schedule_id}", lambda: self._client.disable_recurring_run(schedule_id))
 
-    def newest_runs(self, schedule_id: str) -> list[Any]:
+    def newest_runs(self, schedule_id: str) -> "list[V2beta1Run]":
         """The newest runs that a recurring run has started, the last one first."""
         answer = self._do(
             f"list the runs of the recurring run {schedule_id}",
@@ -245,13 +250,13 @@ class Kfp:
         self._do(f"delete the recurring run {schedule_id}", lambda: self._client.delete_recurring_run(schedule_id))
 
     @cached_property
-    def _client(self) -> Any:
+    def _client(self) -> "Client":
         from kfp.client import Client
 
         class OneQuestion(Client):  # type: ignore[misc]
             """KFP's client; it asks once where its own asks five times, and remembers in memory only."""
 
-            def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
+            def get_kfp_healthz(self, sleep_duration: int = 0) -> "V2beta1GetHealthzResponse":
                 del sleep_duration
                 pool = self._healthz_api.api_client.rest_client.pool_manager
                 pool.connection_pool_kw.update(timeout=_TIMEOUT, retries=urllib3.Retry(total=1, backoff_factor=0.5))
@@ -299,8 +304,7 @@ class Kfp:
         return self.settings.kfp_namespace
 
     def _pages(self, what: str, items: str, fetch: Callable[[str], Any]) -> list[Any]:
-        found: list[Any] = []
-        page = ""
+        found, page = list[Any](), ""
         while True:
             answer = self._do(what, partial(fetch, page))
             found += getattr(answer, items) or []
@@ -308,7 +312,7 @@ class Kfp:
             if not page:
                 return found
 
-    def _do(self, what: str, action: Callable[[], Any]) -> Any:
+    def _do(self, what: str, action: Callable[[], Answer]) -> Answer:
         with self._explained(what), _quiet():
             return action()
 
@@ -339,7 +343,7 @@ class Kfp:
         forward = _FORWARD.format(namespace=self.settings.kfp_namespace)
         return f"Name it: run `{forward}` beside this and say HOST=http://localhost:8080."
 
-    def _refused(self, what: str, error: Any) -> str:
+    def _refused(self, what: str, error: "ApiException") -> str:
         said = _message(error)
         start = f"Could not {what} at {self._place}"
         if error.status == _UNAUTHORISED:
@@ -373,7 +377,7 @@ def _equals(key: str, value: str) -> str:
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": key, "stringValue": value}]})
 
 
-def _message(error: Any) -> str:
+def _message(error: "ApiException") -> str:
     """What the service said of it, with a comma before; of a page of HTML nothing."""
     try:
         said = json.loads(error.body or "")

@@ -8,13 +8,16 @@ stays, disabled, for the next command about this schedule to delete.
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.shared.config import Config
 from pipelines.cluster.cron import Cron
 from pipelines.cluster.kfp_api import Kfp, KfpError
 from pipelines.cluster.submit import upload
 from pipelines.cluster.workflow import ENDED
+
+if TYPE_CHECKING:
+    from kfp_server_api import V2beta1RecurringRun
 
 OFF = "off"
 _SHOWN = 3
@@ -78,7 +81,7 @@ def schedule(kfp: Kfp, config: Config, cron: Cron, *, parameters: dict[str, Any]
     return Scheduled(uploaded.name, cron.text, replaced, list(islice(cron.times(datetime.now(UTC)), _SHOWN)), at_work)
 
 
-def _disable(kfp: Kfp, old: list[Any], made: str) -> None:
+def _disable(kfp: Kfp, old: "list[V2beta1RecurringRun]", made: str) -> None:
     """Stop what the new one replaces; when that fails, take the new one back, so that no run comes twice."""
     for number, item in enumerate(old):
         try:
@@ -92,7 +95,7 @@ def _disable(kfp: Kfp, old: list[Any], made: str) -> None:
             raise KfpError(f"{error}\nThe schedule is as it was.") from error
 
 
-def _delete(kfp: Kfp, disabled: list[Any]) -> list[str]:
+def _delete(kfp: Kfp, disabled: "list[V2beta1RecurringRun]") -> list[str]:
     """Delete those of which nothing is at work; the runs of the others that are."""
     at_work: list[str] = []
     for item in disabled:
@@ -103,7 +106,7 @@ def _delete(kfp: Kfp, disabled: list[Any]) -> list[str]:
     return at_work
 
 
-def _is_enabled(item: Any) -> bool:
+def _is_enabled(item: "V2beta1RecurringRun") -> bool:
     return str(item.status) != "DISABLED"
 
 

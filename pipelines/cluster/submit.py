@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from components.shared.config import Config
+from components.shared.formatting import format_duration
 from components.shared.kubernetes.api import Cluster, ClusterError
-from components.shared.pages.reports import format_duration
 from components.shared.stages import BY_NAME
 from pipelines.cluster.artifacts import bring
 from pipelines.cluster.compiled import compile_to, content_name

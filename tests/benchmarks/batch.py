@@ -21,6 +21,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.benchmarks.report import Figure, at_least, at_most, report, show
+from tests.helpers import put_folder
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONFIG = PROJECT / "pipelines" / "configs" / "flights.yaml"
@@ -130,7 +131,7 @@ def _served(folder: Path, package: Path) -> Iterator[dict[str, str]]:
     try:
         store, version = Store(settings), verify(package).version
         store.ensure_bucket()
-        store.put_folder(version_prefix(_NAME, version), package)
+        put_folder(store, version_prefix(_NAME, version), package)
         Registry(store, _NAME).promote(version, expected=None)
         yield settings.environment()
     finally:

@@ -52,6 +52,7 @@ from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from pipelines.local.store import LocalStore
 from tests.benchmarks.report import Figure, at_most, report, show, told
+from tests.helpers import put_folder
 
 NAME = "flights"
 SECONDS_A_FILE = 5
@@ -194,7 +195,7 @@ def figures(package: Path, console: Console, *, days: int, rows: int, every: boo
         store = Store(server.start())
         try:
             store.ensure_bucket()
-            store.put_folder(version_prefix(NAME, version), package)
+            put_folder(store, version_prefix(NAME, version), package)
             Registry(store, NAME).promote(version, expected=None)
             begun = time.monotonic()
             objects = fill(store, package, now=now, days=days, rows=rows, every=every)

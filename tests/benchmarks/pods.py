@@ -28,7 +28,7 @@ from tests.cluster import containers
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.one_node import NAMESPACE, await_store, overlay, restricted_storage_container, write_overlay
 from tests.cluster.stage_pods import Object, compiled, pod, program, stage
-from tests.pipelines.command_line import WINE
+from tests.pipelines.command_line import ROOT, WINE
 
 FUSE = [["ingest", "validate", "prepare"], ["train", "evaluate", "gate"], ["publish", "deploy"]]
 VARIANTS: dict[str, list[list[str]]] = {"not-fused": [], "fused": FUSE}
@@ -228,7 +228,7 @@ def pods(cluster: Kubectl, console: Console) -> list[Figure]:
     """Measure both ways."""
     images = {image: containers.name_of(image) for image in ("stage", "predictor", "minio")}
     measured: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="fullcircle-bench-", dir=containers.ROOT / "build") as folder:
+    with tempfile.TemporaryDirectory(prefix="fullcircle-bench-", dir=ROOT / "build") as folder:
         manifests = write_overlay(Path(folder), images)
         for name, fuse in VARIANTS.items():
             with overlay(cluster, manifests), restricted_storage_container(cluster), shared_folder(cluster):
@@ -256,7 +256,7 @@ def main() -> None:
         sys.exit("make bench-pods needs a cluster of one node that answers; name it by KUBECONFIG")
     if not cluster.run("get", "namespace", NAMESPACE).returncode:
         sys.exit(f"The namespace {NAMESPACE} is there already: this benchmark would delete it")
-    (containers.ROOT / "build").mkdir(exist_ok=True)
+    (ROOT / "build").mkdir(exist_ok=True)
     report("pods", pods(cluster, console), console=console)
 
 

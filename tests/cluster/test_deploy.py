@@ -17,9 +17,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from components.deploy import cluster_endpoint
+from components.deploy import cluster_proof
 from components.deploy.canary import canary_service
-from components.deploy.cluster import Cluster
 from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
 from components.deploy.deployed import Deployed
 from components.deploy.inference_service import (
@@ -32,6 +31,7 @@ from components.deploy.inference_service import (
 )
 from components.deploy.logged_requests import ACCESS_KEY, SECRET_KEY
 from components.deploy.rollback import roll_back
+from components.deploy.serving_namespace import ServingNamespace
 from components.shared.config import CanaryConfig, DarkLaunchConfig, ReplicasConfig, ResourcesConfig, ServingConfig
 from components.shared.errors import DeployError, PackageError
 from components.shared.package.model_package import GOLDEN, read_golden, version_prefix
@@ -193,7 +193,7 @@ def test_what_somebody_changed_by_hand_is_undone(site):
 def test_from_a_machine_that_does_not_reach_services(site, monkeypatch):
     """The same through a forwarded port."""
     before = site.answering()
-    monkeypatch.setattr(cluster_endpoint, "is_reachable", lambda url: False)
+    monkeypatch.setattr(cluster_proof, "is_reachable", lambda url: False)
     assert not site.deploy(before).restarted
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(DeployError, match="cannot be reached from this machine, and there is no kubectl on PATH"):
@@ -234,7 +234,7 @@ def test_a_broken_version_leaves_the_one_before_serving(site, broken):
 def test_a_version_that_answers_wrongly_is_taken_back(site, monkeypatch):
     """The server proves its golden requests itself: here only the client's replay disagrees."""
     before, spec, version = site.answering(), site.service()["spec"], site.add(4)
-    monkeypatch.setattr(cluster_endpoint, "differences", lambda *_: ["request 0: expected 1, got 2"])
+    monkeypatch.setattr(cluster_proof, "differences", lambda *_: ["request 0: expected 1, got 2"])
     with asking(site) as answers, pytest.raises(DeployError, match="answers 1 of 5 golden requests wrongly: request 0"):
         site.deploy(version)
     assert set(answers.seen) == {before, version}
@@ -435,7 +435,9 @@ def test_the_api_server_takes_a_canary(site):
     before = site.service()
     release = Release(NAME, "abc", "s3://bucket/models/abc")
     wanted = inference_service(release, site.serving, namespace=NAMESPACE)
-    taken = Cluster.connect(NAMESPACE).apply(canary_service(before, wanted, CanaryConfig(percent=10)), dry_run=True)
+    taken = ServingNamespace.connect(NAMESPACE).apply(
+        canary_service(before, wanted, CanaryConfig(percent=10)), dry_run=True
+    )
     (canary,) = taken["spec"]["canary"]
     assert canary["predictor"]["model"]["storageUri"] == "s3://bucket/models/abc/"
     assert taken["metadata"]["generation"] == before["metadata"]["generation"] + 1

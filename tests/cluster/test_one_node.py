@@ -19,6 +19,7 @@ from components.shared.store import Store, StoreSettings
 from images.predictor.options import SETTINGS_VARIABLE
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.one_node import KEYS, NAMESPACE, empty, ours
+from tests.helpers import put_folder
 
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
 DEPLOYER = f"system:serviceaccount:{NAMESPACE}:pipeline-runner"
@@ -136,7 +137,7 @@ class TestOneNode:
         version = verify(package).version
         with cluster.forwarded(NAMESPACE, "minio-service", 9000) as address:
             store = Store(StoreSettings(address, *KEYS["stages"]))
-            store.put_folder(version_prefix("demo", version), package)
+            put_folder(store, version_prefix("demo", version), package)
             endpoint = json.dumps(inference_service(store.uri(version_prefix("demo", version))))
             cluster("apply", "-f", "-", f"--as={DEPLOYER}", stdin=endpoint)
             cluster("-n", NAMESPACE, "wait", "--for=condition=Ready", "inferenceservice/demo", "--timeout=90s")

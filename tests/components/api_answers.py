@@ -22,21 +22,21 @@ class Asked(NamedTuple):
 
 
 class ApiServer(ThreadingHTTPServer):
-    """Answers by method and path."""
+    """Answers by method and path; of several answers each is given once, and the last one from then on."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
+        self.answers: dict[tuple[str, str], tuple[int, Any] | list[tuple[int, Any]]] = {}
         self.asked: list[Asked] = []
 
-    def cluster(self) -> Cluster:
-        """A client that asks once."""
+    def cluster(self, *, seconds: float = 0.0) -> Cluster:
+        """A client that asks a server that is away again for so long."""
         settings = client.Configuration()
         settings.host = f"http://127.0.0.1:{self.server_port}"
         settings.retries = False
-        return Cluster(client.ApiClient(settings))
+        return Cluster(client.ApiClient(settings), seconds=seconds)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -46,7 +46,10 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
         self.server.asked.append(Asked(self.command, self.path, body, self.headers.get("Content-Type", "")))
-        status, answer = self.server.answers[self.command, self.path.partition("?")[0]]
+        answers = self.server.answers[self.command, self.path.partition("?")[0]]
+        if isinstance(answers, list):
+            answers = answers.pop(0) if len(answers) > 1 else answers[0]
+        status, answer = answers
         content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

@@ -18,7 +18,7 @@ from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from pipelines.__main__ import main
 from pipelines.local.store import LocalStore
-from tests.helpers import make_table
+from tests.helpers import make_table, put_folder
 from tests.pipelines.command_line import WINE, call, definitions, settled
 
 CONFIGS = sorted(WINE.parent.glob("*.yaml"))
@@ -94,7 +94,7 @@ def place(tmp_path_factory, packages) -> Iterator[Place]:
     store = Store(LocalStore(folder).start())
     store.ensure_bucket()
     package, version = packages(), verify(packages()).version
-    store.put_folder(version_prefix("demo", version), package)
+    put_folder(store, version_prefix("demo", version), package)
     Registry(store, "demo").promote(version, expected=None)
     yield Place(folder, config, store, package)
     assert call("stop", folder=folder)[0] == 0

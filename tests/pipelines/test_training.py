@@ -179,6 +179,8 @@ def test_other_tables_are_read_and_all_below_is_made_again(wine):
     [
         ({"gate": {"thresholds": {"accuracy": {"minimum": 0.5}}}}, set()),
         ({"evaluation": {"shap_rows": 30}}, {"evaluate"}),
+        ({"train": {"golden_requests": 7, "reference_rows": 300, "parity_tolerance": 1e-4}}, {"train", "evaluate"}),
+        ({"train": {"one_hot_limit": 3}}, {"tune", "train", "evaluate"}),
         ({"prepare": {"split": {"method": "random", "validation": 0.2, "test": 0.25}}},
          {"prepare", "profile", "tune", "train", "evaluate"}),
     ],

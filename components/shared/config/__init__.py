@@ -31,8 +31,9 @@ from components.shared.config.serving import (
     ResourcesConfig,
     ServingConfig,
 )
-from components.shared.config.source import NULLS, SourceConfig, SpellingConfig, TableConfig
-from components.shared.config.train import DatePart, TrainConfig
+from components.shared.config.source import SourceConfig
+from components.shared.config.table import NULLS, SpellingConfig, TableConfig
+from components.shared.config.train import DatePart, FittingConfig, TrainConfig
 from components.shared.names import FamilyName, TaskName
 from components.shared.names import MetricName as Metric
 
@@ -56,6 +57,7 @@ __all__ = [
     "ErrorCosts",
     "EvaluationConfig",
     "FamilyName",
+    "FittingConfig",
     "GateConfig",
     "InferenceLogConfig",
     "Memory",

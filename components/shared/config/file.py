@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from components.shared.config import Config
 from components.shared.errors import ConfigError
+from components.shared.sources.table import KINDS, is_tag
 
 
 class _AsWrittenLoader(yaml.SafeLoader):
@@ -96,7 +97,7 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
 
 def _describe(detail: ErrorDetails) -> str:
     """One mistake: path, what was found, what is allowed, the nearest name."""
-    path = ".".join(str(part) for part in detail["loc"] if not _is_branch(part))
+    path = ".".join(str(part) for part in detail["loc"] if not (_is_branch(part) or is_tag(part)))
     kind = detail["type"]
     if kind == "extra_forbidden":
         return f"{path}: unknown key.{_nearest(detail)}"
@@ -105,6 +106,8 @@ def _describe(detail: ErrorDetails) -> str:
     if kind == "value_error":
         message = str(detail.get("ctx", {}).get("error", detail["msg"]))
         return f"{path}: {message}." if path else f"{message}."
+    if kind == "union_tag_invalid":
+        return f"{path}.kind: found {detail['ctx']['tag'].partition('=')[2]!r}; allowed: {', '.join(map(repr, KINDS))}."
     if kind == "literal_error":
         expected = detail.get("ctx", {}).get("expected", "")
         return f"{path}: found {_found(detail['input'])}; allowed: {expected}.{_nearest_value(detail)}"
@@ -118,7 +121,7 @@ def _is_branch(part: int | str) -> bool:
     )
 
 
-def _found(value: Any) -> str:
+def _found(value: object) -> str:
     if value is None:
         return "nothing"
     text = repr(value)
@@ -159,7 +162,7 @@ def _model_at(parents: list[int | str]) -> type[BaseModel] | None:
     return _model_in(annotation)
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def _model_in(annotation: object) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((model for argument in get_args(annotation) if (model := _model_in(argument))), None)

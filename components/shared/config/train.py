@@ -9,8 +9,8 @@ from components.shared.config.base import Section, Share
 DatePart = Literal["elapsed", "year", "quarter", "month", "week", "day", "day_of_year", "weekday", "hour", "minute"]
 
 
-class TrainConfig(Section):
-    """The scikit-learn pipeline in front of the model."""
+class FittingConfig(Section):
+    """How a model is fitted: all that a trial of the search depends on, and nothing else of the section `train`."""
 
     clip_quantiles: tuple[Share, Share] | None = Field(
         default=(0.001, 0.999),
@@ -36,6 +36,11 @@ class TrainConfig(Section):
         "ones. A column that misses nothing in the training rows always gets its median.",
     )
     class_weight: Literal["balanced", "none"] = Field(default="none", description="Whether rare classes weigh more.")
+
+
+class TrainConfig(FittingConfig):
+    """The scikit-learn pipeline in front of the model."""
+
     calibration: Literal["auto", "none", "sigmoid", "isotonic"] = Field(
         default="auto",
         description="Whether probabilities are mapped to observed shares: `auto` does where rows that the model did "
@@ -57,3 +62,8 @@ class TrainConfig(Section):
     golden_requests: int = Field(
         default=20, ge=1, le=1000, description="Requests kept in the package with their expected answers."
     )
+
+    @property
+    def fitting(self) -> FittingConfig:
+        """What the search of parameters is given: with more, a change of the rest would make it search again."""
+        return FittingConfig.model_validate(self.model_dump(include=set(FittingConfig.model_fields)))

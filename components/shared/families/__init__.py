@@ -8,10 +8,11 @@ load ahead and what a package is trusted with follow from there.
 Nothing here imports scikit-learn or a booster before a family is asked for its estimator.
 """
 
-from components.shared.families.base import Family, Parameters, Rows, Search, Space, Value
+from components.shared.families.base import Family, Parameters, Rows, Search, Space, best_rounds
 from components.shared.families.building import MODEL, PREPROCESS, make_estimator, make_pipeline
 from components.shared.families.spaces import default_parameters, extremes, search_space
 from components.shared.families.table import FAMILIES, family_of
+from components.shared.tasks.base import Value
 
 __all__ = [
     "FAMILIES",
@@ -23,6 +24,7 @@ __all__ = [
     "Search",
     "Space",
     "Value",
+    "best_rounds",
     "default_parameters",
     "extremes",
     "family_of",

@@ -1,6 +1,7 @@
 """What a model family is: the interface that each file beside this one implements."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:  # loading these takes longer than compiling a pipeline
     import numpy as np
     from numpy.typing import NDArray
     from sklearn.base import BaseEstimator
+
+_LEAST_FALL = 3e-4  # of the loss of an answer that is always the same
 
 Parameters = dict[str, Value]
 Space = dict[str, ParameterSpace]
@@ -91,19 +94,19 @@ class Family(ABC):
         """Fit an estimator of the family."""
         estimator.fit(rows.features, rows.target, sample_weight=rows.weights)
 
-    def fit_early(self, estimator: Any, rows: Rows, unseen: Rows, *, most: int) -> int:
+    def fit_early(self, estimator: Any, rows: Rows, unseen: Rows, *, most: int) -> "NDArray[np.float64]":
         """Fit with as many rounds as serve rows that are not learned from.
 
         Only for families that stop early.
 
         Args:
-            estimator: Unfitted; afterwards fitted with the rounds found, which its parameters say too.
+            estimator: Unfitted; afterwards fitted with the rounds that served best, which its parameters say too.
             rows: What is learned from.
             unseen: What tells when to stop, by the loss that the family learns by.
             most: Rounds at most.
 
         Returns:
-            The rounds found.
+            The mean loss of an unseen row after each round, those after the best included, shape (rounds,).
         """
         raise NotImplementedError(f"{self.name} does not stop early")
 
@@ -118,6 +121,34 @@ def patience(learning_rate: float) -> int:
     A fixed number would end slow learners at the first plateau of a noisy loss, and favour fast ones.
     """
     return min(100, max(10, round(2.5 / learning_rate)))
+
+
+def least_fall(unseen: Rows, *, regression: bool) -> float:
+    """By how much the loss has to fall within the rounds of `patience`, so that boosting goes on.
+
+    Where classes can be told apart entirely the loss falls by ever less and never rises: a fit to a hundred rows would
+    go on for thousands of rounds. The measure is a share of the loss of an answer that is always the same.
+    """
+    import numpy as np
+
+    if regression:
+        return _LEAST_FALL * float(np.var(unseen.target))
+    shares = np.bincount(unseen.target, weights=unseen.weights)
+    shares = shares[shares > 0] / shares.sum()
+    return _LEAST_FALL * float(-(shares * np.log(shares)).sum())
+
+
+def best_rounds(curves: "Sequence[NDArray[np.float64]]") -> int:
+    """The rounds after which the mean of several losses is least, each shape (rounds,); 1 at least.
+
+    A loss whose fit stopped earlier is taken to stay as it was at its end. So rows on which more rounds do harm count
+    for as much as they lose, and rows on which more rounds change little count for little.
+    """
+    import numpy as np
+
+    longest = max(len(curve) for curve in curves)
+    mean = np.mean([np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves], axis=0)
+    return int(mean.argmin()) + 1
 
 
 # Spaces

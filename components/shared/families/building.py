@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from components.shared.config import FamilyName, SearchConfig, TaskName, TrainConfig
-from components.shared.families.base import Value
+from components.shared.config import FamilyName, FittingConfig, SearchConfig, TaskName
 from components.shared.families.table import FAMILIES
 from components.shared.package.schema import Schema
 from components.shared.tasks import TASKS
+from components.shared.tasks.base import Value
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -58,7 +58,7 @@ def make_pipeline(
     schema: Schema,
     *,
     search: SearchConfig,
-    training: TrainConfig,
+    training: FittingConfig,
     threads: int = 1,
 ) -> "Pipeline":
     """The unfitted pipeline of a family: preprocessing and model, from a frame to predictions."""

@@ -4,11 +4,13 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from components.shared.config import TaskName
-from components.shared.families.base import Family, Rows, Search, patience, real, whole
+from components.shared.families.base import Family, Rows, Search, best_rounds, least_fall, patience, real, whole
 from components.shared.families.trees import round_down
 from components.shared.tasks import TASKS
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from sklearn.base import BaseEstimator
 
 
@@ -46,10 +48,17 @@ class HistGradientBoosting(Family):
         boosting = HistGradientBoostingClassifier if TASKS[task].has_classes else HistGradientBoostingRegressor
         return boosting(early_stopping=False, categorical_features=None)
 
-    def fit_early(self, estimator: Any, rows: Rows, unseen: Rows, *, most: int) -> int:
+    def fit_early(self, estimator: Any, rows: Rows, unseen: Rows, *, most: int) -> "NDArray[np.float64]":
         """Add trees until the loss on unseen rows has not fallen for a while, and keep those up to the best."""
+        from sklearn.base import is_regressor
+
+        usual = {name: estimator.get_params()[name] for name in ("early_stopping", "n_iter_no_change", "tol")}
         estimator.set_params(
-            early_stopping=True, scoring="loss", n_iter_no_change=patience(estimator.learning_rate), max_iter=most
+            early_stopping=True,
+            scoring="loss",
+            n_iter_no_change=patience(estimator.learning_rate),
+            tol=least_fall(unseen, regression=is_regressor(estimator)),
+            max_iter=most,
         )
         estimator.fit(
             rows.features,
@@ -59,10 +68,11 @@ class HistGradientBoosting(Family):
             y_val=unseen.target,
             sample_weight_val=unseen.weights,
         )
-        best = max(1, int(estimator.validation_score_.argmax()))  # the first is that of no tree at all
+        losses: NDArray[np.float64] = -estimator.validation_score_[1:]  # the first is that of no tree at all
+        best = best_rounds([losses])
         del estimator._predictors[best:]
-        estimator.set_params(early_stopping=False, scoring="loss", n_iter_no_change=10, max_iter=best)
-        return best
+        estimator.set_params(**usual, max_iter=best)
+        return losses
 
     def for_onnx(self, estimator: Any) -> Any:
         """With thresholds that are float32 values."""

@@ -4,11 +4,14 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from components.shared.config import TaskName
-from components.shared.families.base import Family, Rows, Search, Value, patience, real, whole
+from components.shared.families.base import Family, Rows, Search, least_fall, patience, real, whole
 from components.shared.families.trees import round_down
 from components.shared.tasks import TASKS
+from components.shared.tasks.base import Value
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from sklearn.base import BaseEstimator
 
 
@@ -73,10 +76,13 @@ class LightGBM(Family):
         small = {"n_estimators": 1} if name != "n_estimators" or (isinstance(value, int) and value > 1) else {}
         estimator.set_params(**{name: value, **small}).fit(rows.reshape(-1, 1), rows.astype(int) % 2)
 
-    def fit_early(self, estimator: Any, rows: Rows, unseen: Rows, *, most: int) -> int:
+    def fit_early(self, estimator: Any, rows: Rows, unseen: Rows, *, most: int) -> "NDArray[np.float64]":
         """Add trees until the loss on unseen rows has not fallen for a while, and keep those up to the best."""
+        import numpy as np
         from lightgbm import early_stopping
+        from sklearn.base import is_regressor
 
+        fall = least_fall(unseen, regression=is_regressor(estimator))
         estimator.set_params(n_estimators=most)
         estimator.fit(
             rows.features,
@@ -85,11 +91,13 @@ class LightGBM(Family):
             eval_X=unseen.features,
             eval_y=unseen.target,
             eval_sample_weight=None if unseen.weights is None else [unseen.weights],
-            callbacks=[early_stopping(patience(estimator.learning_rate), verbose=False)],
+            callbacks=[early_stopping(patience(estimator.learning_rate), verbose=False, min_delta=fall)],
         )
         best = max(1, int(estimator.best_iteration_))
         estimator.set_params(n_estimators=best)
-        return best
+        losses = np.array(next(iter(estimator.evals_result_["valid_0"].values())))
+        # falls of less than `min_delta` count as none, and the trees after the best are gone
+        return np.append(losses[:best], np.maximum(losses[best:], losses[best - 1]))
 
     def for_onnx(self, estimator: Any) -> Any:
         """With thresholds that are float32 values."""

@@ -11,8 +11,9 @@ from typing import Any
 
 from components.shared.config import FamilyName, ParameterSpace, TaskName
 from components.shared.errors import ConfigError
-from components.shared.families.base import Family, Parameters, Space, Value
+from components.shared.families.base import Family, Parameters, Space
 from components.shared.families.table import FAMILIES
+from components.shared.tasks.base import Value
 
 # Set by this project for every model; neither searched nor configured under search.space.
 _RESERVED = frozenset(

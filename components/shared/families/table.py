@@ -1,7 +1,7 @@
 """The table of families, by name: each name of the configuration is a file beside this one."""
 
 from importlib import import_module
-from typing import Any, get_args
+from typing import get_args
 
 from components.shared.config import FamilyName
 from components.shared.families.base import Family
@@ -11,7 +11,7 @@ FAMILIES: dict[FamilyName, Family] = {
 }
 
 
-def family_of(estimator: Any) -> Family:
+def family_of(estimator: object) -> Family:
     """The family that an estimator is of.
 
     Raises:

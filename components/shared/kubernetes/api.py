@@ -8,12 +8,15 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import urllib3
 
 from components.shared.errors import FullcircleError
 from components.shared.transient import patience, retry_transient
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient, ApiException
 
 Object = dict[str, Any]
 
@@ -78,11 +81,12 @@ class Cluster:
 
     Args:
         client: A `kubernetes.client.ApiClient`; None for one that is made when it is first needed.
+        seconds: For how long an API server that is away is asked again; None for what `patience` says.
     """
 
-    def __init__(self, client: Any = None) -> None:
+    def __init__(self, client: object = None, *, seconds: float | None = None) -> None:
         self.clock_difference = 0.0
-        self._patience = patience()
+        self._patience = patience() if seconds is None else seconds
         self._given = client
 
     @classmethod
@@ -91,6 +95,18 @@ class Cluster:
         cluster = cls()
         cluster.get("/version")
         return cluster
+
+    @classmethod
+    def signed_in(cls, *, at_least_seconds: float) -> "Cluster":
+        """The cluster, whose credentials were found; it is not asked anything yet.
+
+        Args:
+            at_least_seconds: For how long at least an API server that is away is asked again.
+
+        Raises:
+            ClusterError: There are no credentials that can be used.
+        """
+        return cls(_make_client(), seconds=max(at_least_seconds, patience()))
 
     @classmethod
     def of_this_pod(cls) -> "Cluster":
@@ -214,20 +230,36 @@ class Cluster:
             self.clock_difference = time.time() - parsedate_to_datetime(headers["Date"]).timestamp()
 
     @cached_property
-    def _client(self) -> Any:
-        if self._given is not None:
-            return self._given
-        from kubernetes import client, config
+    def _client(self) -> "ApiClient":
+        return _make_client() if self._given is None else self._given
 
-        settings, file = client.Configuration(), os.environ.get("KUBECONFIG") or None
-        try:
-            if in_pod() and file is None:
-                config.load_incluster_config(client_configuration=settings)
-            else:
-                config.load_kube_config(config_file=file, client_configuration=settings)
-        except (config.ConfigException, OSError) as error:
-            raise ClusterError(f"No cluster is named: {str(error).rstrip('.')}. {_HINT}") from error
+
+def plain(model: object) -> Object:
+    """An object that was built from a typed model of the Kubernetes API, or of an extension's, as its JSON."""
+    from kubernetes.client import ApiClient
+
+    found: Object = ApiClient().sanitize_for_serialization(model)
+    return found
+
+
+def _make_client() -> "ApiClient":
+    """A client of the cluster that this process runs in, or that a kubeconfig names.
+
+    Raises:
+        ClusterError: There are no credentials that can be used.
+    """
+    from kubernetes import client, config
+
+    settings, file = client.Configuration(), os.environ.get("KUBECONFIG") or None
+    try:
+        if in_pod() and file is None:
+            config.load_incluster_config(client_configuration=settings)
+        else:
+            config.load_kube_config(config_file=file, client_configuration=settings)
         return _patient(client.ApiClient(settings))
+    except Exception as error:  # kubernetes' own, YAML's, the operating system's
+        said = str(error).rstrip(".")
+        raise ClusterError(f"No cluster is named: {said}. {_HINT}", said=said) from error
 
 
 def _is_transient(error: FullcircleError) -> bool:
@@ -235,16 +267,16 @@ def _is_transient(error: FullcircleError) -> bool:
     if not isinstance(error, ClusterError):
         return False
     unanswered = isinstance(error.__cause__, urllib3.exceptions.HTTPError | ConnectionError)
-    return error.status in _PASSING or (not error.status and unanswered)
+    return error.status in (*_PASSING, _CONFLICT) or (not error.status and unanswered)
 
 
-def _patient(client: Any) -> Any:
+def _patient(client: "ApiClient") -> "ApiClient":
     """A client that tries once more what did not get through."""
     client.rest_client.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(total=1, backoff_factor=0.5)
     return client
 
 
-def _told(error: Any) -> tuple[str, Object]:
+def _told(error: "ApiException") -> tuple[str, Object]:
     """What an API server said in its refusal, in one line, and of what."""
     try:
         status = json.loads(error.body)

@@ -40,7 +40,7 @@ def forwarded(namespace: str, service: str, port: int) -> Iterator[str]:
     if program is None:
         raise DeployError(
             f"The Service {service} in namespace {namespace} cannot be reached from this machine, and there is no "
-            "kubectl on PATH to forward a port. Install it, or deploy from inside the cluster."
+            "kubectl on PATH to forward a port. Install it, or run this inside the cluster."
         )
     command = [
         program, "--namespace", namespace, "port-forward", f"service/{service}", f":{port}",

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from signal import Signals
 from typing import Any, Literal
 
-Object = dict[str, Any]
+from components.shared.kubernetes.api import Object
+
 Kind = Literal[
     "evicted", "deadline", "unschedulable", "image", "configuration", "memory", "crash", "volume", "failed"
 ]  # fmt: skip
@@ -249,7 +250,7 @@ def _exit(code: int | None) -> str:
     return f"exit code {code}"
 
 
-def one_line(said: Any) -> str:
+def one_line(said: object) -> str:
     """A message in one line; empty for None."""
     return " ".join(str(said or "").split())
 

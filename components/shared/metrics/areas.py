@@ -5,8 +5,6 @@ ranking is cut into at most `Weights.steps` steps, about as many rows and positi
 resamples cost a thousand sums a step and not a row; the bootstrap takes the difference to the exact value off.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +23,7 @@ def _of_curve(hits: Floats, others: Floats) -> tuple[Floats, Floats]:
     return lower / (told * negatives), precision / told
 
 
-def areas_of_curves(target: NDArray[Any], answers: Answers, weights: Weights) -> dict[str, Floats]:
+def areas_of_curves(target: NDArray[np.generic], answers: Answers, weights: Weights) -> dict[str, Floats]:
     """Both areas, each of shape (resamples,): they are of one curve, which takes longer than either area of it."""
 
     def make() -> dict[str, Floats]:

@@ -16,17 +16,19 @@ class Curve:
     thresholds: list[float]
 
 
-def confusion(target: NDArray[Any], chosen: NDArray[Any], *, classes: int) -> NDArray[np.int64]:
-    """Counts of shape (classes, classes): row is the true class, column the answered one."""
-    counts = np.bincount(target * classes + chosen, minlength=classes * classes)
-    return np.asarray(counts.reshape(classes, classes), dtype=np.int64)
-
-
 Weighting = NDArray[np.float64] | None
 
 
+def confusion(
+    target: NDArray[Any], chosen: NDArray[Any], *, classes: int, weights: Weighting = None
+) -> NDArray[np.float64]:
+    """Rows, or sums of their weights, of shape (classes, classes): row is the true class, column the answered one."""
+    counts = np.bincount(target * classes + chosen, weights=weights, minlength=classes * classes)
+    return np.asarray(counts.reshape(classes, classes), dtype=np.float64)
+
+
 def roc_curve(
-    positive: NDArray[np.bool_], probabilities: NDArray[Any], *, points: int = 200, weights: Weighting = None
+    positive: NDArray[np.bool_], probabilities: NDArray[np.generic], *, points: int = 200, weights: Weighting = None
 ) -> Curve | None:
     """False against true positive rate, thinned to at most `points`; None when all rows are of one class."""
     positive, probabilities, weights = _counting(positive, probabilities, weights)
@@ -41,7 +43,7 @@ def roc_curve(
 
 
 def pr_curve(
-    positive: NDArray[np.bool_], probabilities: NDArray[Any], *, points: int = 200, weights: Weighting = None
+    positive: NDArray[np.bool_], probabilities: NDArray[np.generic], *, points: int = 200, weights: Weighting = None
 ) -> Curve | None:
     """Recall against precision, thinned to at most `points`; None when all rows are of one class."""
     positive, probabilities, weights = _counting(positive, probabilities, weights)
@@ -54,13 +56,13 @@ def pr_curve(
 
 
 def _counting(
-    positive: NDArray[np.bool_], probabilities: NDArray[Any], weights: Weighting
-) -> tuple[NDArray[np.bool_], NDArray[Any], Weighting]:
+    truth: NDArray[Any], predicted: NDArray[Any], weights: Weighting
+) -> tuple[NDArray[Any], NDArray[Any], Weighting]:
     """The rows that count at all."""
     if weights is None:
-        return positive, probabilities, None
+        return truth, predicted, None
     some = weights > 0
-    return positive[some], probabilities[some], weights[some]
+    return truth[some], predicted[some], weights[some]
 
 
 def _thin(x: NDArray[Any], y: NDArray[Any], thresholds: NDArray[Any], *, points: int) -> Curve:
@@ -82,36 +84,42 @@ class CalibrationBin:
     predicted: float
     observed: float
     rows: int
+    weight: float
 
 
-def calibration(truth: NDArray[Any], predicted: NDArray[Any], *, bins: int = 10) -> list[CalibrationBin]:
+def calibration(
+    truth: NDArray[Any], predicted: NDArray[Any], *, bins: int = 10, weights: Weighting = None
+) -> list[CalibrationBin]:
     """Mean prediction and mean truth by bins of about as many rows each; equal predictions stay together.
 
     Args:
         truth: Whether each row is of the class (its mean is the observed share), or the target's values.
         predicted: Probabilities of the class, or predicted values.
         bins: Most bins.
+        weights: How much each row counts in the means; rows of no weight are left out.
     """
+    truth, predicted, weights = _counting(truth, predicted, weights)
     if not len(truth):
         return []
     edges = np.unique(np.quantile(predicted, np.linspace(0, 1, bins + 1)))
     # The last edge belongs to the last bin; a single distinct prediction is one bin.
     places = np.clip(np.searchsorted(edges, predicted, side="right") - 1, 0, max(0, len(edges) - 2))
     found = (np.flatnonzero(places == place) for place in np.unique(places))
-    return [_bin(truth[rows], predicted[rows]) for rows in found]
+    return [_bin(truth[rows], predicted[rows], None if weights is None else weights[rows]) for rows in found]
 
 
-def _bin(truth: NDArray[Any], predicted: NDArray[Any]) -> CalibrationBin:
+def _bin(truth: NDArray[np.generic], predicted: NDArray[np.generic], weights: Weighting) -> CalibrationBin:
     return CalibrationBin(
         lower=float(predicted.min()),
         upper=float(predicted.max()),
-        predicted=float(predicted.mean(dtype=np.float64)),
-        observed=float(truth.mean(dtype=np.float64)),
+        predicted=float(np.average(predicted.astype(np.float64), weights=weights)),
+        observed=float(np.average(truth.astype(np.float64), weights=weights)),
         rows=len(truth),
+        weight=float(len(truth) if weights is None else weights.sum()),
     )
 
 
 def calibration_error(bins: list[CalibrationBin]) -> float:
-    """Expected calibration error: mean distance of predicted and observed, weighted by rows; NaN without bins."""
-    rows = sum(item.rows for item in bins)
-    return sum(abs(item.predicted - item.observed) * item.rows for item in bins) / rows if rows else float("nan")
+    """Expected calibration error: mean distance of predicted and observed, weighted as rows are; NaN without bins."""
+    weight = sum(item.weight for item in bins)
+    return sum(abs(item.predicted - item.observed) * item.weight for item in bins) / weight if weight else float("nan")

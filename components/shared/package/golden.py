@@ -9,7 +9,7 @@ from components.shared.package.model_package import GoldenRequest
 TOLERANCE = 1e-4  # between machines: float32 arithmetic in another order
 
 
-def differences(golden: Sequence[GoldenRequest], answers: Sequence[Any]) -> list[str]:
+def differences(golden: Sequence[GoldenRequest], answers: Sequence[object]) -> list[str]:
     """What is wrong with the answers to golden requests; empty when nothing is.
 
     Args:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from components.shared.errors import PackageError, in_short
+from components.shared.files import file_hash, write_text
 
 FORMAT = "fullcircle/1"
 MANIFEST = "manifest.json"
@@ -116,12 +117,6 @@ class GoldenRequest(BaseModel):
 _GOLDEN = TypeAdapter(list[GoldenRequest])
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def version_of(files: Mapping[str, str]) -> str:
     """A version's id: twelve hexadecimal digits of the hash of its files' hashes.
 
@@ -136,9 +131,7 @@ def version_of(files: Mapping[str, str]) -> str:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Commit a package: from here on it is complete."""
-    partial = folder / f".{MANIFEST}.partial"
-    partial.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / MANIFEST)
+    write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
 
 
 def verify(folder: Path, *, version: str = "") -> Manifest:

@@ -36,7 +36,7 @@ class Entry(BaseModel):
         return mine == others
 
 
-def earlier_entries(pointer: Mapping[str, Any]) -> list[Entry]:
+def earlier_entries(pointer: Mapping[str, object]) -> list[Entry]:
     """What an object `champion.json`, which earlier releases moved in place of a history, counts as.
 
     Args:

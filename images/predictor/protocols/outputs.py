@@ -35,7 +35,7 @@ class Outputs:
         self.scorer = scorer
         self.schema = scorer.schema
         self.labels = self.schema.labels
-        self.names = list(scorer.answer.outputs)
+        self.names = list(TASKS[self.schema.task].answer.outputs)
 
     def wanted(self, asked: list[str]) -> list[str]:
         """Names of the outputs that a request asks for, each once; all of them when it names none.

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from components.deploy.inference_service import MODEL, MODEL_VERSION, REVISION, ROLE, Object, annotation, label
+from components.deploy.inference_service import MODEL, MODEL_VERSION, REVISION, ROLE, annotation, label
 from components.shared.errors import DeployError
+from components.shared.kubernetes.api import Object
 
 NAMESPACE = "here"
 
@@ -85,7 +86,7 @@ class KServe:
 
 
 class FakeCluster:
-    """What `components.deploy.cluster.Cluster` offers.
+    """What `components.deploy.serving_namespace.ServingNamespace` offers.
 
     Args:
         kserve: What is there.
@@ -93,7 +94,7 @@ class FakeCluster:
     """
 
     def __init__(self, kserve: KServe, step: Callable[[str], None] = lambda _: None) -> None:
-        self.namespace = NAMESPACE
+        self.name = NAMESPACE
         self._kserve = kserve
         self._step = step
 

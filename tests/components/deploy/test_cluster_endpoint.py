@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from components.deploy.cluster import Cluster
 from components.deploy.dark_launch import DarkLaunch
 from components.deploy.deploy import deploy_version
 from components.deploy.deployed import Deployed
+from components.deploy.inference_service import API_VERSION
 from components.deploy.rollback import roll_back
+from components.deploy.serving_namespace import ServingNamespace
 from components.shared.config import DarkLaunchConfig, ServingConfig
 from components.shared.errors import DeployError
-from components.shared.kubernetes.api import ClusterError
 from components.shared.package.model_package import read_golden, verify
 from components.shared.package.proof import proof_token
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
+from tests.components.api_answers import answering
 from tests.components.deploy.kubernetes import NAMESPACE, FakeCluster, KServe, kserve
 from tests.deployments import champion_of, copy_package, write_verdict
 
@@ -50,8 +51,8 @@ class Site:
 def site(store: Store, packages: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     with kserve() as servers:
         monkeypatch.delenv("FULLCIRCLE_SERVING_FOLDER", raising=False)
-        monkeypatch.setattr(Cluster, "connect", lambda namespace="": FakeCluster(servers))
-        monkeypatch.setattr("components.deploy.cluster_endpoint._POLL_SECONDS", 0.01)
+        monkeypatch.setattr(ServingNamespace, "connect", lambda namespace="": FakeCluster(servers))
+        monkeypatch.setattr("components.deploy.readiness._POLL_SECONDS", 0.01)
         rehearsal = lambda *_: lambda serves: lambda url: DarkLaunch(ran=True, version="")  # noqa: E731
         monkeypatch.setattr("components.deploy.cluster_deployment._rehearsal", rehearsal)
         yield Site(store, packages(), tmp_path, servers)
@@ -72,7 +73,7 @@ def test_a_service_that_is_not_programmed_yet_is_asked_again(site, monkeypatch):
 
 
 def test_a_service_that_never_answers_is_given_up_at_the_deadline(site, monkeypatch):
-    monkeypatch.setattr("components.deploy.cluster_endpoint._SETTLE_SECONDS", 0.3)
+    monkeypatch.setattr("components.deploy.cluster_proof.SETTLE_SECONDS", 0.3)
     version = site.add(1)
     site.deploy(version)
     site.servers.refusals = 10**6
@@ -118,19 +119,14 @@ def test_the_champion_stays_when_nobody_can_ask_what_serves(site, monkeypatch):
 
 
 def test_an_api_server_that_is_away_for_a_moment_is_asked_again(monkeypatch):
-    """Each request of a deployment, changes included."""
-    monkeypatch.setattr("components.deploy.cluster.time.sleep", lambda _: None)
-    failures = iter([ClusterError("refused", said="refused"), ClusterError("503", 503, said="starting")])
-
-    class Api:
-        def apply(self, path: str, body: object, **query: str) -> object:
-            if error := next(failures, None):
-                raise error
-            return body
-
-    cluster = Cluster.__new__(Cluster)
-    cluster.namespace, cluster._services, cluster._api = NAMESPACE, "services", Api()  # type: ignore[assignment]
-    assert cluster.apply({"metadata": {"name": "demo"}}) == {"metadata": {"name": "demo"}}
+    """Each request of a deployment, changes included; a conflict is one of such moments."""
+    monkeypatch.setattr("components.shared.transient.time.sleep", lambda _: None)
+    path = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/inferenceservices/demo"
+    body = {"metadata": {"name": "demo"}}
+    with answering() as server:
+        server.answers["PATCH", path] = [(503, {"message": "starting"}), (409, {"message": "changed"}), (200, body)]
+        assert ServingNamespace(server.cluster(seconds=30), NAMESPACE).apply(body) == body
+        assert len(server.asked) == 3
 
 
 def test_a_roll_back_puts_back_what_was_champion(site):

@@ -3,18 +3,11 @@ import json
 import pytest
 
 from components.deploy.address import endpoint_url, pod_addresses, proof_url
-from components.deploy.cluster import (
-    Cluster,
-    FleetingError,
-    _explanation,
-    _NoSuchObjectError,
-    has_kubeconfig,
-    patiently,
-)
 from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
 from components.deploy.diagnosis import conditions_text, crashes, in_words, troubles
 from components.deploy.inference_service import REVISION
 from components.deploy.rollout import canary_progress, progress
+from components.deploy.serving_namespace import ServingNamespace, _explanation, _NoSuchObjectError, has_kubeconfig
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError
 from components.shared.kubernetes.api import ClusterError
@@ -193,8 +186,8 @@ def refusal(status: int, message: str = "Reason", **details: str) -> ClusterErro
         ),
         (refusal(403, message="exceeded quota: pods"), DeployError, "403 exceeded quota: pods."),
         (refusal(401), DeployError, "does not accept the credentials"),
-        (refusal(503, message="starting"), FleetingError, "503 starting."),
-        (refusal(0, message="refused"), FleetingError, "The API server does not answer (apply it): refused."),
+        (refusal(503, message="starting"), DeployError, "503 starting."),
+        (refusal(0, message="refused"), DeployError, "The API server does not answer (apply it): refused."),
         (refusal(422, message="spec.predictor is wrong."), DeployError, "422 spec.predictor is wrong."),
     ],
 )  # fmt: skip
@@ -230,28 +223,12 @@ def kubeconfig(monkeypatch, tmp_path) -> None:
 
 
 def test_a_cluster_that_does_not_answer(kubeconfig, monkeypatch):
-    monkeypatch.setattr("components.deploy.cluster._PATIENCE_SECONDS", -1)
-    cluster = Cluster.connect("place")
-    with pytest.raises(FleetingError, match=r"The API server does not answer \(read the InferenceService demo\)"):
-        cluster.get("demo")
-    assert cluster.warnings_about("demo") == []
-    assert cluster.log("pod", "container", previous=False) == ""
-
-
-def test_an_api_server_may_be_away_for_a_while(monkeypatch):
-    monkeypatch.setattr("components.deploy.cluster.time.sleep", lambda seconds: None)
-    answers = iter([FleetingError("away"), FleetingError("away"), None])
-
-    def read() -> str:
-        if error := next(answers):
-            raise error
-        return "there"
-
-    assert patiently(read) == "there"
-    monkeypatch.setattr("components.deploy.cluster._PATIENCE_SECONDS", -1)
-    answers = iter([FleetingError("away"), None])
-    with pytest.raises(FleetingError, match="away"):
-        patiently(read)
+    monkeypatch.setattr("components.deploy.serving_namespace._PATIENCE_SECONDS", 0)
+    place = ServingNamespace.connect("place")
+    with pytest.raises(DeployError, match=r"The API server does not answer \(read the InferenceService demo\)"):
+        place.get("demo")
+    assert place.warnings_about("demo") == []
+    assert place.log("pod", "container", previous=False) == ""
 
 
 def test_a_kubeconfig_that_is_none(monkeypatch, tmp_path):
@@ -259,9 +236,9 @@ def test_a_kubeconfig_that_is_none(monkeypatch, tmp_path):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     for namespace in ("", "place"):
         with pytest.raises(DeployError, match="cannot be used: Invalid kube-config file"):
-            Cluster.connect(namespace)
+            ServingNamespace.connect(namespace)
 
 
 def test_a_kubeconfig_without_a_namespace(kubeconfig):
     with pytest.raises(DeployError, match="context here names no namespace. Set cluster.namespace"):
-        Cluster.connect()
+        ServingNamespace.connect()

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -173,3 +175,16 @@ def test_the_same_again_is_told_from_the_same_anew():
     assert label(renewed(wanted, {**anew, "metadata": {**anew["metadata"], "generation": 4}}), REVISION).endswith("-4")
     other = inference_service(RELEASE, SERVING.model_copy(update={"rows": 5}), namespace="place")
     assert not same_revision(other, wanted)
+
+
+def kserves_arguments(*arguments: str) -> str:
+    """What KServe's server would take from the arguments of a program that imports its models."""
+    code = "from kserve import V1beta1InferenceService, model_server; print(model_server.args)"
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def test_no_arguments_of_ours_are_taken_for_those_of_kserves_server():
+    """KServe reads the program's arguments when it is imported, by a parser that ends a program that confuses it."""
+    executor = ["--component_module_path", "x.py", "--executor_input", "{}", "--function_to_execute", "deploy"]
+    command = ["rollback", "demo", "--version", "v", "--reason", "why", "--namespace", "place"]
+    assert kserves_arguments() == kserves_arguments(*executor) == kserves_arguments(*command)

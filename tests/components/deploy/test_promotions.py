@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from components.deploy.cluster import Cluster
 from components.deploy.dark_launch import DarkLaunch
 from components.deploy.deploy import deploy_on
 from components.deploy.rollback import roll_back
+from components.deploy.serving_namespace import ServingNamespace
 from components.shared.config import DarkLaunchConfig, ServingConfig
 from components.shared.errors import DeployError, FullcircleError, PackageError, StoreError
 from components.shared.package.model_package import Manifest, read_golden, verify
@@ -311,10 +311,10 @@ def quick(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def rehearsal(*_: object) -> Any:
         return lambda serves: lambda url: DarkLaunch(ran=True, version="")
 
-    monkeypatch.setattr(Cluster, "connect", connect)
+    monkeypatch.setattr(ServingNamespace, "connect", connect)
     monkeypatch.setattr("components.deploy.cluster_deployment._rehearsal", rehearsal)
-    monkeypatch.setattr("components.deploy.cluster_endpoint._POLL_SECONDS", 0.001)
-    monkeypatch.setattr("components.deploy.cluster_endpoint.is_reachable", lambda url: True)
+    monkeypatch.setattr("components.deploy.readiness._POLL_SECONDS", 0.001)
+    monkeypatch.setattr("components.deploy.cluster_proof.is_reachable", lambda url: True)
 
 
 def test_the_champion_has_always_served(place: Place, quick: None) -> None:

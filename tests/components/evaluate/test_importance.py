@@ -55,7 +55,7 @@ def load(made: Made) -> tuple[Scorer, Inputs, NDArray[Any]]:
 def test_shap_values_add_up_to_the_prediction(made: Callable[[TaskName], Made], task: TaskName) -> None:
     scorer, inputs, _ = load(made(task))
     found = shap_values(scorer, inputs.rows(slice(0, 30)), features=np.arange(5))
-    assert found.values.shape == (1 if TASKS[task].is_one_number else 30, 5, 3)
+    assert found.values.shape == (30, 5, 1 if TASKS[task].is_one_number else 3)
     assert np.abs(found.base + found.values.sum(axis=1) - found.predictions).max() < 1e-6
     assert np.ptp(found.base, axis=0).max() < 1e-9  # one background, one base
 

@@ -14,7 +14,7 @@ from components.shared.package.model_package import TRAINED_FILES, version_prefi
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from components.shared.tasks import TASKS
-from tests.helpers import make_manifest, make_package, make_splits
+from tests.helpers import make_manifest, make_package, make_splits, put_folder
 
 EVALUATION = EvaluationConfig(resamples=100)
 
@@ -105,7 +105,7 @@ def crown(store: Store, tmp_path: Path) -> Callable[[Candidate], str]:
             shutil.copyfile(path, package / name)
         assert set(TRAINED_FILES) <= {path.name for path in package.iterdir()}
         version = make_manifest(package).version
-        store.put_folder(version_prefix("demo", version), package)
+        put_folder(store, version_prefix("demo", version), package)
         Registry(store, "demo").promote(version, expected=None)
         return version
 

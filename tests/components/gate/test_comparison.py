@@ -23,6 +23,7 @@ from components.shared.store import Store
 from components.shared.tasks import TASKS
 from tests import helpers
 from tests.components.gate.conftest import rules
+from tests.helpers import put_folder
 
 Make = Callable[..., Candidate]
 Crown = Callable[[Candidate], str]
@@ -297,7 +298,7 @@ def test_a_champion_whose_package_is_gone_needs_force(candidate: Make, crown: Cr
 def test_a_pointer_to_another_version_is_refused(candidate: Make, crown: Crown, store: Store, tmp_path: Path) -> None:
     version = crown(candidate())
     store.get_folder(version_prefix("demo", version), tmp_path / "package")
-    store.put_folder(version_prefix("demo", "0" * 12), tmp_path / "package")
+    put_folder(store, version_prefix("demo", "0" * 12), tmp_path / "package")
     registry = Registry(store, "demo")
     registry.promote("0" * 12, expected=registry.champion())
     check = champion_check(judge(candidate(noise=0.02), rules(), store))

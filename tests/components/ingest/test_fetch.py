@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from components.ingest import fetch
-from components.ingest.table_files import format_of
+from components.shared.sources.table_files import format_of
 from components.shared.store import Store
 
 CSV = "a,b\n1,x\n2,y\n"
@@ -212,7 +211,7 @@ def test_http_failures(refuses, site, monkeypatch):
     assert "answered 404" in refuses(f"{site}/nothing.csv")
     assert "broke off after 12 of 1,000 bytes" in refuses(f"{site}/short.csv")
     assert "what answers there does not speak HTTP ('SSH-2.0-hello')" in refuses(f"{site}/garbage.csv")
-    monkeypatch.setattr(fetch, "HTTP_SECONDS", 0.2)
+    monkeypatch.setattr("components.shared.sources.http.HTTP_SECONDS", 0.2)
     assert "no answer within 0.2 s" in refuses(f"{site}/slow.csv")
 
 

@@ -11,6 +11,7 @@ import pytest
 from components.ingest import fingerprint as logic
 from components.ingest.component import fingerprint
 from components.shared.config import SourceConfig
+from components.shared.sources.table import source_at
 from components.shared.store import Store
 
 
@@ -38,7 +39,7 @@ def test_files_folders_and_globs_are_told_by_what_is_in_them(tmp_path):
 
 
 def test_a_large_file_is_told_by_size_and_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(logic, "_SMALL", 3)
+    monkeypatch.setattr("components.shared.sources.base.SMALL", 3)
     path = tmp_path / "a.csv"
     path.write_text("a\n1\n")
     os.utime(path, (1, 1))
@@ -113,7 +114,7 @@ def web(headers: dict[str, str], content: bytes, status: int = 200) -> Iterator[
 
 
 def at(address: str) -> tuple[str, object]:
-    return logic.of_place(address)
+    return logic.of_source(source_at(address))
 
 
 def test_a_server_is_believed_and_one_that_says_nothing_is_read():
@@ -131,7 +132,7 @@ def test_where_nothing_can_be_told_it_is_another_mark_each_time(monkeypatch):
     with web({}, b"no", status=404) as address:
         assert at(address) != at(address)
     assert at("http://127.0.0.1:1/a.csv") != at("http://127.0.0.1:1/a.csv")
-    monkeypatch.setattr(logic, "_SMALL", 3)
+    monkeypatch.setattr("components.shared.sources.base.SMALL", 3)
     with web({}, b"a\n1\n") as address:
         assert at(address) != at(address)
 

@@ -14,7 +14,8 @@ from components.ingest.ingest import parse_paths, summary
 from components.shared.config import ProblemConfig, SourceConfig
 from components.shared.config.file import load_config
 from components.shared.errors import SourceError
-from components.shared.package.model_package import Lineage, file_hash
+from components.shared.files import file_hash
+from components.shared.package.model_package import Lineage
 
 CONFIGS = Path(__file__).parents[3] / "pipelines" / "configs"
 

@@ -16,7 +16,7 @@ from components.shared.errors import MonitorError
 from components.shared.frames import part_path
 from components.shared.package.model_package import verify, version_prefix
 from components.shared.package.schema import Schema
-from tests.helpers import make_splits
+from tests.helpers import make_splits, put_folder
 from tests.manifests.rendering import MANIFESTS
 
 SETTINGS = MonitoringConfig(rows=200, minimum_rows=50, numeric=ColumnDrift(method="wasserstein", threshold=0.3))
@@ -86,7 +86,7 @@ def splits(tmp_path_factory) -> Path:
 @pytest.fixture
 def version(store, packages, monkeypatch) -> str:
     found = verify(packages()).version
-    store.put_folder(version_prefix("demo", found), packages())
+    put_folder(store, version_prefix("demo", found), packages())
     monkeypatch.setenv("KFP_RUN_ID", "run-1")
     return found
 

@@ -22,7 +22,7 @@ from components.shared.package.model_package import MANIFEST, verify, version_pr
 from components.shared.package.schema import Schema
 from components.shared.store import Store
 from components.shared.tasks import TASKS
-from tests.helpers import make_manifest, make_package, make_schema, make_splits, make_table
+from tests.helpers import make_manifest, make_package, make_schema, make_splits, make_table, put_folder
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def publish(store) -> Callable[[Path], str]:
 
     def put(package: Path) -> str:
         version = verify(package).version
-        store.put_folder(version_prefix("demo", version), package)
+        put_folder(store, version_prefix("demo", version), package)
         return version
 
     return put

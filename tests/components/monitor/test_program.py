@@ -9,7 +9,7 @@ from components.shared.config import ColumnDrift, MonitoringConfig
 from components.shared.package.model_package import version_prefix
 from components.shared.registry.monitoring import keep_settings, settings_key
 from components.shared.registry.registry import Registry
-from tests.helpers import make_table
+from tests.helpers import make_table, put_folder
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def champion(store, packages):
     from components.shared.package.model_package import verify
 
     version = verify(packages()).version
-    store.put_folder(version_prefix("demo", version), packages())
+    put_folder(store, version_prefix("demo", version), packages())
     Registry(store, "demo").promote(version, expected=None)
     return version
 
@@ -64,7 +64,7 @@ def test_settings_come_from_the_environment(store, champion, monkeypatch, capsys
 
 def test_each_model_is_watched_by_its_own_section(store, champion, packages, capsys):
     """One model's `columns` are none of another one's affair."""
-    store.put_folder(version_prefix("other", champion), packages())
+    put_folder(store, version_prefix("other", champion), packages())
     Registry(store, "other").promote(champion, expected=None)
     log(store, 150)
     log(store, 150, name="other")

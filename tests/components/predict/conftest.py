@@ -16,7 +16,7 @@ from components.shared.config import TaskName
 from components.shared.package.model_package import verify, version_prefix
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
-from tests.helpers import LINEAGE, make_table
+from tests.helpers import LINEAGE, make_table, put_folder
 
 NAME = "demo"
 
@@ -66,7 +66,7 @@ def publish(store, packages, tmp_path) -> Callable[..., Site]:
     def publish(task: TaskName = "binary", *, champion: bool = True) -> Site:
         package = packages(task)
         version = verify(package).version
-        store.put_folder(version_prefix(NAME, version), package)
+        put_folder(store, version_prefix(NAME, version), package)
         if champion:
             Registry(store, NAME).promote(version, expected=None)
         return Site(store, tmp_path, package, version)

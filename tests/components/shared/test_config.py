@@ -266,3 +266,33 @@ def test_values_are_what_was_written(tmp_path, written, value):
     assert type(config.problem.positive) is type(value)
     assert config.contract.columns["y"].allowed == [value]
     assert config.prepare.drop_duplicates is True
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("{path: t.csv, kind: ftp}", "source.tables.t.kind: found 'ftp'; allowed: 'files', 'http', 's3', 'package'."),
+        ("{path: t.csv, kind: s3}", "source.tables.t: `kind: s3` expects a path such as s3://…; found 't.csv'."),
+        ("{path: s3://b/t.csv, delimitre: ;}", "source.tables.t.delimitre: unknown key. Did you mean `delimiter`?"),
+        ("{path: t.parquet, format: parquet, delimiter: ';'}",
+         "source.tables.t: `delimiter` is for csv files, and `format` is parquet; leave one out."),
+        ("{path: t.xlsx, format: csv, sheet: a}",
+         "source.tables.t: `sheet` is for excel files, and `format` is csv; leave one out."),
+        ("t.csv", "source.tables.t: found 't.csv'; "),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_table_are_told_at_its_place(tmp_path, table, message):
+    text = f"name: a\nsource: {{tables: {{t: {table}}}}}\nproblem: {{target: y, task: regression}}\n"
+    assert message in mistakes(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("t.csv", "files"), ("HTTP://host/t.csv", "http"), ("s3://b/*.csv", "s3"), ("package://m/t.csv", "package")],
+)
+def test_tables_without_a_kind_are_of_that_of_their_place(tmp_path, path, kind):
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        f"name: a\nsource: {{tables: {{t: {{path: '{path}'}}}}}}\nproblem: {{target: y, task: regression}}\n"
+    )
+    assert load_config(file).source.tables["t"].kind == kind

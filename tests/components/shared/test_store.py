@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from components.shared.errors import StoreError
 from components.shared.store import Store, StoreSettings, parse_s3_uri
+from tests.helpers import put_folder
 
 KEYS = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
@@ -298,56 +299,16 @@ def contents(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("prefix", ["models/v1", "models/v1/", ""])
 def test_folders_round_trip(store, tmp_path, package, prefix):
-    store.put_folder(prefix, package)
+    put_folder(store, prefix, package)
     store.get_folder(prefix, tmp_path / "copy")
     assert contents(tmp_path / "copy") == contents(package)
 
 
 def test_a_folder_takes_no_neighbours_along(store, tmp_path, package):
-    store.put_folder("v1", package)
+    put_folder(store, "v1", package)
     store.put_bytes("v10/manifest.json", b"")
     store.get_folder("v1", tmp_path / "copy")
     assert contents(tmp_path / "copy") == contents(package)
-
-
-def test_the_manifest_is_written_last(store, package):
-    seen = []
-    stop = threading.Event()
-
-    def watch() -> None:
-        while not stop.is_set():
-            seen.append({found.key for found in store.list("v1/")})
-
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(watch)
-        time.sleep(0.05)
-        store.put_folder("v1", package)
-        stop.set()
-    assert all(len(keys) == 5 for keys in seen if "v1/manifest.json" in keys)
-
-
-def test_a_broken_upload_leaves_no_manifest(store, package):
-    (package / os.fsdecode(b"broken\xff")).write_text("a name that is not UTF-8 and so no key")
-    with pytest.raises(StoreError, match=r"Could not upload .*broken\\udcff.* not a valid name"):
-        store.put_folder("v1", package)
-    assert not store.exists("v1/manifest.json")
-
-
-def test_a_folder_without_its_last_file_is_refused(store, package):
-    (package / "manifest.json").unlink()
-    with pytest.raises(StoreError, match=r"Expected manifest.json in the folder"):
-        store.put_folder("v1", package)
-    assert store.list() == []
-    store.put_folder("v1", package, last=None)
-    assert len(store.list("v1/")) == 4
-
-
-@pytest.mark.parametrize("make", [True, False])
-def test_an_empty_folder_is_refused(store, tmp_path, make):
-    if make:
-        (tmp_path / "empty").mkdir()
-    with pytest.raises(StoreError, match=r"found none"):
-        store.put_folder("v1", tmp_path / "empty")
 
 
 def test_a_missing_folder_says_so(store, tmp_path):
@@ -357,7 +318,7 @@ def test_a_missing_folder_says_so(store, tmp_path):
 
 
 def test_a_folder_in_use_is_not_overwritten(store, tmp_path, package):
-    store.put_folder("v1", package)
+    put_folder(store, "v1", package)
     (tmp_path / "copy").mkdir()
     store.get_folder("v1", tmp_path / "copy")
     with pytest.raises(StoreError, match=r"new or empty folder"):
@@ -403,7 +364,7 @@ def test_a_missing_file_is_named(store, tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_a_full_disk_here_is_named(store, tmp_path, monkeypatch):
     (tmp_path / "partial").symlink_to("/dev/full")
-    monkeypatch.setattr("components.shared.store._partial", lambda path: tmp_path / "partial")
+    monkeypatch.setattr("components.shared.files._partial", lambda path: tmp_path / "partial")
     store.put_bytes("key", b"x" * 10_000)
     with pytest.raises(StoreError, match=r"No space left on device .while writing.; free some space on this machine"):
         store.get_file("key", tmp_path / "file")

@@ -10,9 +10,10 @@ import pytest
 
 from components.shared.config import SearchConfig
 from components.shared.errors import PackageError
+from components.shared.files import file_hash
 from components.shared.frames import features, inputs, load_part
 from components.shared.package.golden import differences
-from components.shared.package.model_package import TRAINED_FILES, file_hash, read_golden
+from components.shared.package.model_package import TRAINED_FILES, read_golden
 from components.shared.package.scoring import MISSING_TIME, Scorer, parse_rows
 from components.shared.tasks import TASKS
 from components.shared.trials import Best, FamilyTrials

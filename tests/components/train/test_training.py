@@ -14,10 +14,10 @@ import pytest
 
 from components.shared.config import ProblemConfig, SearchConfig
 from components.shared.errors import DataError
+from components.shared.files import file_hash
 from components.shared.frames import inputs, load_part
 from components.shared.metrics import score
 from components.shared.package.fitted_pipeline import load_pipeline
-from components.shared.package.model_package import file_hash
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Scorer
 from components.shared.tasks import TASKS

@@ -49,6 +49,7 @@ def test_each_family_finds_parameters(tmp_path: Path, family, task):
     assert len(found.trials) == 3
     assert found.metric == {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}[task]
     complete = scores(found)
+    assert found.warnings == []
     assert found.best.score == (max if TASKS[task].has_positive_class else min)(complete)
     assert found.rows == 300
     assert found.best.rows == 210  # on average, of the folds that roll through 300 rows
@@ -85,6 +86,8 @@ def test_no_trial_but_the_first_starts_after_the_budget_and_that_one_is_cut_shor
     assert found.best.parameters == only.parameters
     assert found.best.cut
     assert found.message.endswith("1 cut, on 300 rows; none was completed: raise search.budget.seconds")
+    (warning,) = found.warnings
+    assert warning.startswith("No trial was completed within 1e-09 s")
 
 
 def test_trials_that_fall_behind_are_pruned_unless_told_otherwise(tmp_path: Path):

@@ -1,13 +1,19 @@
 """What each verb does, called as the program calls it."""
 
+import io
+import json
 from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
 from components.shared.config import Config
 from pipelines.__main__ import main
 from pipelines.cli import options
+from pipelines.cli.consoles import warnings_of_a_failed_run
+from pipelines.local.run import RunError, RunResult
+from pipelines.task_records import TaskRecord
 from tests.pipelines.command_line import WINE, definitions, write_config
 
 
@@ -108,3 +114,14 @@ def test_old_hours_of_the_log_are_told_and_removed_when_that_is_wanted(store, fo
     assert [item.key for item in store.list()] == [version]
     assert main(["prune", "demo", "--days", "0.1"]) == 1
     assert "kept for at least 1 day" in capsys.readouterr().err
+
+
+def test_what_the_stages_warned_of_is_printed_when_one_fails(tmp_path):
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({"warnings": ["3 rows were set aside."]}))
+    passed = TaskRecord("validate", tmp_path / "validate.log", {"validate_report": report})
+    failed = TaskRecord("predict", tmp_path / "predict.log", {}, cause="no such version")
+    console = Console(file=io.StringIO(), width=100)
+    with pytest.raises(RunError, match="no such version"), warnings_of_a_failed_run(console):
+        raise RunError([failed], RunResult(tmp_path, [passed, failed], 1.0))
+    assert "validate: 3 rows were set aside." in console.file.getvalue()

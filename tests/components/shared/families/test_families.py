@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from components.shared.config import SearchConfig, TaskName
 from components.shared.families import FAMILIES, Rows, family_of, make_estimator
-from components.shared.families.base import patience
+from components.shared.families.base import best_rounds, patience
 from components.shared.package import fitted_pipeline
 from components.shared.tasks import TASKS
 from components.train.graph import FEATURES, Graph
@@ -117,13 +117,36 @@ def test_it_stops_where_unseen_rows_gain_nothing(family, task):
     rows, unseen = make_rows(task, rows=150, weights=np.ones(150)), make_rows(task, seed=1, weights=np.ones(400))
     parameters = {**QUICK[family], "learning_rate": 0.3}
     estimator = make_estimator(family, task, parameters)
-    rounds = FAMILIES[family].fit_early(estimator, rows, unseen, most=500)
-    assert 1 <= rounds < 100
+    losses = FAMILIES[family].fit_early(estimator, rows, unseen, most=500)
+    rounds = best_rounds([losses])
+    assert 1 <= rounds <= len(losses) < 100
     assert estimator.get_params()[FAMILIES[family].rounds] == rounds
     again = make_estimator(family, task, {**parameters, FAMILIES[family].rounds: rounds})
     FAMILIES[family].fit(again, rows)
     np.testing.assert_allclose(answers(estimator, unseen.features), answers(again, unseen.features), atol=1e-9)
-    assert FAMILIES[family].fit_early(make_estimator(family, task, parameters), rows, unseen, most=2) <= 2
+    assert len(FAMILIES[family].fit_early(make_estimator(family, task, parameters), rows, unseen, most=2)) <= 2
+
+
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.stops_early])
+def test_it_stops_where_the_loss_only_creeps_down(family):
+    """Classes that can be told apart entirely: the loss falls with each round, by ever less."""
+    random = np.random.default_rng(0)
+    target = np.arange(200) % 2
+    features = (target[:, None] + random.uniform(0, 0.5, (200, 1))).astype(np.float32)
+    parameters = {**QUICK[family], "learning_rate": 0.1}
+    losses = FAMILIES[family].fit_early(
+        make_estimator(family, "binary", parameters), Rows(features, target), Rows(features, target), most=2_000
+    )
+    assert len(losses) < 200
+    assert losses[-1] < 0.01
+
+
+def test_rounds_are_those_that_serve_several_losses_best():
+    creeping, rising = np.linspace(0.5, 0.4, 100), np.array([0.5, 0.3, 0.2, 0.6, 0.9])
+    assert best_rounds([creeping]) == 100
+    assert best_rounds([rising]) == 3
+    assert best_rounds([creeping, rising]) == 3
+    assert best_rounds([creeping, np.array([0.5, 0.3, 0.2])]) == 100  # what ended is taken to stay as it was
 
 
 def test_slow_learners_are_waited_for_longer():

@@ -49,6 +49,25 @@ def test_confusion_counts_rows_by_true_and_answered_class() -> None:
     assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
 
 
+def test_confusion_counts_rows_as_much_as_they_weigh() -> None:
+    weights = np.array([0.5, 2.0, 0.0, 1.0])
+    counts = metrics.confusion(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), classes=2, weights=weights)
+    assert counts.tolist() == [[0.5, 2.0], [0.0, 1.0]]
+
+
+def test_calibration_counts_rows_as_much_as_they_weigh() -> None:
+    random = np.random.default_rng(1)
+    probabilities, weights = random.random(300), random.integers(0, 4, 300)
+    truth = random.random(300) < probabilities
+    found = metrics.calibration(truth, probabilities, bins=1, weights=weights.astype(float))
+    repeated = metrics.calibration(np.repeat(truth, weights), np.repeat(probabilities, weights), bins=1)
+    assert [item.rows for item in found] == [(weights > 0).sum()]
+    assert found[0].observed == pytest.approx(repeated[0].observed)
+    assert found[0].predicted == pytest.approx(repeated[0].predicted)
+    assert metrics.calibration_error(found) == pytest.approx(metrics.calibration_error(repeated))
+    assert metrics.calibration(truth, probabilities, weights=np.zeros(300)) == []
+
+
 @few
 @given(arrays.arrays(np.float64, st.integers(1, 200), elements=PROBABILITY), st.integers(1, 12))
 def test_calibration_bins_hold_every_row_once(probabilities: NDArray[np.float64], bins: int) -> None:

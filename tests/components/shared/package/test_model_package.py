@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from components.shared.errors import PackageError
+from components.shared.files import file_hash
 from components.shared.package.model_package import (
     FILES,
     GOLDEN,
     MANIFEST,
-    file_hash,
     read_golden,
     verify,
     version_of,

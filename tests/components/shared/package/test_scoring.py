@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.shared.as_written import composed
 from components.shared.errors import InputError, PackageError
 from components.shared.frames import features, inputs, part_path
 from components.shared.package.model_package import read_golden
@@ -206,7 +207,7 @@ def test_truths_arrive(value):
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
 def test_categories_arrive(value):
-    assert parse("category", value) == value
+    assert parse("category", value) == composed(value)  # some characters are themselves another one
 
 
 @given(st.integers(-(10**20), 10**20))

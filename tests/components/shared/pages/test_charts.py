@@ -15,7 +15,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from components.shared.pages import charts
-from components.shared.pages.reports import Chart
+from components.shared.pages.blocks import Chart
+from components.shared.pages.charts import svg
+from components.shared.pages.charts.text import shorten, width_in_letters
 
 any_text = st.text(max_size=60)
 any_float = st.floats(allow_nan=True, allow_infinity=True)
@@ -51,7 +53,7 @@ def check_drawing(chart: Chart) -> None:
         assert element.tag in {"svg", "path", "text", "title"}
         assert set(element.attrib) <= {"d", "x", "y", "transform", "style"}
         assert "url(" not in element.get("style", "")
-        assert not any(token in element.get("style", "") for token in charts._CSS)
+        assert not any(token in element.get("style", "") for token in svg._CSS)
     for path in parsed(chart).iter("path"):
         across, up = xs(path.get("d", "")), ys(path.get("d", ""))
         assert all(-2 <= x <= chart.width + 2 for x in across)
@@ -414,17 +416,17 @@ def test_labels_may_hold_anything(name):
     chart = charts.bars([name], [1], title="t")
     label = next(iter(parsed(chart).iter("text")))
     known = [" ".join(part.split()) for part in label.itertext()]
-    clean = " ".join(charts._printable(name).split())
+    clean = " ".join(svg._printable(name).split())
     assert clean in known or not clean
 
 
 @steady
 @given(st.text(min_size=1, max_size=80), st.integers(3, 30))
 def test_shortened_text_fits(text, limit):
-    assert charts._columns(charts._shorten(text, limit)) <= limit
+    assert width_in_letters(shorten(text, limit)) <= limit
 
 
 def test_shortened_names_keep_both_ends():
-    first, second = (charts._shorten("a_rather_long_common_beginning_" + end, 20) for end in ("max", "min"))
+    first, second = (shorten("a_rather_long_common_beginning_" + end, 20) for end in ("max", "min"))
     assert first != second
     assert first.startswith("a_rather")

@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import math
-import os
 import re
 import shutil
 import stat
@@ -12,9 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, get_args
@@ -25,8 +20,11 @@ import websocket
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from components.shared.formatting import format_share
 from components.shared.pages import charts, reports
-from components.shared.pages.reports import Badge, Card, Facts, Items, Link, Note, Page, Status, table
+from components.shared.pages.blocks import Badge, Card, Facts, Items, Link, Note, Status, table
+from components.shared.pages.charts.heat_maps import HEAT_OPACITY
+from components.shared.pages.reports import Page
 
 HOSTILE = '<script>alert(\'x\')</script> " onload="alert(1)" & 航空会社 😀 ' + "long_" * 60
 VOID = {"meta", "link", "line", "path"}
@@ -98,132 +96,6 @@ def demo() -> Page:
     return page
 
 
-# Numbers as text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (336776, "336,776"),
-        (0.81234, "0.8123"),
-        (0.5, "0.5"),
-        (12345.678, "12,346"),
-        (-1234.5, "-1,234"),
-        (999.96, "1,000"),
-        (0.99999, "1"),
-        (0.00012345, "0.0001234"),
-        (1.5e-7, "1.5e-7"),
-        (2e15, "2e15"),
-        (10**400, "1e400"),
-        (-0.0, "0"),
-        (math.nan, "NaN"),
-        (math.inf, "∞"),
-        (-math.inf, "-∞"),
-        (None, "–"),
-        (True, "yes"),
-        (np.bool_(False), "no"),
-        (np.int64(1234567), "1,234,567"),
-        (np.float32(0.1), "0.1"),
-        (Decimal("1.250"), "1.25"),
-        (Fraction(1, 3), "0.3333"),
-    ],
-)
-def test_numbers(value, text):
-    assert reports.format_number(value) == text
-
-
-@given(st.floats(-1e300, 1e300), st.integers(1, 12))
-def test_a_number_reads_back_as_itself_within_its_digits(x, digits):
-    assert float(reports.format_number(x, digits).replace(",", "")) == pytest.approx(x, rel=10.0 ** (1 - digits), abs=0)
-
-
-@given(st.integers())
-def test_whole_numbers_keep_all_digits_below_a_quadrillion(n):
-    if abs(n) < 10**15:
-        assert int(reports.format_number(n).replace(",", "")) == n
-
-
-def test_numbers_refuse_what_is_none():
-    with pytest.raises(ValueError, match="expected a number or None, found str: 'x'"):
-        reports.format_number("x")
-    with pytest.raises(ValueError, match="digits: expected at least 1"):
-        reports.format_number(1, 0)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0, "0%"),
-        (1, "100%"),
-        (0.1234, "12.3%"),
-        (1e-9, "<0.1%"),
-        (0.99999, ">99.9%"),
-        (-0.25, "-25%"),
-        (1.5, "150%"),
-        (-1e-9, "0%"),
-        (None, "–"),
-        (math.nan, "NaN"),
-    ],
-)
-def test_shares(value, text):
-    assert reports.format_share(value) == text
-
-
-@given(st.floats(0, 1), st.integers(0, 4))
-def test_only_nothing_is_no_share_and_only_all_is_all(x, digits):
-    text = reports.format_share(x, digits)
-    assert (text == "0%") == (x == 0)
-    assert (text == "100%") == (x == 1)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0, "0 s"),
-        (0.00042, "420 µs"),
-        (0.0123, "12.3 ms"),
-        (0.9999, "1 s"),
-        (0.000999999, "1 ms"),
-        (8.44, "8.4 s"),
-        (59.96, "1 min 00 s"),
-        (125, "2 min 05 s"),
-        (3599.7, "1 h 00 min"),
-        (3725, "1 h 02 min"),
-        (270_000, "3 d 3 h"),
-        (-5, "-5 s"),
-        (None, "–"),
-    ],
-)
-def test_durations(value, text):
-    assert reports.format_duration(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0, "0 B"), (512, "512 B"), (1023.9, "1 KiB"), (1_572_864, "1.5 MiB"), (2**60, "1,024 PiB"), (None, "–")],
-)
-def test_sizes(value, text):
-    assert reports.format_bytes(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (datetime(2013, 1, 1, 5, tzinfo=UTC), "2013-01-01 05:00:00+00:00"),
-        (date(2013, 1, 1), "2013-01-01"),
-        (timedelta(seconds=90), "1 min 30 s"),
-        ("x", "x"),
-        (["a"], "['a']"),
-    ],
-)
-def test_other_values(value, text):
-    assert reports.format_value(value) == text
-
-
-def test_counts():
-    assert [reports.format_count(n) for n in (336776, 12.0, None, math.inf)] == ["336,776", "12", "–", "∞"]
-
-
 # Tables
 
 
@@ -246,7 +118,7 @@ def test_numbers_stand_right_and_are_formatted():
 
 
 def test_columns_may_have_a_format_of_their_own():
-    made = table(["share", "n"], [[0.5, 0.5], [None, 1]], formats={"share": reports.format_share})
+    made = table(["share", "n"], [[0.5, 0.5], [None, 1]], formats={"share": format_share})
     assert made.rows == (("50%", 0.5), (None, 1))
     assert made.align == ("right", "right")
 
@@ -402,7 +274,7 @@ def test_colours_have_enough_contrast(scheme):
     for number in range(1, 7):
         assert contrast(colours[f"series-{number}"], colours["paper"]) >= 3, number
     for name in ("heat-high", "heat-low"):
-        share = charts._HEAT_OPACITY
+        share = HEAT_OPACITY
         cell = tuple(a * share + b * (1 - share) for a, b in zip(colours[name], colours["paper"], strict=True))
         assert contrast(colours["ink"], cell) >= 4.5, name
 
@@ -579,8 +451,3 @@ def test_text_of_drawings_stays_inside_them(tab, tmp_path):
 
 def test_every_status_has_a_symbol():
     assert set(reports._SYMBOLS) == set(get_args(Status))
-
-
-def test_rights_are_known_without_proc(monkeypatch):
-    monkeypatch.setattr(reports, "Path", lambda _: Path(os.devnull) / "none")
-    assert reports._umask() == 0o022

@@ -6,6 +6,7 @@ from components.shared.config import ColumnDrift, MonitoringConfig
 from components.shared.errors import PackageError
 from components.shared.package.model_package import verify, version_prefix
 from components.shared.registry.monitoring import keep_settings, read_settings, settings_key
+from tests.helpers import put_folder
 
 OWN = MonitoringConfig(columns={"amount": ColumnDrift(method="ks", threshold=0.01)}, window_hours=6)
 
@@ -26,7 +27,7 @@ def test_a_version_of_before_is_watched_by_the_defaults(store):
 def test_the_version_stays_what_it_is(store, packages, tmp_path):
     """Its files and their hash do not change, and what downloads it gets no file that its manifest does not list."""
     version = verify(packages()).version
-    store.put_folder(version_prefix("demo", version), packages())
+    put_folder(store, version_prefix("demo", version), packages())
     keep_settings(store, "demo", version, OWN)
     store.get_folder(version_prefix("demo", version), tmp_path / "package")
     assert verify(tmp_path / "package").version == version

@@ -1,31 +1,23 @@
-"""The cluster's API server: what deploy reads and changes there, and errors in the user's words.
+"""The namespace of a cluster in which models are served: what deploy reads and changes there, in the user's words.
 
-KServe's client finds the cluster and its credentials; its own methods for an InferenceService know neither server-side
-apply nor time-outs and hide the status of a failure, so that the requests are made with the client it holds.
+Requests go through the one Kubernetes client of `components.shared.kubernetes`. KServe's own client is not used for
+them: it knows neither server-side apply nor time-outs, hides the status of a failure, and its `wait_isvc_ready` is
+content with the Ready of the version before.
 """
 
 import os
-import sys
-import time
-import warnings
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from components.deploy.inference_service import API_VERSION, MANAGER, OF_SERVICE, Object
+from components.deploy.inference_service import API_VERSION, MANAGER, OF_SERVICE
 from components.shared.errors import DeployError
-from components.shared.kubernetes import api as kubernetes_api
-from components.shared.kubernetes.api import ClusterError, in_pod
+from components.shared.kubernetes.api import Cluster, ClusterError, Object, context_and_namespace, in_pod, pod_namespace
 from components.shared.kubernetes.pods import short
 
-_FLEETING = frozenset({409, 429, 500, 502, 503, 504})
 _PATIENCE_SECONDS = 30.0  # an API server that restarts
 _GATEWAY_GROUP = "gateway.networking.k8s.io"
-
-
-class FleetingError(DeployError):
-    """The API server did not answer, or asks to come back."""
 
 
 def has_kubeconfig() -> bool:
@@ -35,22 +27,22 @@ def has_kubeconfig() -> bool:
     return any(place.is_file() for place in named)
 
 
-class Cluster:
+class ServingNamespace:
     """One namespace of a cluster.
 
     Args:
-        kserve: A `kserve.KServeClient`.
+        cluster: The cluster.
         namespace: The namespace.
     """
 
-    def __init__(self, kserve: Any, namespace: str) -> None:
-        self.namespace = namespace
-        self._api = kubernetes_api.Cluster(kserve.api_instance.api_client)
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.name = namespace
+        self._cluster = cluster
         self._core = f"/api/v1/namespaces/{namespace}"
         self._services = f"/apis/{API_VERSION}/namespaces/{namespace}/inferenceservices"
 
     @classmethod
-    def connect(cls, namespace: str = "") -> "Cluster":
+    def connect(cls, namespace: str = "") -> "ServingNamespace":
         """The cluster this process runs in, or that a kubeconfig names.
 
         Args:
@@ -66,9 +58,9 @@ class Cluster:
             )
         namespace = namespace or own_namespace()
         try:
-            return cls(_kserve_client()(config_file=_kubeconfig()), namespace)
-        except Exception as error:  # kubernetes' own, YAML's, the operating system's
-            raise DeployError(f"The cluster's credentials cannot be used: {short(str(error))}.") from error
+            return cls(Cluster.signed_in(at_least_seconds=_PATIENCE_SECONDS), namespace)
+        except ClusterError as error:
+            raise DeployError(f"The cluster's credentials cannot be used: {short(error.said)}.") from error
 
     def get(self, name: str) -> Object | None:
         """An InferenceService; None when there is none of that name."""
@@ -91,7 +83,7 @@ class Cluster:
         name = body["metadata"]["name"]
         query = {"fieldManager": MANAGER, "force": "true", **({"dryRun": "All"} if dry_run else {})}
         applied: Object = self._ask(
-            lambda: self._api.apply(f"{self._services}/{name}", body, **query),
+            lambda: self._cluster.apply(f"{self._services}/{name}", body, **query),
             f"apply the InferenceService {name}",
             "patch and create inferenceservices",
         )
@@ -101,7 +93,9 @@ class Cluster:
         """Remove an InferenceService that was read before, and no other one of its name; no error when it is gone."""
         metadata = found["metadata"]
         self._ask(
-            lambda: self._api.delete(f"{self._services}/{metadata['name']}", preconditions={"uid": metadata["uid"]}),
+            lambda: self._cluster.delete(
+                f"{self._services}/{metadata['name']}", preconditions={"uid": metadata["uid"]}
+            ),
             f"remove the InferenceService {metadata['name']}",
             "delete inferenceservices",
         )
@@ -114,7 +108,7 @@ class Cluster:
     def log(self, pod: str, container: str, *, previous: bool, lines: int = 8) -> str:
         """The last lines of a container's log; empty when there is none."""
         try:
-            return self._api.log(self.namespace, pod, container, lines=lines, previous=previous)
+            return self._cluster.log(self.name, pod, container, lines=lines, previous=previous)
         except ClusterError:  # a log is a help, not a need
             return ""
 
@@ -139,51 +133,30 @@ class Cluster:
 
     def has_gateway_api(self) -> bool:
         """Whether the API server knows the Gateway API."""
-        groups = self._ask(lambda: self._api.read("/apis")["groups"], "ask for its API groups", "")
+        groups = self._ask(lambda: self._cluster.read("/apis")["groups"], "ask for its API groups", "")
         return any(group["name"] == _GATEWAY_GROUP for group in groups)
 
     def _get(self, path: str, what: str, right: str) -> Object | None:
         try:
-            found: Object = self._ask(lambda: self._api.read(path), f"read {what}", right)
+            found: Object = self._ask(lambda: self._cluster.read(path), f"read {what}", right)
         except _NoSuchObjectError:
             return None
         return found
 
     def _list(self, path: str, what: str, right: str, **query: str) -> list[Object]:
-        found: list[Object] = self._ask(lambda: self._api.read(path, **query)["items"], f"list {what}", right)
+        found: list[Object] = self._ask(lambda: self._cluster.read(path, **query)["items"], f"list {what}", right)
         return found
 
     def _ask(self, request: Callable[[], Any], doing: str, right: str) -> Any:
-        """Make a request, again while the API server restarts; all of ours may be made twice.
+        """Make a request.
 
         Raises:
-            FleetingError: The API server does not come back.
-            DeployError: It refuses.
+            DeployError: The API server does not answer, or refuses.
         """
-
-        def once() -> Any:
-            try:
-                return request()
-            except ClusterError as error:
-                raise _explanation(error, doing, right, self.namespace) from error
-
-        return patiently(once)
-
-
-def patiently(read: Callable[[], Any]) -> Any:
-    """Read again while the API server restarts.
-
-    Raises:
-        FleetingError: It does not come back.
-    """
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
         try:
-            return read()
-        except FleetingError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(1.0)
+            return request()
+        except ClusterError as error:
+            raise _explanation(error, doing, right, self.name) from error
 
 
 class _NoSuchObjectError(DeployError):
@@ -193,7 +166,7 @@ class _NoSuchObjectError(DeployError):
 def _explanation(error: ClusterError, doing: str, right: str, namespace: str) -> DeployError:
     said = short(error.said)
     if not error.status:
-        return FleetingError(f"The API server does not answer ({doing}): {said}.")
+        return DeployError(f"The API server does not answer ({doing}): {said}.")
     if error.status == HTTPStatus.NOT_FOUND:
         return _not_found(doing, said, error.details, namespace=namespace)
     if error.status == HTTPStatus.FORBIDDEN and " cannot " in said:
@@ -203,8 +176,7 @@ def _explanation(error: ClusterError, doing: str, right: str, namespace: str) ->
         )
     if error.status == HTTPStatus.UNAUTHORIZED:
         return DeployError(f"Could not {doing}: the cluster does not accept the credentials. Renew them.")
-    kind = FleetingError if error.status in _FLEETING else DeployError
-    return kind(f"Could not {doing} in namespace {namespace}: {error.status} {said.rstrip('.')}.")
+    return DeployError(f"Could not {doing} in namespace {namespace}: {error.status} {said.rstrip('.')}.")
 
 
 def _not_found(doing: str, said: str, about: Object, *, namespace: str) -> DeployError:
@@ -212,7 +184,7 @@ def _not_found(doing: str, said: str, about: Object, *, namespace: str) -> Deplo
         return DeployError(f"Could not {doing}: the namespace {namespace} does not exist. Apply the manifests.")
     if about.get("name"):
         return _NoSuchObjectError(f"Could not {doing} in namespace {namespace}: {said}.")
-    return DeployError(f"Could not {doing}: the cluster knows no {API_VERSION}. Install KServe, or mend its CRDs.")
+    return DeployError(f"Could not {doing}: the cluster knows no {API_VERSION}. Install KServe, or repair its CRDs.")
 
 
 def own_namespace() -> str:
@@ -222,9 +194,9 @@ def own_namespace() -> str:
         DeployError: The context names none.
     """
     if in_pod():
-        return kubernetes_api.pod_namespace()
+        return pod_namespace()
     try:
-        context, found = kubernetes_api.context_and_namespace()
+        context, found = context_and_namespace()
     except ClusterError as error:
         raise DeployError(f"The kubeconfig cannot be used: {short(error.said)}.") from error
     if found:
@@ -233,21 +205,3 @@ def own_namespace() -> str:
         f"The kubeconfig's context {context} names no namespace. Set cluster.namespace in the configuration, "
         "or name one by NAMESPACE."
     )
-
-
-def _kubeconfig() -> str | None:
-    """Where the kubeconfig is; None in a pod, and for the usual place. The client itself looks only when imported."""
-    return None if in_pod() else os.environ.get("KUBECONFIG") or None
-
-
-def _kserve_client() -> Any:
-    """KServe's client, whose package reads the program's arguments when it is imported."""
-    arguments = sys.argv
-    sys.argv = arguments[:1]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from kserve import KServeClient
-    finally:
-        sys.argv = arguments
-    return KServeClient

@@ -1,0 +1,87 @@
+"""Proof that an InferenceService answers rightly: its golden requests, asked through its Service."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from components.deploy.address import proof_url, service_port
+from components.deploy.readiness import pause, unchanged
+from components.deploy.replay import golden_answers
+from components.deploy.rollout import progress
+from components.deploy.serving_namespace import ServingNamespace
+from components.shared.config import ServingConfig
+from components.shared.errors import UnreachableError, WrongAnswerError
+from components.shared.kubernetes.api import Object, in_pod
+from components.shared.kubernetes.forwarding import forwarded, is_reachable
+from components.shared.package.golden import differences
+from components.shared.package.model_package import read_golden
+from components.shared.package.proof import proof_token
+
+SETTLE_SECONDS = 30.0  # a server that is told to end answers on while it is taken off the Service
+
+
+def prove(namespace: ServingNamespace, service: Object, package: Path, *, version: str, serving: ServingConfig) -> int:
+    """Replay the golden requests through the Service.
+
+    A Service that does not answer is asked again: its pods can be ready a moment before it is programmed on the
+    node that asks. One that answers wrongly is not, but for as long as servers of another version may still answer.
+
+    Returns:
+        How many.
+
+    Raises:
+        UnreachableError: Nobody answers.
+        WrongAnswerError: An answer is wrong, or another version answers.
+        DeployError: Somebody else has changed the InferenceService.
+    """
+    name, deadline, golden = service["metadata"]["name"], time.monotonic() + SETTLE_SECONDS, read_golden(package)
+    proof = proof_token(package)
+    while True:
+        try:
+            with reached(namespace, name) as url:
+                answers = golden_answers(url, golden, version=version, rows=serving.rows, proof=proof)
+            break
+        except (UnreachableError, WrongAnswerError) as error:
+            now, pods = unchanged(service, namespace.get(name)), namespace.pods(name)
+            hopeless = isinstance(error, WrongAnswerError) and progress(now, pods).settled
+            if hopeless or time.monotonic() > deadline:
+                raise
+            pause()
+    if wrong := differences(golden, answers):
+        raise WrongAnswerError(f"It answers {len(wrong)} of {len(golden)} golden requests wrongly: {wrong[0]}.")
+    return len(golden)
+
+
+@contextmanager
+def reached(namespace: ServingNamespace, name: str) -> Iterator[str]:
+    """The V1 prediction URL of an InferenceService, as this process reaches it.
+
+    Raises:
+        UnreachableError: It cannot be reached.
+        DeployError: It never can from here.
+    """
+    service = f"{name}-predictor"
+    found = namespace.service(service)
+    url = proof_url(found, namespace.pods(name), model=name, service_name=service)
+    if in_pod() or is_reachable(url):
+        yield url
+        return
+    with forwarded(namespace.name, service, service_port(found)) as address:
+        yield f"{address}/v1/models/{name}:predict"
+
+
+def until_reached(ask: Callable[[], list[Any]], deadline: float) -> list[Any]:
+    """Ask until something answers, whatever it answers.
+
+    Raises:
+        UnreachableError: Nothing has by the deadline, on the monotonic clock.
+    """
+    while True:
+        try:
+            return ask()
+        except UnreachableError:
+            if time.monotonic() > deadline:
+                raise
+        pause()

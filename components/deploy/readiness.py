@@ -1,0 +1,84 @@
+"""Waiting until an InferenceService serves, or until it is certain that it will not: then the reasons, in words."""
+
+import time
+from collections.abc import Callable
+
+from components.deploy.diagnosis import conditions_text, crashes, in_words
+from components.deploy.inference_service import REVISION, label
+from components.deploy.rollout import Progress, progress
+from components.deploy.serving_namespace import ServingNamespace
+from components.shared.errors import DeployError
+from components.shared.kubernetes.api import Object
+
+_POLL_SECONDS = 0.5
+_HOPELESS_SECONDS = 15.0  # how long something hopeless has to last: registries and secrets may be late
+_PODLESS_SECONDS = 30.0
+
+
+def pause() -> None:
+    """Wait until it is worth looking at the cluster again."""
+    time.sleep(_POLL_SECONDS)
+
+
+def wait_until_ready(
+    namespace: ServingNamespace,
+    service: Object,
+    *,
+    seconds: float,
+    judge: Callable[[Object, list[Object]], Progress] = progress,
+) -> None:
+    """Wait until an applied InferenceService serves.
+
+    Raises:
+        DeployError: It does not in time, never will, or somebody else changed it.
+    """
+    name, start = service["metadata"]["name"], time.monotonic()
+    hopeless_since: float | None = None
+    while True:
+        now, pods = unchanged(service, namespace.get(name)), namespace.pods(name)
+        found = judge(now, pods)
+        if found.done:
+            return
+        moment = time.monotonic()
+        hopeless = [trouble for trouble in found.troubles if trouble.hopeless]
+        if hopeless:
+            hopeless_since = hopeless_since or moment  # it may look better while it is tried again
+            if any(map(crashes, hopeless)) or moment - hopeless_since > _HOPELESS_SECONDS:
+                raise DeployError(_why(namespace, now, found))
+        if not found.pods and moment - start > min(seconds, _PODLESS_SECONDS):
+            raise DeployError(_why(namespace, now, found))
+        if moment - start > seconds:
+            raise DeployError(f"It was not ready within {seconds:g} s: {_why(namespace, now, found)}")
+        pause()
+
+
+def unchanged(service: Object, now: Object | None) -> Object:
+    """An InferenceService as it is now, unless it is no longer what was applied.
+
+    Raises:
+        DeployError: It is not, or gone.
+    """
+    name = service["metadata"]["name"]
+    if now is None:
+        raise DeployError(f"Somebody has removed the InferenceService {name} meanwhile.")
+    if label(now, REVISION) != label(service, REVISION):
+        raise DeployError(f"Another deployment has changed the InferenceService {name} meanwhile.")
+    return now
+
+
+def _why(namespace: ServingNamespace, service: Object, found: Progress) -> str:
+    """Why it is not ready: the pods' reasons, what KServe and Kubernetes say, the last lines of a log."""
+    said = list(dict.fromkeys(map(in_words, found.troubles)))
+    if not said:
+        said = [found.waiting_for, *filter(None, [conditions_text(service)])]
+        said += namespace.warnings_about(service["metadata"]["name"])[:3]
+    text = "; ".join(part.rstrip(".") for part in dict.fromkeys(said)) + "."
+    for trouble in found.troubles[:1]:
+        lines = namespace.log(trouble.pod, trouble.container, previous=trouble.previous) or trouble.last_words
+        if lines.strip():
+            text += f"\nThe end of the log of pod {trouble.pod}:\n{_indented(lines)}"
+    return text
+
+
+def _indented(lines: str) -> str:
+    return "\n".join(f"  {line[:300]}" for line in lines.splitlines() if line.strip())
