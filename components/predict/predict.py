@@ -18,7 +18,7 @@ from components.predict.reading import Block, Reader, missing_columns
 from components.predict.rejects import Rejects
 from components.predict.result import REJECTED, ROW, Destination, Summary, Values
 from components.shared.errors import InputError, PackageError
-from components.shared.package.model_package import Lineage, Manifest, verify, version_prefix
+from components.shared.package.model_package import Lineage
 from components.shared.package.schema import Schema
 from components.shared.package.scored import load_scorer
 from components.shared.package.scoring import CELLS, Scorer
@@ -67,7 +67,7 @@ def predict_table(
     target = Destination.of(store, destination, name)
     with tempfile.TemporaryDirectory(prefix="fullcircle-predict-") as scratch:
         package = Path(scratch, "package")
-        manifest = fetch_version(store, name, version, package)
+        manifest = Registry(store, name).fetch(version, package)
         reader = Reader(Schema.read(package), date_format=date_format, spellings=spellings)
         check_table(pq.read_metadata(table), pq.read_schema(table).names, reader.schema)
         with _opened(table, reader.schema) as file, target.claimed():
@@ -76,30 +76,6 @@ def predict_table(
             summary = run.summary(name, lineage, seconds=time.monotonic() - started)
             target.commit(summary)
     return summary
-
-
-def fetch_version(store: Store, name: str, version: str, folder: Path) -> Manifest:
-    """Bring a version's package here, verified; the champion's when no version is named.
-
-    Raises:
-        PackageError: There is no such version, or its package is altered or incomplete.
-        StoreError: The object store cannot be reached.
-    """
-    if not version:
-        champion = Registry(store, name).champion()
-        if champion is None:
-            raise PackageError(
-                f"{name} has no champion yet in {store.uri('')}: no version of it has served. Deploy one (make run), "
-                "or name one."
-            )
-        version = champion.version
-    prefix = version_prefix(name, version)
-    if not store.list(prefix):
-        known = sorted({item.key.split("/")[3] for item in store.list(version_prefix(name, "").rstrip("/") + "/")})
-        listed = f"there are {', '.join(known)}" if known else "there is none"
-        raise PackageError(f"There is no version {version!r} of {name} in {store.uri('')}; {listed}.")
-    store.get_folder(prefix, folder)
-    return verify(folder, version=version)
 
 
 def check_table(metadata: pq.FileMetaData, names: list[str], schema: Schema) -> None:

@@ -1,17 +1,18 @@
-"""The endpoint: what is answered at which path."""
+"""The endpoint: rows that were asked for are scored, explained, counted and logged, whichever protocol they came by.
+
+Small requests are read where they arrive and scored together with those that arrive in the same turn of the event
+loop; large ones, compressed ones and explanations have threads of their own, for as long as the settings allow.
+"""
 
 import asyncio
-import json
 import logging
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hmac import compare_digest
 from pathlib import Path
 from time import perf_counter
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +20,17 @@ from numpy.typing import NDArray
 from components.shared.config import ServingConfig
 from components.shared.errors import InputError
 from components.shared.package.proof import HEADER, proof_token
-from components.shared.package.schema import Feature
 from components.shared.package.scoring import Inputs, Scorer, joined
 from components.shared.shapley import StoppedError
-from images.predictor import docs, figures, metrics
+from images.predictor import figures
 from images.predictor.explain import Explainer, Explanation
-from images.predictor.http_server import HttpError, Reply, Request, Response, error_response
+from images.predictor.messages import ProtocolError, Reason, Reply, Request, Response
 from images.predictor.metrics import Histogram, Meters
-from images.predictor.query import Query
+from images.predictor.protocols.base import Codec
+from images.predictor.protocols.content_encoding import decompressed
+from images.predictor.protocols.query import Query
+from images.predictor.protocols.records import Records
 from images.predictor.recorder import Answered, Extras, Recorder
-from images.predictor.v1 import V1
-from images.predictor.v2 import DATATYPES, HEADER_LENGTH, V2
 
 LOG = logging.getLogger("fullcircle.predictor")
 
@@ -37,14 +38,13 @@ LOG = logging.getLogger("fullcircle.predictor")
 _INLINE_BYTES = 64 * 1024
 _THREADS = 2
 _PROOF_HEADER = HEADER.lower().encode()
-_EXTENSIONS = ["binary_tensor_data"]
 
 
 class Endpoint:
-    """Answers the requests for one model.
+    """Answers requests for the predictions of one model.
 
     Args:
-        name: Name of the model in paths.
+        name: Name of the model.
         scorer: The model.
         package: The folder of its package.
         settings: Limits.
@@ -57,6 +57,7 @@ class Endpoint:
     ) -> None:
         self.name = name
         self.scorer = scorer
+        self.package = package
         self.settings = settings
         self.meters = meters
         self.recorder = recorder
@@ -68,45 +69,28 @@ class Endpoint:
         self._queued = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._together: list[_Waiting] = []
-        limits: dict[str, Any] = {"extra": settings.extra_columns, "rows": settings.rows}
-        v1 = V1(scorer, **limits)
-        self._record_tensors = v1.tensors
-        self._v1 = _Protocol("v1", _V1Codec(v1), name, meters)
-        self._v2 = _Protocol("v2", _V2Codec(V2(name, scorer, **limits)), name, meters)
+        self._record_tensors = Records(scorer.schema).tensors
         self._rows = meters.cell(figures.ROWS, name)
         self._queue_gauge = meters.cell(figures.QUEUED, name)
-        self._others = {status: meters.cell(figures.REQUESTS, "other", str(status)) for status in figures.STATUSES}
-        self._predictions = self._prediction_paths()
-        self._pages = self._page_paths(docs.Docs(name, scorer, package))
 
-    def handle(self, request: Request, reply: Reply) -> Response | None:
-        """Answer a request, at once or through `reply`; never raises."""
-        route = self._predictions.get(request.path)
-        if route is not None and request.method == "POST":
-            return self._predict(request, reply, *route)
-        return self._other(request, reply)
-
-    def refused(self, status: int) -> None:
-        """Count a request that was refused before it got here."""
-        self.meters.cells[self._others[status]] += 1
+    @property
+    def limits(self) -> dict[str, Any]:
+        """What protocols have to heed of the settings."""
+        return {"extra": self.settings.extra_columns, "rows": self.settings.rows}
 
     def close(self) -> None:
         """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    # Predictions
+    def predict(self, request: Request, reply: Reply, protocol: "Counted", explain: bool = False) -> Response | None:
+        """Answer a request for predictions, at once or through `reply`; never raises.
 
-    def _prediction_paths(self) -> dict[bytes, tuple["_Protocol", bool]]:
-        v1, v2 = f"/v1/models/{self.name}", f"/v2/models/{self.name}"
-        paths = {
-            f"{v1}:predict": (self._v1, False),
-            f"{v1}:explain": (self._v1, True),
-            f"{v2}/infer": (self._v2, False),
-            f"{v2}/versions/{self.scorer.version}/infer": (self._v2, False),
-        }
-        return {path.encode(): route for path, route in paths.items()}
-
-    def _predict(self, request: Request, reply: Reply, protocol: "_Protocol", explain: bool) -> Response | None:
+        Args:
+            request: What was asked.
+            reply: Takes the answer, when none is returned.
+            protocol: Reads the request and writes the answer.
+            explain: Whether explanations are asked for by the name of what was called.
+        """
         body = request.body
         if explain or len(body) > _INLINE_BYTES or request.header(b"content-encoding"):
             return self._in_thread(request, reply, protocol, explain)
@@ -114,7 +98,7 @@ class Endpoint:
         try:
             query = protocol.codec.read(request, body)
         except Exception as error:  # noqa: BLE001, whatever it is, the client gets an answer
-            return self._failed(request, protocol, error)
+            return self.failed(request, protocol, error)
         if query.explain:
             return self._in_thread(request, reply, protocol, explain)
         protocol.preprocess.observe(perf_counter() - start)
@@ -147,7 +131,7 @@ class Endpoint:
             except Exception as own:  # noqa: BLE001, whatever it is, the client gets an answer
                 error, inputs, scores = own, None, None
             if inputs is None or scores is None:
-                item.reply(item.request, self._failed(item.request, item.protocol, error))
+                item.reply(item.request, self.failed(item.request, item.protocol, error))
             else:
                 self._answer_together([item], inputs, scores, 0.0)
         del error  # its traceback refers to this frame
@@ -165,18 +149,18 @@ class Endpoint:
             start = perf_counter()
             try:
                 response = protocol.codec.write(query, scores[place : place + rows], None)
-                cells[protocol.ok] += 1
+                cells[protocol.cells[None]] += 1
                 requests.append((request.request_id, request.arrived, rows, query.extras))
                 of_clients.append(not self._proves(request))
             except Exception as error:  # noqa: BLE001, whatever it is, this client gets an answer, and so do the others
-                response = self._failed(request, protocol, error)
+                response = self.failed(request, protocol, error)
                 answered[place : place + rows] = False
             end = perf_counter()
             place += rows
             protocol.postprocess.observe(end - start)
             protocol.seconds.observe(end - item.start)
             item.reply(request, response)
-        self._v1.predict.observe(seconds, len(waiting))
+        waiting[0].protocol.predict.observe(seconds, len(waiting))
         if len(requests) < len(waiting):  # who got no predictions was not answered: neither counted nor logged
             inputs, scores = inputs.rows(answered), scores[answered]
         cells[self._rows] += len(scores)
@@ -216,14 +200,14 @@ class Endpoint:
             parts.insert(0, self._record_tensors(records))
         return joined(parts)
 
-    def _in_thread(self, request: Request, reply: Reply, protocol: "_Protocol", explain: bool) -> Response | None:
+    def _in_thread(self, request: Request, reply: Reply, protocol: "Counted", explain: bool) -> Response | None:
         if self._queued >= self.settings.queue:
-            busy = HttpError(
-                503,
+            busy = ProtocolError(
+                Reason.BUSY,
                 f"{self._queued} large requests are waiting already; try again in a moment, or send fewer rows.",
                 [(b"retry-after", b"1")],
             )
-            return self._failed(request, protocol, busy)
+            return self.failed(request, protocol, busy)
         self._queued += 1
         self.meters.cells[self._queue_gauge] = self._queued
         task = asyncio.get_running_loop().create_task(self._wait(request, reply, protocol, explain))
@@ -231,28 +215,30 @@ class Endpoint:
         task.add_done_callback(self._tasks.discard)
         return None
 
-    async def _wait(self, request: Request, reply: Reply, protocol: "_Protocol", explain: bool) -> None:
+    async def _wait(self, request: Request, reply: Reply, protocol: "Counted", explain: bool) -> None:
         """Have a large request worked on in a thread, for as long as the settings allow."""
         start = perf_counter()
         loop = asyncio.get_running_loop()
+        longest = min(self.settings.request_seconds, request.seconds)
         future = self._threads.submit(self._work, request, protocol, explain)
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._left_queue))
         try:
-            done = await asyncio.wait_for(asyncio.wrap_future(future), timeout=self.settings.request_seconds)
+            done = await asyncio.wait_for(asyncio.wrap_future(future), timeout=longest)
         except TimeoutError:
-            seconds = self.settings.request_seconds
             request.client_left = True  # nobody waits for what the thread still does
-            slow = HttpError(504, f"The answer took longer than {seconds:g} s: send fewer rows at a time.")
-            reply(request, self._failed(request, protocol, slow))
+            slow = ProtocolError(
+                Reason.TIMED_OUT, f"The answer took longer than {longest:.3g} s: send fewer rows at a time."
+            )
+            reply(request, self.failed(request, protocol, slow))
         except Exception as error:  # noqa: BLE001, whatever it is, the client gets an answer
-            reply(request, self._failed(request, protocol, error))
+            reply(request, self.failed(request, protocol, error))
             # It refers to this frame, and this frame by way of the future to it: the body would outlive the request.
             error.__traceback__ = None
         else:
             for histogram, seconds in done.steps:  # counted here, because only the event loop counts these
                 histogram.observe(seconds)
             protocol.seconds.observe(perf_counter() - start)
-            self.meters.cells[protocol.ok] += 1
+            self.meters.cells[protocol.cells[None]] += 1
             self.meters.cells[self._rows] += len(done.answered.scores)
             self._record(done.answered, [not self._proves(request)])
             reply(request, done.response)
@@ -261,9 +247,9 @@ class Endpoint:
         self._queued -= 1
         self.meters.cells[self._queue_gauge] = self._queued
 
-    def _work(self, request: Request, protocol: "_Protocol", explain: bool) -> "_Done":
+    def _work(self, request: Request, protocol: "Counted", explain: bool) -> "_Done":
         start = perf_counter()
-        query = protocol.codec.read(request, self._decompressed(request))
+        query = protocol.codec.read(request, decompressed(request, self._body_bytes))
         inputs = self._tensors([query])
         read = perf_counter()
         scores = self._scored(inputs)
@@ -279,111 +265,20 @@ class Endpoint:
         answered = Answered(inputs, scores, [(request.request_id, request.arrived, len(scores), query.extras)])
         return _Done(answered, response, steps)
 
-    def _decompressed(self, request: Request) -> bytes:
-        encoding = request.header(b"content-encoding").strip().lower()
-        if encoding in (b"", b"identity"):
-            return request.body
-        if encoding not in (b"gzip", b"x-gzip", b"deflate"):
-            raise HttpError(
-                415,
-                f"Content-Encoding {encoding.decode(errors='replace')[:60]!r} is not known; expected gzip or deflate.",
-                [(b"accept-encoding", b"gzip, deflate")],
-            )
-        inflater = zlib.decompressobj(wbits=47)  # gzip or zlib, by its first bytes
-        try:
-            body = inflater.decompress(request.body, self._body_bytes + 1)
-        except zlib.error as error:
-            raise HttpError(400, f"The body is no {encoding.decode()}: {error}.") from error
-        if len(body) > self._body_bytes:
-            raise HttpError(
-                413, f"The body is larger than {self._body_bytes:,} bytes once decompressed: send fewer rows."
-            )
-        if not inflater.eof or inflater.unused_data:
-            raise HttpError(400, f"The {encoding.decode()} body is cut short, or something follows it.")
-        return body
-
-    def _failed(self, request: Request, protocol: "_Protocol", error: Exception) -> Response:
+    def failed(self, request: Request, protocol: "Counted", error: Exception) -> Response:
+        """Log and count a request that is not answered as its client wished, and say why."""
         if isinstance(error, InputError):
-            error = HttpError(400, str(error))
+            error = ProtocolError(Reason.INVALID, str(error))
         elif isinstance(error, StoppedError):
-            error = HttpError(408, "The client ended the connection before its explanation was ready.")
-        elif not isinstance(error, HttpError):
-            LOG.error("request failed", exc_info=error, extra=_about(request, 500))
-            error = HttpError(
-                500, "The server failed to answer; its log says why, under the request id of this answer."
+            error = ProtocolError(Reason.LATE, "The client ended the connection before its explanation was ready.")
+        elif not isinstance(error, ProtocolError):
+            LOG.error("request failed", exc_info=error, extra=_about(request, figures.STATUS_OF[Reason.FAILED]))
+            error = ProtocolError(
+                Reason.FAILED, "The server failed to answer; its log says why, under the request id of this answer."
             )
-        _log_refused(request, error)
-        self.meters.cells[protocol.cells[error.status]] += 1
-        return error_response(error)
-
-    # Everything else
-
-    def _other(self, request: Request, reply: Reply) -> Response | None:
-        path = request.path.partition(b"?")[0]
-        if path[:4].lower() == b"http":  # in full, as it is written to proxies
-            path = b"/" + path.split(b"/", 3)[-1] if path.count(b"/") > 2 else b"/"
-        if b"%" in path:
-            path = unquote_to_bytes(path)
-        route = self._predictions.get(path)
-        if route is not None and request.method == "POST":
-            return self._predict(request, reply, *route)
-        page = self._pages.get(path)
-        try:
-            if page is not None and request.method in ("GET", "HEAD"):
-                response = page()
-            elif page is None and route is None:
-                raise self._unknown(path)
-            else:
-                allowed = b"GET, HEAD" if page is not None else b"POST"
-                raise HttpError(
-                    405, f"{request.method} is not possible here; use {allowed.decode()}.", [(b"allow", allowed)]
-                )
-        except HttpError as error:
-            _log_refused(request, error)
-            response = error_response(error)
-        except Exception as error:  # noqa: BLE001, whatever it is, the client gets an answer
-            return self._failed(request, self._v1, error)
-        self.meters.cells[self._others[response.status]] += 1
-        return response
-
-    def _unknown(self, path: bytes) -> HttpError:
-        shown = path.decode(errors="replace")[:200]
-        for prefix in ("/v1/models/", "/v2/models/"):
-            if shown.startswith(prefix):
-                asked = shown.removeprefix(prefix).replace(":", "/").split("/")[0]
-                if asked != self.name:
-                    return HttpError(404, f"Model {asked!r} is not served here; expected {self.name!r}.")
-                if "/versions/" in shown:
-                    return HttpError(
-                        404, f"This version of {asked!r} is not served here; version {self.scorer.version} is."
-                    )
-        return HttpError(404, f"There is nothing at {shown!r}; /docs lists what there is.")
-
-    def _page_paths(self, pages: docs.Docs) -> dict[bytes, Callable[[], Response]]:
-        v1, v2 = f"/v1/models/{self.name}", f"/v2/models/{self.name}"
-        version = f"{v2}/versions/{self.scorer.version}"
-        metadata = _json(model_metadata(self.name, self.scorer))
-        fixed = {
-            "/": _json({"status": "alive"}),
-            "/v1/models": _json({"models": [self.name]}),
-            "/v2": _json({"name": "fullcircle", "version": "1", "extensions": _EXTENSIONS}),
-            "/v2/health/live": _json({"live": True}),
-            "/v2/models": _json({"models": [self.name]}),
-            v2: metadata,
-            version: metadata,
-            **pages.files(),
-        }
-        made: dict[str, Callable[[], Response]] = {path: _always(response) for path, response in fixed.items()}
-        made[v1] = lambda: self._readiness({"name": self.name, "ready": self.ready})
-        made["/v2/health/ready"] = lambda: self._readiness({"ready": self.ready})
-        made[f"{v2}/ready"] = made[f"{version}/ready"] = lambda: self._readiness(
-            {"name": self.name, "ready": self.ready}
-        )
-        made["/metrics"] = lambda: Response(200, self.meters.render(), metrics.CONTENT_TYPE)
-        return {path.encode(): page for path, page in made.items()}
-
-    def _readiness(self, content: dict[str, Any]) -> Response:
-        return Response(200 if self.ready else 503, json.dumps(content).encode())
+        log_refused(request, error)
+        protocol.count(error)
+        return Response(error=error)
 
 
 @dataclass(slots=True)
@@ -392,7 +287,7 @@ class _Waiting:
 
     request: Request
     reply: Reply
-    protocol: "_Protocol"
+    protocol: "Counted"
     query: Query
     start: float
 
@@ -406,83 +301,45 @@ class _Done:
     steps: list[tuple[Histogram, float]]
 
 
-class _Protocol:
-    """A protocol with its counters."""
+class Counted:
+    """A protocol with its counters.
 
-    def __init__(self, label: str, codec: "_V1Codec | _V2Codec", model: str, meters: Meters) -> None:
+    Args:
+        label: Of the protocol in the figures.
+        codec: Reads and writes it.
+        endpoint: Whose requests are counted.
+    """
+
+    def __init__(self, label: str, codec: Codec, endpoint: Endpoint) -> None:
+        meters, name = endpoint.meters, endpoint.name
         self.codec = codec
-        self.cells = {status: meters.cell(figures.REQUESTS, label, str(status)) for status in figures.STATUSES}
-        self.ok = self.cells[200]
+        self.meters = meters
+        self.cells = request_cells(meters, label)
         self.seconds = meters.histogram(figures.REQUEST_SECONDS, label)
         steps: dict[str, Histogram] = {
-            step: meters.histogram(figures.step_seconds(step), model) for step in figures.STEPS
+            step: meters.histogram(figures.step_seconds(step), name) for step in figures.STEPS
         }
         self.preprocess, self.predict = steps["preprocess"], steps["predict"]
         self.postprocess, self.explain = steps["postprocess"], steps["explain"]
 
-
-class _V1Codec:
-    def __init__(self, v1: V1) -> None:
-        self._v1 = v1
-
-    def read(self, request: Request, body: bytes) -> Query:
-        del request
-        return self._v1.read(body)
-
-    def write(self, query: Query, scores: NDArray[np.float32], explanation: Explanation | None) -> Response:
-        del query
-        return Response(200, self._v1.write(scores, explanation))
+    def count(self, error: ProtocolError) -> None:
+        """Count a request that was refused."""
+        self.meters.cells[self.cells[error.reason]] += 1
 
 
-class _V2Codec:
-    def __init__(self, v2: V2) -> None:
-        self._v2 = v2
-
-    def read(self, request: Request, body: bytes) -> Query:
-        return self._v2.read(body, request.header(HEADER_LENGTH))
-
-    def write(self, query: Query, scores: NDArray[np.float32], explanation: Explanation | None) -> Response:
-        content, length = self._v2.write(query, scores, explanation)
-        if length is None:
-            return Response(200, content)
-        return Response(200, content, b"application/octet-stream", [(HEADER_LENGTH, b"%d" % length)])
+def request_cells(meters: Meters, label: str) -> dict[Reason | None, int]:
+    """Where requests of a protocol are counted: by why they were refused, and those that were answered by None."""
+    return {reason: meters.cell(figures.REQUESTS, label, str(status)) for reason, status in figures.STATUS_OF.items()}
 
 
-def model_metadata(name: str, scorer: Scorer) -> dict[str, Any]:
-    """The V2 metadata of a model; types, ranges and categories stand in the parameters of its inputs."""
-    schema = scorer.schema
-    return {
-        "name": name,
-        "versions": [scorer.version],
-        "platform": "onnxruntime_onnx",
-        "inputs": [
-            {"name": f.name, "datatype": DATATYPES[f.kind], "shape": [-1], "parameters": _described(f)}
-            for f in schema.features
-        ],
-        "outputs": scorer.answer.metadata(schema),
-    }
-
-
-def _described(feature: Feature) -> dict[str, Any]:
-    return feature.model_dump(exclude_defaults=True, exclude={"name"}) | {"nullable": feature.nullable}
-
-
-def _log_refused(request: Request, error: HttpError) -> None:
+def log_refused(request: Request, error: ProtocolError) -> None:
     """Note a request that was not answered as its client wished; the log's throttle limits those that are its fault."""
-    if error.status == 500:  # noted already, with its cause
+    if error.reason is Reason.FAILED:  # noted already, with its cause
         return
-    level = logging.ERROR if error.status > 500 else logging.INFO
-    LOG.log(level, "refused: %s", str(error)[:500], extra=_about(request, error.status))
+    level = logging.ERROR if error.reason in (Reason.BUSY, Reason.TIMED_OUT) else logging.INFO
+    LOG.log(level, "refused: %s", str(error)[:500], extra=_about(request, figures.STATUS_OF[error.reason]))
 
 
 def _about(request: Request, status: int) -> dict[str, Any]:
     path = request.path[:200].decode(errors="replace")
     return {"request_id": request.request_id.decode(), "status": status, "path": path}
-
-
-def _json(content: Any) -> Response:
-    return Response(200, json.dumps(content).encode())
-
-
-def _always(response: Response) -> Callable[[], Response]:
-    return lambda: response

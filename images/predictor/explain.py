@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from components.shared.package.model_package import REFERENCE
 from components.shared.package.scoring import Inputs, Scorer, parse_columns
 from components.shared.shapley import affordable_scorings, background_rows, outputs, shap_values
-from images.predictor.http_server import HttpError
+from images.predictor.messages import ProtocolError, Reason
 
 MOST_ROWS = 100  # of a request that asks for explanations
 _BACKGROUND_ROWS = (4, 16)  # fewest, for models of many features, and most
@@ -72,7 +72,7 @@ class Explainer:
             is_stopped: Asked now and then; once it is true, the estimate is given up.
 
         Raises:
-            HttpError: 413, there are too many rows for the features that each of them has.
+            ProtocolError: 413, there are too many rows for the features that each of them has.
             StoppedError: The estimate was given up.
         """
         self._check_work(len(inputs))
@@ -93,12 +93,12 @@ class Explainer:
             return
         features = len(self.scorer.schema.features)
         if not self.most_rows:
-            raise HttpError(
-                413,
+            raise ProtocolError(
+                Reason.TOO_LARGE,
                 f"The model has {features:,} features, too many to explain even one row: leave out the explanations.",
             )
-        raise HttpError(
-            413,
+        raise ProtocolError(
+            Reason.TOO_LARGE,
             f"The request asks to explain {rows:,} rows; at most {self.most_rows} are allowed for a model of "
             f"{features:,} features: send them in parts, or leave out the explanations.",
         )

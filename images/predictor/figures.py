@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from components.shared.package.model_package import FORMAT
 from components.shared.package.schema import Schema
 from components.shared.tasks import TASKS
+from images.predictor.messages import Reason
 from images.predictor.metrics import SECONDS, Family
+from images.predictor.transports.http_answers import HTTP_STATUS
 
-PROTOCOLS = ("v1", "v2", "other")
-STATUSES = (200, 400, 404, 405, 408, 413, 415, 431, 500, 503, 504)
+PROTOCOLS = ("v1", "v2", "grpc", "other")
+# Statuses are HTTP's whatever the transport, so that one alert is enough for all of them.
+STATUS_OF: dict[Reason | None, int] = {None: 200} | HTTP_STATUS
 
 REQUESTS = "fullcircle_requests"
 REQUEST_SECONDS = "fullcircle_request_seconds"
@@ -45,13 +48,13 @@ def families(model: Described) -> list[Family]:
     """All metrics of an endpoint."""
     schema = model.schema
     known = [f.name for f in schema.categories if is_complete(f.categories, f.cardinality)]
-    statuses = [str(status) for status in STATUSES]
+    statuses = [str(status) for status in STATUS_OF.values()]
     named: dict[str, Sequence[str]] = {"model_name": (model.name,)}
     found = [
         Family(REQUESTS, "Requests by protocol and status.", "counter", {"protocol": PROTOCOLS, "status": statuses}),
         Family(
             REQUEST_SECONDS, "Seconds from a prediction request's arrival to its answer.", "histogram",
-            {"protocol": PROTOCOLS[:2]}, SECONDS,
+            {"protocol": PROTOCOLS[:3]}, SECONDS,
         ),
         *(Family(step_seconds(step), f"Seconds of the {step} step.", "histogram", named, SECONDS) for step in STEPS),
         Family(ROWS, "Rows predicted.", "counter", named),

@@ -20,6 +20,7 @@ from pipelines.cli.diagnose import diagnose
 from pipelines.cli.doctor import doctor
 from pipelines.cli.fetch import fetch
 from pipelines.cli.follow import follow
+from pipelines.cli.open import open
 from pipelines.cli.predict import predict
 from pipelines.cli.prepare_store import prepare_store
 from pipelines.cli.prune import prune
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 VERBS: dict[str, tuple[Callable[..., int], ...]] = {
     "On this machine": (run, predict, contract, schema, stop),
-    "Models and their endpoints": (versions, rollback, undeploy),
+    "Models and their endpoints": (versions, open, rollback, undeploy),
     "On Kubeflow Pipelines": (doctor, submit, follow, schedule, diagnose, compile),
     "The object store": (fetch, prune, prepare_store, store_policy, store_rights),
 }

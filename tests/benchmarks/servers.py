@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from rich.console import Console
 
 from components.shared.processes import end, free_port, log_tail
+from images.predictor.options import HTTP_SERVERS
 from tests.benchmarks.load import LoadError, run_load
 from tests.benchmarks.measure import proportional_size
 
@@ -145,13 +147,25 @@ class Bench:
     environment: Mapping[str, str]
 
     def ours(
-        self, *, log: bool = True, workers: int = 1, environment: Mapping[str, str] | None = None
+        self,
+        *,
+        log: bool = True,
+        workers: int = 1,
+        http_server: str = HTTP_SERVERS[0],
+        environment: Mapping[str, str] | None = None,
     ) -> AbstractContextManager[Server]:
-        """The project's server, as the endpoint of a local run is started."""
+        """The project's model server, as the endpoint of a local run is started, with one of its HTTP servers."""
         command = [
             *(sys.executable, "-P", "-m", "images.predictor", "--model_name", "flights"),
             *("--model_dir", str(self.package), "--http_port", "{port}", "--http_host", "127.0.0.1"),
-            *("--workers", str(workers), "--settings", json.dumps({"log": {"enabled": log}})),
+            *(
+                "--workers",
+                str(workers),
+                "--http_server",
+                http_server,
+                "--settings",
+                json.dumps({"log": {"enabled": log}}),
+            ),
         ]
         return self._serving(command, {**self.environment, **(environment or {})})
 
@@ -167,3 +181,11 @@ class Bench:
     def _serving(self, command: Sequence[str], environment: Mapping[str, str]) -> AbstractContextManager[Server]:
         log = self.folder / "servers.log"
         return serving(command, core=self.core, first=self.first, log=log, environment=environment)
+
+
+def cores(console: Console) -> tuple[int, int]:
+    """The core of the load and the object store, and that of the servers."""
+    available = sorted(os.sched_getaffinity(0))
+    if len(available) < 2:
+        console.print("[red]There is only one core: load and servers share it, and the figures are too low.[/]")
+    return available[0], available[-1]

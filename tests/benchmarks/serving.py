@@ -1,6 +1,6 @@
 """`make bench-serving`: the model server beside KServe's, and batch prediction, written to build/bench/serving.json.
 
-    python -m tests.benchmarks.serving [--package FOLDER] [--only endpoint|batch] [--rounds N] [--seconds S]
+    python -m tests.benchmarks.serving [--package FOLDER] [--only endpoint|transports|batch] [--rounds N] [--seconds S]
 
 All servers are pinned to one core, the load generator and the object store to another one. The servers take turns, at
 least five rounds, and ratios are those of medians. Each asks the same different rows of the model's reference window,
@@ -8,16 +8,13 @@ over 8 connections that stay open, and each answer is compared with what the mod
 """
 
 import argparse
-import os
 import shutil
 import signal
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import joblib
@@ -28,80 +25,30 @@ from components.shared.package.model_package import SKOPS
 from components.shared.package.schema import FILE as SCHEMA_FILE
 from components.shared.store import Store
 from pipelines.local.store import LocalStore
-from tests.benchmarks import batch
+from tests.benchmarks import batch, transports
 from tests.benchmarks.at_rest import memory, needs, start_up
 from tests.benchmarks.flights import trained_package
-from tests.benchmarks.load import CONNECTIONS, Load, run_load
-from tests.benchmarks.report import Figure, at_least, at_most, report, show, told
-from tests.benchmarks.servers import Bench, Server, on_core
-from tests.benchmarks.workload import NAME, Flights, Reader, Workload, read_predictions
+from tests.benchmarks.load import run_load
+from tests.benchmarks.report import Figure, at_least, at_most, report, told
+from tests.benchmarks.servers import Bench, cores, on_core
+from tests.benchmarks.sides import ROWS_ANSWERED, ROWS_DROPPED, Side, show_sides, take_turns
+from tests.benchmarks.workload import Flights, read_predictions
 
+PARTS = ("endpoint", "transports", "batch")
 ROUNDS = 5
 SECONDS = 10.0
-WARM_UP_SECONDS = 6.0  # longer than the log waits before it writes: what is measured holds its work, too
 ROWS = 5_000
 LARGE = 100
 PACED = 0.7
 _BUSY = 0.75  # of what a request costs; receiving and sending is the rest
 _PEERS = Path("tests", "benchmarks", "peers")
-_SETTLE_SECONDS = 20.0
-_ROWS_ANSWERED = f'fullcircle_rows_total{{model_name="{NAME}"}}'
-_ROWS_WRITTEN, _ROWS_DROPPED = (f'fullcircle_log_rows_total{{outcome="{what}"}}' for what in ("written", "dropped"))
-
-
-@dataclass(slots=True)
-class Side:
-    """One server under one workload.
-
-    Attributes:
-        name: As it is shown.
-        server: Which server.
-        work: What it is asked.
-        read: Probabilities from its answers.
-        logs: Whether it is ours and keeps its inference log.
-        rounds: What came of the load.
-        cpu: Processor seconds of the server, a round.
-    """
-
-    name: str
-    server: Server
-    work: Workload
-    read: Reader
-    logs: bool = False
-    rounds: list[Load] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
-
-    @property
-    def rate(self) -> float:
-        """Requests a second."""
-        return statistics.median(load.rate for load in self.rounds)
-
-    @property
-    def p99(self) -> float:
-        """In milliseconds."""
-        return statistics.median(load.milliseconds(99) for load in self.rounds)
-
-    @property
-    def microseconds(self) -> float:
-        """Processor time of the server for a request."""
-        pairs = zip(self.cpu, self.rounds, strict=True)
-        return statistics.median(cpu / len(load.latencies) for cpu, load in pairs) * 1e6
-
-    def measure(self, seconds: float, *, warm_up: float, rate: float | None = None) -> None:
-        """One round."""
-        run_load(self.server.port, self.work.requests, seconds=warm_up, rate=rate, seed=1)
-        cpu = self.server.cpu_seconds
-        load = run_load(self.server.port, self.work.requests, seconds=seconds, rate=rate, seed=len(self.rounds) + 2)
-        self.cpu.append(self.server.cpu_seconds - cpu)
-        self.work.check(load, self.read)
-        self.rounds.append(load)
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description="Measure the model server, beside KServe's.")
     parser.add_argument("--package", type=Path, help="a model package of the flights; one is trained by default")
-    parser.add_argument("--only", choices=("endpoint", "batch"), help="measure this part alone")
+    parser.add_argument("--only", choices=PARTS, help="measure this part alone")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each server's turn in a round")
     options = parser.parse_args()
@@ -112,10 +59,12 @@ def main() -> None:
         if options.package is None:
             console.print("training a model of the flights …")
         package = options.package.resolve() if options.package else trained_package(folder)
-        figures = []
-        if options.only != "batch":
-            figures += endpoint(package, folder, rounds=options.rounds, seconds=options.seconds, console=console)
-        if options.only != "endpoint":
+        figures: list[Figure] = []
+        parts = [options.only] if options.only else PARTS
+        for part, measure in (("endpoint", endpoint), ("transports", transports.figures)):
+            if part in parts:
+                figures += measure(package, folder, rounds=options.rounds, seconds=options.seconds, console=console)
+        if "batch" in parts:
             figures += batch.figures(package, console)
     report(options.only or "serving", figures, console=console)
 
@@ -133,7 +82,7 @@ def endpoint(
         console: Where to print.
         rows: Different rows that are asked.
     """
-    first, last = _cores(console)
+    first, last = cores(console)
     flights = Flights(package, rows=rows)
     with on_core(first), _object_store(folder) as environment:
         bench = Bench(package, folder, core=last, first=flights.v1(1).requests[0], environment=environment)
@@ -144,14 +93,6 @@ def endpoint(
             *_many_rows(bench, flights, rounds=rounds, seconds=seconds, console=console),
             *found,
         ]
-
-
-def _cores(console: Console) -> tuple[int, int]:
-    """The core of the load and the object store, and that of the servers."""
-    available = sorted(os.sched_getaffinity(0))
-    if len(available) < 2:
-        console.print("[red]There is only one core: load and servers share it, and the figures are too low.[/]")
-    return available[0], available[-1]
 
 
 @contextmanager
@@ -183,12 +124,12 @@ def _single_rows(bench: Bench, flights: Flights, *, rounds: int, seconds: float,
             )
         )
         sides = [ours, plain, onnx, sklearn]
-        _take_turns(sides, rounds, seconds, console=console)
+        take_turns(sides, rounds, seconds, console=console)
         paced = Side(f"ours, {PACED:.0%}", ours.server, work, flights.read_v1, logs=True)
-        _take_turns([paced], rounds, seconds, rate=PACED * ours.rate, console=console)
-        if lost := ours.server.counters()[_ROWS_DROPPED]:
+        take_turns([paced], rounds, seconds, rate=PACED * ours.rate, console=console)
+        if lost := ours.server.counters()[ROWS_DROPPED]:
             raise RuntimeError(f"The inference log does not keep up: {lost:,.0f} rows are lost.")
-    _show("One row a request", [*sides, paced], console=console)
+    show_sides("One row a request", [*sides, paced], console=console)
     steady = steadiness(bench, ours, rounds, seconds)
     return [*_single_figures(ours, plain=plain, onnx=onnx, sklearn=sklearn, paced=paced), steady]
 
@@ -248,9 +189,9 @@ def _many_rows(bench: Bench, flights: Flights, *, rounds: int, seconds: float, c
     with bench.ours() as server:
         v2 = Side("V2, binary numbers", server, flights.v2_binary(LARGE), flights.read_v2, logs=True)
         v1 = Side("V1, JSON", server, flights.v1(LARGE), flights.read_v1, logs=True)
-        _take_turns([v2, v1], rounds, seconds, console=console)
-        dropped = server.counters()[_ROWS_DROPPED] / server.counters()[_ROWS_ANSWERED]
-    _show(f"{LARGE} rows a request", [v2, v1], console=console)
+        take_turns([v2, v1], rounds, seconds, console=console)
+        dropped = server.counters()[ROWS_DROPPED] / server.counters()[ROWS_ANSWERED]
+    show_sides(f"{LARGE} rows a request", [v2, v1], console=console)
     return [
         at_least(
             f"{LARGE} rows a request, V2: numbers as binary tensors, texts and times in the JSON, log on",
@@ -263,37 +204,6 @@ def _many_rows(bench: Bench, flights: Flights, *, rounds: int, seconds: float, c
 
 
 # Rounds
-
-
-def _take_turns(
-    sides: Sequence[Side], rounds: int, seconds: float, *, console: Console, rate: float | None = None
-) -> None:
-    for number in range(rounds):
-        for side in sides:
-            console.print(f"round {number + 1} of {rounds}: {side.name} …")
-            side.measure(seconds, warm_up=min(WARM_UP_SECONDS if side.logs else 1.0, seconds), rate=rate)
-            if side.logs:
-                _settle(side.server)
-
-
-def _settle(server: Server) -> None:
-    """Wait until a server of ours has written its log, so that the next one has the core for itself."""
-    deadline = time.monotonic() + _SETTLE_SECONDS
-    while (counted := server.counters())[_ROWS_WRITTEN] + counted[_ROWS_DROPPED] < counted[_ROWS_ANSWERED]:
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"The inference log is not written after {_SETTLE_SECONDS:g} s.")
-        time.sleep(0.5)
-
-
-def _show(title: str, sides: Sequence[Side], *, console: Console) -> None:
-    columns = ["", "requests/s", "p50, ms", "p99, ms", "slowest, ms", "server's CPU, µs a request"]
-    lines = []
-    for side in sides:
-        p50, p99, worst = (
-            statistics.median(load.milliseconds(percent) for load in side.rounds) for percent in (50, 99, 100)
-        )
-        lines.append([side.name, side.rate, p50, p99, worst, side.microseconds])
-    show(f"{title}, {CONNECTIONS} connections, medians", columns, lines, console=console)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from tests.benchmarks.at_rest import needs
 from tests.benchmarks.load import run_load
 from tests.benchmarks.report import at_least, at_most, told
 from tests.benchmarks.servers import Bench
-from tests.benchmarks.serving import Side, steadiness
+from tests.benchmarks.serving import steadiness
+from tests.benchmarks.sides import Side
 from tests.benchmarks.workload import Flights, WrongAnswersError
 
 SIZE = 10

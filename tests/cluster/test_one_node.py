@@ -16,7 +16,7 @@ import pytest
 from components.shared.errors import StoreError
 from components.shared.package.model_package import GOLDEN, verify, version_prefix
 from components.shared.store import Store, StoreSettings
-from images.predictor.program import SETTINGS_VARIABLE
+from images.predictor.options import SETTINGS_VARIABLE
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.one_node import KEYS, NAMESPACE, empty, ours
 from tests.helpers import put_folder

@@ -7,7 +7,7 @@ import yaml
 
 from components.monitor.__main__ import SETTINGS_VARIABLE
 from components.shared.config import DEFAULT_TASKS, MonitoringConfig
-from images.predictor.program import _parse
+from images.predictor.options import parse
 from pipelines.cli.app import application
 from tests.manifests.rendering import MANIFESTS, OVERLAYS, build, kinds, one, overlay, pods, strings
 
@@ -193,11 +193,17 @@ def test_all_that_names_the_store_names_the_same(name):
 def test_the_runtime_serves_our_format_with_arguments_that_the_server_takes(name):
     spec = one(overlay(name), "ServingRuntime", "fullcircle")["spec"]
     assert spec["supportedModelFormats"] == [{"name": "fullcircle", "version": "1", "autoSelect": True, "priority": 1}]
-    assert spec["protocolVersions"] == ["v1", "v2"]
+    assert spec["protocolVersions"] == ["v1", "v2", "grpc-v2"]
     (container,) = spec["containers"]
     assert container["name"] == "kserve-container"
-    options = _parse([argument.replace("{{.Name}}", "flights") for argument in container["args"]])
+    options = parse([argument.replace("{{.Name}}", "flights") for argument in container["args"]])
     assert (options.model_name, str(options.model_dir), options.http_port) == ("flights", "/mnt/models", 8080)
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == {
+        "http1": options.http_port,
+        "h2c": options.grpc_port,
+    }
+    (ingress,) = one(overlay(name), "NetworkPolicy", "predictors")["spec"]["ingress"]
+    assert {port["port"] for port in ingress["ports"]} == {options.http_port, options.grpc_port}
     assert options.drain_seconds + options.grace_seconds < 30
 
 

@@ -52,11 +52,13 @@ def load_pipeline(path: Path) -> Pipeline:
         unknown = sorted(set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED_TYPES))
         if unknown:
             raise PackageError(f"{path} holds {', '.join(unknown)}, which this program does not trust; it is refused.")
-        pipeline: Pipeline = skops.io.loads(content, trusted=list(TRUSTED_TYPES))
+        pipeline = skops.io.loads(content, trusted=list(TRUSTED_TYPES))
     except FileNotFoundError as error:
         raise PackageError(f"{path} is missing: the model package is incomplete. Run the train stage again.") from error
-    except (zipfile.BadZipFile, ValueError, KeyError) as error:
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PackageError(f"{path} is no readable skops file: {error}. Run the train stage again.") from error
+    if not isinstance(pipeline, Pipeline):
+        raise PackageError(f"{path} holds a {type(pipeline).__name__}; expected a fitted Pipeline of scikit-learn.")
     return pipeline
 
 

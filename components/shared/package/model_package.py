@@ -1,9 +1,10 @@
 """The model package: one folder, the same on disk, in the object store, in the image and in batch prediction.
 
-`model.onnx` (served), `model.skops` (for retraining and audit), `schema.json`, `reference.parquet` and `reference.json`
-(for drift), `training.json` (family, parameters, seed, data and code it came from), `metrics.json`, `golden.json`
-(requests with expected answers), `card.html`, and `manifest.json`, written last: it commits the version.
-There is no pickle in it, and reading it executes nothing.
+`model.onnx` (served), `model.skops` (the fitted pipeline, which `python -m pipelines open` gives to a person),
+`schema.json`, `reference.parquet` and `reference.json` (for drift), `training.json` (family, parameters, seed, data and
+code it came from), `metrics.json`, `golden.json` (requests with expected answers), `card.html`, and `manifest.json`,
+written last: it commits the version. There is no pickle in it, and reading it executes nothing; of `model.skops` the
+server reads the hash alone.
 """
 
 import hashlib
@@ -173,20 +174,6 @@ def verify(folder: Path, *, version: str = "") -> Manifest:
     if version and version != manifest.version:
         raise PackageError(f"{folder} holds version {manifest.version}, expected version {version}. {_REPUBLISH}")
     return manifest
-
-
-def refuse_pickles(folder: Path) -> None:
-    """Make sure that the one file that could hide a pickle, the skops archive, holds none.
-
-    Raises:
-        PackageError: It is no archive, or something in it is neither JSON nor an array of plain values.
-    """
-    from components.shared.package.skops_archive import refuse_hidden_code
-
-    try:
-        refuse_hidden_code(folder / SKOPS)
-    except PackageError as error:
-        raise PackageError(f"{error} {_REPUBLISH}") from error
 
 
 def _found(folder: Path) -> set[str]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from components.shared.errors import PackageError
-from components.shared.package.model_package import MANIFEST, Manifest, version_prefix
+from components.shared.package.model_package import MANIFEST, Manifest, verify, version_prefix
 from components.shared.registry.history import Action, Entry, earlier_entries, now, this_run
 from components.shared.store import Store
 
@@ -105,6 +105,39 @@ class Registry:
 
         versions = [described(version) for version in {**stored, **newest}]
         return sorted(versions, key=lambda found: found.entry.when if found.entry else found.stored)
+
+    def fetch(self, version: str, folder: Path) -> Manifest:
+        """Bring a version's package here, verified; the champion's when no version is named.
+
+        Args:
+            version: Its name, or "".
+            folder: A folder that is new or empty.
+
+        Raises:
+            PackageError: There is no such version, or its package is altered or incomplete.
+        """
+        version = version or self.champion_version()
+        prefix = version_prefix(self.name, version)
+        if not self.store.list(prefix):
+            known = sorted(found.version for found in self.versions() if found.stored)
+            listed = f"there are {', '.join(known)}" if known else "there is none"
+            raise PackageError(f"There is no version {version!r} of {self.name} in {self.store.uri('')}; {listed}.")
+        self.store.get_folder(prefix, folder)
+        return verify(folder, version=version)
+
+    def champion_version(self) -> str:
+        """The name of the champion.
+
+        Raises:
+            PackageError: There is none.
+        """
+        champion = self.champion()
+        if champion is None:
+            raise PackageError(
+                f"{self.name} has no champion yet in {self.store.uri('')}: no version of it has served. Deploy one "
+                "(make run), or name one."
+            )
+        return champion.version
 
     # The champion
 

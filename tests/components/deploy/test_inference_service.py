@@ -23,7 +23,7 @@ from components.deploy.inference_service import (
 )
 from components.shared.config import CanaryConfig, InferenceLogConfig, ReplicasConfig, ResourcesConfig, ServingConfig
 from components.shared.errors import DeployError
-from images.predictor import program
+from images.predictor import options
 
 RELEASE = Release("demo", "abc123", "s3://bucket/models/demo/versions/abc123", git_commit="1234567", run_id="run-1")
 SERVING = ServingConfig(
@@ -35,7 +35,7 @@ SERVING = ServingConfig(
 
 def settings(service) -> ServingConfig:
     (variable,) = service["spec"]["predictor"]["model"]["env"]
-    assert variable["name"] == SETTINGS_VARIABLE == program.SETTINGS_VARIABLE
+    assert variable["name"] == SETTINGS_VARIABLE == options.SETTINGS_VARIABLE
     return ServingConfig.model_validate_json(variable["value"])
 
 

@@ -16,7 +16,6 @@ from components.shared.calibration import (
 from components.shared.families import make_estimator
 from components.shared.metrics import score
 from components.shared.package.fitted_pipeline import dump_pipeline, load_pipeline
-from components.shared.package.skops_archive import refuse_hidden_code
 from components.train.graph import FEATURES, Graph
 from components.train.model_graph import add_model
 from tests.components.modelling import QUICK
@@ -119,6 +118,5 @@ def test_onnx_and_the_file_answer_as_the_model(tmp_path, family, task, method):
     (found,) = ort.InferenceSession(served.SerializeToString()).run(None, {FEATURES: unseen.features})
     np.testing.assert_allclose(found, expected, atol=1e-5)
     dump_pipeline(calibrated, tmp_path / "model.skops")
-    refuse_hidden_code(tmp_path / "model.skops")
     np.testing.assert_array_equal(load_pipeline(tmp_path / "model.skops").predict_proba(unseen.features), expected)
     assert calibrated.predict(unseen.features).tolist() == expected.argmax(axis=1).tolist()

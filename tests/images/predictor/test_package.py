@@ -1,42 +1,32 @@
 """Packages that were tampered with: none is served, whatever was done to them."""
 
-import io
 import json
 import os
 import pickle
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import pytest
-import skops.io
 from onnx import TensorProto, helper
 
-from components.shared.config import FamilyName
 from components.shared.errors import PackageError
-from components.shared.families import FAMILIES
-from components.shared.package.fitted_pipeline import dump_pipeline
 from components.shared.package.model_package import (
     FILES,
     GOLDEN,
     MANIFEST,
     METRICS,
     REFERENCE_STATISTICS,
-    SKOPS,
     TRAINING,
 )
 from components.shared.package.scoring import MODEL_FILE
-from components.shared.package.skops_archive import refuse_hidden_code
 from components.shared.tasks import TASKS
 from images.predictor.package import load_package, prediction_quantiles
 from images.predictor.program import REFUSED
-from tests.components.modelling import Fitted, make_splits
 from tests.helpers import make_manifest
 from tests.images.predictor.serving import command, environment, is_open
 
@@ -204,119 +194,8 @@ def test_a_manifest_that_is_none_is_refused(package, content):
 # Changes whose hashes are right
 
 
-def skops_entries(package: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(package / SKOPS) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def write_archive(path: Path, entries: dict[str, bytes]) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in entries.items():
-            archive.writestr(name, content)
-
-
-def with_entry(name: str, content: bytes) -> Change:
-    """An archive with one entry more, or another one."""
-
-    def apply(package: Path) -> None:
-        write_archive(package / SKOPS, skops_entries(package) | {name: content})
-
-    return apply
-
-
-def with_node(**node: Any) -> Change:
-    """An archive in whose description something else stands first."""
-
-    def apply(package: Path) -> None:
-        entries = skops_entries(package)
-        description = json.loads(entries["schema.json"])
-        description["content"] = {"hidden": {"__class__": "x", "__module__": "sklearn.x", "__id__": 1, **node}}
-        write_archive(package / SKOPS, entries | {"schema.json": json.dumps(description).encode()})
-
-    return apply
-
-
-def dumped(thing: Any) -> Change:
-    """An archive of something that is no pipeline of ours, as skops itself writes it."""
-    return lambda package: (package / SKOPS).write_bytes(skops.io.dumps(thing))
-
-
-def npy(array: Any, *, after: bytes = b"") -> bytes:
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=True)
-    return file.getvalue() + after
-
-
-def before_the_archive(package: Path) -> None:
-    (package / SKOPS).write_bytes(pickle.dumps(print) + (package / SKOPS).read_bytes())
-
-
 def written(name: str, content: bytes) -> Change:
     return lambda package: (package / name).write_bytes(content)
-
-
-def twice(package: Path) -> None:
-    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(package / SKOPS, "a") as archive:
-        archive.writestr("schema.json", b"{}")
-
-
-OBJECTS = np.array([print, {}], dtype=object)
-FIELDS = np.zeros(2, dtype=[(f"field{number}", "f8") for number in range(200)] + [("last", "O")])
-PICKLES: dict[str, Change] = {
-    "a pickle": written(SKOPS, pickle.dumps(print)),
-    "a pickle of protocol 0": written(SKOPS, pickle.dumps({"a": print}, protocol=0)),
-    "nothing": written(SKOPS, b""),
-    "a pickle before the archive": before_the_archive,
-    "a pickle in the archive": with_entry("model.pkl", pickle.dumps(print)),
-    "a pickle called an array": with_entry("9.npy", pickle.dumps(print)),
-    "a pickle called JSON": with_entry("other.json", pickle.dumps(print)),
-    "a pickle for a description": with_entry("schema.json", pickle.dumps(print)),
-    "a pickle after an array": with_entry("9.npy", npy(np.zeros(3), after=pickle.dumps(print))),
-    "an array of objects": with_entry("9.npy", npy(OBJECTS)),
-    "an array of objects in its 201st field": with_entry("9.npy", npy(FIELDS)),
-    "an array of another format": with_entry("9.npy", b"\x93NUMPY\x03\x00" + npy(np.zeros(3))[8:]),
-    "an array in a folder": with_entry("../9.npy", npy(np.zeros(3))),
-    "a sparse matrix's archive": with_entry("9.npz", b"PK\x03\x04"),
-    "raw bytes": with_entry("9.bin", pickle.dumps(print)),
-    "two descriptions": twice,
-    "a description of nothing": with_entry("schema.json", b"[]"),
-    "a description without end": with_entry("schema.json", b'{"a":' * 100_000),
-    "a method": with_node(__loader__="MethodNode", content={"func": "system", "obj": {}}),
-    "a function": with_node(__loader__="FunctionNode", __module__="os", __class__="system"),
-    "a partial": with_node(__loader__="PartialNode", content={}),
-    "an operator": with_node(__loader__="OperatorFuncNode", __module__="operator", __class__="methodcaller"),
-    "a reduced object": with_node(__loader__="ConstructorFromReduceNode"),
-    "bytes": with_node(__loader__="BytesNode", file="9.bin"),
-    "no loader": with_node(__loader__=None),
-    "a loader that is no name": with_node(__loader__=["MethodNode"]),
-    "a type of pickle": with_node(__loader__="ObjectNode", __module__="pickle", __class__="Unpickler"),
-    "a type of joblib": with_node(__loader__="TypeNode", __module__="joblib.numpy_pickle", __class__="load"),
-    "a type of ours that is no part of a pipeline": with_node(
-        __loader__="TypeNode", __module__="components.shared.processes", __class__="spawn"
-    ),
-    "eval": with_node(__loader__="TypeNode", __module__="builtins", __class__="eval"),
-    "a module that is no name": with_node(__loader__="TypeNode", __module__=1),
-    "an array that is not there": with_node(__loader__="NdArrayNode", type="numpy", file="../../x.npy"),
-    "skops's own bytes": dumped({"a": pickle.dumps(print)}),
-    "skops's own bytearray": dumped([bytearray(pickle.dumps(print))]),
-    "skops's own function": dumped({"a": np.linalg.norm}),
-}
-
-
-@pytest.mark.parametrize("hidden", PICKLES)
-def test_a_pickle_with_right_hashes_is_refused(package, hidden):
-    PICKLES[hidden](package)
-    make_manifest(package)
-    message = refused(package)
-    assert "which might be a pickle" in message or "is no skops archive" in message
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("task", TASKS)
-def test_the_pipelines_of_all_families_hide_nothing(tmp_path, task, family: FamilyName):
-    fitted = Fitted(make_splits(tmp_path / "splits", task, rows=200), family)
-    dump_pipeline(fitted.pipeline, tmp_path / SKOPS)
-    refuse_hidden_code(tmp_path / SKOPS)
 
 
 def graph(*, external: str = "", domain: str = "", width: int = 3) -> bytes:
@@ -442,7 +321,6 @@ def test_the_quantiles_of_a_regression(packages):
     [
         (written(METRICS, b"{} "), False, "its SHA-256 differs"),
         (lambda package: (package / MANIFEST).unlink(), False, "has no manifest.json"),
-        (PICKLES["a pickle in the archive"], True, "holds 'model.pkl', which might be a pickle"),
         (MODELS["operators of its own"], True, "cannot be loaded as an ONNX model"),
         (GOLDENS["another label"], True, "answers 1 of 5 golden requests wrongly: request 0: expected"),
         (GOLDENS["a schema that is none"], True, "cannot be read: content: Input should be an object"),

@@ -19,7 +19,7 @@ import pytest
 from components.shared.package.golden import differences
 from components.shared.package.model_package import read_golden, verify
 from components.shared.tasks import TASKS
-from images.predictor.v2 import DATATYPES
+from images.predictor.protocols.tensors import DATATYPES
 from tests.hostile.server import ours
 
 NAME = "my-model-2"

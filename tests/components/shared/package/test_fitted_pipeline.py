@@ -1,7 +1,11 @@
 """Tests of the fitted pipeline as a file."""
 
+import io
+import json
 import pickle
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,3 +46,49 @@ def test_a_missing_or_foreign_file_is_said(tmp_path: Path):
     (tmp_path / "foreign.skops").write_bytes(b"PK nothing of the kind")
     with pytest.raises(PackageError, match=r"is no readable skops file"):
         load_pipeline(tmp_path / "foreign.skops")
+
+
+def archive_with(path: Path, **node: object) -> None:
+    """A pipeline in whose description something else stands first."""
+    content = skops.io.dumps({"a": 1})
+    with zipfile.ZipFile(io.BytesIO(content)) as source:
+        description = json.loads(source.read("schema.json"))
+    description["content"] = {"hidden": {"__class__": "x", "__module__": "sklearn.x", "__id__": 1, **node}}
+    with zipfile.ZipFile(path, "w") as target:
+        target.writestr("schema.json", json.dumps(description))
+        target.writestr("9.npy", npy(np.array([print, {}], dtype=object)))
+
+
+def npy(array: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=True)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"__loader__": "MethodNode", "content": {"func": "system", "obj": {}}},
+        {"__loader__": "FunctionNode", "__module__": "os", "__class__": "system"},
+        {"__loader__": "PartialNode", "content": {}},
+        {"__loader__": "OperatorFuncNode", "__module__": "operator", "__class__": "methodcaller"},
+        {"__loader__": "ConstructorFromReduceNode"},
+        {"__loader__": "ObjectNode", "__module__": "pickle", "__class__": "Unpickler"},
+        {"__loader__": "TypeNode", "__module__": "builtins", "__class__": "eval"},
+        {"__loader__": "NdArrayNode", "type": "numpy", "file": "9.npy", "__module__": "numpy", "__class__": "ndarray"},
+        {"__loader__": "NdArrayNode", "type": "numpy", "file": "../../x.npy"},
+        {"__loader__": "Unknown"},
+    ],
+    ids=lambda node: f"{node['__loader__']} {node.get('file', '')}",
+)
+def test_what_could_run_code_is_refused(tmp_path: Path, node):
+    archive_with(tmp_path / "model.skops", **node)
+    with pytest.raises(PackageError, match="does not trust; it is refused|is no readable skops file"):
+        load_pipeline(tmp_path / "model.skops")
+
+
+@pytest.mark.parametrize("content", [b"", pickle.dumps(print), pickle.dumps({"a": print}, protocol=0)])
+def test_a_pickle_is_no_pipeline(tmp_path: Path, content):
+    (tmp_path / "model.skops").write_bytes(content)
+    with pytest.raises(PackageError, match="is no readable skops file"):
+        load_pipeline(tmp_path / "model.skops")

@@ -12,9 +12,10 @@ import pytest
 from components.shared.config import ServingConfig
 from components.shared.package.scoring import Scorer
 from components.shared.tasks import TASKS
-from images.predictor.docs import Docs
-from images.predictor.v1 import V1
-from images.predictor.v2 import V2
+from images.predictor.protocols.docs import Docs
+from images.predictor.protocols.records import Records
+from images.predictor.protocols.v1 import V1
+from images.predictor.protocols.v2 import V2
 from tests.images.predictor.test_endpoint import main
 
 
@@ -74,7 +75,7 @@ def test_its_examples_are_answered_as_it_says(docs):
         text = orjson.dumps(body["example"])
         if path.startswith("/v1"):
             query = v1.read(text)
-            answer = orjson.loads(v1.write(scorer.score(v1.tensors(query.records)), None))
+            answer = orjson.loads(v1.write(scorer.score(Records(scorer.schema).tensors(query.records)), None))
             jsonschema.validate(answer, resolved(document, schemas["V1Answer"]))
             assert list(answer) == list(schemas["V1Answer"]["example"])
         else:
@@ -94,7 +95,7 @@ def test_columns_are_described(docs):
 
 
 def test_without_the_page_the_document_is_still_there(docs, monkeypatch):
-    monkeypatch.setattr("images.predictor.docs.find_spec", lambda name: None)
+    monkeypatch.setattr("images.predictor.protocols.docs.find_spec", lambda name: None)
     assert list(docs.files()) == ["/openapi.json"]
 
 

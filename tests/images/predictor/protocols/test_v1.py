@@ -13,8 +13,9 @@ from components.shared.errors import InputError
 from components.shared.package.model_package import read_golden
 from components.shared.package.scoring import Inputs, Scorer, parse_rows
 from components.shared.tasks import TASKS
-from images.predictor.http_server import HttpError
-from images.predictor.v1 import V1
+from images.predictor.messages import ProtocolError, Reason
+from images.predictor.protocols.records import Records
+from images.predictor.protocols.v1 import V1
 from tests.images.predictor import rows
 
 GOOD = {"amount": 1.5, "visits": 2, "member": True, "colour": "green", "opened at": "2024-01-01T00:00:00"}
@@ -32,7 +33,7 @@ def v1(scorer):
 
 def tensors(v1: V1, body: bytes) -> Inputs:
     query = v1.read(body)
-    return v1.tensors(query.records) if query.inputs is None else query.inputs
+    return Records(v1.schema).tensors(query.records) if query.inputs is None else query.inputs
 
 
 def same(left: Inputs, right: Inputs) -> bool:
@@ -55,7 +56,7 @@ def body(*instances: object, **more: object) -> bytes:
 def test_rows_are_read_as_scoring_reads_them(v1, rows):
     text = body(*rows)
     if "\\ud800" in text.decode():  # half a surrogate pair is no JSON to most parsers
-        with pytest.raises((HttpError, InputError)):
+        with pytest.raises((ProtocolError, InputError)):
             v1.read(text)
         return
     try:
@@ -79,7 +80,7 @@ def test_rows_as_lists_are_read_as_objects_are(v1, rows):
     for instances in (objects, lists):
         try:
             found.append(tensors(v1, body(*instances)))
-        except (InputError, HttpError) as error:
+        except (InputError, ProtocolError) as error:
             found.append(str(error).partition(": ")[0])
     assert found[0] == found[1] if isinstance(found[0], str) else same(*found)
 
@@ -88,7 +89,7 @@ def test_rows_as_lists_are_read_as_objects_are(v1, rows):
     ["instances", "parameters", "amount", "explain"]), inner), max_leaves=10))  # fmt: skip
 @settings(max_examples=200, deadline=None)
 def test_any_json_is_read_or_refused(v1, content):
-    with pytest.raises((InputError, HttpError)):
+    with pytest.raises((InputError, ProtocolError)):
         v1.read(json.dumps(content).encode())
 
 
@@ -96,7 +97,7 @@ def test_any_json_is_read_or_refused(v1, content):
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_are_refused(v1, content):
     for text in (content, b'{"instances": [' + content + b"]}", b'{"instances": [{"amount": ' + content + b"}]}"):
-        with pytest.raises((InputError, HttpError)):
+        with pytest.raises((InputError, ProtocolError)):
             v1.read(text)
 
 
@@ -142,7 +143,7 @@ def test_parameters(v1, date):
         assert v1.read(body(row, parameters=parameters)).explain is explain
     wrong: list[Any] = [[], "a", 1, {"explain": 1}, {"explain": "x" * 1000}, {"explain": None}]
     for one in wrong:
-        with pytest.raises(HttpError, match="parameters") as caught:
+        with pytest.raises(ProtocolError, match="parameters") as caught:
             v1.read(body(row, parameters=one))
         assert len(str(caught.value)) < 200
 
@@ -151,10 +152,10 @@ def test_parameters(v1, date):
 def test_limits_of_rows(v1, date):
     row = {**GOOD, "opened at": date}
     assert len(v1.read(body(*[row] * 100))) == 100
-    for count, status in ((0, 400), (101, 413)):
-        with pytest.raises(HttpError) as caught:
+    for count, reason in ((0, Reason.INVALID), (101, Reason.TOO_LARGE)):
+        with pytest.raises(ProtocolError) as caught:
             v1.read(body(*[row] * count))
-        assert caught.value.status == status
+        assert caught.value.reason is reason
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_limits_of_rows(v1, date):
     ],
 )  # fmt: skip
 def test_messages(v1, text, message):
-    with pytest.raises((HttpError, InputError)) as caught:
+    with pytest.raises((ProtocolError, InputError)) as caught:
         v1.read(text)
     assert message in str(caught.value)
     assert len(str(caught.value)) < 400
@@ -228,7 +229,7 @@ def test_letters_are_composed_whichever_way_rows_are_read(v1):
     slow = v1.read(body({**decomposed, "opened at": "2024-01-01"}))
     assert quick.records
     assert slow.inputs is not None
-    assert v1.tensors(quick.records).categories[0, 0] == slow.inputs.categories[0, 0] == "r\u00f6t"
+    assert Records(v1.schema).tensors(quick.records).categories[0, 0] == slow.inputs.categories[0, 0] == "r\u00f6t"
     assert quick.extras == slow.extras == {"id": ["Z\u00fcrich"]}
 
 

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 import uvloop
 
-from images.predictor import http_server
-from images.predictor.http_server import HttpServer, Limits, Reply, Request, Response
+from images.predictor.messages import Reason, Reply, Request, Response
+from images.predictor.transports import http, http_connection
+from images.predictor.transports.base import Limits
+from images.predictor.transports.http import HttpTransport
+from images.predictor.transports.http_answers import HTTP_STATUS
 from tests.images.predictor.wire import Client, bound_socket
 
 POST = b"POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
@@ -24,8 +27,8 @@ class Served:
     """A server under test, and what its handler saw."""
 
     port: int
-    server: HttpServer
-    refused: list[int]
+    server: HttpTransport
+    refused: list[Reason]
     requests: list[Request] = field(default_factory=list)
     clients: list[Client] = field(default_factory=list)
 
@@ -35,33 +38,38 @@ class Served:
         return client
 
 
-def handler(served: list[Served], seconds: float) -> Callable[[Request, Reply], Response | None]:
-    def handle(request: Request, reply: Reply) -> Response | None:
-        served[0].requests.append(request)
+class Handler:
+    """Says what it was asked, at once or some seconds later."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.requests: list[Request] = []
+        self.refusals: list[Reason] = []
+
+    def handle(self, request: Request, reply: Reply) -> Response | None:
+        self.requests.append(request)
         said = json.dumps([request.method, request.path.decode(), request.body.decode()]).encode()
         if request.path == b"/large":
             said = b"x" * 8_000_000
         if request.path == b"/later":
-            asyncio.get_running_loop().call_later(seconds, reply, request, Response(200, said))
+            asyncio.get_running_loop().call_later(self.seconds, reply, request, Response(said))
             return None
-        return Response(200, said)
+        return Response(said)
 
-    return handle
+    def refused(self, reason: Reason) -> None:
+        self.refusals.append(reason)
 
 
 @asynccontextmanager
 async def serving(seconds: float = 0.05, **limits: Any) -> AsyncIterator[Served]:
     bound = bound_socket()
-    found: list[Served] = []
-    refused: list[int] = []
     allowed = Limits(**{"body_bytes": 1000, "waiting_bytes": 5000, **limits})
-    server = HttpServer(handler(found, seconds), allowed, refused=refused.append)
-    await server.listen(bound)
-    found.append(Served(bound.getsockname()[1], server, refused))
-    sweeper = asyncio.create_task(server.sweep())
+    server, handler = HttpTransport([bound], allowed), Handler(seconds)
+    await server.serve(handler)
+    served = Served(bound.getsockname()[1], server, handler.refusals, handler.requests)
     try:
-        yield found[0]
-        for client in found[0].clients:
+        yield served
+        for client in served.clients:
             client.writer.close()
         await server.close(1.0)
         assert server.waiting_bytes == 0
@@ -70,7 +78,6 @@ async def serving(seconds: float = 0.05, **limits: Any) -> AsyncIterator[Served]
         if server.connections:
             await server.close(0.0)
         await asyncio.sleep(0)
-        sweeper.cancel()
 
 
 def run(scenario: Callable[[Served], Awaitable[None]], seconds: float = 0.05, **limits: Any) -> None:
@@ -83,8 +90,8 @@ def run(scenario: Callable[[Served], Awaitable[None]], seconds: float = 0.05, **
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(http_server, "_SWEEP_SECONDS", 0.02)
-    monkeypatch.setattr(http_server, "_LINGER_SECONDS", 0.3)
+    monkeypatch.setattr(http, "_SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr(http_connection, "_LINGER_SECONDS", 0.3)
 
 
 def test_a_connection_that_cannot_be_closed_does_not_end_the_others_deadlines(monkeypatch):
@@ -93,7 +100,9 @@ def test_a_connection_that_cannot_be_closed_does_not_end_the_others_deadlines(mo
         await stuck.send(b"POST /now HTTP/1.1\r\n")
         while not (broken := [one for one in served.server.connections if one._receiving]):
             await asyncio.sleep(0.005)
-        monkeypatch.setattr(http_server.Connection, "_refuse", failing_for(broken[0], http_server.Connection._refuse))
+        monkeypatch.setattr(
+            http_connection.Connection, "_refuse", failing_for(broken[0], http_connection.Connection._refuse)
+        )
         with suppress(ConnectionError):
             assert await stuck.rest() == b""
         slow = await served.connect()
@@ -156,7 +165,7 @@ def test_what_follows_good_requests_is_refused_after_their_answers():
         await client.send(LATER + POST + b"\x16\x03\x01 no HTTP")
         assert [(await client.answer()).status for _ in range(3)] == [200, 200, 400]
         assert await client.rest() == b""
-        assert served.refused == [400]
+        assert served.refused == [Reason.INVALID]
 
     run(scenario)
 
@@ -263,7 +272,7 @@ def test_what_is_refused(request_, status):
         assert (answer.status, answer.headers["connection"]) == (status, "close")
         assert answer.error
         assert await client.rest() == b""
-        assert served.refused == [status]
+        assert [HTTP_STATUS[reason] for reason in served.refused] == [status]
         assert not served.requests
         assert (await (await served.connect()).ask(POST)).status == 200
 
@@ -318,7 +327,7 @@ def test_a_request_that_does_not_arrive_in_time(sent):
             assert (await client.answer()).status == 200
         assert (await client.answer()).status == 408
         assert await client.rest() == b""
-        assert served.refused == [408]
+        assert served.refused == [Reason.LATE]
 
     run(scenario, request_seconds=0.1)
 
@@ -342,7 +351,7 @@ def test_a_client_that_says_nothing_is_closed():
 
 
 def test_an_idle_connection_is_closed(monkeypatch):
-    monkeypatch.setattr(http_server, "_IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(http_connection, "_IDLE_SECONDS", 0.1)
 
     async def scenario(served):
         client = await served.connect()
@@ -521,12 +530,12 @@ def test_request_ids(sent, kept):
     run(scenario)
 
 
-def test_a_fault_of_ours_is_logged_and_answered(caplog):
+def test_a_fault_of_ours_is_logged_and_answered(caplog, monkeypatch):
     async def scenario(served):
-        served.server.handler = lambda request, reply: 1 / 0
+        monkeypatch.setattr(served.server.handler, "handle", lambda request, reply: 1 / 0)
         client = await served.connect()
         assert (await client.ask(POST)).status == 500
-        assert served.refused == [500]
+        assert served.refused == [Reason.FAILED]
 
     with caplog.at_level(logging.ERROR):
         run(scenario)

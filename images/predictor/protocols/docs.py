@@ -9,8 +9,8 @@ from components.shared.package.model_package import read_golden
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import Scorer
 from components.shared.tasks import TASKS
-from images.predictor.http_server import Response
-from images.predictor.v2 import DATATYPES
+from images.predictor.messages import Response
+from images.predictor.protocols.tensors import DATATYPES
 
 _LARGEST = 3.4e38  # what a float32 holds
 _TYPES: dict[str, dict[str, Any]] = {
@@ -76,13 +76,13 @@ class Docs:
         """What is answered at which path."""
         found = find_spec("swagger_ui_bundle")
         if found is None or found.origin is None:  # what would be shown is still at /openapi.json
-            return {"/openapi.json": Response(200, json.dumps(self.document()).encode())}
+            return {"/openapi.json": Response(json.dumps(self.document()).encode())}
         folder = next((Path(found.origin).parent / "vendor").glob("swagger-ui-*"))
         title = f"{self.name} {self.scorer.version}"
         return {
-            "/openapi.json": Response(200, json.dumps(self.document()).encode()),
-            "/docs": Response(200, _PAGE.format(title=title).encode(), b"text/html; charset=utf-8"),
-            **{f"/docs/{name}": Response(200, (folder / name).read_bytes(), kind) for name, kind in _ASSETS.items()},
+            "/openapi.json": Response(json.dumps(self.document()).encode()),
+            "/docs": Response(_PAGE.format(title=title).encode(), b"text/html; charset=utf-8"),
+            **{f"/docs/{name}": Response((folder / name).read_bytes(), kind) for name, kind in _ASSETS.items()},
         }
 
     def document(self) -> dict[str, Any]:

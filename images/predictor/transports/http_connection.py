@@ -1,208 +1,37 @@
-"""HTTP/1.1 on `httptools` (llhttp) and `uvloop`, for a server whose answer is usually ready at once.
+"""One connection of HTTP/1.1: parses with `httptools` (llhttp), answers in order, and closes when it has to.
 
-An ASGI server starts a task, makes an event and writes twice for each request, which costs more than a prediction.
-Here a request that has arrived is handed to a plain function; what it returns is written in one piece. A handler that
-needs longer returns nothing and replies later. Clients that are slow, too large, too many or do not speak HTTP are
-refused with the same JSON as every other error.
+Clients that are slow, too large or do not speak HTTP are refused with the same JSON as every other error.
 """
 
 import asyncio
-import json
 import logging
-import os
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from email.utils import formatdate
 from http import HTTPStatus
-from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING
 
 import httptools
 
-LOG = logging.getLogger("fullcircle.predictor")
+from images.predictor.messages import ProtocolError, Reason, Request, Response, is_request_id
+from images.predictor.transports.base import BUSY
+from images.predictor.transports.http_answers import http_answer
 
-Headers = list[tuple[bytes, bytes]]
+if TYPE_CHECKING:
+    from images.predictor.transports.http import HttpTransport
+
+LOG = logging.getLogger("fullcircle.predictor")
 
 _HEADER_BYTES = 32 * 1024
 _HEADER_FIELDS = 100
 _IDLE_SECONDS = 75.0
 _LINGER_SECONDS = 3.0
-_SWEEP_SECONDS = 0.5
 _NEVER = float("inf")
 _WRITE_BUFFER_BYTES = 1024 * 1024
 _PIPELINED_REQUESTS = 32
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus if status >= 200
 }
-_ID_BYTES = frozenset(range(0x21, 0x7F))
-_JSON = b"application/json"
-
-
-class HttpError(Exception):
-    """A request that is refused: status, message for the client, and headers such as Retry-After."""
-
-    def __init__(self, status: int, message: str, headers: Headers | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = headers or []
-
-
-class Request:
-    """A request that has arrived as a whole."""
-
-    __slots__ = ("arrived", "body", "client_left", "headers", "keep_alive", "method", "path", "request_id")
-
-    def __init__(self) -> None:
-        self.method = ""
-        self.path = b""
-        self.headers: Headers = []
-        self.body = b""
-        self.keep_alive = True
-        self.request_id = b""
-        self.arrived = 0.0
-        self.client_left = False  # it sends nothing more, or is gone: who closes and who only ends look the same
-
-    def header(self, name: bytes) -> bytes:
-        """The last value of a header, by its lower-case name; empty when it is not there."""
-        for key, value in reversed(self.headers):
-            if key == name:
-                return value
-        return b""
-
-
 _TAKEN = Request()
-
-
-@dataclass(slots=True)
-class Response:
-    """What is answered."""
-
-    status: int
-    body: bytes
-    content_type: bytes = _JSON
-    headers: Headers | None = None
-
-
-Reply = Callable[[Request, Response], None]
-Handler = Callable[[Request, Reply], Response | None]
-Refused = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a client may ask of the server.
-
-    Attributes:
-        body_bytes: Largest body.
-        waiting_bytes: Most bytes of all bodies that are being received or worked on.
-        connections: Most connections at a time.
-        request_seconds: Longest time for a request to arrive, and for an answer to be taken.
-    """
-
-    body_bytes: int
-    waiting_bytes: int
-    connections: int = 2000
-    request_seconds: float = 30.0
-
-
-def error_response(error: HttpError) -> Response:
-    """An error in its one shape: `{"error": "…"}`."""
-    return Response(error.status, json.dumps({"error": str(error)}).encode(), headers=error.headers)
-
-
-class HttpServer:
-    """Accepts connections and hands their requests to a handler.
-
-    Args:
-        handler: Answers a request, or returns None and calls the reply it was given, once and later; must not raise.
-        limits: What clients may ask.
-        refused: Told the status of each request that was refused before it reached the handler.
-    """
-
-    def __init__(self, handler: Handler, limits: Limits, *, refused: Refused) -> None:
-        self.handler = handler
-        self.limits = limits
-        self.refused = refused
-        self.connections: set[Connection] = set()
-        self.waiting_bytes = 0
-        self.now = time.monotonic()
-        self.date = _date()
-        self.closing = False
-        self._listeners: list[asyncio.Server] = []
-        self._sockets: list[Any] = []
-        self._ids = count()
-        self._id_prefix = os.urandom(8).hex()
-
-    async def listen(self, socket: Any) -> None:
-        """Accept connections at a bound socket, too."""
-        loop = asyncio.get_running_loop()
-        self._listeners.append(await loop.create_server(lambda: Connection(self), sock=socket, backlog=2048))
-        self._sockets.append(socket)
-
-    def stop_listening(self, number: int = 0) -> None:
-        """Accept nothing more at the first socket, or at the one of another number."""
-        self._listeners[number].close()
-
-    async def _take_last(self, number: int) -> None:
-        """Accept who has connected already: closing the socket would reset their connections."""
-        loop = asyncio.get_running_loop()
-        listening = self._sockets[number]
-        while listening.fileno() >= 0:
-            try:
-                accepted, _ = listening.accept()
-            except OSError:
-                return
-            await loop.connect_accepted_socket(lambda: Connection(self), accepted)
-
-    async def sweep(self) -> None:
-        """Close connections whose client lets the server wait; runs until it is cancelled."""
-        while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
-            self.now = time.monotonic()
-            self.date = _date()
-            for connection in [item for item in self.connections if item.deadline < self.now]:
-                self._expire(connection)
-
-    @staticmethod
-    def _expire(connection: "Connection") -> None:
-        """Close one connection; that one cannot be closed must not let all others stay for ever."""
-        try:
-            connection.expire()
-        except Exception:
-            LOG.exception("a connection past its time could not be closed in order; it is cut")
-            connection.abort()
-
-    async def close(self, seconds: float, *, idle_seconds: float = 0.0) -> None:
-        """Accept nothing more, let what has arrived be answered, then close all connections.
-
-        Args:
-            seconds: How long answers may take.
-            idle_seconds: How long before that clients may use a connection they keep open once more.
-        """
-        self.closing = True
-        for number in range(len(self._listeners)):
-            await self._take_last(number)
-            self._listeners[number].close()
-        idle_until = time.monotonic() + idle_seconds
-        while self.connections and time.monotonic() < idle_until:
-            await asyncio.sleep(0.01)
-        for connection in list(self.connections):
-            connection.close_when_idle()
-        deadline = time.monotonic() + seconds
-        while self.connections and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
-        for connection in list(self.connections):
-            connection.abort()
-
-    def make_id(self) -> bytes:
-        """A request id no other server makes."""
-        return f"{self._id_prefix}-{next(self._ids):x}".encode()
-
-
-def _date() -> bytes:
-    return formatdate(usegmt=True).encode()
 
 
 def _without_offer(request: Request, version: str) -> bytes:
@@ -216,15 +45,15 @@ def _without_offer(request: Request, version: str) -> bytes:
     return b"\r\n".join([*lines, b"", b""])
 
 
-def _read_as(error: Exception) -> HttpError:
+def _read_as(error: Exception) -> ProtocolError:
     """What to tell a client whose bytes could not be read as a request."""
     cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
-    if isinstance(cause, HttpError):
+    if isinstance(cause, ProtocolError):
         return cause
     if cause is error:
-        return HttpError(400, f"This is not an HTTP/1.1 request: {error}.")
+        return ProtocolError(Reason.INVALID, f"This is not an HTTP/1.1 request: {error}.")
     LOG.error("a request could not be taken in", exc_info=cause)
-    return HttpError(500, "The server failed to take in the request.")
+    return ProtocolError(Reason.FAILED, "The server failed to take in the request.")
 
 
 class Connection(asyncio.Protocol):
@@ -236,7 +65,7 @@ class Connection(asyncio.Protocol):
         "transport",
     )  # fmt: skip
 
-    def __init__(self, server: HttpServer) -> None:
+    def __init__(self, server: "HttpTransport") -> None:
         self.server = server
         self.transport: asyncio.Transport
         self.parser = httptools.HttpRequestParser(self)
@@ -250,7 +79,7 @@ class Connection(asyncio.Protocol):
         self._paused = False  # the client does not take its answers
         self._offered = False  # the request offers another protocol
         self._ended = False  # the client sends nothing more
-        self._refusal: HttpError | None = None  # to be told once the requests before it are answered
+        self._refusal: ProtocolError | None = None  # to be told once the requests before it are answered
         self._head_bytes = 0
         self._body: bytes | bytearray = b""
         self._body_bytes = 0
@@ -267,7 +96,7 @@ class Connection(asyncio.Protocol):
         server.connections.add(self)
         self.deadline = server.now + server.limits.request_seconds
         if len(server.connections) > server.limits.connections:
-            self._refuse(HttpError(503, "Too many connections; try again in a moment.", [(b"retry-after", b"1")]))
+            self._refuse(ProtocolError(Reason.BUSY, "Too many connections; try again in a moment.", BUSY))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what has not been answered."""
@@ -292,7 +121,7 @@ class Connection(asyncio.Protocol):
                 self._check_progress(len(data))
         except httptools.HttpParserUpgrade as upgrade:
             read = upgrade.args[0]
-        except (httptools.HttpParserError, HttpError) as error:
+        except (httptools.HttpParserError, ProtocolError) as error:
             self._refuse(_read_as(error))
         if self._offered:
             self._stay(data[read:])
@@ -347,7 +176,7 @@ class Connection(asyncio.Protocol):
             request.keep_alive = self._offered  # what follows a CONNECT is for somebody else
         expects = False
         for name, value in request.headers:
-            if name == b"x-request-id" and 0 < len(value) <= 128 and _ID_BYTES.issuperset(value):
+            if name == b"x-request-id" and is_request_id(value):
                 request.request_id = value
             elif name == b"content-length":
                 self._check_size(int(value))
@@ -367,10 +196,8 @@ class Connection(asyncio.Protocol):
                 self._body = bytearray(self._body)
             self._body += body
         self._check_size(self._body_bytes)
-        if self.server.waiting_bytes > self.server.limits.waiting_bytes:
-            raise HttpError(
-                503, "The server is busy with other requests; try again in a moment.", [(b"retry-after", b"1")]
-            )
+        if error := self.server.too_busy():
+            raise error
 
     def on_message_complete(self) -> None:
         """Handle a request, or keep it until those before it are answered."""
@@ -392,7 +219,9 @@ class Connection(asyncio.Protocol):
             if not self._dead:
                 self.transport.pause_reading()
             if len(self._waiting) > _PIPELINED_REQUESTS:
-                raise HttpError(400, f"More than {_PIPELINED_REQUESTS} requests were sent ahead of their answers.")
+                raise ProtocolError(
+                    Reason.INVALID, f"More than {_PIPELINED_REQUESTS} requests were sent ahead of their answers."
+                )
         else:
             self._handle(request)
 
@@ -401,8 +230,8 @@ class Connection(asyncio.Protocol):
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > _HEADER_BYTES or len(self.request.headers) > _HEADER_FIELDS:
-            raise HttpError(
-                431,
+            raise ProtocolError(
+                Reason.HEAD_TOO_LARGE,
                 f"The head of a request may have {_HEADER_FIELDS} headers and {_HEADER_BYTES} bytes; this has more.",
             )
 
@@ -412,7 +241,7 @@ class Connection(asyncio.Protocol):
         self._idle_bytes = self._idle_bytes + size if seen == self._seen_bytes else 0
         self._seen_bytes = seen
         if self._idle_bytes > _HEADER_BYTES:
-            raise HttpError(431, f"A header may have {_HEADER_BYTES} bytes; this one has more.")
+            raise ProtocolError(Reason.HEAD_TOO_LARGE, f"A header may have {_HEADER_BYTES} bytes; this one has more.")
 
     def _stay(self, rest: bytes) -> None:
         """Go on in HTTP/1.1 with a client that offered another protocol, as RFC 9110 has it; CONNECT was the last.
@@ -431,20 +260,17 @@ class Connection(asyncio.Protocol):
                 self._refuse(_read_as(error))
 
     def _check_size(self, size: int) -> None:
-        limit = self.server.limits.body_bytes
-        if size > limit:
-            raise HttpError(
-                413, f"The body is larger than the {limit:,} bytes that are allowed: send fewer rows at a time."
-            )
+        if error := self.server.too_large(size):
+            raise error
 
     def _handle(self, request: Request) -> None:
         self._busy = True
         try:
-            answer = self.server.handler(request, self._reply)
+            answer = self.server.handler.handle(request, self._reply)
         except Exception:
             LOG.exception("a request could not be handled")
-            self.server.refused(500)
-            answer = error_response(HttpError(500, "The server failed to answer."))
+            self.server.handler.refused(Reason.FAILED)
+            answer = Response(error=ProtocolError(Reason.FAILED, "The server failed to answer."))
         if answer is None:
             self.deadline = _NEVER  # the handler has a time-out of its own
             self._handled = request
@@ -484,13 +310,13 @@ class Connection(asyncio.Protocol):
         if self.transport.is_closing():
             return
         keep_alive = request.keep_alive and not (server.closing and not self._waiting)
-        body = response.body
+        status, body, headers = http_answer(response)
         head = [
-            _STATUS_LINES[response.status], b"content-type: ", response.content_type,
+            _STATUS_LINES[status], b"content-type: ", response.content_type,
             b"\r\ncontent-length: ", b"%d" % len(body), b"\r\ndate: ", server.date, b"\r\nx-request-id: ",
             request.request_id,
         ]  # fmt: skip
-        for name, value in response.headers or ():
+        for name, value in headers:
             head += (b"\r\n", name, b": ", value)
         head.append(b"\r\n\r\n" if keep_alive else b"\r\nconnection: close\r\n\r\n")
         if request.method != "HEAD":
@@ -501,24 +327,24 @@ class Connection(asyncio.Protocol):
         if not keep_alive:
             self._end()
 
-    def _refuse(self, error: HttpError) -> None:
+    def _refuse(self, error: ProtocolError) -> None:
         """Answer what could not be received as a whole, and close: nothing after it can be told apart."""
         self._release()
         self._receiving = False
         if self._dead:  # the client was told that the answer before was the last
             return
-        self.server.refused(error.status)
+        self.server.handler.refused(error.reason)
         if self._busy or self._waiting:
             self._refusal = error
         else:
             self._tell(error)
 
-    def _tell(self, error: HttpError) -> None:
+    def _tell(self, error: ProtocolError) -> None:
         refused = Request()
         refused.keep_alive = False
         refused.request_id = self.server.make_id()
         self._dead = True
-        self._answer(refused, error_response(error))
+        self._answer(refused, Response(error=error))
 
     def _release(self) -> None:
         self.server.waiting_bytes -= self._body_bytes
@@ -547,7 +373,7 @@ class Connection(asyncio.Protocol):
             pass  # it is the client that waits
         elif self._receiving:
             seconds = self.server.limits.request_seconds
-            self._refuse(HttpError(408, f"The request did not arrive within {seconds:g} s."))
+            self._refuse(ProtocolError(Reason.LATE, f"The request did not arrive within {seconds:g} s."))
         else:
             self._end()
 

@@ -15,10 +15,10 @@ from components.shared.errors import InputError
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import Inputs, Scorer, parse_columns, parse_rows
 from components.shared.tasks import TASKS
-from images.predictor.http_server import HttpError
-from images.predictor.v2 import V2
+from images.predictor.messages import ProtocolError, Reason
+from images.predictor.protocols.v2 import V2
 from tests.images.predictor import rows
-from tests.images.predictor.test_v1 import of_another_schema
+from tests.images.predictor.protocols.test_v1 import of_another_schema
 
 DATATYPES = {"amount": "FP64", "visits": "INT64", "member": "BOOL", "colour": "BYTES", "opened at": "BYTES"}
 GOOD: dict[str, list[Any]] = {
@@ -72,7 +72,7 @@ def test_columns_are_read_as_rows_are(v2, columns):
         with pytest.raises(InputError) as caught:
             parse_columns(columns, v2.schema)
         assert str(caught.value) == message
-        with pytest.raises((InputError, HttpError)):
+        with pytest.raises((InputError, ProtocolError)):
             v2.read(request(columns), b"")
         return
     assert same(parse_columns(columns, v2.schema), expected)
@@ -107,7 +107,7 @@ def test_arrays_are_read_as_lists_are(v2, count, data):
     max_leaves=20), length=st.binary(max_size=3))  # fmt: skip
 @settings(max_examples=200, deadline=None)
 def test_any_json_is_read_or_refused(v2, content, length):
-    with pytest.raises((InputError, HttpError)):
+    with pytest.raises((InputError, ProtocolError)):
         v2.read(json.dumps(content).encode(), length)
 
 
@@ -195,17 +195,17 @@ def test_binary_tensors(v2):
     ],
 )  # fmt: skip
 def test_binary_tensors_that_lie(v2, name, part, size, message):
-    with pytest.raises((InputError, HttpError)) as caught:
+    with pytest.raises((InputError, ProtocolError)) as caught:
         v2.read(*binary(GOOD, {name: part}, sizes={name: size}))
     assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("length", [b"-1", b"1e3", b"x" * 500, b"9999999999999", b"100000", b"\xff", b"1 "])
 def test_header_lengths_that_lie(v2, length):
-    with pytest.raises(HttpError, match="Inference-Header-Content-Length") as caught:
+    with pytest.raises(ProtocolError, match="Inference-Header-Content-Length") as caught:
         v2.read(request(), length)
     assert len(str(caught.value)) < 300
-    with pytest.raises(HttpError, match="no V2 request"):
+    with pytest.raises(ProtocolError, match="no V2 request"):
         v2.read(request(), b"0")
 
 
@@ -238,16 +238,19 @@ def test_header_lengths_that_lie(v2, length):
     ],
 )  # fmt: skip
 def test_wrong_tensors(v2, changes, message):
-    with pytest.raises((InputError, HttpError), match=message) as caught:
+    with pytest.raises((InputError, ProtocolError), match=message) as caught:
         v2.read(replaced("visits", **changes), b"")
     assert len(str(caught.value)) < 400
 
 
-@pytest.mark.parametrize(("shape", "status"), [([0], 400), ([101], 413), ([10**30], 413), ([10**400], 413)])
-def test_numbers_of_rows(v2, shape, status):
-    with pytest.raises(HttpError) as caught:
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [([0], Reason.INVALID), ([101], Reason.TOO_LARGE), ([10**30], Reason.TOO_LARGE), ([10**400], Reason.TOO_LARGE)],
+)
+def test_numbers_of_rows(v2, shape, reason):
+    with pytest.raises(ProtocolError) as caught:
         v2.read(replaced("amount", shape=shape), b"")
-    assert caught.value.status == status
+    assert caught.value.reason is reason
     assert len(str(caught.value)) < 200
 
 
@@ -259,7 +262,7 @@ def test_names_of_inputs(v2, scorer):
     assert strict.read(request({**GOOD, "id": [7, 8]}), b"").extras == {"id": ["7", "8"]}
     with pytest.raises(InputError, match=r"Column \"other\": not known"):
         strict.read(request({**GOOD, "other": ["a", "b"]}), b"")
-    with pytest.raises(HttpError, match="inputs: found none"):
+    with pytest.raises(ProtocolError, match="inputs: found none"):
         v2.read(b'{"inputs": []}', b"")
     with pytest.raises(InputError, match="neither data nor"):
         v2.read(json.dumps({"inputs": [{"name": "amount", "datatype": "FP64", "shape": [1]}]}).encode(), b"")
@@ -289,7 +292,7 @@ def test_answers(v2):
     assert only["outputs"] == [labels]
     turned, _ = answered(v2, outputs=[{"name": "label"}, {"name": "probabilities"}])
     assert turned["outputs"] == [labels, probabilities]
-    with pytest.raises(HttpError, match="outputs: \"nothing\" is not known; expected 'probabilities', 'label'"):
+    with pytest.raises(ProtocolError, match="outputs: \"nothing\" is not known; expected 'probabilities', 'label'"):
         answered(v2, outputs=[{"name": "nothing"}])
 
 
@@ -403,7 +406,7 @@ def test_one_binary_tensor_for_all_columns(numbers):
     head = json.dumps({"inputs": [one]}).encode()
     found = numbers.read(head + values, str(len(head)).encode())
     assert same(found.inputs, parse_rows(ROWS, numbers.schema))
-    with pytest.raises(HttpError, match="holds 25 bytes of binary tensors; the inputs name 24"):
+    with pytest.raises(ProtocolError, match="holds 25 bytes of binary tensors; the inputs name 24"):
         numbers.read(head + values + b"!", str(len(head)).encode())
 
 
@@ -429,9 +432,9 @@ def test_one_tensor_where_a_column_holds_no_numbers(v2):
 
 
 def test_rows_of_one_tensor_have_a_limit(numbers):
-    with pytest.raises(HttpError, match="101 rows") as caught:
+    with pytest.raises(ProtocolError, match="101 rows") as caught:
         numbers.read(table(shape=[101, 3], data=[0] * 303), b"")
-    assert caught.value.status == 413
+    assert caught.value.reason is Reason.TOO_LARGE
 
 
 def test_what_mlserver_encodes_from_a_pandas_frame(v2):

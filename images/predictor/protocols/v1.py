@@ -14,13 +14,13 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from components.shared.as_written import composed
 from components.shared.errors import InputError
 from components.shared.package.schema import FLOAT32_MAX, Feature, Schema
-from components.shared.package.scoring import MISSING_TIME, Inputs, Scorer, epoch_seconds, parse_columns, parse_rows
+from components.shared.package.scoring import Scorer, parse_columns, parse_rows
 from images.predictor.explain import Explanation
-from images.predictor.http_server import HttpError
-from images.predictor.query import (
+from images.predictor.messages import ProtocolError, Reason, Request, Response
+from images.predictor.protocols.base import Codec
+from images.predictor.protocols.query import (
     ExtraColumns,
     Query,
     as_text,
@@ -64,15 +64,13 @@ class V1:
         self.rows = rows
         self.extras = self.schema.extras
         self._decode = _decoder(self.schema, self.extras, forbid=extra == "refuse")
-        self._numbers = len(self.schema.numbers)
-        self._times = self._numbers + len(self.schema.categories)
         self._features = len(self.schema.features)
 
     def read(self, body: bytes) -> Query:
         """Read a request.
 
         Raises:
-            HttpError: It is not JSON, or holds no rows or too many.
+            ProtocolError: It is not JSON, or holds no rows or too many.
             InputError: A row does not fit the schema.
         """
         if _ROUNDED_UP in body and self.schema.timestamps:
@@ -85,18 +83,6 @@ class V1:
         records = [_ASTUPLE(row) for row in request.instances]
         explain = request.parameters is not None and wants_explanation(request.parameters)
         return Query(records=records, explain=explain, extras=self._extras_of(records) if self.extras else {})
-
-    def tensors(self, records: list[tuple[Any, ...]]) -> Inputs:
-        """The tensors of records, of one request or of many."""
-        first, last, end = self._numbers, self._times, self._features
-        numbers = np.array([record[:first] for record in records], dtype=np.float64)
-        categories = np.empty((len(records), last - first), dtype=object)
-        for row, record in enumerate(records):
-            categories[row] = [
-                value if value.__class__ is str and value.isascii() else _text(value) for value in record[first:last]
-            ]
-        times = np.array([[_seconds(value) for value in record[last:end]] for record in records], dtype=np.int64)
-        return Inputs(numbers, categories, times)
 
     def write(self, scores: NDArray[np.float32], explanation: Explanation | None) -> bytes:
         """The answer to a request."""
@@ -118,10 +104,10 @@ class V1:
         try:
             payload = _DECODE(body)  # not by orjson, which makes floats of long whole numbers
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise HttpError(400, f"The body is not JSON: {error}.") from error
+            raise ProtocolError(Reason.INVALID, f"The body is not JSON: {error}.") from error
         instances = payload.get("instances") if isinstance(payload, dict) else None
         if not isinstance(instances, list):
-            raise HttpError(400, f"Expected {_EXPECTED}; found {_shape(payload)}.")
+            raise ProtocolError(Reason.INVALID, f"Expected {_EXPECTED}; found {_shape(payload)}.")
         check_rows(len(instances), self.rows)
         explain = wants_explanation(payload.get("parameters"))
         if isinstance(instances[0], list):
@@ -180,14 +166,6 @@ def _type(feature: Feature) -> Any:
     return kind | None if feature.nullable else kind
 
 
-def _text(value: str | int | None) -> str:
-    return "" if value is None else composed(str(value))
-
-
-def _seconds(moment: datetime | None) -> int:
-    return MISSING_TIME if moment is None else epoch_seconds(moment)
-
-
 def _shape(value: Any) -> str:
     """What a value is, in a few words."""
     if isinstance(value, dict):
@@ -195,3 +173,20 @@ def _shape(value: Any) -> str:
     if isinstance(value, list):
         return f"a list of {len(value)} values"
     return short(value)
+
+
+class V1Codec(Codec):
+    """The V1 protocol over HTTP."""
+
+    def __init__(self, v1: V1) -> None:
+        self.v1 = v1
+
+    def read(self, request: Request, body: bytes) -> Query:
+        """Read the rows of JSON."""
+        del request
+        return self.v1.read(body)
+
+    def write(self, query: Query, scores: NDArray[np.float32], explanation: Explanation | None) -> Response:
+        """The answer as JSON."""
+        del query
+        return Response(self.v1.write(scores, explanation))

@@ -9,7 +9,7 @@ from components.shared.as_written import composed
 from components.shared.errors import InputError
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Inputs
-from images.predictor.http_server import HttpError
+from images.predictor.messages import ProtocolError, Reason
 
 _MANY = 10**15
 ExtraColumns = Literal["ignore", "refuse"]
@@ -63,13 +63,15 @@ def check_rows(rows: int, limit: int) -> None:
     """Refuse a request without rows, or with too many.
 
     Raises:
-        HttpError: 400 or 413.
+        ProtocolError: 400 or 413.
     """
     if rows == 0:
-        raise HttpError(400, "The request holds no rows; expected at least one.")
+        raise ProtocolError(Reason.INVALID, "The request holds no rows; expected at least one.")
     if rows > limit:
         many = f"{rows:,}" if rows < _MANY else "very many"
-        raise HttpError(413, f"The request holds {many} rows; at most {limit:,} are allowed: send them in parts.")
+        raise ProtocolError(
+            Reason.TOO_LARGE, f"The request holds {many} rows; at most {limit:,} are allowed: send them in parts."
+        )
 
 
 def check_names(names: Sequence[str], schema: Schema, rule: ExtraColumns) -> None:
@@ -93,13 +95,13 @@ def wants_explanation(parameters: Any) -> bool:
     """Read `parameters.explain`.
 
     Raises:
-        HttpError: 400, the parameters are something else.
+        ProtocolError: 400, the parameters are something else.
     """
     if parameters is None:
         return False
     if not isinstance(parameters, dict):
-        raise HttpError(400, f"parameters: found {type(parameters).__name__}; expected an object.")
+        raise ProtocolError(Reason.INVALID, f"parameters: found {type(parameters).__name__}; expected an object.")
     explain = parameters.get("explain", False)
     if not isinstance(explain, bool):
-        raise HttpError(400, f"parameters.explain: found {short(explain)}; expected true or false.")
+        raise ProtocolError(Reason.INVALID, f"parameters.explain: found {short(explain)}; expected true or false.")
     return explain

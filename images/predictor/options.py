@@ -1,0 +1,85 @@
+"""The program's arguments."""
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from components.shared.config import ServingConfig
+from components.shared.errors import in_short
+
+SETTINGS_VARIABLE = "FULLCIRCLE_SERVING"
+HTTP_VARIABLE = "FULLCIRCLE_HTTP_SERVER"
+HTTP_SERVERS = ("fullcircle", "uvicorn")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The program's arguments."""
+
+    model_name: str
+    model_dir: Path
+    http_host: str
+    http_port: int
+    standby_port: int
+    http_server: str
+    grpc_port: int
+    workers: int
+    drain_seconds: float
+    grace_seconds: float
+    settings: ServingConfig
+
+
+def parse(arguments: list[str] | None) -> Options:
+    """Read the arguments; ends the program with code 2 and what is wrong with them when they cannot be used."""
+    parser = argparse.ArgumentParser(
+        prog="python -m images.predictor", description="Serves a Fullcircle model package."
+    )
+    parser.add_argument("--model_name", required=True, help="name of the model in paths")
+    parser.add_argument("--model_dir", type=Path, required=True, help="folder of the model package")
+    parser.add_argument("--http_port", type=int, default=8080, help="port to answer at (8080)")
+    parser.add_argument("--http_host", default="0.0.0.0", help="address to listen at; all of them by default")  # noqa: S104
+    parser.add_argument(
+        "--standby_port", type=int, default=0,
+        help="answer at this port first, and at http_port only after SIGUSR1, beside whoever answers there until then",
+    )  # fmt: skip
+    parser.add_argument(
+        "--http_server", choices=HTTP_SERVERS, default=os.environ.get(HTTP_VARIABLE, HTTP_SERVERS[0]),
+        help=f"what speaks HTTP: this project's own server, or uvicorn ({HTTP_SERVERS[0]}, or {HTTP_VARIABLE})",
+    )  # fmt: skip
+    parser.add_argument("--grpc_port", type=int, default=0, help="port to answer gRPC at; 0 for none (0)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that answer (1)")
+    parser.add_argument(
+        "--drain_seconds", type=float, default=0.0,
+        help="seconds to go on answering, though no longer ready, after SIGTERM (0)",
+    )  # fmt: skip
+    parser.add_argument("--grace_seconds", type=float, default=20.0, help="most seconds to end after that (20)")
+    parser.add_argument(
+        "--settings", default=os.environ.get(SETTINGS_VARIABLE, "{}"),
+        help=f"the configuration's `serving` section as JSON, by default from {SETTINGS_VARIABLE}",
+    )  # fmt: skip
+    given = parser.parse_args(arguments)
+    _check(parser, given)
+    try:
+        settings = ServingConfig.model_validate_json(given.settings)
+    except ValidationError as error:
+        parser.error(f"--settings: {in_short(error)}")
+    return Options(**{**vars(given), "settings": settings})
+
+
+def _check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    if given.workers < 1:
+        parser.error(f"--workers: found {given.workers}; expected at least 1")
+    for name, lowest in (("http_port", 1), ("standby_port", 0), ("grpc_port", 0)):
+        if not lowest <= getattr(given, name) <= 65535:
+            parser.error(f"--{name}: found {getattr(given, name)}; expected {lowest} to 65535")
+    for name in ("standby_port", "grpc_port"):
+        if getattr(given, name) == given.http_port:
+            parser.error(f"--{name}: found {given.http_port}, which is --http_port; expected another one")
+    if given.http_server not in HTTP_SERVERS:  # argparse does not look at what a variable says
+        parser.error(f"{HTTP_VARIABLE}: found {given.http_server!r}; expected {' or '.join(HTTP_SERVERS)}")
+    for name in ("drain_seconds", "grace_seconds"):
+        if not 0 <= getattr(given, name) <= 86_400:
+            parser.error(f"--{name}: found {getattr(given, name):g}; expected 0 to 86,400 seconds")

@@ -1,0 +1,87 @@
+"""What every transport does: it receives requests, hands each to a handler, and sends its answer."""
+
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import count
+
+from images.predictor.messages import Handler, ProtocolError, Reason
+
+BUSY = [(b"retry-after", b"1")]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What clients may ask of a transport.
+
+    Attributes:
+        body_bytes: Largest body.
+        waiting_bytes: Most bytes of all bodies that are being received or worked on.
+        connections: Most connections at a time.
+        request_seconds: Longest time for a request to arrive, and for an answer to be taken.
+    """
+
+    body_bytes: int
+    waiting_bytes: int
+    connections: int = 2000
+    request_seconds: float = 30.0
+
+
+class Transport(ABC):
+    """A server of one kind, at one address or at two of which the second is taken over from another server.
+
+    Args:
+        limits: What clients may ask.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.waiting_bytes = 0
+        self.closing = False  # clients are asked to leave, and to come back to another server
+        self._ids = count()
+        self._id_prefix = os.urandom(8).hex()
+
+    @abstractmethod
+    async def serve(self, handler: Handler) -> None:
+        """Begin to answer; returns once clients can connect.
+
+        Raises:
+            OSError: The address cannot be used.
+        """
+
+    @abstractmethod
+    async def take_over(self) -> None:
+        """Answer at the last address from now on, beside whoever still does, and at the first one no longer.
+
+        Raises:
+            OSError: The address cannot be used.
+        """
+
+    @abstractmethod
+    async def close(self, seconds: float, *, idle_seconds: float = 0.0) -> None:
+        """Accept nothing more, let what has arrived be answered, then close all connections.
+
+        Args:
+            seconds: How long answers may take.
+            idle_seconds: How long before that clients may use a connection they keep open once more.
+        """
+
+    def make_id(self) -> bytes:
+        """A request id that no other server makes."""
+        return f"{self._id_prefix}-{next(self._ids):x}".encode()
+
+    def too_large(self, size: int) -> ProtocolError | None:
+        """Why a body of so many bytes is refused, if it is."""
+        limit = self.limits.body_bytes
+        if size <= limit:
+            return None
+        return ProtocolError(
+            Reason.TOO_LARGE,
+            f"The body is larger than the {limit:,} bytes that are allowed: send fewer rows at a time.",
+        )
+
+    def too_busy(self) -> ProtocolError | None:
+        """Why no more bytes of bodies are taken, if they are not."""
+        if self.waiting_bytes <= self.limits.waiting_bytes:
+            return None
+        return ProtocolError(Reason.BUSY, "The server is busy with other requests; try again in a moment.", BUSY)
