@@ -19,7 +19,7 @@ from components.shared.pages.blocks import Status
 from components.shared.pages.reports import Page
 from components.shared.stages import STAGES
 from pipelines.local.run import RunResult
-from pipelines.warnings import remarks_of, warnings_of
+from pipelines.warnings import remarks_of_run, warnings_of_run
 
 _METRICS_SHOWN = 5
 _REMARKS_SHOWN = 6  # at the end of a run; the index page has all
@@ -65,7 +65,7 @@ def print_warnings(result: RunResult, console: Console) -> None:
         result: What the run left behind; stages that did not run say nothing.
         console: Where to write.
     """
-    warnings, remarks = warnings_of(result), remarks_of(result)
+    warnings, remarks = warnings_of_run(result), remarks_of_run(result)
     if warnings:
         console.print(Text(f"\n Warnings ({len(warnings)})", "bold yellow"))
         _print_reasons([str(warning) for warning in warnings], console)
@@ -201,7 +201,7 @@ def write_index(config: Config, result: RunResult) -> Path:
     )
     if verdict.get("reasons"):
         section.list(verdict["reasons"])
-    for heading, said in (("Warnings", warnings_of(result)), ("Remarks", remarks_of(result))):
+    for heading, said in (("Warnings", warnings_of_run(result)), ("Remarks", remarks_of_run(result))):
         if said:
             page.section(f"{heading} ({len(said)})").table(
                 ["stage", heading.lower()[:-1]], [(one.stage, one.text) for one in said]

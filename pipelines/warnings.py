@@ -14,7 +14,7 @@ from pipelines.local.run import RunResult
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class StageMessage:
     """A sentence and the stage that says it, such as `tune (lightgbm)`."""
 
     stage: str
@@ -24,18 +24,18 @@ class Said:
         return f"{self.stage}: {self.text}"
 
 
-def warnings_of(result: RunResult) -> list[Said]:
+def warnings_of_run(result: RunResult) -> list[StageMessage]:
     """Every warning of a run, in the order of its stages."""
-    return _said(result, ((stage.name, place) for stage in STAGES for place in stage.warnings))
+    return _messages(result, ((stage.name, place) for stage in STAGES for place in stage.warnings))
 
 
-def remarks_of(result: RunResult) -> list[Said]:
+def remarks_of_run(result: RunResult) -> list[StageMessage]:
     """What is good to know about a run and asks for nothing."""
-    return _said(result, ((stage.name, place) for stage in STAGES for place in stage.remarks))
+    return _messages(result, ((stage.name, place) for stage in STAGES for place in stage.remarks))
 
 
-def _said(result: RunResult, places: Iterable[tuple[str, Sentences]]) -> list[Said]:
-    found = [Said(label, text) for stage, place in places for label, text in _sentences(result, stage, place)]
+def _messages(result: RunResult, places: Iterable[tuple[str, Sentences]]) -> list[StageMessage]:
+    found = [StageMessage(label, text) for stage, place in places for label, text in _sentences(result, stage, place)]
     return list(dict.fromkeys(found))
 
 

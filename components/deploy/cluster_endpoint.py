@@ -9,10 +9,10 @@ from typing import Any
 
 from components.deploy.address import endpoint_url, pod_addresses
 from components.deploy.canary import CanaryReport, canary_service, watch
-from components.deploy.cluster_proof import SETTLE_SECONDS, prove, reached, until_reached
+from components.deploy.cluster_proof import SETTLE_SECONDS, prove, reachable_url, retry_unreachable
 from components.deploy.dark_launch import DarkLaunch
 from components.deploy.deployed import Deployed
-from components.deploy.diagnosis import in_words, troubles
+from components.deploy.diagnosis import pod_problems, problem_text
 from components.deploy.inference_service import (
     MANAGED_BY,
     MANAGER,
@@ -25,14 +25,14 @@ from components.deploy.inference_service import (
     candidate_service,
     inference_service,
     label,
-    like,
     refuse_foreign,
-    renewed,
     same_revision,
+    with_new_revision,
+    with_revision_of,
 )
 from components.deploy.readiness import pause, wait_until_ready
 from components.deploy.replay import golden_answers
-from components.deploy.restoring import Outcome, putting_back
+from components.deploy.restoring import Outcome, restore_on_failure
 from components.deploy.rollout import canary_progress, progress
 from components.deploy.serving_namespace import ServingNamespace
 from components.shared.config import ServingConfig
@@ -88,14 +88,14 @@ class ClusterEndpoint:
         unchanged = False
         if before and same_revision(before, wanted):
             unchanged = self._serves(before, wanted, package, serving)
-            wanted = like(wanted, before) if unchanged else renewed(wanted, before)
+            wanted = with_revision_of(wanted, before) if unchanged else with_new_revision(wanted, before)
         if not unchanged:
             self._remove_candidates()
         found: dict[str, Any] = {}
         # Nothing may come between the last act and the end of the block that would put back the version before.
         with (
             ExitStack() as last_act,
-            putting_back(self.namespace, self.name, before, wanted, release.version, outcome) as attempt,
+            restore_on_failure(self.namespace, self.name, before, wanted, release.version, outcome) as attempt,
         ):
             if not unchanged:
                 found["dark_launch"] = self._dark_launch(release, package, serving, rehearsal=rehearsal, before=before)
@@ -115,7 +115,7 @@ class ClusterEndpoint:
         """Give a version the requests, by way of a canary where that is asked for, and prove that it answers them.
 
         Returns:
-            What is told of it, by the names that `Deployed` has for it.
+            Facts about it for the result, by the names that `Deployed` has for it.
         """
         canary, remarks = self._canary(before, wanted, package, serving=serving)
         applied = time.monotonic()
@@ -168,7 +168,7 @@ class ClusterEndpoint:
             wait_until_ready(self.namespace, service, seconds=serving.start_seconds + serving.pull_seconds)
             ready = time.monotonic() - start
             golden = prove(self.namespace, service, package, version=release.version, serving=serving)
-            with reached(self.namespace, name) as url:
+            with reachable_url(self.namespace, name) as url:
                 proven = rehearse(url)
         finally:
             self._remove_candidates()
@@ -184,15 +184,15 @@ class ClusterEndpoint:
         """
         selector = f"{MANAGED_BY}={MANAGER},{MODEL}={self.name},{ROLE}=candidate"
         deadline = time.monotonic() + _LEAVE_SECONDS
-        told: set[str] = set()
+        announced: set[str] = set()
         while found := self.namespace.find(selector):
             for candidate in found:
-                if candidate["metadata"]["uid"] not in told:
+                if candidate["metadata"]["uid"] not in announced:
                     self.namespace.delete(candidate)
-                    told.add(candidate["metadata"]["uid"])
+                    announced.add(candidate["metadata"]["uid"])
             if time.monotonic() > deadline:
                 names = ", ".join(candidate["metadata"]["name"] for candidate in found)
-                raise DeployError(f"{names} was told to go and is still there: see its finalizers, or KServe's log.")
+                raise DeployError(f"{names} was asked to end and is still there: see its finalizers, or KServe's log.")
             pause()
 
     def _before(self) -> Object | None:
@@ -217,7 +217,7 @@ class ClusterEndpoint:
 
     def _serves(self, before: Object, wanted: Object, package: Path, serving: ServingConfig) -> bool:
         """Whether the same is applied already, by nobody changed since, and is ready and answers rightly."""
-        alike = self.namespace.apply(like(wanted, before), dry_run=True)
+        alike = self.namespace.apply(with_revision_of(wanted, before), dry_run=True)
         if alike["metadata"]["generation"] != before["metadata"]["generation"]:
             return False
         if not progress(before, self.namespace.pods(self.name)).done:
@@ -256,7 +256,7 @@ class ClusterEndpoint:
         for address in self._canary_addresses(revision):
             url = f"{address}/v1/models/{self.name}:predict"
             ask = partial(golden_answers, url, golden, version=version, rows=serving.rows, proof=proof)
-            if wrong := differences(golden, until_reached(ask, deadline)):
+            if wrong := differences(golden, retry_unreachable(ask, deadline)):
                 raise DeployError(f"Its canary answers {len(wrong)} golden requests wrongly: {wrong[0]}.")
         report = watch(partial(self._canary_addresses, revision), serving.canary)
         if not report.promoted:
@@ -270,6 +270,6 @@ class ClusterEndpoint:
             DeployError: One of them has ended.
         """
         pods = [pod for pod in self.namespace.pods(self.name) if label(pod, REVISION) == revision]
-        if found := troubles(pods):
-            raise DeployError(f"{in_words(found[0])}.")
+        if found := pod_problems(pods):
+            raise DeployError(f"{problem_text(found[0])}.")
         return pod_addresses(pods)

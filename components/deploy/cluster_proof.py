@@ -40,7 +40,7 @@ def prove(namespace: ServingNamespace, service: Object, package: Path, *, versio
     proof = proof_token(package)
     while True:
         try:
-            with reached(namespace, name) as url:
+            with reachable_url(namespace, name) as url:
                 answers = golden_answers(url, golden, version=version, rows=serving.rows, proof=proof)
             break
         except (UnreachableError, WrongAnswerError) as error:
@@ -55,7 +55,7 @@ def prove(namespace: ServingNamespace, service: Object, package: Path, *, versio
 
 
 @contextmanager
-def reached(namespace: ServingNamespace, name: str) -> Iterator[str]:
+def reachable_url(namespace: ServingNamespace, name: str) -> Iterator[str]:
     """The V1 prediction URL of an InferenceService, as this process reaches it.
 
     Raises:
@@ -72,7 +72,7 @@ def reached(namespace: ServingNamespace, name: str) -> Iterator[str]:
         yield f"{address}/v1/models/{name}:predict"
 
 
-def until_reached(ask: Callable[[], list[Any]], deadline: float) -> list[Any]:
+def retry_unreachable(ask: Callable[[], list[Any]], deadline: float) -> list[Any]:
     """Ask until something answers, whatever it answers.
 
     Raises:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from components.shared.kubernetes.api import Object
-from components.shared.kubernetes.pods import Trouble, find_troubles, short
+from components.shared.kubernetes.pods import PodProblem, find_problems, short
 
 _HINTS = {
     "ErrImagePull": "push the image, or set imagePullSecrets",
@@ -26,23 +26,23 @@ def is_leaving(pod: Object) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp")) or _status(pod).get("phase") in ("Succeeded", "Failed")
 
 
-def troubles(pods: Sequence[Object]) -> list[Trouble]:
+def pod_problems(pods: Sequence[Object]) -> list[PodProblem]:
     """What keeps pods from being ready; empty when they only take their time."""
-    return [trouble for pod in pods for trouble in find_troubles(pod)]
+    return [problem for pod in pods for problem in find_problems(pod)]
 
 
-def crashes(trouble: Trouble) -> bool:
+def crashes(problem: PodProblem) -> bool:
     """Whether it is the server that ends again and again, which no patience mends; a fetch may yet succeed."""
-    return trouble.repeated and trouble.container != _INITIALIZER
+    return problem.repeated and problem.container != _INITIALIZER
 
 
-def in_words(trouble: Trouble) -> str:
+def problem_text(problem: PodProblem) -> str:
     """What is wrong with a pod, and what to do, in one line for people."""
-    said = [trouble.text]
-    if trouble.kind == "crash" and trouble.container == _INITIALIZER:
+    said = [problem.text]
+    if problem.kind == "crash" and problem.container == _INITIALIZER:
         said.append("the model could not be fetched")
-    if trouble.reason in _HINTS:
-        said.append(_HINTS[trouble.reason])
+    if problem.reason in _HINTS:
+        said.append(_HINTS[problem.reason])
     return "; ".join(part.rstrip(".") for part in said)
 
 

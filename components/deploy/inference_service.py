@@ -138,7 +138,7 @@ def same_revision(one: Object, other: Object) -> bool:
     return label(one, REVISION).partition("-")[0] == label(other, REVISION).partition("-")[0]
 
 
-def like(wanted: Object, before: Object) -> Object:
+def with_revision_of(wanted: Object, before: Object) -> Object:
     """The same, as it was applied before: the run that did so, and how often it was renewed."""
     found = copy.deepcopy(wanted)
     found["metadata"]["labels"][REVISION] = label(before, REVISION)
@@ -146,7 +146,7 @@ def like(wanted: Object, before: Object) -> Object:
     return found
 
 
-def renewed(wanted: Object, before: Object) -> Object:
+def with_new_revision(wanted: Object, before: Object) -> Object:
     """The same, told from what was applied before: its servers are started anew."""
     found = copy.deepcopy(wanted)
     own = label(wanted, REVISION).partition("-")[0]

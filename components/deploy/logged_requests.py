@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.shared.errors import DeployError, StoreError
-from components.shared.inference_log.reading import fetched, newest_hours, steadily
+from components.shared.inference_log.reading import fetched, newest_hours, retry_when_moved
 from components.shared.inference_log.window import UNFIT
 from components.shared.inference_rows import REQUEST_ID, REQUEST_ROW, logged_name
 from components.shared.package.schema import Schema
@@ -64,7 +64,7 @@ def newest_requests(
         DeployError: The log cannot be read.
     """
     try:
-        parts, unfit = steadily(lambda _: _newest_rows(store, name, schema, requests=requests, rows=rows))
+        parts, unfit = retry_when_moved(lambda _: _newest_rows(store, name, schema, requests=requests, rows=rows))
     except StoreError as error:
         raise DeployError(
             f"The inference log, whose requests a new version has to answer first, cannot be read: {error} Give keys "

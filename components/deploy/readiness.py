@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from components.deploy.diagnosis import conditions_text, crashes, in_words
+from components.deploy.diagnosis import conditions_text, crashes, problem_text
 from components.deploy.inference_service import REVISION, label
 from components.deploy.rollout import Progress, progress
 from components.deploy.serving_namespace import ServingNamespace
@@ -40,7 +40,7 @@ def wait_until_ready(
         if found.done:
             return
         moment = time.monotonic()
-        hopeless = [trouble for trouble in found.troubles if trouble.hopeless]
+        hopeless = [problem for problem in found.pod_problems if problem.hopeless]
         if hopeless:
             hopeless_since = hopeless_since or moment  # it may look better while it is tried again
             if any(map(crashes, hopeless)) or moment - hopeless_since > _HOPELESS_SECONDS:
@@ -68,15 +68,15 @@ def unchanged(service: Object, now: Object | None) -> Object:
 
 def _why(namespace: ServingNamespace, service: Object, found: Progress) -> str:
     """Why it is not ready: the pods' reasons, what KServe and Kubernetes say, the last lines of a log."""
-    said = list(dict.fromkeys(map(in_words, found.troubles)))
+    said = list(dict.fromkeys(map(problem_text, found.pod_problems)))
     if not said:
         said = [found.waiting_for, *filter(None, [conditions_text(service)])]
         said += namespace.warnings_about(service["metadata"]["name"])[:3]
     text = "; ".join(part.rstrip(".") for part in dict.fromkeys(said)) + "."
-    for trouble in found.troubles[:1]:
-        lines = namespace.log(trouble.pod, trouble.container, previous=trouble.previous) or trouble.last_words
+    for problem in found.pod_problems[:1]:
+        lines = namespace.log(problem.pod, problem.container, previous=problem.previous) or problem.log_end
         if lines.strip():
-            text += f"\nThe end of the log of pod {trouble.pod}:\n{_indented(lines)}"
+            text += f"\nThe end of the log of pod {problem.pod}:\n{_indented(lines)}"
     return text
 
 

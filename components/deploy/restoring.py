@@ -50,7 +50,7 @@ class Attempt:
 
 
 @contextmanager
-def putting_back(
+def restore_on_failure(
     namespace: ServingNamespace, name: str, before: Object | None, wanted: Object, version: str, outcome: Outcome
 ) -> Iterator[Attempt]:
     """Put back the champion when the rest fails or is interrupted."""

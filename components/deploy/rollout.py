@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from components.deploy.canary import canary_ready
-from components.deploy.diagnosis import is_leaving, is_ready, troubles
+from components.deploy.diagnosis import is_leaving, is_ready, pod_problems
 from components.deploy.inference_service import REVISION, label, minimum_replicas
 from components.shared.kubernetes.api import Object
-from components.shared.kubernetes.pods import Trouble
+from components.shared.kubernetes.pods import PodProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +17,14 @@ class Progress:
         done: Whether all that is asked for serves, and nothing else does.
         settled: Whether nothing else even runs any more.
         waiting_for: What is missing, in words.
-        troubles: What is wrong with pods of this revision.
+        pod_problems: What is wrong with pods of this revision.
         pods: Number of pods of this revision.
     """
 
     done: bool
     settled: bool
     waiting_for: str
-    troubles: list[Trouble]
+    pod_problems: list[PodProblem]
     pods: int
 
 
@@ -53,7 +53,9 @@ def progress(service: Object, pods: list[Object]) -> Progress:
         waiting_for = "other servers are still there"
     elif conditions.get("Ready") != "True":
         waiting_for = "KServe does not say that it is ready"
-    return Progress(not waiting_for, not waiting_for and len(pods) == len(new), waiting_for, troubles(new), len(new))
+    return Progress(
+        not waiting_for, not waiting_for and len(pods) == len(new), waiting_for, pod_problems(new), len(new)
+    )
 
 
 def canary_progress(service: Object, pods: list[Object], *, revision: str) -> Progress:
@@ -72,4 +74,4 @@ def canary_progress(service: Object, pods: list[Object], *, revision: str) -> Pr
         waiting_for = "the canary is not ready"
     elif not canary_ready(service):
         waiting_for = "KServe does not say that the canary is ready"
-    return Progress(not waiting_for, not waiting_for, waiting_for, troubles(mine), len(mine))
+    return Progress(not waiting_for, not waiting_for, waiting_for, pod_problems(mine), len(mine))

@@ -20,7 +20,7 @@ _LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Judged:
     """What is known of a slice or a gap: where, the value, and its interval for all that are looked at."""
 
     where: str
@@ -44,22 +44,22 @@ def check_slices(evaluation: Evaluation, rule: SliceRule, metric: Metric) -> Ite
 
 
 def _check_floor(evaluation: Evaluation, metric: Metric, floor: float) -> Check:
-    told = _slices_told(evaluation, metric)
+    judged = _judged_slices(evaluation, metric)
     word = "above" if TABLE[metric].lower_is_better else "below"
     required = f"{LABELS[metric]} may be in no slice {word} {limit_text(metric, floor)}"
-    aside = _left_aside(evaluation, len(told))
-    if not told:
-        return Check(name="slice_floor", value=None, limit=floor, holds=True, detail=f"{required}: {aside}.")
-    told.sort(key=lambda item: gain(metric, item.value, floor))
+    counts = _slices_left_out_text(evaluation, len(judged))
+    if not judged:
+        return Check(name="slice_floor", value=None, limit=floor, holds=True, detail=f"{required}: {counts}.")
+    judged.sort(key=lambda item: gain(metric, item.value, floor))
     best_end = 0 if TABLE[metric].lower_is_better else 1
-    failing = [item for item in told if gain(metric, item.interval[best_end], floor) < 0]
-    unsure = [item for item in told if gain(metric, item.value, floor) < 0 and item not in failing]
-    found = _listed(failing, metric, floor) if failing else f"the worst: {told[0].text(metric, floor)}"
+    failing = [item for item in judged if gain(metric, item.interval[best_end], floor) < 0]
+    unsure = [item for item in judged if gain(metric, item.value, floor) < 0 and item not in failing]
+    found = _listed(failing, metric, floor) if failing else f"the worst: {judged[0].text(metric, floor)}"
     found += _unsure(unsure, word)
-    detail = f"{required}: {found} ({aside}).{_together(evaluation, len(told), 'slices')}"
+    detail = f"{required}: {found} ({counts}).{_simultaneous_text(evaluation, len(judged), 'slices')}"
     return Check(
         name="slice_floor",
-        value=told[0].value,
+        value=judged[0].value,
         limit=floor,
         holds=not failing,
         detail=detail,
@@ -67,7 +67,7 @@ def _check_floor(evaluation: Evaluation, metric: Metric, floor: float) -> Check:
     )
 
 
-def _slices_told(evaluation: Evaluation, metric: Metric) -> list[_Told]:
+def _judged_slices(evaluation: Evaluation, metric: Metric) -> list[_Judged]:
     """The slices that can tell the metric, each with an interval as wide as their number asks for."""
     found = [
         (item, item.scores, value)
@@ -75,7 +75,7 @@ def _slices_told(evaluation: Evaluation, metric: Metric) -> list[_Told]:
         if item.scores is not None and (value := item.scores.values.get(metric)) is not None
     ]
     return [
-        _Told(
+        _Judged(
             f"{_name(item)} has",
             value,
             _widened(value, scores.intervals.get(metric), evaluation, of=len(found), blocks=scores.blocks),
@@ -96,25 +96,25 @@ def _widened(
     return simultaneous(value, interval, confidence=evaluation.confidence, comparisons=of, blocks=blocks)
 
 
-def _listed(items: list[_Told], metric: Metric, limit: float) -> str:
+def _listed(items: list[_Judged], metric: Metric, limit: float) -> str:
     more = f" and {len(items) - _LISTED} more" if len(items) > _LISTED else ""
     return ", ".join(item.text(metric, limit) for item in items[:_LISTED]) + more
 
 
-def _unsure(items: list[_Told], word: str) -> str:
+def _unsure(items: list[_Judged], word: str) -> str:
     if not items:
         return ""
     return f"; {len(items)} {'is' if len(items) == 1 else 'are'} {word} it by no more than chance explains"
 
 
-def _together(evaluation: Evaluation, count: int, what: str) -> str:
+def _simultaneous_text(evaluation: Evaluation, count: int, what: str) -> str:
     if count < 2:
         return ""
     level = format_share(evaluation.confidence)
     return f" The intervals hold for all {format_count(count)} {what} together at {level} (Bonferroni)."
 
 
-def _left_aside(evaluation: Evaluation, judged: int) -> str:
+def _slices_left_out_text(evaluation: Evaluation, judged: int) -> str:
     small = sum(item.scores is None for item in evaluation.slices)
     untold = len(evaluation.slices) - small - judged
     others = [f"{format_count(small)} too small to judge"] if small else []
@@ -129,19 +129,19 @@ def _check_gap(evaluation: Evaluation, metric: Metric, limit: float) -> Check:
         detail = f"{required}: no column has two slices that can be judged."
         return Check(name="slice_gap", value=None, limit=limit, holds=True, detail=detail)
     pairs = sum(gap.compared for gap, _ in gaps)
-    told = [
-        _Told(
+    judged = [
+        _Judged(
             f"by {gap.column} between {value_text(gap.best)} and {value_text(gap.worst)}:",
             size,
             _widened(size, gap.interval, evaluation, of=pairs, blocks=gap.blocks),
         )
         for gap, size in gaps
     ]
-    told.sort(key=lambda item: -item.value)
-    failing = [item for item in told if item.interval[0] > limit]
-    found = _listed(failing, metric, limit) if failing else f"the largest gap is {told[0].text(metric, limit)}"
-    unsure = not failing and told[0].value > limit
+    judged.sort(key=lambda item: -item.value)
+    failing = [item for item in judged if item.interval[0] > limit]
+    found = _listed(failing, metric, limit) if failing else f"the largest gap is {judged[0].text(metric, limit)}"
+    unsure = not failing and judged[0].value > limit
     if unsure:
         found += ", larger by no more than chance explains"
-    detail = f"{required}: {found}.{_together(evaluation, pairs, 'pairs of slices')}"
-    return Check(name="slice_gap", value=told[0].value, limit=limit, holds=not failing, detail=detail, unsure=unsure)
+    detail = f"{required}: {found}.{_simultaneous_text(evaluation, pairs, 'pairs of slices')}"
+    return Check(name="slice_gap", value=judged[0].value, limit=limit, holds=not failing, detail=detail, unsure=unsure)

@@ -375,7 +375,7 @@ def _misfit(connection: DuckDBPyConnection, relation: str, column: Column) -> So
     return SourceError(
         f"the column {column.name!r} is declared {kind}, but row {row:,} holds {text!r}, which is no "
         f"{kind}{_form(column, kind)}{f'; {bad:,} rows hold such values' if bad > 1 else ''}. "
-        f"Correct the values{_mendable(kind)}, add what means no value to `nulls`, or declare another type."
+        f"Correct the values{_conversion_advice(kind)}, add what means no value to `nulls`, or declare another type."
     )
 
 
@@ -392,7 +392,7 @@ def _form(column: Column, kind: ColumnType) -> str:
     return ""
 
 
-def _mendable(kind: ColumnType) -> str:
+def _conversion_advice(kind: ColumnType) -> str:
     if kind in ("date", "timestamp"):
         return ", set `date_format` to how they are written (or `unit`, for numbers that count from 1970)"
     return ", set `decimal`, `thousands` or `symbols` to how they are written" if kind in ("integer", "number") else ""

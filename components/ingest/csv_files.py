@@ -14,7 +14,7 @@ from duckdb import DuckDBPyConnection
 
 from components.ingest.columns import WIDE, Typed, check_declared, read_column, typed, typed_at_once
 from components.ingest.heads import Head, read_head
-from components.ingest.messages import said
+from components.ingest.messages import readable_message
 from components.ingest.partitions import partition_values
 from components.ingest.values import Column
 from components.shared.config import TableConfig
@@ -217,7 +217,7 @@ def _problem(message: str, table: TableConfig) -> str:
             " mixes line ends or breaks its quoting. Save it with one kind of line end, fields in double quotes where "
             f"needed.{_hint(message, table)}"
         )
-    return f": {said(message)}"
+    return f": {readable_message(message)}"
 
 
 def _hint(message: str, table: TableConfig) -> str:

@@ -8,7 +8,7 @@ _MOST_LINES = 4
 _MOST_CHARACTERS = 300
 
 
-def said(message: str) -> str:
+def readable_message(message: str) -> str:
     """An unforeseen message without its headings, its advice on the engine's own settings and its drawings."""
     lines: list[str] = []
     for line in message.splitlines():

@@ -13,7 +13,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from components.ingest.columns import check_names
-from components.ingest.messages import said
+from components.ingest.messages import readable_message
 from components.ingest.values import ZONED
 from components.shared.errors import SourceError
 from components.shared.sources.table_files import nearest
@@ -346,7 +346,7 @@ def failed(error: duckdb.Error, select: str, *, is_query: bool) -> SourceError:
     """The error of a query, or of reading the only table without one, that failed while running."""
     if is_query or isinstance(error, duckdb.OutOfMemoryException):
         return _explained(error, select, added_lines=1)
-    return SourceError(f"The table cannot be read: {said(str(error))}")
+    return SourceError(f"The table cannot be read: {readable_message(str(error))}")
 
 
 def describe_result(connection: DuckDBPyConnection, path: Path, time_column: str) -> Result:

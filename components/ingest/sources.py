@@ -24,7 +24,7 @@ from components.ingest.csv_files import difference, load_csv, stream_csv
 from components.ingest.excel import DIALECT
 from components.ingest.fetch import Fetched, fetch
 from components.ingest.hints import Remark, remarks
-from components.ingest.messages import said
+from components.ingest.messages import readable_message
 from components.ingest.partitions import linked, partition_values
 from components.shared.config import SourceConfig, TableConfig
 from components.shared.errors import FullcircleError, SourceError
@@ -110,7 +110,7 @@ def register(
         except FullcircleError as error:
             raise SourceError(f"Table {name!r}: {error}") from error
         except (duckdb.Error, OSError) as error:
-            raise SourceError(f"Table {name!r}: {table.path} cannot be read: {said(str(error))}") from error
+            raise SourceError(f"Table {name!r}: {table.path} cannot be read: {readable_message(str(error))}") from error
     if registered.widest > WIDE:
         disabled += ",common_subexpressions"
     if registered.streamed:
@@ -348,7 +348,7 @@ def _explained_json(error: duckdb.Error, files: Sequence[TableFile]) -> SourceEr
                 f"{file.name} is one JSON array; expected JSON Lines, one object a line. Convert it, for "
                 "instance by `jq -c '.[]'`."
             )
-    return _broken_line(file) or SourceError(f"{file.name}: {said(message)}")
+    return _broken_line(file) or SourceError(f"{file.name}: {readable_message(message)}")
 
 
 def _broken_line(file: TableFile) -> SourceError | None:

@@ -23,7 +23,7 @@ from components.shared.config import MonitoringConfig
 from components.shared.errors import MonitorError
 from components.shared.frames import part_path
 from components.shared.kubernetes.api import Object
-from components.shared.kubernetes.pods import Trouble, find_trouble
+from components.shared.kubernetes.pods import PodProblem, find_problem
 from components.shared.package.schema import Schema
 from components.shared.progress import announce
 from components.shared.store import Store
@@ -168,13 +168,13 @@ def job_from(
 
 @dataclass
 class _Watch:
-    """What was seen of a Job so far: since when a trouble lasts, the last one, when something was said."""
+    """What was seen of a Job so far: since when a problem lasts, the last one, when something was said."""
 
     started: float
     spoke: float
     heard: float
     since: float = 0.0
-    last: Trouble | None = None
+    last: PodProblem | None = None
 
 
 def follow(
@@ -208,7 +208,7 @@ def follow(
         sleep(_POLL_SECONDS)
         if clock() - watch.spoke >= _HEARTBEAT_SECONDS:
             watch.spoke = clock()
-            state = _said(watch.last) if watch.last else "runs"
+            state = _failure_text(watch.last) if watch.last else "runs"
             announce(f"job {name}, {clock() - watch.started:.0f} s: {state}")
 
 
@@ -218,13 +218,13 @@ def _ended(api: JobsApi, name: str, job: Object | None, pods: list[Object], *, w
         raise MonitorError(_failure(api, name, "is gone: somebody deleted it", watch.last))
     if _condition(job, "Complete"):
         return True
-    found = find_trouble(pods[-1]) if pods else None
+    found = find_problem(pods[-1]) if pods else None
     if found is None or watch.last is None or found.kind != watch.last.kind:
         watch.since = watch.heard
     failed = _condition(job, "Failed")
     # Of a Job that failed, what was seen last stays true when its pods are gone.
     if found and found != watch.last:
-        announce(f"job {name}: {_said(found)}")
+        announce(f"job {name}: {_failure_text(found)}")
     watch.last = found or (watch.last if failed or not pods else None)
     if failed:
         raise MonitorError(_failure(api, name, f"failed ({failed['reason']}: {failed.get('message', '')})", watch.last))
@@ -236,8 +236,8 @@ def _give_up_what_does_not_run(api: JobsApi, name: str, watch: _Watch) -> None:
         raise MonitorError(_failure(api, name, f"does not run for {watch.heard - watch.since:.0f} s", watch.last))
 
 
-def _failure(api: JobsApi, name: str, what: str, why: Trouble | None) -> str:
-    reason = f": {_said(why)}" if why else ""
+def _failure(api: JobsApi, name: str, what: str, why: PodProblem | None) -> str:
+    reason = f": {_failure_text(why)}" if why else ""
     kubectl = f"kubectl -n {api.namespace}"
     return (
         f"The drift report's job {name} {what}{reason}\n"
@@ -245,10 +245,10 @@ def _failure(api: JobsApi, name: str, what: str, why: Trouble | None) -> str:
     )
 
 
-def _said(trouble: Trouble) -> str:
+def _failure_text(problem: PodProblem) -> str:
     """What is wrong with a pod, with the last words of its program: this task may not read logs."""
-    words = "" if trouble.message else trouble.last_words
-    return f"{trouble.text}: {words}" if words else trouble.text
+    words = "" if problem.message else problem.log_end
+    return f"{problem.text}: {words}" if words else problem.text
 
 
 def _condition(job: Object, kind: str) -> Object | None:

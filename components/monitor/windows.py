@@ -24,7 +24,7 @@ from components.shared.inference_log.layout import HOUR, full_hour
 from components.shared.inference_log.window import LoggedRows, Positions, read_window
 from components.shared.inference_rows import MODEL_VERSION, PREDICTION, left_out, logged_name, probability_names
 from components.shared.package.model_package import REFERENCE, reference_origin
-from components.shared.package.schema import Schema, unlike
+from components.shared.package.schema import Schema, unique_name
 from components.shared.package.scoring import Scorer
 from components.shared.store import Store
 from components.shared.tasks import TASKS
@@ -239,7 +239,7 @@ def numeric_columns(schema: Schema) -> frozenset[str]:
 
 def prediction_column(schema: Schema) -> str:
     """A name for the prediction that no feature has."""
-    return unlike(PREDICTION, schema.columns)
+    return unique_name(PREDICTION, schema.columns)
 
 
 def _watched_columns(schema: Schema) -> list[str]:

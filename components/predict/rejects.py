@@ -34,7 +34,7 @@ class Rejects:
         self.first: list[str] = []
         self._reader = reader
         self._schema = pa.schema(
-            [(ROW, pa.int64()), (REASON, pa.string()), *((_unlike_ours(name), pa.string()) for name in columns)]
+            [(ROW, pa.int64()), (REASON, pa.string()), *((_unique_name(name), pa.string()) for name in columns)]
         )
         self._reasons: dict[tuple[str, str], str] = {}
         self._writer: pq.ParquetWriter | None = None
@@ -82,7 +82,7 @@ class Rejects:
         return self._reasons[key]
 
 
-def _unlike_ours(name: str) -> str:
+def _unique_name(name: str) -> str:
     return f"table_{name}" if name in (ROW, REASON) else name
 
 

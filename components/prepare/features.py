@@ -20,7 +20,7 @@ MOST_CATEGORIES = 1_000  # listed in the schema
 _CELLS = 5_000_000  # in memory at a time
 _SHOWN = 10
 # Whose smallest and largest value Parquet's statistics hold as they are.
-_TOLD_TYPES = (
+_BOUNDED_TYPES = (
     pa.int8(),
     pa.int16(),
     pa.int32(),
@@ -127,11 +127,11 @@ def _extents(path: Path, kinds: dict[str, FeatureKind], *, is_train: bool) -> It
         place, type_ = types[name]
         statistics = [group.column(place).statistics for group in groups]
         if kind == "category":
-            told = None if is_train else _nulls_told(statistics, file.metadata.num_rows)
+            extent = None if is_train else _null_extent(statistics, file.metadata.num_rows)
         else:
-            told = _told(statistics, type_, file.metadata.num_rows)
-        if told:
-            yield name, told
+            extent = _extent_by_statistics(statistics, type_, file.metadata.num_rows)
+        if extent:
+            yield name, extent
         else:
             read.append(name)
     for names in batches(read, max(1, _CELLS // max(1, file.metadata.num_rows))):
@@ -139,22 +139,22 @@ def _extents(path: Path, kinds: dict[str, FeatureKind], *, is_train: bool) -> It
         yield from ((name, _read(table.column(name), kinds[name])) for name in names)
 
 
-def _nulls_told(statistics: Sequence[Any], rows: int) -> _Extent | None:
+def _null_extent(statistics: Sequence[Any], rows: int) -> _Extent | None:
     """What the statistics of a column's row groups say about nulls; None where they lack that."""
-    if not all(told is not None and told.has_null_count for told in statistics):
+    if not all(extent is not None and extent.has_null_count for extent in statistics):
         return None
-    return _Extent(rows, sum(told.null_count for told in statistics))
+    return _Extent(rows, sum(extent.null_count for extent in statistics))
 
 
-def _told(statistics: Sequence[Any], type_: pa.DataType, rows: int) -> _Extent | None:
+def _extent_by_statistics(statistics: Sequence[Any], type_: pa.DataType, rows: int) -> _Extent | None:
     """What the statistics say about nulls, the least and the largest value; None where they lack something."""
-    extent = _nulls_told(statistics, rows) if type_ in _TOLD_TYPES else None
-    bounded = [told for told in statistics if told is not None and told.num_values]
-    if extent is None or not all(told.has_min_max for told in bounded):
+    extent = _null_extent(statistics, rows) if type_ in _BOUNDED_TYPES else None
+    bounded = [extent for extent in statistics if extent is not None and extent.num_values]
+    if extent is None or not all(extent.has_min_max for extent in bounded):
         return None
     if not bounded:
         return extent
-    low, high = min(told.min_raw for told in bounded), max(told.max_raw for told in bounded)
+    low, high = min(extent.min_raw for extent in bounded), max(extent.max_raw for extent in bounded)
     unit = 1e6 if pa.types.is_timestamp(type_) else 1
     return replace(extent, low=low / unit + 0.0, high=high / unit + 0.0)  # statistics write 0 as -0.0
 

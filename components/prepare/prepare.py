@@ -21,15 +21,15 @@ from components.prepare.leaks import Leak, find_leaks
 from components.prepare.left_out import about_group, free_texts, row_numbers
 from components.prepare.removals import remarks_on_equal_rows, too_few, warnings_of_removals
 from components.prepare.repair import (
-    MARKS,
+    ROW_INDEX,
     Removed,
     check_bounds,
     check_dates,
-    mark_rows,
+    index_rows,
     remove_rows,
-    tell_equal_apart,
+    separate_equal_rows,
 )
-from components.prepare.split import PLACED, choose_method, place_rows
+from components.prepare.split import ROW_PARTS, assign_parts, choose_method
 from components.prepare.target import Label, check_parts, check_type, check_values
 from components.prepare.texts import encode_texts
 from components.prepare.weights import check_weight_type, check_weights
@@ -117,10 +117,10 @@ def _prepare(
         if found - removed.total < minimum_rows:
             raise too_few(found, removed, minimum_rows=minimum_rows)
         classes = check_values(backend, problem)
-        equals = tell_equal_apart(backend)
+        equals = separate_equal_rows(backend)
         lost = f"Of {found:,} rows, {removed.text(found)} were removed." if removed.total else ""
-        warnings += place_rows(backend, method, settings.split, rows=found - removed.total, lost=lost)
-        fetch(backend, f"DROP TABLE {MARKS}")  # sorting the parts needs its memory
+        warnings += assign_parts(backend, method, settings.split, rows=found - removed.total, lost=lost)
+        fetch(backend, f"DROP TABLE {ROW_INDEX}")  # sorting the parts needs its memory
         counts, of_parts = check_parts(backend, problem, classes)
         if problem.weights:
             check_weights(backend, problem.weights)
@@ -199,8 +199,8 @@ def _repair(
     backend: Engine, columns: dict[str, Column], problem: ProblemConfig, *, settings: PrepareConfig, by_time: bool
 ) -> tuple[int, Removed]:
     """The number of rows found, and what was removed of them."""
-    mark_rows(backend, columns, problem, settings=settings, by_time=by_time)
-    found, labelled = fetch_row(backend, f"SELECT count(*), count(label) FROM {MARKS}")
+    index_rows(backend, columns, problem, settings=settings, by_time=by_time)
+    found, labelled = fetch_row(backend, f"SELECT count(*), count(label) FROM {ROW_INDEX}")
     if not found:
         raise DataError("The table has no rows. Check the source, the query and the data window.")
     if not labelled:
@@ -263,7 +263,7 @@ def _part(names: list[str], part: str, *, codes: dict[str, str], by_time: bool) 
     )
     return (
         f"SELECT {', '.join(written)} FROM (SELECT {', '.join(sorted_as)} FROM {VIEW} AS r JOIN "
-        f"(SELECT arrival, moment, shuffle FROM {PLACED} WHERE part = {PARTS.index(part)}) AS p "
+        f"(SELECT arrival, moment, shuffle FROM {ROW_PARTS} WHERE part = {PARTS.index(part)}) AS p "
         f"ON r.{ARRIVAL} = p.arrival ORDER BY {'p.moment, ' if by_time else ''}p.shuffle)"
     )
 
@@ -271,7 +271,7 @@ def _part(names: list[str], part: str, *, codes: dict[str, str], by_time: bool) 
 def _parts(backend: Engine, classes: dict[str, dict[str, int]]) -> dict[str, PartSummary]:
     rows = fetch(
         backend,
-        f"SELECT part, count(*), count(*) / sum(count(*)) OVER (), min(moment), max(moment) FROM {PLACED} GROUP BY "
+        f"SELECT part, count(*), count(*) / sum(count(*)) OVER (), min(moment), max(moment) FROM {ROW_PARTS} GROUP BY "
         "part ORDER BY part",
     )
     return {

@@ -1,7 +1,17 @@
 """Which rows stay: missing labels, values out of bounds, repeated keys and, on request, equal rows go, counted once.
 
-One scan leaves a narrow table, `MARKS`, with a 64-bit hash of each row; all that follows works on it. Rows whose hash
-is unique are no duplicates; the few others are compared value by value, so a collision of hashes costs no row.
+One scan writes a narrow table, `ROW_INDEX`, with a 64-bit hash of each row; all that follows works on it. A row whose
+hash nobody shares has no duplicate. Only the few others are compared value by value, so that two different rows which
+happen to have the same hash both stay.
+
+Example, with `keys: [id]` and `duplicate_keys: last`:
+
+| arrival | id | label | moment | reason | fate |
+|---|---|---|---|---|---|
+| 0 | 7 | 1 | 9:00 | | removed: row 2 has the same key and is later |
+| 1 | 8 | null | 9:05 | 0 (no label) | removed under its reason, before keys are looked at |
+| 2 | 7 | 0 | 9:10 | | stays |
+| 3 | null | 1 | 9:15 | | stays: a key with a missing part identifies nothing |
 """
 
 from collections.abc import Iterable
@@ -14,7 +24,7 @@ from components.shared.errors import DataError
 from components.shared.tables import Engine, fetch, fetch_row, identifier, literal
 
 SURPLUS = "surplus"  # arrivals of the rows to remove
-MARKS = "marks"  # arrival, shuffle, moment, label, key, lot, reason: one narrow row for each row that stays
+ROW_INDEX = "row_index"  # arrival, shuffle, moment, label, key, lot, reason: one row for each row that stays
 
 
 class Removed(BaseModel):
@@ -71,7 +81,7 @@ def check_dates(
             formats = ", ".join(map(repr, dates[column.name]))
             raise DataError(
                 f"Column {column.name!r}: {failed:,} of {given:,} values are no date in any of the formats {formats}, "
-                f"such as {example!r}. Add its format to prepare.dates.{column.name}, or mend the value."
+                f"such as {example!r}. Add its format to prepare.dates.{column.name}, or correct the value."
             )
     return {column.name: given for column, given in zip(parsed, counted[::3], strict=True)}
 
@@ -83,7 +93,7 @@ def _date_counts(column: Column) -> str:
     return f"count(*) FILTER (trim({name}) <> ''), count(*) {failed}, min({name}) {failed}"
 
 
-def mark_rows(
+def index_rows(
     backend: Engine,
     columns: dict[str, Column],
     problem: ProblemConfig,
@@ -91,7 +101,7 @@ def mark_rows(
     settings: PrepareConfig,
     by_time: bool,
 ) -> None:
-    """Scan the view of typed rows once into `MARKS`.
+    """Scan the view of typed rows once into `ROW_INDEX`.
 
     Args:
         backend: Where the view is.
@@ -111,7 +121,7 @@ def mark_rows(
         "reason": _reason(problem, settings.bounds, by_time=by_time),
     }
     listed = ", ".join(f"{expression} AS {name}" for name, expression in selected.items())
-    fetch(backend, f"CREATE OR REPLACE TEMP TABLE {MARKS} AS SELECT {listed} FROM {VIEW}")
+    fetch(backend, f"CREATE OR REPLACE TEMP TABLE {ROW_INDEX} AS SELECT {listed} FROM {VIEW}")
 
 
 def _listed(names: Iterable[str], prefix: str = "") -> str:
@@ -161,7 +171,7 @@ def check_bounds(columns: dict[str, Column], bounds: dict[str, Bounds]) -> None:
 def remove_rows(
     backend: Engine, columns: dict[str, Column], problem: ProblemConfig, *, settings: PrepareConfig
 ) -> Removed:
-    """Take out of `MARKS` what does not stay: duplicates, rows without label or time, out of bounds, repeated keys.
+    """Remove from `ROW_INDEX` what does not stay: duplicates, rows without label or time, out of bounds, repeated keys.
 
     Raises:
         DataError: A key is repeated and `settings.duplicate_keys` is `fail`.
@@ -183,14 +193,14 @@ def remove_rows(
 
 def _is_unique(backend: Engine) -> bool:
     """Whether every row has a key that no other row has; by hashes, which can only err towards no."""
-    counted = f"SELECT key, count(*) AS n FROM {MARKS} GROUP BY key"
+    counted = f"SELECT key, count(*) AS n FROM {ROW_INDEX} GROUP BY key"
     return bool(fetch_row(backend, f"SELECT coalesce(bool_and(n = 1 AND key IS NOT NULL), true) FROM ({counted})")[0])
 
 
 def _remove_by_reason(backend: Engine) -> dict[int, int]:
-    counts = fetch(backend, f"SELECT reason, count(*) FROM {MARKS} WHERE reason IS NOT NULL GROUP BY reason")
+    counts = fetch(backend, f"SELECT reason, count(*) FROM {ROW_INDEX} WHERE reason IS NOT NULL GROUP BY reason")
     if counts:
-        fetch(backend, f"DELETE FROM {MARKS} WHERE reason IS NOT NULL")
+        fetch(backend, f"DELETE FROM {ROW_INDEX} WHERE reason IS NOT NULL")
     return dict(counts)
 
 
@@ -203,15 +213,15 @@ def _resolve_keys(backend: Engine, keys: list[str], *, how: str) -> int:
         )
         values = ", ".join(f"{key} = {value}" for key, value in zip(keys, example, strict=True))
         raise DataError(
-            f"The key ({', '.join(keys)}) is repeated in {count:,} rows, such as {values}. Mend the table or the key, "
-            "or let prepare.duplicate_keys keep the `first` or the `last` row."
+            f"The key ({', '.join(keys)}) is repeated in {count:,} rows, such as {values}. Correct the table or the "
+            "key, or let prepare.duplicate_keys keep the `first` or the `last` row."
         )
     return 0
 
 
 def _remove_repeated(backend: Engine, hashed: str, names: list[str], *, latest: bool = False) -> int:
     if count := _find_repeated(backend, hashed, names, latest=latest):
-        fetch(backend, f"DELETE FROM {MARKS} WHERE arrival IN (SELECT arrival FROM {SURPLUS})")
+        fetch(backend, f"DELETE FROM {ROW_INDEX} WHERE arrival IN (SELECT arrival FROM {SURPLUS})")
     return count
 
 
@@ -219,8 +229,8 @@ def _find_repeated(backend: Engine, hashed: str, names: list[str], *, latest: bo
     """Fill `SURPLUS` with all but one of the rows that agree in some columns.
 
     Args:
-        backend: Where `MARKS` is.
-        hashed: Column of `MARKS` that holds the hash of these columns.
+        backend: Where `ROW_INDEX` is.
+        hashed: Column of `ROW_INDEX` with the hash of these columns.
         names: The columns.
         latest: Whether the last row by time and arrival stays, instead of the first.
 
@@ -230,8 +240,8 @@ def _find_repeated(backend: Engine, hashed: str, names: list[str], *, latest: bo
     suspects = _created(
         backend,
         "suspects",
-        f"SELECT arrival, moment FROM {MARKS} SEMI JOIN (SELECT {hashed} FROM {MARKS} WHERE {hashed} IS NOT NULL "
-        f"GROUP BY {hashed} HAVING count(*) > 1) USING ({hashed})",
+        f"SELECT arrival, moment FROM {ROW_INDEX} SEMI JOIN (SELECT {hashed} FROM {ROW_INDEX} "
+        f"WHERE {hashed} IS NOT NULL GROUP BY {hashed} HAVING count(*) > 1) USING ({hashed})",
     )
     if not suspects:
         return 0
@@ -244,11 +254,11 @@ def _find_repeated(backend: Engine, hashed: str, names: list[str], *, latest: bo
     )
 
 
-def tell_equal_apart(backend: Engine) -> int:
-    """Give rows of `MARKS` that are equal in every column places of their own in the order of chance.
+def separate_equal_rows(backend: Engine) -> int:
+    """Give each row of `ROW_INDEX` that equals another in every column a random order of its own.
 
-    Rows that stay although they are equal are observations of their own: without this, chance would put all of them
-    next to each other, and so into one part.
+    The order of a row is a hash of its values, so equal rows have the same. Those that stay are separate observations:
+    left as they are, a random split would put all of them next to each other, and so into one part.
 
     Returns:
         How many rows equal an earlier one.
@@ -256,14 +266,15 @@ def tell_equal_apart(backend: Engine) -> int:
     count = _created(
         backend,
         "equals",
-        f"SELECT arrival, row_number() OVER (PARTITION BY shuffle ORDER BY arrival) AS place FROM {MARKS} SEMI JOIN "
-        f"(SELECT shuffle FROM {MARKS} GROUP BY shuffle HAVING count(*) > 1) USING (shuffle) QUALIFY place > 1",
+        f"SELECT arrival, row_number() OVER (PARTITION BY shuffle ORDER BY arrival) AS place FROM {ROW_INDEX} "
+        f"SEMI JOIN (SELECT shuffle FROM {ROW_INDEX} GROUP BY shuffle HAVING count(*) > 1) USING (shuffle) "
+        "QUALIFY place > 1",
     )
     if count:
         fetch(
             backend,
-            f"UPDATE {MARKS} SET shuffle = hash(shuffle, equals.place) FROM equals "
-            f"WHERE {MARKS}.arrival = equals.arrival",
+            f"UPDATE {ROW_INDEX} SET shuffle = hash(shuffle, equals.place) FROM equals "
+            f"WHERE {ROW_INDEX}.arrival = equals.arrival",
         )
     return count
 

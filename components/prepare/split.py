@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from components.prepare.repair import MARKS
+from components.prepare.repair import ROW_INDEX
 from components.shared.config import ProblemConfig, SplitConfig
 from components.shared.errors import DataError
 from components.shared.tables import Engine, fetch, fetch_arrow, fetch_row
 from components.shared.tasks import TASKS
 
-PLACED = "placed"  # arrival, shuffle, moment, label, and part: 0 train, 1 validation, 2 test
+ROW_PARTS = "row_parts"  # arrival, shuffle, moment, label, and part: 0 train, 1 validation, 2 test
 FEWEST_ROWS = 2  # in each part
 
 
@@ -65,11 +65,11 @@ def choose_method(settings: SplitConfig, problem: ProblemConfig) -> str:
     return TASKS[problem.task].target.default_split
 
 
-def place_rows(backend: Engine, method: str, settings: SplitConfig, *, rows: int, lost: str = "") -> list[str]:
-    """Create `PLACED` from the marks of the rows that stay.
+def assign_parts(backend: Engine, method: str, settings: SplitConfig, *, rows: int, lost: str = "") -> list[str]:
+    """Create `ROW_PARTS`, which says for each row that stays (`ROW_INDEX`) which part it is in.
 
     Args:
-        backend: Where the marks are.
+        backend: Where `ROW_INDEX` is.
         method: As `choose_method` answers.
         settings: Shares.
         rows: Number of rows.
@@ -89,23 +89,23 @@ def place_rows(backend: Engine, method: str, settings: SplitConfig, *, rows: int
             f"({settings.validation:.0%}) and test ({settings.test:.0%}): each part needs at least {FEWEST_ROWS} "
             f"rows. {lost}{' ' if lost else ''}Use more data or other shares."
         )
-    warnings = _by_group(backend, sizes, settings.seed) if method == "grouped" else _PLACERS[method](backend, sizes)
-    placed = dict(fetch(backend, f"SELECT part, count(*) FROM {PLACED} GROUP BY part"))
-    if min(placed.get(part, 0) for part in range(3)) < FEWEST_ROWS:
+    warnings = _by_group(backend, sizes, settings.seed) if method == "grouped" else _ASSIGNERS[method](backend, sizes)
+    counts = dict(fetch(backend, f"SELECT part, count(*) FROM {ROW_PARTS} GROUP BY part"))
+    if min(counts.get(part, 0) for part in range(3)) < FEWEST_ROWS:
         raise DataError(
-            f"The {method} split leaves a part with fewer than {FEWEST_ROWS} rows ({_sizes(placed)}). Use more data, "
+            f"The {method} split leaves a part with fewer than {FEWEST_ROWS} rows ({_sizes(counts)}). Use more data, "
             "larger shares or another method."
         )
     return warnings
 
 
-def _sizes(placed: dict[int, int]) -> str:
-    return ", ".join(f"{name} {placed.get(number, 0):,}" for number, name in enumerate(("train", "validation", "test")))
+def _sizes(counts: dict[int, int]) -> str:
+    return ", ".join(f"{name} {counts.get(number, 0):,}" for number, name in enumerate(("train", "validation", "test")))
 
 
-def _place(backend: Engine, part: str, source: str = MARKS) -> None:
+def _assign(backend: Engine, part: str, source: str = ROW_INDEX) -> None:
     select = f"SELECT arrival, shuffle, moment, label, ({part})::UTINYINT AS part FROM {source}"
-    fetch(backend, f"CREATE OR REPLACE TEMP TABLE {PLACED} AS {select}")
+    fetch(backend, f"CREATE OR REPLACE TEMP TABLE {ROW_PARTS} AS {select}")
 
 
 def _by_time(backend: Engine, sizes: Sizes) -> list[str]:
@@ -114,7 +114,7 @@ def _by_time(backend: Engine, sizes: Sizes) -> list[str]:
     if cuts is None:
         _by_rank(backend, "moment, shuffle", sizes)
         return ["Too few distinct times to divide between them: rows of the same time stand in two parts."]
-    _place(
+    _assign(
         backend,
         "CASE WHEN moment < make_timestamp({}) THEN 0 WHEN moment < make_timestamp({}) THEN 1 ELSE 2 END".format(*cuts),
     )
@@ -122,21 +122,27 @@ def _by_time(backend: Engine, sizes: Sizes) -> list[str]:
 
 
 def _possible_cuts(backend: Engine, sizes: Sizes) -> list[tuple[int, int]]:
-    """Moments near the wanted places, as microseconds since 1970, with the number of rows before each."""
+    """Moments near the wanted places, as microseconds since 1970, with the number of rows before each.
+
+    A cut has to lie between two moments, so that rows of one moment stay together. Example: 10 rows at the moments
+    1 1 1 2 3 3 3 3 4 5, wanted 6 + 2 + 2. The cuts wanted, after 6 and after 8 rows, fall on the moment 3. The
+    candidates are the last moment before it and the next ones from it on: 2 (3 rows before), 3 (4), 4 (8) and 5 (9).
+    `_best_cuts` takes 3 and 4: parts of 4, 4 and 2 rows.
+    """
     shares = [place / sizes.rows for place in sizes.cuts]
     near = (
-        f"WITH wanted AS (SELECT unnest(quantile_disc(moment, {shares})) AS t FROM {MARKS}), "
-        f"after AS (SELECT DISTINCT moment FROM {MARKS} WHERE moment >= (SELECT min(t) FROM wanted) ORDER BY moment "
-        "LIMIT 3), "
-        f"later AS (SELECT DISTINCT moment FROM {MARKS} WHERE moment >= (SELECT max(t) FROM wanted) ORDER BY moment "
-        "LIMIT 2), "
-        f"before AS (SELECT max(moment) AS moment FROM {MARKS} WHERE moment < (SELECT min(t) FROM wanted)) "
+        f"WITH wanted AS (SELECT unnest(quantile_disc(moment, {shares})) AS t FROM {ROW_INDEX}), "
+        f"after AS (SELECT DISTINCT moment FROM {ROW_INDEX} WHERE moment >= (SELECT min(t) FROM wanted) "
+        "ORDER BY moment LIMIT 3), "
+        f"later AS (SELECT DISTINCT moment FROM {ROW_INDEX} WHERE moment >= (SELECT max(t) FROM wanted) "
+        "ORDER BY moment LIMIT 2), "
+        f"before AS (SELECT max(moment) AS moment FROM {ROW_INDEX} WHERE moment < (SELECT min(t) FROM wanted)) "
         "SELECT DISTINCT epoch_us(moment) AS m FROM (FROM after UNION ALL FROM later UNION ALL FROM before) WHERE "
         "moment IS NOT NULL ORDER BY m"
     )
     moments = [moment for (moment,) in fetch(backend, near)]
     counts = ", ".join(f"count(*) FILTER (moment < make_timestamp({moment}))" for moment in moments)
-    return list(zip(moments, fetch_row(backend, f"SELECT {counts} FROM {MARKS}"), strict=True))
+    return list(zip(moments, fetch_row(backend, f"SELECT {counts} FROM {ROW_INDEX}"), strict=True))
 
 
 def _best_cuts(cuts: Iterable[tuple[int, int]], sizes: Sizes) -> tuple[int, int] | None:
@@ -154,10 +160,10 @@ def _best_cuts(cuts: Iterable[tuple[int, int]], sizes: Sizes) -> tuple[int, int]
 
 def _by_rank(backend: Engine, order: str, sizes: Sizes) -> None:
     first, second = sizes.cuts
-    _place(
+    _assign(
         backend,
         f"CASE WHEN rank <= {first} THEN 0 WHEN rank <= {second} THEN 1 ELSE 2 END",
-        f"(SELECT *, row_number() OVER (ORDER BY {order}) AS rank FROM {MARKS})",
+        f"(SELECT *, row_number() OVER (ORDER BY {order}) AS rank FROM {ROW_INDEX})",
     )
 
 
@@ -168,17 +174,17 @@ def _at_random(backend: Engine, sizes: Sizes) -> list[str]:
 
 def _by_class(backend: Engine, sizes: Sizes) -> list[str]:
     """Each class has its share of each part, to within one row; a class of one row trains."""
-    counted = fetch_arrow(backend, f"SELECT label, count(*) AS n FROM {MARKS} GROUP BY label ORDER BY label")
+    counted = fetch_arrow(backend, f"SELECT label, count(*) AS n FROM {ROW_INDEX} GROUP BY label ORDER BY label")
     counts = counted.column("n").to_numpy().astype(np.int64)
     test = quotas(counts, sizes.test, spare=1)
     validation = quotas(counts, sizes.validation, spare=test + 1)
     table = pa.table({"label": counted.column("label"), "first": test, "second": test + validation})
     backend.con.register("class_quotas", table)
-    _place(
+    _assign(
         backend,
         "CASE WHEN rank <= first THEN 2 WHEN rank <= second THEN 1 ELSE 0 END",
-        f"(SELECT *, row_number() OVER (PARTITION BY label ORDER BY shuffle) AS rank FROM {MARKS}) JOIN class_quotas "
-        "USING (label)",
+        f"(SELECT *, row_number() OVER (PARTITION BY label ORDER BY shuffle) AS rank FROM {ROW_INDEX}) "
+        "JOIN class_quotas USING (label)",
     )
     backend.con.unregister("class_quotas")
     return []
@@ -206,11 +212,11 @@ def quotas(sizes: NDArray[np.int64], total: int, *, spare: NDArray[np.int64] | i
 def _by_group(backend: Engine, sizes: Sizes, seed: int) -> list[str]:
     """Whole groups, by chance, each to the part that lacks most rows; rows without a group are one group."""
     groups = fetch_arrow(
-        backend, f"SELECT lot, count(*) AS n FROM {MARKS} GROUP BY lot ORDER BY hash(lot, {seed}), lot"
+        backend, f"SELECT lot, count(*) AS n FROM {ROW_INDEX} GROUP BY lot ORDER BY hash(lot, {seed}), lot"
     )
     parts = assign_groups(groups.column("n").to_pylist(), (sizes.train, sizes.validation, sizes.test))
     backend.con.register("group_parts", groups.append_column("group_part", pa.array(parts, pa.uint8())))
-    _place(backend, "group_part", f"{MARKS} JOIN group_parts USING (lot)")
+    _assign(backend, "group_part", f"{ROW_INDEX} JOIN group_parts USING (lot)")
     backend.con.unregister("group_parts")
     return []
 
@@ -234,4 +240,4 @@ def assign_groups(sizes: Sequence[int], wanted: tuple[int, int, int]) -> list[in
     return parts
 
 
-_PLACERS = {"chronological": _by_time, "random": _at_random, "stratified": _by_class}
+_ASSIGNERS = {"chronological": _by_time, "random": _at_random, "stratified": _by_class}

@@ -3,8 +3,8 @@
 from typing import Any
 
 from components.prepare.columns import Column
-from components.prepare.repair import MARKS
-from components.prepare.split import PLACED
+from components.prepare.repair import ROW_INDEX
+from components.prepare.split import ROW_PARTS
 from components.shared.as_written import spelled
 from components.shared.config import ProblemConfig
 from components.shared.errors import DataError
@@ -51,7 +51,7 @@ def check_values(backend: Engine, problem: ProblemConfig) -> list[Label]:
         return []
     counted = fetch(
         backend,
-        f"SELECT label, count(*) AS n FROM {MARKS} GROUP BY label ORDER BY n DESC, label LIMIT {MOST_CLASSES + 1}",
+        f"SELECT label, count(*) AS n FROM {ROW_INDEX} GROUP BY label ORDER BY n DESC, label LIMIT {MOST_CLASSES + 1}",
     )
     if len(counted) == 1:
         raise _constant(problem.target, counted[0][0])
@@ -64,7 +64,7 @@ def check_values(backend: Engine, problem: ProblemConfig) -> list[Label]:
 
 
 def _check_numbers(backend: Engine, name: str, rules: Numbers) -> None:
-    low, high = fetch_row(backend, f"SELECT min(label)::DOUBLE, max(label)::DOUBLE FROM {MARKS}")
+    low, high = fetch_row(backend, f"SELECT min(label)::DOUBLE, max(label)::DOUBLE FROM {ROW_INDEX}")
     if low == high:
         raise _constant(name, low)
     rules.check_range(name, low, high)
@@ -129,7 +129,7 @@ def check_parts(
     if not TASKS[problem.task].has_classes:
         _check_training_numbers(backend, problem.target)
         return {}, []
-    rows = fetch(backend, f"SELECT part, label, count(*) FROM {PLACED} GROUP BY ALL")
+    rows = fetch(backend, f"SELECT part, label, count(*) FROM {ROW_PARTS} GROUP BY ALL")
     counts = {part: {label: n for number, label, n in rows if number == place} for place, part in enumerate(PARTS)}
     unseen = [label for label in classes if label not in counts["train"]]
     for part in PARTS:
@@ -144,7 +144,7 @@ def check_parts(
 
 
 def _check_training_numbers(backend: Engine, target: str) -> None:
-    low, high = fetch_row(backend, f"SELECT min(label), max(label) FROM {PLACED} WHERE part = 0")
+    low, high = fetch_row(backend, f"SELECT min(label), max(label) FROM {ROW_PARTS} WHERE part = 0")
     if low == high:
         raise DataError(
             f"The target {target!r} is constant in the training part: every row holds {low!r}. Use more data or "

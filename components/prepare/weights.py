@@ -3,7 +3,7 @@
 import math
 
 from components.prepare.columns import ARRIVAL, VIEW, Column
-from components.prepare.split import PLACED
+from components.prepare.split import ROW_PARTS
 from components.shared.errors import DataError
 from components.shared.frames import PARTS
 from components.shared.tables import Engine, fetch, identifier
@@ -33,7 +33,7 @@ def check_weights(backend: Engine, name: str) -> None:
     rows = fetch(
         backend,
         f"SELECT part, count(*), count({weight}), count(*) FILTER ({is_bad}), min({weight}) FILTER ({is_bad}), "
-        f"max({weight}) FROM {VIEW} JOIN {PLACED} ON {ARRIVAL} = arrival GROUP BY part ORDER BY part",
+        f"max({weight}) FROM {VIEW} JOIN {ROW_PARTS} ON {ARRIVAL} = arrival GROUP BY part ORDER BY part",
     )
     total, given = sum(row[1] for row in rows), sum(row[2] for row in rows)
     if given < total:

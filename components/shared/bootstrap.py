@@ -152,7 +152,7 @@ class Draws:
         if rows is not None:
             target, answers = target[rows], answers.some(rows)
             weights, together = self._weights_of(rows)
-        worth = worth_of_blocks(weights, together)
+        worth = effective_blocks(weights, together)
         names = [name for name in TASKS[task].metrics if only is None or name in only]
         found = {}
         once = Weights(weights.rows)
@@ -166,7 +166,7 @@ class Draws:
 
     def _weights_of(self, rows: Indices) -> tuple[Weights, int]:
         weights = self.weights.some(rows)
-        if worth_of_blocks(weights) >= min(FEWEST_BLOCKS, len(rows)):
+        if effective_blocks(weights) >= min(FEWEST_BLOCKS, len(rows)):
             return weights, self._together
         if self._by_row is None:
             drawn = _drawn(np.arange(len(self._rows)), self._resamples, self._generator)
@@ -190,7 +190,7 @@ def _drawn(
     return blocks, counts.astype(np.float64)
 
 
-def worth_of_blocks(weights: Weights, together: int = 1) -> float:
+def effective_blocks(weights: Weights, together: int = 1) -> float:
     """How many independent blocks of equal weight the rows' blocks are worth: (Σw)² / Σw² (Kish, 1965).
 
     Args:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from components.shared.package.schema import FeatureKind, Schema, unlike
+from components.shared.package.schema import FeatureKind, Schema, unique_name
 from components.shared.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def logged_name(name: str, schema: Schema) -> str:
         name: One of this module's names.
         schema: The model's columns; they keep their names, logged or not.
     """
-    return unlike(name, {*schema.columns, *schema.identifiers})
+    return unique_name(name, {*schema.columns, *schema.identifiers})
 
 
 def probability_names(schema: Schema) -> list[str]:

@@ -29,7 +29,7 @@ from components.shared.package.model_package import (
     GoldenRequest,
     ReferenceOrigin,
 )
-from components.shared.package.schema import Feature, Schema, unlike
+from components.shared.package.schema import Feature, Schema, unique_name
 from components.shared.package.scoring import MISSING_TIME, MODEL_FILE, Scorer, parse_rows
 from components.shared.tasks import TASKS
 from components.train.parity import predict
@@ -140,7 +140,7 @@ def _span(splits: Path, schema: Schema) -> dict[str, str]:
 
 def prediction_column(schema: Schema) -> str:
     """`prediction`, or with as many underscores before it as keep it apart from the table's own columns."""
-    return unlike("prediction", (*schema.columns, schema.target))
+    return unique_name("prediction", (*schema.columns, schema.target))
 
 
 def statistics(table: pa.Table, schema: Schema) -> dict[str, dict[str, Any]]:

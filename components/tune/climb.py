@@ -71,11 +71,11 @@ class Climb:
         with warnings.catch_warnings(), threadpool_limits({"openmp": threads, "blas": 1}):
             warnings.simplefilter("ignore", ConvergenceWarning)  # such a model is judged by its score like any other
             self._scores = self._folds(pairs) if self.problem.ladder.folded else self._share(*pairs)
-        told = [score for score in self._scores if np.isfinite(score)]
-        if not told:
+        finite = [score for score in self._scores if np.isfinite(score)]
+        if not finite:
             rows = sum(len(pair.unseen.target) for pair in pairs)
             raise DataError(f"{self.problem.metric} cannot be computed on the validation part's {rows:,} rows")
-        self.score = float(np.mean(told))
+        self.score = float(np.mean(finite))
         self.rungs += 1
         self.rows = round(float(np.mean([len(pair.train.target) for pair in pairs])))
         return self.score

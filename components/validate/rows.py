@@ -1,7 +1,7 @@
 """Which rows break which rules, found by DuckDB within its memory budget.
 
 One aggregate counts the breaches of every rule. Uniqueness needs one grouping a key. Only when something is broken are
-the rows looked up: one pass for examples, one that marks the rows to set aside, over the columns concerned.
+the rows looked up: one pass for examples, one that collects the rows to quarantine, over the columns concerned.
 """
 
 import re
@@ -40,7 +40,7 @@ _FINITE = f"""SELECT path_in_schema FROM parquet_metadata({{file}}) GROUP BY pat
 T = TypeVar("T")
 
 RAW_ROWS, _CLEAN, _JUDGED = "raw_rows", "clean_rows", "judged_rows"
-_REPEATS, _BREACHES, _ASIDE = "repeats", "breaches", "set_aside"
+_REPEATS, _BREACHES, _QUARANTINED = "repeats", "breaches", "quarantined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +237,8 @@ def _repeats_query(rule: Rule, number: int, columns: Columns) -> str:
     SELECT row, {number} FROM candidates QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY row) > 1"""
 
 
-def mark(source: Source, table: ir.Table, rules: Sequence[Rule], *, broken: Sequence[int]) -> int:
-    """Note the rows to set aside, with the names of the rules they break.
+def find_quarantined(source: Source, table: ir.Table, rules: Sequence[Rule], *, broken: Sequence[int]) -> int:
+    """Collect the rows to quarantine in a temporary table, with the names of the rules they break.
 
     Args:
         source: The open table, its breaches counted.
@@ -247,7 +247,7 @@ def mark(source: Source, table: ir.Table, rules: Sequence[Rule], *, broken: Sequ
         broken: Places of the broken rules of the kind `quarantine`.
 
     Returns:
-        The number of rows to set aside.
+        The number of rows to quarantine.
     """
     con = source.backend.con
     con.execute(f"CREATE OR REPLACE TEMP TABLE {_BREACHES} (row BIGINT, rule INTEGER)")
@@ -263,10 +263,10 @@ def mark(source: Source, table: ir.Table, rules: Sequence[Rule], *, broken: Sequ
         con.execute("INSERT INTO rule_names VALUES (?, ?)", [number, rules[number].name])
     con.execute(f"INSERT INTO {_BREACHES} SELECT row, rule FROM {_REPEATS} SEMI JOIN rule_names USING (rule)")
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_ASIDE} AS SELECT row, string_agg(name, '; ' ORDER BY rule) AS rule "
+        f"CREATE OR REPLACE TEMP TABLE {_QUARANTINED} AS SELECT row, string_agg(name, '; ' ORDER BY rule) AS rule "
         f"FROM {_BREACHES} JOIN rule_names USING (rule) GROUP BY row"
     )
-    ((count,),) = con.execute(f"SELECT count(*) FROM {_ASIDE}").fetchall()
+    ((count,),) = con.execute(f"SELECT count(*) FROM {_QUARANTINED}").fetchall()
     return int(count)
 
 
@@ -336,30 +336,34 @@ def _values(source: Source, rows: Sequence[int], names: Iterable[str]) -> dict[i
     return {row: dict(zip(wanted, map(plain, values), strict=True)) for row, *values in found}
 
 
-def aside_sample(source: Source, names: Sequence[str], *, count: int) -> list[dict[str, Any]]:
-    """The first rows set aside: their rules under the empty name, then the given columns."""
+def quarantine_sample(source: Source, names: Sequence[str], *, count: int) -> list[dict[str, Any]]:
+    """The first rows quarantined: their rules under the empty name, then the given columns."""
     columns = ", ".join(["rule", *(source.columns.stand_ins[name] for name in names)])
     rows = source.backend.con.execute(
-        f"SELECT {columns} FROM {_JUDGED} JOIN {_ASIDE} USING (row) ORDER BY row LIMIT {count}"
+        f"SELECT {columns} FROM {_JUDGED} JOIN {_QUARANTINED} USING (row) ORDER BY row LIMIT {count}"
     ).fetchall()
     return [dict(zip(["", *names], map(plain, row), strict=True)) for row in rows]
 
 
-def write_valid(source: Source, path: Path, *, rows: int, aside: int) -> None:
-    """Write the rows not set aside, in the table's order."""
-    if not aside:
+def write_valid(source: Source, path: Path, *, rows: int, quarantined: int) -> None:
+    """Write the rows that are not quarantined, in the table's order."""
+    if not quarantined:
         _copy(source.path, path)
         return
     columns = f"SELECT * EXCLUDE ({identifier(source.row)}) FROM {RAW_ROWS}"
     row = identifier(source.row)
     if rows > _BITMAP_ROWS:
         write_sql(
-            source.backend, f"{columns} ANTI JOIN {_ASIDE} ON {_ASIDE}.row = {RAW_ROWS}.{row} ORDER BY {row}", path
+            source.backend,
+            f"{columns} ANTI JOIN {_QUARANTINED} ON {_QUARANTINED}.row = {RAW_ROWS}.{row} ORDER BY {row}",
+            path,
         )
         return
     # A join would lose the order of the rows; one bit a row keeps it, and costs no more than any other filter.
-    source.backend.con.execute(f"SET VARIABLE aside = (SELECT bitstring_agg(row, 0, {rows - 1}) FROM {_ASIDE})")
-    write_sql(source.backend, f"{columns} WHERE get_bit(getvariable('aside'), {row}::INTEGER) = 0", path)
+    source.backend.con.execute(
+        f"SET VARIABLE quarantined = (SELECT bitstring_agg(row, 0, {rows - 1}) FROM {_QUARANTINED})"
+    )
+    write_sql(source.backend, f"{columns} WHERE get_bit(getvariable('quarantined'), {row}::INTEGER) = 0", path)
 
 
 def _copy(source: Path, path: Path) -> None:
@@ -367,8 +371,8 @@ def _copy(source: Path, path: Path) -> None:
         shutil.copyfile(source, partial)
 
 
-def write_quarantine(source: Source, path: Path, *, aside: int) -> str:
-    """Write the rows set aside, in the table's order, with the names of the rules they break.
+def write_quarantine(source: Source, path: Path, *, quarantined: int) -> str:
+    """Write the quarantined rows, in the table's order, with the names of the rules they break.
 
     Returns:
         The name of the column of rules: `rule`, numbered when the table has a column of that name.
@@ -377,7 +381,8 @@ def write_quarantine(source: Source, path: Path, *, aside: int) -> str:
     row = identifier(source.row)
     rows = f"SELECT {RAW_ROWS}.* EXCLUDE ({row}), {{}} AS {identifier(name)} FROM {RAW_ROWS}"
     joined = (
-        rows.format(f"{_ASIDE}.rule") + f" JOIN {_ASIDE} ON {_ASIDE}.row = {RAW_ROWS}.{row} ORDER BY {RAW_ROWS}.{row}"
+        rows.format(f"{_QUARANTINED}.rule")
+        + f" JOIN {_QUARANTINED} ON {_QUARANTINED}.row = {RAW_ROWS}.{row} ORDER BY {RAW_ROWS}.{row}"
     )
-    write_sql(source.backend, joined if aside else rows.format("''") + " WHERE false", path)
+    write_sql(source.backend, joined if quarantined else rows.format("''") + " WHERE false", path)
     return name

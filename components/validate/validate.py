@@ -72,8 +72,8 @@ def validate(
         verdict = _judge(source, contract, problem, now=now or datetime.now(UTC))
         report = verdict.report
         if report.passed:
-            passes.write_valid(source, outputs.valid, rows=report.rows, aside=report.quarantined_rows)
-            passes.write_quarantine(source, outputs.quarantine, aside=report.quarantined_rows)
+            passes.write_valid(source, outputs.valid, rows=report.rows, quarantined=report.quarantined_rows)
+            passes.write_quarantine(source, outputs.quarantine, quarantined=report.quarantined_rows)
     write_text(outputs.report, as_json(report))
     contract_page(report, verdict.sample).write(outputs.page)
     if not report.passed:
@@ -101,7 +101,7 @@ def _judge(source: Source, contract: ContractConfig, problem: ProblemConfig, *, 
         source, contract, rules, unfit=unfit_conditions, time_column=_time_column(contract, problem, unfit_age)
     )
     broken = [number for number, count in enumerate(counted.totals.breaches) if count]
-    aside = passes.mark(
+    aside = passes.find_quarantined(
         source, counted.table, counted.rules, broken=[n for n in broken if counted.rules[n].on_failure == "quarantine"]
     )
     shown = passes.examples(source, counted.table, counted.rules, broken=broken, keys=problem.keys)
@@ -220,4 +220,4 @@ def _sample(
     asides = [counted.rules[number] for number in broken if counted.rules[number].on_failure == "quarantine"]
     named = dict.fromkeys([*(name for rule in asides for name in (rule.shows or (rule.column,))), *problem.keys])
     names = [name for name in named if name in source.columns.types][:_SAMPLE_COLUMNS]
-    return passes.aside_sample(source, names, count=_SAMPLE_ROWS)
+    return passes.quarantine_sample(source, names, count=_SAMPLE_ROWS)

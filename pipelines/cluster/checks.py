@@ -23,14 +23,14 @@ class Check:
         name: What was looked at.
         status: `fail` when a run or an endpoint would not work, `warn` when it would with a drawback.
         found: What was found, in a few words.
-        mend: What to do; empty when nothing.
+        remedy: What to do; empty when nothing.
     """
 
     subject: str
     name: str
     status: Status
     found: str
-    mend: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def print_checks(checks: Iterable[Check], console: Console) -> None:
         mark, style = _MARKS[check.status]
         line = Text.assemble((f"  {mark} ", style), f"{check.name:<{_WIDTH}} ", check.found)
         console.print(line, soft_wrap=True)
-        if check.mend:
-            console.print(Text.assemble(("    Mend: ", "bold"), check.mend), soft_wrap=True)
-    total = f"\n {counts['ok']} ok, {counts['warn']} to look at, {counts['fail']} to mend"
+        if check.remedy:
+            console.print(Text.assemble(("    Remedy: ", "bold"), check.remedy), soft_wrap=True)
+    total = f"\n {counts['ok']} ok, {counts['warn']} to look at, {counts['fail']} to fix"
     console.print(Text(total, "bold"), soft_wrap=True)

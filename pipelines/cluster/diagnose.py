@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.text import Text
 
 from components.shared.kubernetes.api import Cluster, ClusterError, Object
-from components.shared.kubernetes.pods import Trouble
+from components.shared.kubernetes.pods import PodProblem
 from components.shared.progress import divide
-from pipelines.cluster.pods import find_trouble, mend, own_message, say_last_lines, task_path
+from pipelines.cluster.pods import find_problem, own_message, remedy, say_last_lines, task_path
 from pipelines.cluster.remote_run import steps_of_records, tasks_of
 from pipelines.cluster.workflow import RUN_LABEL, nodes_of, workflows_of
 from pipelines.task_names import label_of, path_of, stages_of
@@ -27,7 +27,7 @@ class Finding:
         task: Its name for people.
         what: What is wrong, in a sentence.
         message: The stage's own message; empty when it has none.
-        mend: What to do.
+        remedy: What to do.
         pod: The pod; empty when there is none.
         log: The last lines that the stage wrote; one where it was ended for its memory.
     """
@@ -35,7 +35,7 @@ class Finding:
     task: str
     what: str
     message: str = ""
-    mend: str = ""
+    remedy: str = ""
     pod: str = ""
     log: Sequence[str] = ()
 
@@ -96,12 +96,12 @@ def _look(found: Diagnosis, cluster: Cluster, namespace: str, families: Sequence
 
 def examine(cluster: Cluster, namespace: str, pods: Iterable[Object], families: Sequence[str] = ()) -> list[Finding]:
     """What is wrong with pods of a run, what ended before what waits, and stages before what serves them."""
-    troubled = []
+    with_problems = []
     for pod in _last_attempts(pods):
-        if trouble := find_trouble(pod, _events(cluster, namespace, pod)):
-            troubled.append((not trouble.ended, not stages_of(task_path(pod)), _created(pod), pod, trouble))
-    troubled.sort(key=lambda item: item[:3])
-    return [_finding(cluster, namespace, pod, trouble=trouble, families=families) for *_, pod, trouble in troubled]
+        if problem := find_problem(pod, _events(cluster, namespace, pod)):
+            with_problems.append((not problem.ended, not stages_of(task_path(pod)), _created(pod), pod, problem))
+    with_problems.sort(key=lambda item: item[:3])
+    return [_finding(cluster, namespace, pod, problem=problem, families=families) for *_, pod, problem in with_problems]
 
 
 def _last_attempts(pods: Iterable[Object]) -> list[Object]:
@@ -121,23 +121,23 @@ def _events(cluster: Cluster, namespace: str, pod: Object) -> list[Object]:
     return sorted(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
 
 
-def _finding(cluster: Cluster, namespace: str, pod: Object, *, trouble: Trouble, families: Sequence[str]) -> Finding:
+def _finding(cluster: Cluster, namespace: str, pod: Object, *, problem: PodProblem, families: Sequence[str]) -> Finding:
     name = pod["metadata"]["name"]
     log = ""
-    if trouble.has_run:
-        log = cluster.log(namespace, name, trouble.container, lines=_LOG_LINES, previous=trouble.previous)
-        log = log or cluster.log(namespace, name, trouble.container, lines=_LOG_LINES, previous=True)
+    if problem.has_run:
+        log = cluster.log(namespace, name, problem.container, lines=_LOG_LINES, previous=problem.previous)
+        log = log or cluster.log(namespace, name, problem.container, lines=_LOG_LINES, previous=True)
     parts = task_path(pod)
     last = say_last_lines(log)
     # What is ended from outside leaves no exception of its own.
-    is_own = trouble.kind == "crash" and bool(message := own_message(log))
+    is_own = problem.kind == "crash" and bool(message := own_message(log))
     return Finding(
         task=_at_work(parts, log) or (label_of(parts, families) if parts else name),
-        what=trouble.what,
+        what=problem.what,
         message=message if is_own else "",
-        mend="" if is_own else mend(trouble),
+        remedy="" if is_own else remedy(problem),
         pod=name,
-        log=last[-1:] if trouble.kind == "memory" else last,
+        log=last[-1:] if problem.kind == "memory" else last,
     )
 
 
@@ -186,8 +186,8 @@ def print_diagnosis(found: Diagnosis, console: Console) -> None:
             console.print(Text(f"   {line}", "red"), soft_wrap=True)
         if finding.message:
             console.print(Text(f"   ({finding.what})", "dim"), soft_wrap=True)
-        if finding.mend:
-            console.print(Text.assemble(("   Mend: ", "bold"), finding.mend), soft_wrap=True)
+        if finding.remedy:
+            console.print(Text.assemble(("   Remedy: ", "bold"), finding.remedy), soft_wrap=True)
         if finding.pod:
             ending = ", the last that it wrote:" if finding.log else ""
             console.print(Text(f"   Pod {finding.pod}{ending}", "dim"), soft_wrap=True)

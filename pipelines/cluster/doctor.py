@@ -80,19 +80,19 @@ def _check_cluster(cluster: Cluster, place: Place) -> Iterator[Check]:
     yield Check("cluster", "API server", "ok", f"{version} at {cluster.address}")
     difference = cluster.clock_difference
     if abs(difference) > _LARGEST_CLOCK_DIFFERENCE:
-        mend = "Set the clocks by NTP: signatures of the object store and tokens depend on them."
-        yield Check("cluster", "clock", "warn", f"{difference:+.0f} s between this machine and the API server", mend)
+        remedy = "Set the clocks by NTP: signatures of the object store and tokens depend on them."
+        yield Check("cluster", "clock", "warn", f"{difference:+.0f} s between this machine and the API server", remedy)
     else:
         yield Check("cluster", "clock", "ok", f"within {_LARGEST_CLOCK_DIFFERENCE:.0f} s of the API server")
 
 
 def _check_interfaces(cluster: Cluster, place: Place) -> Iterator[Check]:
-    for name, version, resource, mend in _APIS:
+    for name, version, resource, remedy in _APIS:
         offered = (cluster.get(f"/apis/{version}") or {}).get("resources", [])
         if any(item["name"] == resource for item in offered):
             yield Check("interfaces", name, "ok", version)
         else:
-            yield Check("interfaces", name, "fail", f"{resource}.{version} is not there", f"Here: {mend}.")
+            yield Check("interfaces", name, "fail", f"{resource}.{version} is not there", f"Here: {remedy}.")
     gateway = cluster.get("/apis/gateway.networking.k8s.io/v1") is not None
     found = "gateway.networking.k8s.io/v1" if gateway else "not there; optional: without it there are no canaries"
     yield Check("interfaces", "Gateway API", "ok", found)
@@ -107,10 +107,10 @@ def _check_version(
     found = cluster.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}")
     where = f"{deployment} in {namespace}"
     if found is None:
-        mend = (
+        remedy = (
             "Install it, or name its namespace (KFP_NAMESPACE=…)." if namespace == place.kfp else "Look where it runs."
         )
-        yield Check("interfaces", f"{name} running", "warn", f"there is no deployment {where}", mend)
+        yield Check("interfaces", f"{name} running", "warn", f"there is no deployment {where}", remedy)
         return
     ready = found.get("status", {}).get("readyReplicas", 0)
     image = found["spec"]["template"]["spec"]["containers"][0]["image"].rpartition(":")[2]
@@ -120,8 +120,8 @@ def _check_version(
             "interfaces", f"{name} running", "fail", f"{where} is not ready", f"kubectl -n {namespace} get pods"
         )
     elif number and (int(number[1]), int(number[2])) < lowest:
-        mend = f"Update it: this is made and tested with {known}."
-        yield Check("interfaces", f"{name} running", "warn", f"{where}, version {image}", mend)
+        remedy = f"Update it: this is made and tested with {known}."
+        yield Check("interfaces", f"{name} running", "warn", f"{where}, version {image}", remedy)
     else:
         yield Check("interfaces", f"{name} running", "ok", f"{where}, version {image}")
 
@@ -138,8 +138,8 @@ def _check_namespaces(cluster: Cluster, place: Place) -> Iterator[Check]:
         elif labels.get(_WARN) == "restricted":
             yield Check("namespaces", name, "ok", "warns of pods beyond the restricted profile")
         else:
-            mend = f"kubectl label namespace {name} {_WARN}=restricted (an own namespace: {_ENFORCE}=restricted)"
-            yield Check("namespaces", name, "warn", "no label says which pods it takes", mend)
+            remedy = f"kubectl label namespace {name} {_WARN}=restricted (an own namespace: {_ENFORCE}=restricted)"
+            yield Check("namespaces", name, "warn", "no label says which pods it takes", remedy)
 
 
 def _check_configuration(cluster: Cluster, place: Place) -> Iterator[Check]:
@@ -217,8 +217,8 @@ def _check_annotations(cluster: Cluster, place: Place) -> Iterator[Check]:
     if wrong:
         says = ", ".join(f"{key}={found.get(key, 'nothing')}" for key in wrong)
         values = " ".join(f"{key}={value}" for key, value in wrong.items())
-        mend = f"kubectl -n {place.namespace} annotate --overwrite secret {rights.SERVING} {values}"
-        yield Check("secrets", name, "fail", f"its annotations say {says}", mend)
+        remedy = f"kubectl -n {place.namespace} annotate --overwrite secret {rights.SERVING} {values}"
+        yield Check("secrets", name, "fail", f"its annotations say {says}", remedy)
     else:
         yield Check("secrets", name, "ok", f"its annotations name {address.netloc}")
 
@@ -247,8 +247,8 @@ def _check_rights(cluster: Cluster, place: Place, namespace: str, name: str) -> 
     # KFP's own account has rights that KFP gave it; ours are to have none of these.
     beyond = [] if name == rights.RUNS else [right for right in rights.DANGEROUS if may(right)]
     if beyond:
-        mend = "Look for the binding: kubectl get rolebindings,clusterrolebindings -A -o wide"
-        return Check("accounts", name, "warn", f"may {', '.join(map(str, beyond))}, which it does not need", mend)
+        remedy = "Look for the binding: kubectl get rolebindings,clusterrolebindings -A -o wide"
+        return Check("accounts", name, "warn", f"may {', '.join(map(str, beyond))}, which it does not need", remedy)
     count = len(rights.NEEDED[name])
     return Check(
         "accounts", name, "ok", f"has the {count} rights that it needs" if count else "has no rights, and needs none"
@@ -291,8 +291,8 @@ def _check_serving(cluster: Cluster, place: Place) -> Iterator[Check]:
         yield Check("serving", f"ServingRuntime {RUNTIME}", "fail", "is missing: no endpoint can start", _APPLY)
     elif runtime["spec"].get("disabled"):
         patch = '{"spec":{"disabled":false}}'
-        mend = f"kubectl -n {place.namespace} patch servingruntime {RUNTIME} --type merge -p '{patch}'"
-        yield Check("serving", f"ServingRuntime {RUNTIME}", "fail", "is disabled", mend)
+        remedy = f"kubectl -n {place.namespace} patch servingruntime {RUNTIME} --type merge -p '{patch}'"
+        yield Check("serving", f"ServingRuntime {RUNTIME}", "fail", "is disabled", remedy)
     else:
         image = runtime["spec"]["containers"][0]["image"]
         yield Check("serving", f"ServingRuntime {RUNTIME}", "ok", image)
@@ -308,11 +308,13 @@ def _check_storage_container(cluster: Cluster, place: Place) -> Iterator[Check]:
     enforced = namespace["metadata"].get("labels", {}).get(_ENFORCE) == "restricted"
     name = "KServe's storage-initializer"
     if enforced and not context:
-        mend = (
+        remedy = (
             "kubectl patch clusterstoragecontainer default --type merge --patch-file "
             "manifests/components/storage-container/cluster-storage-container.yaml"
         )
-        yield Check("serving", name, "fail", f"has no security context, and {place.namespace} refuses such pods", mend)
+        yield Check(
+            "serving", name, "fail", f"has no security context, and {place.namespace} refuses such pods", remedy
+        )
     else:
         yield Check("serving", name, "ok", "has a security context" if context else "needs no security context here")
 
@@ -322,8 +324,8 @@ def _check_monitoring(cluster: Cluster, place: Place) -> Iterator[Check]:
     if found is None:
         yield Check("monitoring", f"CronJob {CRON_JOB}", "fail", "is missing: no drift report", _APPLY)
     elif found["spec"].get("suspend"):
-        mend = f'kubectl -n {place.namespace} patch cronjob {CRON_JOB} -p \'{{"spec":{{"suspend":false}}}}\''
-        yield Check("monitoring", f"CronJob {CRON_JOB}", "warn", "is suspended: no report by itself", mend)
+        remedy = f'kubectl -n {place.namespace} patch cronjob {CRON_JOB} -p \'{{"spec":{{"suspend":false}}}}\''
+        yield Check("monitoring", f"CronJob {CRON_JOB}", "warn", "is suspended: no report by itself", remedy)
     else:
         yield Check("monitoring", f"CronJob {CRON_JOB}", "ok", f"at {found['spec']['schedule']}")
 
@@ -334,8 +336,8 @@ def _check_storage(cluster: Cluster, place: Place) -> Iterator[Check]:
         yield Check("storage", "MinIO", "ok", "not in this namespace: the store is elsewhere")
         return
     ready = store.get("status", {}).get("readyReplicas", 0)
-    mend = "" if ready else f"kubectl -n {place.namespace} describe pod minio-0"
-    yield Check("storage", "MinIO", "ok" if ready else "fail", "ready" if ready else "is not ready", mend)
+    remedy = "" if ready else f"kubectl -n {place.namespace} describe pod minio-0"
+    yield Check("storage", "MinIO", "ok" if ready else "fail", "ready" if ready else "is not ready", remedy)
     claim = cluster.get(f"/api/v1/namespaces/{place.namespace}/persistentvolumeclaims/data-minio-0")
     phase = (claim or {}).get("status", {}).get("phase", "is missing")
     classes = cluster.list("/apis/storage.k8s.io/v1/storageclasses")
@@ -347,13 +349,13 @@ def _storage_class(claim: Object | None, phase: str, defaults: Sequence[str]) ->
     if phase == "Bound" and claim is not None:
         return Check("storage", "volume of MinIO", "ok", f"bound, {claim['status']['capacity']['storage']}")
     status: Status = "warn" if defaults else "fail"
-    mend = (
+    remedy = (
         "kubectl describe pvc data-minio-0 says what it waits for."
         if defaults
         else "Make a StorageClass the default one, or a PersistentVolume for the claim data-minio-0."
     )
     there = f"the default class is {defaults[0]}" if defaults else "no StorageClass is the default one"
-    return Check("storage", "volume of MinIO", status, f"the claim data-minio-0: {phase.lower()}; {there}", mend)
+    return Check("storage", "volume of MinIO", status, f"the claim data-minio-0: {phase.lower()}; {there}", remedy)
 
 
 def _config(cluster: Cluster, namespace: str, name: str) -> dict[str, Any] | None:

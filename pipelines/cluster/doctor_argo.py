@@ -30,8 +30,8 @@ def check_retries(cluster: Cluster, place: Place) -> Iterator[Check]:
     if policy in _ENOUGH:
         yield Check(_SUBJECT, _NAME, "ok", f"are started again as often as they say ({policy or 'OnFailure'})")
     else:
-        mend = f"kubectl -n {place.kfp} patch configmap {_CONFIG} --patch-file {_PATCH}"
-        yield Check(_SUBJECT, _NAME, "warn", f"are never started again: the policy of all is {policy}", mend)
+        remedy = f"kubectl -n {place.kfp} patch configmap {_CONFIG} --patch-file {_PATCH}"
+        yield Check(_SUBJECT, _NAME, "warn", f"are never started again: the policy of all is {policy}", remedy)
 
 
 def _policy(text: str) -> str:

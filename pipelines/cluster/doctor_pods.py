@@ -15,7 +15,7 @@ from typing import Any
 from components.shared.kubernetes.api import Cluster, ClusterError, Object
 from pipelines.cluster import rights
 from pipelines.cluster.checks import Check, Place
-from pipelines.cluster.pods import find_trouble, mend, say_last_lines
+from pipelines.cluster.pods import find_problem, remedy, say_last_lines
 
 _SUBJECT = "from inside"
 _STORE = "fullcircle-store"
@@ -132,8 +132,8 @@ def _start(cluster: Cluster, probe: Probe) -> Check | None:
     try:
         cluster.create(f"/api/v1/namespaces/{probe.namespace}/pods", probe.body())
     except ClusterError as error:
-        mend = "Mend what it names; a quota, a policy or a missing account refuses such pods."
-        return Check(_SUBJECT, probe.name, "fail", f"its pod is refused: {error}", mend)
+        remedy = "Mend what it names; a quota, a policy or a missing account refuses such pods."
+        return Check(_SUBJECT, probe.name, "fail", f"its pod is refused: {error}", remedy)
     return None
 
 
@@ -214,7 +214,7 @@ def _await(cluster: Cluster, probes: Iterable[Probe]) -> Iterator[tuple[Probe, O
             pod = cluster.get(f"{path}/pods/{probe.pod}") or {"metadata": {}, "spec": {"containers": []}, "status": {}}
             events = cluster.list(f"{path}/events", fieldSelector=f"involvedObject.name={probe.pod}")
             over = time.monotonic() > end
-            if pod["status"].get("phase") in _ENDED or find_trouble(pod, events) or over:
+            if pod["status"].get("phase") in _ENDED or find_problem(pod, events) or over:
                 waiting.remove(probe)
                 yield probe, pod, events
         time.sleep(_PAUSE_SECONDS if waiting else 0)
@@ -236,31 +236,33 @@ def _judge(cluster: Cluster, probe: Probe, pod: Object, events: list[Object]) ->
         return
     yield _judge_rights(probe, answer)
     if not probe.begun - _CLOCK_SECONDS < answer["clock"] + cluster.clock_difference < time.time() + _CLOCK_SECONDS:
-        mend = "Set the clock of the node by NTP: the store refuses signatures of another time."
-        yield Check(_SUBJECT, f"clock of {pod['spec'].get('nodeName')}", "warn", "differs from the API server's", mend)
+        remedy = "Set the clock of the node by NTP: the store refuses signatures of another time."
+        yield Check(
+            _SUBJECT, f"clock of {pod['spec'].get('nodeName')}", "warn", "differs from the API server's", remedy
+        )
 
 
 def _not_run(cluster: Cluster, probe: Probe, pod: Object, events: list[Object]) -> Check:
-    trouble = find_trouble(pod, events)
-    if trouble is None:
+    problem = find_problem(pod, events)
+    if problem is None:
         found = f"its pod has not ended within {_SECONDS:.0f} s ({pod['status'].get('phase', 'gone')})"
         return Check(_SUBJECT, probe.name, "fail", found, "Look at its node: kubectl describe nodes")
-    log = cluster.log(probe.namespace, probe.pod, "main", lines=20) if trouble.has_run else ""
+    log = cluster.log(probe.namespace, probe.pod, "main", lines=20) if problem.has_run else ""
     last = say_last_lines(log, 1)
-    return Check(_SUBJECT, probe.name, "fail", f"{trouble.what}{f': {last[0]}' if last else ''}", mend(trouble))
+    return Check(_SUBJECT, probe.name, "fail", f"{problem.what}{f': {last[0]}' if last else ''}", remedy(problem))
 
 
 def _judge_rights(probe: Probe, answer: dict[str, Any]) -> Check:
     if "error" in answer:
-        return Check(_SUBJECT, probe.name, "fail", answer["error"], _mend(answer["error"], probe))
+        return Check(_SUBJECT, probe.name, "fail", answer["error"], _remedy(answer["error"], probe))
     found = answer["rights"]
     lacking = [f"{item['action']} {item['place']}" for item in found if item["expected"] and not item["allowed"]]
     beyond = [f"{item['action']} {item['place']}" for item in found if item["allowed"] and not item["expected"]]
     again = _PREPARE.format(namespace=probe.namespace)
     if not any(item["allowed"] for item in found):
         text = f"these keys may do nothing in the bucket {answer['bucket']!r}: another bucket's name, or no rights"
-        mend = f"Check FULLCIRCLE_BUCKET in the ConfigMap {_STORE}. {again}: it sets the rights."
-        return Check(_SUBJECT, probe.name, "fail", text, mend)
+        remedy = f"Check FULLCIRCLE_BUCKET in the ConfigMap {_STORE}. {again}: it sets the rights."
+        return Check(_SUBJECT, probe.name, "fail", text, remedy)
     if lacking:
         return Check(_SUBJECT, probe.name, "fail", f"may not {', '.join(lacking)}", f"{again}: it sets the rights.")
     if beyond:
@@ -269,7 +271,7 @@ def _judge_rights(probe: Probe, answer: dict[str, Any]) -> Check:
     return Check(_SUBJECT, probe.name, "ok", f"reached; {len(found)} rights are as they should be")
 
 
-def _mend(error: str, probe: Probe) -> str:
+def _remedy(error: str, probe: Probe) -> str:
     again = _PREPARE.format(namespace=probe.namespace)
     if "access key" in error or "secret key" in error:
         return f"The secret and the store's users differ. {again}: it makes the users of the secrets."

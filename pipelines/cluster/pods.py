@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from components.shared.kubernetes.pods import Kind, Trouble, find_troubles
+from components.shared.kubernetes.pods import Kind, PodProblem, find_problems
 from pipelines.task_names import path_of
 
 Object = dict[str, Any]
@@ -22,7 +22,7 @@ _OF_OTHERS = re.compile(
     r"[IWEF]\d{4} \d\d:|time=|level=|\d{4}[/-]\d\d[/-]\d\d[ T]|Error: exit status|.* argo=true\b"
     r"|(--component_module_path|Looking for component|Loading KFP component)\b"
 )
-_MENDS: dict[Kind, str] = {
+_REMEDIES: dict[Kind, str] = {
     "evicted": "Give the task more memory or disk (cluster.tasks.<stage>.memory in the configuration), or the node "
     "more room.",
     "deadline": "Raise cluster.tasks.<stage>.seconds in the configuration.",
@@ -50,7 +50,7 @@ def input_places(pod: Object) -> dict[str, str]:
     return {name: found["artifacts"][0]["uri"] for name, found in given.items() if found.get("artifacts")}
 
 
-def find_trouble(pod: Object, events: Sequence[Object] = ()) -> Trouble | None:
+def find_problem(pod: Object, events: Sequence[Object] = ()) -> PodProblem | None:
     """What is wrong with a pod; None when nothing is, or when it is too early to say.
 
     Args:
@@ -58,18 +58,18 @@ def find_trouble(pod: Object, events: Sequence[Object] = ()) -> Trouble | None:
         events: What was reported about it, the oldest first.
     """
     # Argo's own containers go last: they often fail only because the stage did.
-    return min(find_troubles(pod, events), key=lambda trouble: trouble.container in _ARGO, default=None)
+    return min(find_problems(pod, events), key=lambda problem: problem.container in _ARGO, default=None)
 
 
-def mend(trouble: Trouble) -> str:
+def remedy(problem: PodProblem) -> str:
     """What to do."""
-    if trouble.kind == "unschedulable":
-        return _room(trouble.message)
-    if trouble.kind in ("configuration", "volume"):
-        return _missing(trouble.message)
-    if trouble.kind == "crash" and not trouble.message:
+    if problem.kind == "unschedulable":
+        return _room(problem.message)
+    if problem.kind in ("configuration", "volume"):
+        return _missing(problem.message)
+    if problem.kind == "crash" and not problem.message:
         return "Its own message says why."
-    return _MENDS.get(trouble.kind, "`kubectl describe` the pod.")
+    return _REMEDIES.get(problem.kind, "`kubectl describe` the pod.")
 
 
 def _room(said: str) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from components.shared.kubernetes.api import Cluster, ClusterError, Object
 from pipelines.cluster.kfp_api import Kfp, KfpError
-from pipelines.cluster.pods import find_trouble, input_places, mend, own_message, task_path
+from pipelines.cluster.pods import find_problem, input_places, own_message, remedy, task_path
 from pipelines.cluster.workflow import ENDED, RUN_LABEL, Step, moment, steps_of_run
 from pipelines.display import Progress
 from pipelines.task_names import attempt_of, label_of, path_of, stages_of, without_attempt
@@ -231,8 +231,10 @@ class Follower:
             if pod["status"].get("phase") != "Pending" or name in self._waiting or waited < _LONG_SECONDS:
                 continue
             self._waiting.add(name)
-            trouble = find_trouble(pod)
-            why = f"{trouble.what} {mend(trouble)}" if trouble else "its pod is there, and its containers are not yet."
+            problem = find_problem(pod)
+            why = (
+                f"{problem.what} {remedy(problem)}" if problem else "its pod is there, and its containers are not yet."
+            )
             label = label_of(task_path(pod), self.families)
             self.progress.console.print(Text(f" · {label} has waited {waited:.0f} s: {why}"), soft_wrap=True)
 

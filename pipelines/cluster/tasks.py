@@ -46,7 +46,7 @@ def on_cluster(task: Any, stages: Sequence[str], cluster: ClusterConfig) -> Any:
     task.set_cpu_request(f"{settings.cpu:g}").set_cpu_limit(f"{settings.cpu_limit:g}")
     task.set_memory_request(settings.memory).set_memory_limit(settings.memory_limit)
     kubernetes.set_timeout(task, settings.seconds)
-    # Said here, so that a namespace may enforce the restricted profile whatever KFP is configured to say.
+    # Set here, so that a namespace may enforce the restricted profile whatever KFP is configured to say.
     kubernetes.set_security_context(task, run_as_user=_USER, run_as_group=_USER, run_as_non_root=True)
     if settings.retries:
         task.set_retry(

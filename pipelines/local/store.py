@@ -112,7 +112,7 @@ class LocalStore:
             state = self._read_state()
             process = state.process() if state else None
             if state and process:
-                if _trouble(state, process, seconds=_REUSE_SECONDS) is None:
+                if _start_failure(state, process, seconds=_REUSE_SECONDS) is None:
                     return state.settings
                 _end(process)
             if state:
@@ -148,13 +148,13 @@ class LocalStore:
                 secret_key=last.secret_key if last else secrets.token_urlsafe(30),
                 internal_ports=_free_ports(len(_WEED_PORTS)),
             )
-            trouble = self._launch(state, path, seconds=deadline - time.monotonic())
-            if trouble is None:
+            failure = self._launch(state, path, seconds=deadline - time.monotonic())
+            if failure is None:
                 return state.settings
             if time.monotonic() > deadline:
                 break
         raise StoreError(
-            f"The local object store ({path}) did not come up at {state.endpoint}: {trouble}\n"
+            f"The local object store ({path}) did not come up at {state.endpoint}: {failure}\n"
             f"The last lines of its log, {self.log}:\n{log_tail(self.log)}"
         )
 
@@ -169,15 +169,15 @@ class LocalStore:
         arguments, extra = _weed(state, self.folder) if state.program == "weed" else _minio(state, self.folder)
         spawned = self._spawn([str(program), *arguments], extra)
         process = psutil.Process(spawned.pid)
-        trouble: str | None = "interrupted"
+        failure: str | None = "interrupted"
         try:
             self._write_state(replace(state, pid=spawned.pid, created=spawned.created))
-            trouble = _trouble(state, process, seconds=seconds)
+            failure = _start_failure(state, process, seconds=seconds)
         finally:
-            if trouble:
+            if failure:
                 _end(process)
                 self._forget_process(state)
-        return trouble
+        return failure
 
     def _spawn(self, command: list[str], extra: dict[str, str]) -> ProcessId:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN_SETTINGS)}
@@ -307,7 +307,7 @@ def _data_folder(state: _State, folder: Path) -> Path:
     return data
 
 
-def _trouble(state: _State, process: psutil.Process, *, seconds: float) -> str | None:
+def _start_failure(state: _State, process: psutil.Process, *, seconds: float) -> str | None:
     """None once the server does what it is for, within this many seconds: takes keys, a bucket and an object."""
     store = Store(state.settings, read_timeout=5.0, retries=0)
     deadline = time.monotonic() + seconds

@@ -109,7 +109,7 @@ def test_a_missing_image(run):
 
     assert found.task == "ingest"
     assert "localhost/fullcircle/stage:absent cannot be had" in found.what
-    assert "TAG" in found.mend
+    assert "TAG" in found.remedy
 
 
 def test_a_node_that_is_too_small(run):
@@ -119,7 +119,7 @@ def test_a_node_that_is_too_small(run):
 
     assert found.task == "tune (dummy)"
     assert "Insufficient cpu" in found.what
-    assert "cluster.tasks" in found.mend
+    assert "cluster.tasks" in found.remedy
 
 
 def test_out_of_memory(run):
@@ -129,7 +129,7 @@ def test_out_of_memory(run):
 
     assert found.task == "train"
     assert found.what == "the container main ran out of memory (OOMKilled, its limit is 48Mi)"
-    assert "memory_limit" in found.mend
+    assert "memory_limit" in found.remedy
     assert found.log == ["fitting"]
 
 
@@ -139,7 +139,7 @@ def test_a_missing_secret(run):
     (found,) = run.diagnosed().findings
 
     assert 'secret "fullcircle-absent" not found' in found.what
-    assert "Make the secret fullcircle-absent" in found.mend
+    assert "Make the secret fullcircle-absent" in found.remedy
 
 
 def test_a_stages_own_error(run, tmp_path):

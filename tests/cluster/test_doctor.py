@@ -81,7 +81,7 @@ def test_all_that_can_be_here_is_found_well_and_what_is_not_is_named(kubectl, tm
     assert {item.subject for item in found} >= {"accounts", "from inside", "secrets", "serving", "storage"}
     absent = {item.name for item in found if item.status == "fail"}
     assert code == (1 if absent else 0)
-    assert all(item.mend for item in found if item.status != "ok")
+    assert all(item.remedy for item in found if item.status != "ok")
     left = kubectl.json("-n", NAMESPACE, "get", "pods", "-l", "app.kubernetes.io/name=fullcircle-doctor")["items"]
     assert [pod for pod in left if "deletionTimestamp" not in pod["metadata"]] == []
 
@@ -94,7 +94,7 @@ def test_wrong_credentials(kubectl):
 
     assert list(found) == ["store with the keys of stages"]
     assert "secret key does not belong" in found["store with the keys of stages"].found
-    assert "prepare-store" in found["store with the keys of stages"].mend
+    assert "prepare-store" in found["store with the keys of stages"].remedy
 
 
 def test_a_missing_bucket(kubectl):
@@ -118,7 +118,7 @@ def test_the_name_of_a_bucket_that_is_not_ours(kubectl):
     with changed(kubectl, "configmap", "fullcircle-store", patch={"data": {"FULLCIRCLE_BUCKET": "another"}}):
         found = failed(check())
 
-    assert "FULLCIRCLE_BUCKET" in found["store with the keys of stages"].mend
+    assert "FULLCIRCLE_BUCKET" in found["store with the keys of stages"].remedy
 
 
 def test_a_missing_secret(kubectl):
@@ -126,7 +126,7 @@ def test_a_missing_secret(kubectl):
         found = failed(check())
 
     assert found[f"fullcircle-serving in {NAMESPACE}"].found == "is missing"
-    assert "make-secrets" in found[f"fullcircle-serving in {NAMESPACE}"].mend
+    assert "make-secrets" in found[f"fullcircle-serving in {NAMESPACE}"].remedy
     assert "secrets/fullcircle-serving is missing" in found["store with the keys of serving"].found
 
 

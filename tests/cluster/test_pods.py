@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.shared.kubernetes.pods import find_trouble
+from components.shared.kubernetes.pods import find_problem
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.stage_pods import Object, pod, program
 
@@ -50,10 +50,10 @@ def ill(kind: str) -> Object:
 def test_what_is_wrong_with_a_real_pod_is_said(cluster, namespace, kind, text):
     cluster("apply", "-f", "-", stdin=json.dumps(ill(kind)))
     end = time.monotonic() + 60
-    while (found := find_trouble(cluster.json("-n", namespace, "get", "pod", f"ill-{kind}"))) is None:
+    while (found := find_problem(cluster.json("-n", namespace, "get", "pod", f"ill-{kind}"))) is None:
         assert time.monotonic() < end, f"nothing wrong is seen with ill-{kind}"
         time.sleep(0.5)
     assert found.kind == kind
     assert found.text.startswith(f"pod ill-{kind}: ")
     assert text in found.text
-    assert found.last_words == ("The store is full." if kind == "crash" else "")
+    assert found.log_end == ("The store is full." if kind == "crash" else "")

@@ -84,7 +84,7 @@ class ClusterConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _keep_what_is_not_said(cls, given: Any) -> Any:
+    def _keep_stage_defaults(cls, given: Any) -> Any:
         if not isinstance(given, dict) or given.get("size", "small") not in get_args(Size):
             return given
         tasks = given.get("tasks", {})

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from components.shared.errors import StoreError
 from components.shared.inference_log.layout import COMMIT, HOUR, Commit, LogFile, Part, part_name, rows_of
-from components.shared.inference_log.reading import HourFolder, MovedError, days, fetched, steady_day
+from components.shared.inference_log.reading import HourFolder, MovedError, days, fetched, stable_day_folders
 from components.shared.store import ObjectInfo, Store
 
 _GRACE = timedelta(minutes=10)  # after an hour's end, for what is on its way
@@ -85,7 +85,7 @@ def compact_log(
     moment = now or datetime.now(UTC)
     done = Compacted()
     for day in reversed(days(store, model)):
-        for folder in steady_day(store, model, day):
+        for folder in stable_day_folders(store, model, day):
             if folder.hour + HOUR + _GRACE <= moment:
                 done = done.plus(_tidy(store, folder, settled=settled, abandoned=abandoned)).plus(
                     _compact(store, folder)

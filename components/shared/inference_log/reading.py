@@ -1,7 +1,8 @@
 """Reading the inference log: its days and hours by listings with a delimiter, its files by several threads.
 
 What is read here is what counts (see `layout`): never a raw file beside the part that holds its rows, never neither.
-A file that was compacted or removed between the listing and the reading is a `MovedError`: `steadily` looks again.
+A file that was compacted or removed between the listing and the reading is a `MovedError`: `retry_when_moved` lists
+again.
 """
 
 from collections import deque
@@ -179,7 +180,7 @@ def fetched(
         workers.shutdown(wait=True, cancel_futures=True)
 
 
-def steadily(action: Callable[[bool], T]) -> T:
+def retry_when_moved(action: Callable[[bool], T]) -> T:
     """Do what lists the log and reads it; once more, from the listing on, when a file has moved in between.
 
     Args:
@@ -197,9 +198,9 @@ def steadily(action: Callable[[bool], T]) -> T:
     return action(True)
 
 
-def steady_day(store: Store, model: str, day: date) -> list[HourFolder]:
+def stable_day_folders(store: Store, model: str, day: date) -> list[HourFolder]:
     """What there is of a day, as `day_folders` tells it; looked at again when something moves meanwhile."""
-    return steadily(lambda _: day_folders(store, model, day))
+    return retry_when_moved(lambda _: day_folders(store, model, day))
 
 
 def _folders(store: Store, prefix: str, *, start_after: str = "") -> list[HourFolder]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from components.shared.errors import StoreError
 from components.shared.inference_log.layout import HOUR
-from components.shared.inference_log.reading import HourFolder, days, steady_day
+from components.shared.inference_log.reading import HourFolder, days, stable_day_folders
 from components.shared.store import Store
 
 
@@ -62,7 +62,7 @@ def prune_log(store: Store, model: str, *, keep_days: float, delete: bool, now: 
     for day in days(store, model):
         if day > end.date():
             break
-        old = [one for one in steady_day(store, model, day) if one.hour + HOUR <= end]
+        old = [one for one in stable_day_folders(store, model, day) if one.hour + HOUR <= end]
         for folder in old if delete else ():
             _remove(store, folder)
         found += old

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from components.shared.errors import DataError
 from components.shared.inference_log.layout import HOUR, LogFile, full_hour
-from components.shared.inference_log.reading import HourFolder, day_folders, days, fetched, steadily
+from components.shared.inference_log.reading import HourFolder, day_folders, days, fetched, retry_when_moved
 from components.shared.store import Store
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ def read_window(
                 break
         return found
 
-    return steadily(look)
+    return retry_when_moved(look)
 
 
 def _older(store: Store, model: str, dates: Sequence[date], since: datetime) -> Iterator[HourFolder]:

@@ -122,7 +122,7 @@ class Cluster:
             config.load_incluster_config(client_configuration=settings)
         except (config.ConfigException, OSError) as error:
             raise ClusterError(f"This pod cannot speak to the API server: {error}", said=str(error)) from error
-        return cls(_patient(client.ApiClient(settings)))
+        return cls(_with_retry(client.ApiClient(settings)))
 
     @property
     def address(self) -> str:
@@ -215,7 +215,7 @@ class Cluster:
                 _request_timeout=_SECONDS,
             )
         except ApiException as error:
-            said, details = _told(error)
+            said, details = _status_message(error)
             text = f"{method} {path} at {self.address}: {error.status} {said}"
             raise ClusterError(text, error.status or 0, said=said, details=details) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -256,7 +256,7 @@ def _make_client() -> "ApiClient":
             config.load_incluster_config(client_configuration=settings)
         else:
             config.load_kube_config(config_file=file, client_configuration=settings)
-        return _patient(client.ApiClient(settings))
+        return _with_retry(client.ApiClient(settings))
     except Exception as error:  # kubernetes' own, YAML's, the operating system's
         said = str(error).rstrip(".")
         raise ClusterError(f"No cluster is named: {said}. {_HINT}", said=said) from error
@@ -270,13 +270,13 @@ def _is_transient(error: FullcircleError) -> bool:
     return error.status in (*_PASSING, _CONFLICT) or (not error.status and unanswered)
 
 
-def _patient(client: "ApiClient") -> "ApiClient":
+def _with_retry(client: "ApiClient") -> "ApiClient":
     """A client that tries once more what did not get through."""
     client.rest_client.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(total=1, backoff_factor=0.5)
     return client
 
 
-def _told(error: "ApiException") -> tuple[str, Object]:
+def _status_message(error: "ApiException") -> tuple[str, Object]:
     """What an API server said in its refusal, in one line, and of what."""
     try:
         status = json.loads(error.body)

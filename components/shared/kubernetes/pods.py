@@ -23,13 +23,13 @@ _CONFIGURATION = ("CreateContainerConfigError", "CreateContainerError", "RunCont
 _VOLUME = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
 _NO_MEMORY = "OOMKilled"
 _PLAIN = ("", "Error", _NO_MEMORY)  # reasons of a container that ran and left its own words, not the kubelet's
-_SAID = (*_PLAIN, "Evicted", "DeadlineExceeded", "Unschedulable")  # reasons that the sentence has in it
+_STATED_REASONS = (*_PLAIN, "Evicted", "DeadlineExceeded", "Unschedulable")  # reasons that the sentence has in it
 _SIGNALLED, _KILLED = 128, 137
 _LINES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class PodProblem:
     """What is wrong with a pod.
 
     Attributes:
@@ -41,7 +41,7 @@ class Trouble:
         image: The container's image; empty without a container.
         exit_code: Of a container that ended; None of others.
         memory_limit: The container's limit of memory, such as `2Gi`; empty when it has none.
-        last_words: The end of what a container that ended left, as far as the kubelet kept it; may have lines.
+        log_end: The end of what a container that ended left, as far as the kubelet kept it; may have lines.
         ended: Whether the pod or the container has ended for good, rather than waits or runs again.
         hopeless: Whether waiting longer is of no use: nothing changes until a person changes something.
         repeated: Whether the container ends again and again.
@@ -56,7 +56,7 @@ class Trouble:
     image: str = ""
     exit_code: int | None = None
     memory_limit: str = ""
-    last_words: str = ""
+    log_end: str = ""
     ended: bool = False
     hopeless: bool = False
     repeated: bool = False
@@ -84,7 +84,7 @@ class Trouble:
             "failed": "it failed",
         }
         again = ", and runs again" if self.previous else ""
-        because = f" ({self.reason})" if self.reason and self.reason not in _SAID else ""
+        because = f" ({self.reason})" if self.reason and self.reason not in _STATED_REASONS else ""
         said = f": {self.message}" if self.message else ""
         return f"{facts[self.kind]}{again}{because}{said}"
 
@@ -94,12 +94,12 @@ class Trouble:
         return f"pod {self.pod}: {self.what}"
 
 
-def find_trouble(pod: Object, events: Sequence[Object] = ()) -> Trouble | None:
-    """The first of `find_troubles`; None when nothing is wrong, or when it is too early to say."""
-    return next(iter(find_troubles(pod, events)), None)
+def find_problem(pod: Object, events: Sequence[Object] = ()) -> PodProblem | None:
+    """The first of `find_problems`; None when nothing is wrong, or when it is too early to say."""
+    return next(iter(find_problems(pod, events)), None)
 
 
-def find_troubles(pod: Object, events: Sequence[Object] = ()) -> list[Trouble]:
+def find_problems(pod: Object, events: Sequence[Object] = ()) -> list[PodProblem]:
     """What keeps a pod from running, or made it fail.
 
     Args:
@@ -121,36 +121,36 @@ def find_troubles(pod: Object, events: Sequence[Object] = ()) -> list[Trouble]:
     return found or list(_failed(pod))
 
 
-def last_words(log: str) -> str:
+def log_end(log: str) -> str:
     """The end of a log that says why: its last paragraph, at most a dozen lines."""
     paragraph = log.strip().rpartition("\n\n")[2]
     return "\n".join(paragraph.splitlines()[-_LINES:])
 
 
-def _of_pod(pod: Object) -> Iterator[Trouble]:
+def _of_pod(pod: Object) -> Iterator[PodProblem]:
     """Evicted, ended for its time, or taken by no node."""
     status, name = _status(pod), _name(pod)
     reason, message = status.get("reason") or "", one_line(status.get("message"))
     if reason in _EVICTED:
-        yield Trouble("evicted", name, reason=reason, message=message, ended=True)
+        yield PodProblem("evicted", name, reason=reason, message=message, ended=True)
     if reason == "DeadlineExceeded":
-        yield Trouble("deadline", name, reason=reason, message=message, ended=True)
+        yield PodProblem("deadline", name, reason=reason, message=message, ended=True)
     for condition in status.get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             reason, message = condition.get("reason") or "", one_line(condition.get("message"))
-            yield Trouble("unschedulable", name, reason=reason, message=message)
+            yield PodProblem("unschedulable", name, reason=reason, message=message)
 
 
-def _waiting(pod: Object, events: Sequence[Object]) -> Iterator[Trouble]:
+def _waiting(pod: Object, events: Sequence[Object]) -> Iterator[PodProblem]:
     """Containers that cannot be started."""
     for container in _containers(pod):
         state = (container.get("state") or {}).get("waiting") or {}
         reason, message = state.get("reason") or "", one_line(state.get("message"))
         if reason in _IMAGE:
             message, hopeless = _pull_message(events) or message, reason != _UNREACHABLE
-            yield _trouble("image", pod, container, reason=reason, message=message, hopeless=hopeless)
+            yield _container_problem("image", pod, container, reason=reason, message=message, hopeless=hopeless)
         if reason in _CONFIGURATION:
-            yield _trouble("configuration", pod, container, reason=reason, message=message, hopeless=True)
+            yield _container_problem("configuration", pod, container, reason=reason, message=message, hopeless=True)
 
 
 def _pull_message(events: Sequence[Object]) -> str:
@@ -159,14 +159,14 @@ def _pull_message(events: Sequence[Object]) -> str:
     return next((text for text in reversed(said) if not text.startswith("Error:")), "")
 
 
-def _ended(pod: Object) -> Iterator[Trouble]:
+def _ended(pod: Object) -> Iterator[PodProblem]:
     """Containers that have ended badly."""
     for container in _containers(pod):
         if ended := (container.get("state") or {}).get("terminated"):
             yield from _end(pod, container, ended, for_good=True)
 
 
-def _ended_before(pod: Object) -> Iterator[Trouble]:
+def _ended_before(pod: Object) -> Iterator[PodProblem]:
     """Containers that ended badly and run again, or wait to."""
     for container in _containers(pod):
         state, restarts = container.get("state") or {}, container.get("restartCount", 0)
@@ -179,46 +179,48 @@ def _ended_before(pod: Object) -> Iterator[Trouble]:
         yield from _end(pod, container, ended, repeated=again, hopeless=again, previous="running" in state)
 
 
-def _end(pod: Object, container: Object, ended: Object, *, for_good: bool = False, **more: bool) -> Iterator[Trouble]:
+def _end(
+    pod: Object, container: Object, ended: Object, *, for_good: bool = False, **more: bool
+) -> Iterator[PodProblem]:
     code, reason = ended.get("exitCode", 0), ended.get("reason") or ""
     if not code:
         return
     said = ended.get("message") or ""
-    yield _trouble(
+    yield _container_problem(
         "memory" if reason == _NO_MEMORY else "crash",
         pod,
         container,
         reason=reason,
         # Of one that never ran, or was lost, it is the kubelet that says why; of others these are their own words.
         message="" if reason in _PLAIN else one_line(said),
-        last_words=last_words(said),
+        log_end=log_end(said),
         exit_code=code,
         ended=for_good,
         **more,
     )
 
 
-def _without_volume(pod: Object, events: Sequence[Object]) -> Iterator[Trouble]:
+def _without_volume(pod: Object, events: Sequence[Object]) -> Iterator[PodProblem]:
     if _status(pod).get("phase") == "Pending":
         for event in [event for event in events if event.get("reason") in _VOLUME][-1:]:
-            yield Trouble("volume", _name(pod), reason=event["reason"], message=one_line(event.get("message")))
+            yield PodProblem("volume", _name(pod), reason=event["reason"], message=one_line(event.get("message")))
 
 
-def _failed(pod: Object) -> Iterator[Trouble]:
+def _failed(pod: Object) -> Iterator[PodProblem]:
     """A pod that failed without a container that did: its node did not admit it."""
     status = _status(pod)
     if status.get("phase") == "Failed":
         reason, message = status.get("reason") or "", one_line(status.get("message"))
-        yield Trouble("failed", _name(pod), reason=reason, message=message, ended=True)
+        yield PodProblem("failed", _name(pod), reason=reason, message=message, ended=True)
 
 
-def _trouble(kind: Kind, pod: Object, container: Object, **facts: Any) -> Trouble:
-    """The trouble of a container, with what the pod's specification says of it."""
+def _container_problem(kind: Kind, pod: Object, container: Object, **facts: Any) -> PodProblem:
+    """The problem of a container, with what the pod's specification says of it."""
     specification = pod.get("spec") or {}
     every = [*(specification.get("initContainers") or []), *(specification.get("containers") or [])]
     wanted: Object = next((one for one in every if one["name"] == container["name"]), {})
     limits = (wanted.get("resources") or {}).get("limits") or {}
-    return Trouble(
+    return PodProblem(
         kind,
         _name(pod),
         container["name"],

@@ -19,8 +19,8 @@ def _of_curve(hits: Floats, others: Floats) -> tuple[Floats, Floats]:
     lower = np.einsum("ij,ij->j", hits, negatives - false + others / 2)
     seen = found + false
     precision = np.einsum("ij,ij->j", hits, np.divide(found, seen, out=np.zeros_like(seen), where=seen > 0))
-    told = np.where((positives > 0) & (negatives > 0), positives, np.nan)
-    return lower / (told * negatives), precision / told
+    positives = np.where((positives > 0) & (negatives > 0), positives, np.nan)
+    return lower / (positives * negatives), precision / positives
 
 
 def areas_of_curves(target: NDArray[np.generic], answers: Answers, weights: Weights) -> dict[str, Floats]:
@@ -30,8 +30,8 @@ def areas_of_curves(target: NDArray[np.generic], answers: Answers, weights: Weig
         classes = [1] if answers.classes == 2 else range(answers.classes)
         curves = (_curve(target == index, answers.probabilities[:, index], weights=weights) for index in classes)
         areas = np.array([_of_curve(*curve) for curve in curves])
-        told = np.isfinite(areas)
-        roc, precision_recall = np.where(told, areas, 0.0).sum(axis=0) / told.sum(axis=0)
+        finite = np.isfinite(areas)
+        roc, precision_recall = np.where(finite, areas, 0.0).sum(axis=0) / finite.sum(axis=0)
         return {"roc_auc": roc, "pr_auc": precision_recall}
 
     return weights.shared("areas", (target, answers), make)
@@ -49,8 +49,8 @@ def _steps(positive: NDArray[np.bool_], scores: Floats, *, most: int) -> Indices
     distinct, steps = np.unique(-scores, return_inverse=True)
     if not most or len(distinct) <= most:
         return np.asarray(steps, dtype=np.int64)
-    # Half of the steps go by all rows, half by the positive ones: rare positives among the highest scores are told
-    # apart as well as many are.
+    # Half of the steps go by all rows, half by the positive ones: rare positives among the highest scores
+    # get as fine steps as frequent ones.
     share = np.bincount(steps, 0.5 / len(scores) + 0.5 * positive / max(1, positive.sum()))
     middle = np.cumsum(share) - share / 2
     return np.minimum(middle * most, most - 1).astype(np.int64)[steps]

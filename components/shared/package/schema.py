@@ -20,7 +20,7 @@ def label_name(label: bool | int | str) -> str:
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
-def unlike(name: str, taken: Collection[str]) -> str:
+def unique_name(name: str, taken: Collection[str]) -> str:
     """A name, with as many underscores before it as keep it apart from those that are taken."""
     while name in taken:
         name = f"_{name}"

@@ -38,7 +38,7 @@ class FilesSource(base.Source):
         """The content of small files, size and time of large ones."""
         if "://" in self.path:
             return base.Fingerprint("its name", self.path)
-        return base.Fingerprint("its files", marks_of_files(self.path))
+        return base.Fingerprint("its files", file_fingerprints(self.path))
 
 
 def local_files(place: str, table: TableConfig) -> list[TableFile]:
@@ -63,17 +63,17 @@ def local_files(place: str, table: TableConfig) -> list[TableFile]:
     raise SourceError(_missing(place, path))
 
 
-def marks_of_files(place: str) -> list[tuple[str, str]]:
+def file_fingerprints(place: str) -> list[tuple[str, str]]:
     """The files of a place, each with what tells it from itself at another time; more than are read do no harm."""
     path = Path(place).expanduser()
     if path.is_file():
-        return [(place, _mark(path))]
+        return [(place, _file_fingerprint(path))]
     pattern = str(path / "**") if path.is_dir() else str(path)
     found = (Path(name) for name in glob.glob(pattern, recursive=True, include_hidden=True))  # noqa: PTH207
-    return sorted((str(file), _mark(file)) for file in found if file.is_file())
+    return sorted((str(file), _file_fingerprint(file)) for file in found if file.is_file())
 
 
-def _mark(path: Path) -> str:
+def _file_fingerprint(path: Path) -> str:
     about = path.stat()
     return file_hash(path) if about.st_size <= base.SMALL else f"{about.st_size} bytes, {about.st_mtime_ns}"
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from components.shared.errors import SourceError
 from components.shared.sources.base import Fingerprint, Source
-from components.shared.sources.files import local_files, marks_of_files
+from components.shared.sources.files import file_fingerprints, local_files
 from components.shared.sources.table_files import TableFile
 
 
@@ -32,7 +32,7 @@ class PackageSource(Source):
         """As that of files, in each folder that is part of the package."""
         module, _, inside = self._inside.partition("/")
         return Fingerprint(
-            "its files", [mark for root in _roots(module) for mark in marks_of_files(str(root / inside))]
+            "its files", [found for root in _roots(module) for found in file_fingerprints(str(root / inside))]
         )
 
     @property

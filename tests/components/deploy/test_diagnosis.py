@@ -4,7 +4,7 @@ import pytest
 
 from components.deploy.address import endpoint_url, pod_addresses, proof_url
 from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
-from components.deploy.diagnosis import conditions_text, crashes, in_words, troubles
+from components.deploy.diagnosis import conditions_text, crashes, pod_problems, problem_text
 from components.deploy.inference_service import REVISION
 from components.deploy.rollout import canary_progress, progress
 from components.deploy.serving_namespace import ServingNamespace, _explanation, _NoSuchObjectError, has_kubeconfig
@@ -107,9 +107,9 @@ CRASH = {"exitCode": 1, "reason": "Error"}
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_container(given, text, hopeless, crashed):
-    (found,) = troubles([pod(ready=False, containers=[given])])
-    assert in_words(found).startswith("pod one: the container ")
-    assert text in in_words(found)
+    (found,) = pod_problems([pod(ready=False, containers=[given])])
+    assert problem_text(found).startswith("pod one: the container ")
+    assert text in problem_text(found)
     assert (found.hopeless, crashes(found)) == (hopeless, crashed)
 
 
@@ -117,15 +117,15 @@ def test_what_is_wrong_with_a_container(given, text, hopeless, crashed):
     "given", [container(), container(waiting="ContainerCreating"), container(ended={"exitCode": 0})]
 )
 def test_what_only_takes_its_time(given):
-    assert troubles([pod(ready=False, containers=[given])]) == []
+    assert pod_problems([pod(ready=False, containers=[given])]) == []
 
 
 def test_a_pod_that_no_node_takes():
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"}
-    (found,) = troubles([pod(ready=False, conditions=[condition])])
-    assert (in_words(found), found.hopeless) == ("pod one: no node takes it: Insufficient cpu", False)
-    (found,) = troubles([pod(ready=False, phase="Failed", reason="Evicted", message="The node was low on memory.")])
-    assert in_words(found) == "pod one: it was evicted from its node: The node was low on memory"
+    (found,) = pod_problems([pod(ready=False, conditions=[condition])])
+    assert (problem_text(found), found.hopeless) == ("pod one: no node takes it: Insufficient cpu", False)
+    (found,) = pod_problems([pod(ready=False, phase="Failed", reason="Evicted", message="The node was low on memory.")])
+    assert problem_text(found) == "pod one: it was evicted from its node: The node was low on memory"
 
 
 def test_what_kserve_says():

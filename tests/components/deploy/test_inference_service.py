@@ -15,11 +15,11 @@ from components.deploy.inference_service import (
     candidate_service,
     inference_service,
     label,
-    like,
     refuse_foreign,
-    renewed,
     same_revision,
     serving_of,
+    with_new_revision,
+    with_revision_of,
 )
 from components.shared.config import CanaryConfig, InferenceLogConfig, ReplicasConfig, ResourcesConfig, ServingConfig
 from components.shared.errors import DeployError
@@ -166,13 +166,15 @@ def test_the_same_again_is_told_from_the_same_anew():
     )
     before["metadata"]["generation"] = 3
     assert same_revision(before, wanted)
-    assert like(wanted, before)["metadata"]["annotations"]["fullcircle/run-id"] == "old"
-    anew = renewed(wanted, before)
+    assert with_revision_of(wanted, before)["metadata"]["annotations"]["fullcircle/run-id"] == "old"
+    anew = with_new_revision(wanted, before)
     assert label(anew, REVISION) == f"{label(wanted, REVISION)}-3"
     assert anew["spec"] == wanted["spec"]
     assert same_revision(anew, wanted)
-    assert label(like(wanted, anew), REVISION) == label(anew, REVISION)
-    assert label(renewed(wanted, {**anew, "metadata": {**anew["metadata"], "generation": 4}}), REVISION).endswith("-4")
+    assert label(with_revision_of(wanted, anew), REVISION) == label(anew, REVISION)
+    assert label(
+        with_new_revision(wanted, {**anew, "metadata": {**anew["metadata"], "generation": 4}}), REVISION
+    ).endswith("-4")
     other = inference_service(RELEASE, SERVING.model_copy(update={"rows": 5}), namespace="place")
     assert not same_revision(other, wanted)
 

@@ -91,11 +91,11 @@ def test_an_object_of_megabytes_in_json_lines_is_read(write, run):
 
 
 def test_unforeseen_messages_say_something(write, refuses):
-    from components.ingest.messages import said
+    from components.ingest.messages import readable_message
 
     message = (
         "Invalid Input Error: CSV Error on Line: 7\nOriginal Line: ab,1\nSomething about quotes.\n\nPossible fixes:\n"
         "* Set all_varchar\n\n  file = /tmp/x.csv\n  delimiter = ,"
     )
-    assert said(message) == "Original Line: ab,1 Something about quotes."
-    assert said("IO Error: no space left") == "no space left."
+    assert readable_message(message) == "Original Line: ab,1 Something about quotes."
+    assert readable_message("IO Error: no space left") == "no space left."

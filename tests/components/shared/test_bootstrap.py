@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from components.shared import metrics
-from components.shared.bootstrap import FEWEST_BLOCKS, MOST_BLOCKS, Draws, Estimate, simultaneous, worth_of_blocks
+from components.shared.bootstrap import FEWEST_BLOCKS, MOST_BLOCKS, Draws, Estimate, effective_blocks, simultaneous
 from components.shared.config import TaskName
 from components.shared.metrics import Answers, Weights
 from components.shared.tasks import TASKS
@@ -97,16 +97,16 @@ def test_a_slice_within_few_blocks_is_resampled_by_row() -> None:
 
 
 def test_blocks_of_different_weight_are_worth_fewer() -> None:
-    assert worth_of_blocks(Weights(np.ones(6), [0, 0, 1, 1, 2, 2], np.ones((3, 1)))) == pytest.approx(3)
-    assert worth_of_blocks(Weights([8, 1, 1], [0, 1, 2], np.ones((3, 1)))) == pytest.approx(100 / 66)
-    assert worth_of_blocks(Weights(np.zeros(3))) == 0
+    assert effective_blocks(Weights(np.ones(6), [0, 0, 1, 1, 2, 2], np.ones((3, 1)))) == pytest.approx(3)
+    assert effective_blocks(Weights([8, 1, 1], [0, 1, 2], np.ones((3, 1)))) == pytest.approx(100 / 66)
+    assert effective_blocks(Weights(np.zeros(3))) == 0
 
 
 def test_blocks_drawn_in_a_row_are_worth_fewer_where_they_follow_one_another() -> None:
     counts = np.ones((42, 1))
-    assert worth_of_blocks(Weights(np.ones(42), np.arange(42), counts), 3) == pytest.approx(14)
+    assert effective_blocks(Weights(np.ones(42), np.arange(42), counts), 3) == pytest.approx(14)
     weekly = Weights(np.ones(6), np.arange(0, 42, 7), counts)
-    assert worth_of_blocks(weekly, 3) == pytest.approx(6)
+    assert effective_blocks(weekly, 3) == pytest.approx(6)
 
 
 def estimate(resampled: Any, *, blocks: float = 1e6, value: float = 0.0) -> Estimate:

@@ -121,8 +121,8 @@ def test_the_table_for_people(api, capsys):
     shown = capsys.readouterr().out
     assert "\n secrets\n" in shown
     assert "  ✗ ConfigMap kfp-launcher" in shown
-    assert "    Mend: kubectl apply -k manifests/overlays/<overlay>" in shown
-    assert shown.endswith(" ok, 0 to look at, 1 to mend\n")
+    assert "    Remedy: kubectl apply -k manifests/overlays/<overlay>" in shown
+    assert shown.endswith(" ok, 0 to look at, 1 to fix\n")
 
 
 REMOVED = {
@@ -147,7 +147,7 @@ def test_what_is_missing_is_named_with_what_mends_it(api, path, capsys):
 
     assert code == 1
     assert found[REMOVED[path]]["status"] == "fail"
-    assert found[REMOVED[path]]["mend"]
+    assert found[REMOVED[path]]["remedy"]
 
 
 def change(api: ApiServer, path: str, *keys: str, to: Any) -> None:
@@ -186,7 +186,7 @@ def test_what_is_wrong_is_named(api, path, keys, value, name, status, capsys):
     code, found = checked(capsys)
 
     assert found[name]["status"] == status
-    assert found[name]["mend"]
+    assert found[name]["remedy"]
     assert code == (1 if status == "fail" else 0)
 
 
@@ -219,7 +219,7 @@ def test_whether_argo_repeats_what_failed_is_said(api, text, status, words, caps
     assert found["failed tasks"]["status"] == status
     assert words in found["failed tasks"]["found"]
     if "never" in words:
-        assert "argo-retries/workflow-controller-configmap.yaml" in found["failed tasks"]["mend"]
+        assert "argo-retries/workflow-controller-configmap.yaml" in found["failed tasks"]["remedy"]
 
 
 def test_an_older_version_is_warned_of(api, capsys):
@@ -228,7 +228,7 @@ def test_an_older_version_is_warned_of(api, capsys):
     code, found = checked(capsys)
 
     assert (code, statuses(found)) == (0, {"KServe running": "warn"})
-    assert "0.21.0" in found["KServe running"]["mend"]
+    assert "0.21.0" in found["KServe running"]["remedy"]
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_what_keys_may_do_is_judged(api, answer, status, words, capsys):
 
     check = found["store with the keys of stages"]
     assert check["status"] == status
-    assert words in check["mend"]
+    assert words in check["remedy"]
 
 
 def test_pods_that_do_not_run_are_told_apart(api, capsys):
@@ -310,7 +310,7 @@ def test_what_may_not_be_looked_at_is_said(api, capsys):
     code, found = checked(capsys)
 
     assert found["could not be looked at"]["status"] == "warn"
-    assert "Ask with a user" in found["could not be looked at"]["mend"]
+    assert "Ask with a user" in found["could not be looked at"]["remedy"]
     assert code == 0
 
 

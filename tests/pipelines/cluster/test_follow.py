@@ -317,7 +317,7 @@ def test_of_a_stage_without_memory_the_last_line_it_wrote_is_shown(kfp, cluster,
     output = call_here("diagnose", run, "--host", kfp.url, folder=tmp_path, **environment)[1]
 
     assert "✗ train: the container main ran out of memory" in output
-    assert "Mend: Raise cluster.tasks.<stage>.memory_limit" in output
+    assert "Remedy: Raise cluster.tasks.<stage>.memory_limit" in output
     assert "the last that it wrote:\n     fitting lightgbm on 100,000 rows\n" in output
     assert "parameterValues" not in output
     assert "launcher" not in output

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.cluster.pods import find_trouble, mend, own_message, say_last_lines, task_path
+from pipelines.cluster.pods import find_problem, own_message, remedy, say_last_lines, task_path
 from pipelines.task_names import label_of, stages_of
 from pipelines.task_records import announced
 
@@ -72,26 +72,26 @@ RESTARTED = container(field="lastState", terminated={"exitCode": 3})
     ],
 )
 def test_each_trouble_has_a_sentence_and_what_mends_it(status, what, advice):
-    found = find_trouble(pod(**status))
+    found = find_problem(pod(**status))
 
     assert found is not None
     assert what in found.what
-    assert advice in mend(found)
+    assert advice in remedy(found)
 
 
 @pytest.mark.parametrize("phase", ["Pending", "Running", "Succeeded"])
 def test_a_pod_that_is_on_its_way_has_no_trouble(phase):
-    assert find_trouble(pod(**{**waiting("ContainerCreating", ""), "phase": phase})) is None
+    assert find_problem(pod(**{**waiting("ContainerCreating", ""), "phase": phase})) is None
 
 
 def test_what_is_not_mounted_is_in_the_events_only():
     events = [{"reason": "FailedMount", "message": 'MountVolume.SetUp failed: secret "keys" not found'}]
 
-    found = find_trouble(pod(), events)
+    found = find_problem(pod(), events)
 
     assert found is not None
     assert "FailedMount" in found.what
-    assert "Make the secret keys" in mend(found)
+    assert "Make the secret keys" in remedy(found)
 
 
 def test_the_stages_own_message_is_the_last_error_with_all_its_lines():

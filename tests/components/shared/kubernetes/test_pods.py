@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.shared.kubernetes.pods import find_trouble, find_troubles, last_words
+from components.shared.kubernetes.pods import find_problem, find_problems, log_end
 
 IMAGE = "registry.example/stage:1"
 CRASH = {"exitCode": 1, "reason": "Error"}
@@ -48,7 +48,7 @@ def kept(reason: str, message: str = "", name: str = "main") -> dict[str, Any]:
     ],
 )
 def test_of_a_pod_that_is_well_there_is_nothing_to_say(well):
-    assert find_trouble(well) is None
+    assert find_problem(well) is None
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_of_a_pod_that_is_well_there_is_nothing_to_say(well):
     ],
 )
 def test_what_is_wrong_with_a_pod_is_said(ill, kind, text):
-    found = find_trouble(ill)
+    found = find_problem(ill)
 
     assert found is not None
     assert (found.kind, found.what, found.text) == (kind, text, f"pod report-x7f: {text}")
@@ -133,12 +133,12 @@ def test_what_is_wrong_with_a_pod_is_said(ill, kind, text):
 
 def test_the_facts_of_a_container_that_ended():
     ended = {"exitCode": 1, "reason": "Error", "message": "▸ began\n\nThe store is full.\nFree some space.\n"}
-    found = find_trouble(pod(container(terminated=ended)))
+    found = find_problem(pod(container(terminated=ended)))
 
     assert found is not None
     assert (found.pod, found.container, found.reason, found.message) == ("report-x7f", "main", "Error", "")
     assert (found.image, found.exit_code, found.memory_limit) == (IMAGE, 1, "2Gi")
-    assert found.last_words == "The store is full.\nFree some space."
+    assert found.log_end == "The store is full.\nFree some space."
     assert (found.has_run, found.ended, found.previous) == (True, True, False)
 
 
@@ -167,7 +167,7 @@ def test_the_facts_of_a_container_that_ended():
     ],
 )  # fmt: skip
 def test_whether_waiting_is_of_use(ill, ended, hopeless, repeated, previous):
-    found = find_trouble(ill)
+    found = find_problem(ill)
 
     assert found is not None
     assert (found.ended, found.hopeless, found.repeated, found.previous) == (ended, hopeless, repeated, previous)
@@ -180,7 +180,7 @@ def test_why_an_image_cannot_be_had_is_in_the_events():
         {"reason": "BackOff", "message": "Back-off pulling image"},
     ]
 
-    found = find_trouble(pod(kept("ImagePullBackOff", "Back-off")), events)
+    found = find_problem(pod(kept("ImagePullBackOff", "Back-off")), events)
 
     assert found is not None
     assert (found.reason, found.message) == ("ImagePullBackOff", 'Failed to pull image "x": denied')
@@ -192,11 +192,11 @@ def test_what_is_not_mounted_is_in_the_events_only():
         {"reason": "FailedMount", "message": 'MountVolume.SetUp failed: secret "keys" not found'},
     ]
 
-    (found,) = find_troubles(pod(kept("ContainerCreating"), phase="Pending"), events)
+    (found,) = find_problems(pod(kept("ContainerCreating"), phase="Pending"), events)
 
     assert found.kind == "volume"
     assert found.what == 'it cannot be started (FailedMount): MountVolume.SetUp failed: secret "keys" not found'
-    assert find_trouble(pod(container(running={}), phase="Running"), events) is None
+    assert find_problem(pod(container(running={}), phase="Running"), events) is None
 
 
 def test_all_that_is_wrong_is_told_the_cause_first():
@@ -208,11 +208,11 @@ def test_all_that_is_wrong_is_told_the_cause_first():
         init=(container("fetch", running={}, last={"terminated": CRASH}, restartCount=2),),
     )
 
-    found = [(one.kind, one.container) for one in find_troubles(both)]
+    found = [(one.kind, one.container) for one in find_problems(both)]
 
     assert found == [("evicted", ""), ("image", "wait"), ("crash", "main"), ("crash", "fetch")]
 
 
 def test_the_last_words_are_few():
-    assert last_words("a\n\n" + "\n".join(map(str, range(40)))).splitlines() == [str(n) for n in range(28, 40)]
-    assert last_words("") == ""
+    assert log_end("a\n\n" + "\n".join(map(str, range(40)))).splitlines() == [str(n) for n in range(28, 40)]
+    assert log_end("") == ""
