@@ -98,7 +98,7 @@ def _wiring(stage: str, calls: Mapping[str, Call], inputs: "_Inputs", names: Map
 
 
 def _specification(calls: Mapping[str, Call], wirings: Mapping[str, Wiring], names: Mapping[Output, str]) -> Any:
-    """What KFP is told of the component: of its stages' specifications what concerns the whole."""
+    """The component's specification for KFP: of its stages' specifications what concerns the whole."""
     from kfp.dsl import structures
 
     specs = {stage: call.component.component_spec for stage, call in calls.items()}

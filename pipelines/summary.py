@@ -116,8 +116,8 @@ def _print_reasons(reasons: Sequence[str], console: Console) -> None:
 
 
 def _counts_line(found: dict[str, Any]) -> str:
-    aside = f"; {found['rejected']:,} set aside in rejected.parquet, the first because" if found["rejected"] else ""
-    return f"{found['predicted']:,} of {found['rows']:,} predicted by version {found['version']}{aside}"
+    rejected = f"; {found['rejected']:,} written to rejected.parquet, the first because" if found["rejected"] else ""
+    return f"{found['predicted']:,} of {found['rows']:,} predicted by version {found['version']}{rejected}"
 
 
 def _answers_line(found: dict[str, Any]) -> str:
@@ -201,10 +201,10 @@ def write_index(config: Config, result: RunResult) -> Path:
     )
     if verdict.get("reasons"):
         section.list(verdict["reasons"])
-    for heading, said in (("Warnings", warnings_of_run(result)), ("Remarks", remarks_of_run(result))):
-        if said:
-            page.section(f"{heading} ({len(said)})").table(
-                ["stage", heading.lower()[:-1]], [(one.stage, one.text) for one in said]
+    for heading, messages in (("Warnings", warnings_of_run(result)), ("Remarks", remarks_of_run(result))):
+        if messages:
+            page.section(f"{heading} ({len(messages)})").table(
+                ["stage", heading.lower()[:-1]], [(one.stage, one.text) for one in messages]
             )
     pages = page.section("Pages")
     others = _NEWEST_ROWS if (result.json("monitor", "drift") or {}).get("kind") == "newest_rows" else {}

@@ -44,10 +44,10 @@ def _sentences(result: RunResult, stage: str, place: Sentences) -> Iterator[tupl
     wrote = place.written_by or stage
     for label in dict.fromkeys(record.label for record in result.records):
         if label.partition(" ")[0] == wrote:
-            said = label if stage == wrote else stage
+            described = label if stage == wrote else stage
             with suppress(ValueError):  # a stage that failed, as on a full disk, may have left half a file
                 content = result.json(label, place.artifact, place.file)
-                yield from ((said, str(text)) for text in _at(content, place.keys))
+                yield from ((described, str(text)) for text in _at(content, place.keys))
 
 
 def _at(content: Any, keys: tuple[str, ...]) -> list[Any]:

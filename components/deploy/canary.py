@@ -126,7 +126,7 @@ def fetch_figures(address: str) -> Figures:
         with opener.open(f"{address}/metrics", timeout=_REQUEST_SECONDS) as response:
             return read_figures(response.read().decode(errors="replace"))
     except OSError as error:
-        raise DeployError(f"The canary at {address} does not tell its figures: {error}.") from error
+        raise DeployError(f"The canary at {address} does not report its figures: {error}.") from error
 
 
 Verdict = Literal["go on", "promote", "take back"]
@@ -158,9 +158,9 @@ def judge(found: Figures, settings: CanaryConfig, *, seconds: float) -> tuple[Ve
             f"{share:.1%}; serving.canary.error_share allows {settings.error_share:.1%}"
         )
     if p99 is None or p99 > settings.latency_ms:
-        told = "an unknown time" if p99 is None else "longer than 10 s" if math.isinf(p99) else f"up to {p99:g} ms"
+        duration = "an unknown time" if p99 is None else "longer than 10 s" if math.isinf(p99) else f"up to {p99:g} ms"
         return "take back", (
-            f"99 of 100 requests took {told}; serving.canary.latency_ms allows {settings.latency_ms:g} ms"
+            f"99 of 100 requests took {duration}; serving.canary.latency_ms allows {settings.latency_ms:g} ms"
         )
     if not over:
         return "go on", "within its limits"
@@ -181,7 +181,7 @@ def watch(
         What was found; `promoted` is the verdict.
 
     Raises:
-        DeployError: Three times in a row no server was ready, or one had ended or did not tell its figures.
+        DeployError: Three times in a row no server was ready, or one had ended or did not report its figures.
     """
     start, missed = time.monotonic(), 0
     known: dict[str, tuple[Figures, Figures]] = {}  # of each server: at first, and now
@@ -252,7 +252,7 @@ def canary_service(before: Object, wanted: Object, settings: CanaryConfig) -> Ob
         "trafficPercent": settings.percent,
         "predictor": {
             "name": NAME,
-            # Its pods are told from those of before by it, as they are without a canary.
+            # It distinguishes its pods from those of before, as they are without a canary.
             "labels": {REVISION: wanted["metadata"]["labels"][REVISION]},
             **predictor,
             "model": {"name": "kserve-container", **predictor["model"]},  # which KServe does not fill in here
@@ -265,5 +265,5 @@ def canary_service(before: Object, wanted: Object, settings: CanaryConfig) -> Ob
 
 def canary_ready(service: Object) -> bool:
     """Whether KServe says that the canary is ready."""
-    told = (service.get("status") or {}).get("canaryStatuses") or []
-    return any(one.get("name") == NAME and one.get("ready") for one in told)
+    statuses = (service.get("status") or {}).get("canaryStatuses") or []
+    return any(one.get("name") == NAME and one.get("ready") for one in statuses)

@@ -264,7 +264,7 @@ class ClusterEndpoint:
         return report, ()
 
     def _canary_addresses(self, revision: str) -> list[str]:
-        """Where the canary's servers tell their figures.
+        """Where the canary's servers report their figures.
 
         Raises:
             DeployError: One of them has ended.

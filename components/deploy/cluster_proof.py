@@ -19,7 +19,7 @@ from components.shared.package.golden import differences
 from components.shared.package.model_package import read_golden
 from components.shared.package.proof import proof_token
 
-SETTLE_SECONDS = 30.0  # a server that is told to end answers on while it is taken off the Service
+SETTLE_SECONDS = 30.0  # a server that is asked to end answers on while it is taken off the Service
 
 
 def prove(namespace: ServingNamespace, service: Object, package: Path, *, version: str, serving: ServingConfig) -> int:

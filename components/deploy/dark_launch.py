@@ -107,7 +107,7 @@ def answer_again(
 
 
 def _connect(connection: http.client.HTTPConnection, patience: float) -> None:
-    """Connect before the first request; one that cannot be made then is told by that request."""
+    """Connect before the first request; one that cannot be made then is reported by that request."""
     deadline = time.monotonic() + patience
     while True:
         try:

@@ -8,7 +8,7 @@ from components.shared.kubernetes.pods import PodProblem, find_problems, short
 _HINTS = {
     "ErrImagePull": "push the image, or set imagePullSecrets",
     "ImagePullBackOff": "push the image, or set imagePullSecrets",
-    "InvalidImageName": "mend the image's name in the ServingRuntime fullcircle",
+    "InvalidImageName": "correct the image's name in the ServingRuntime fullcircle",
     "ErrImageNeverPull": "load the image into the node, or allow it to be pulled",
     "CreateContainerConfigError": "apply the manifests, and make the secrets they name",
     "OOMKilled": "raise serving.resources.memory_limit",
@@ -22,7 +22,7 @@ def is_ready(pod: Object) -> bool:
 
 
 def is_leaving(pod: Object) -> bool:
-    """Whether a pod is told to end, or has ended."""
+    """Whether a pod is being deleted, or has ended."""
     return bool(pod["metadata"].get("deletionTimestamp")) or _status(pod).get("phase") in ("Succeeded", "Failed")
 
 
@@ -32,18 +32,18 @@ def pod_problems(pods: Sequence[Object]) -> list[PodProblem]:
 
 
 def crashes(problem: PodProblem) -> bool:
-    """Whether it is the server that ends again and again, which no patience mends; a fetch may yet succeed."""
+    """Whether it is the server that ends again and again, so that waiting is of no use; a fetch may yet succeed."""
     return problem.repeated and problem.container != _INITIALIZER
 
 
 def problem_text(problem: PodProblem) -> str:
     """What is wrong with a pod, and what to do, in one line for people."""
-    said = [problem.text]
+    parts = [problem.text]
     if problem.kind == "crash" and problem.container == _INITIALIZER:
-        said.append("the model could not be fetched")
+        parts.append("the model could not be fetched")
     if problem.reason in _HINTS:
-        said.append(_HINTS[problem.reason])
-    return "; ".join(part.rstrip(".") for part in said)
+        parts.append(_HINTS[problem.reason])
+    return "; ".join(part.rstrip(".") for part in parts)
 
 
 def _status(pod: Object) -> Object:
@@ -53,12 +53,12 @@ def _status(pod: Object) -> Object:
 def conditions_text(service: Object) -> str:
     """What KServe says of an InferenceService that is not ready, in a line; empty when it says nothing."""
     status = service.get("status") or {}
-    said = [
+    parts = [
         short(one.get("message") or one.get("reason"))
         for one in status.get("conditions") or []
         if one.get("status") != "True" and (one.get("message") or one.get("reason"))
     ]
     failure = (status.get("modelStatus") or {}).get("lastFailureInfo") or {}
     if failure.get("message"):
-        said.append(f"{failure.get('reason', '')}: {short(failure['message'])}".lstrip(": "))
-    return "; ".join(dict.fromkeys(said))
+        parts.append(f"{failure.get('reason', '')}: {short(failure['message'])}".lstrip(": "))
+    return "; ".join(dict.fromkeys(parts))

@@ -4,7 +4,7 @@ What is built is plain values, as JSON has them, and so is what is read from a c
 than the models, and what it adds must survive being put back.
 
 A fingerprint of all that a server depends on stands in a label, which KServe hands on to the pods: so a pod of this
-version with these settings is told from one of the version before.
+version with these settings is distinguished from one of the version before.
 """
 
 import copy
@@ -83,7 +83,7 @@ def candidate_service(release: Release, serving: ServingConfig, *, namespace: st
 
 
 def candidate_name(name: str) -> str:
-    """Name of a model's candidate; a long one is cut, and told from others by a hash."""
+    """Name of a model's candidate; a long one is cut, and made unique by a hash."""
     if len(name) <= _LONGEST:
         return f"{name}-candidate"
     return f"{name[: _LONGEST - 5].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:4]}-candidate"
@@ -139,7 +139,7 @@ def same_revision(one: Object, other: Object) -> bool:
 
 
 def with_revision_of(wanted: Object, before: Object) -> Object:
-    """The same, as it was applied before: the run that did so, and how often it was renewed."""
+    """A copy of `wanted` with the revision and run id of what was applied before: applying it changes nothing."""
     found = copy.deepcopy(wanted)
     found["metadata"]["labels"][REVISION] = label(before, REVISION)
     found["metadata"]["annotations"][RUN_ID] = annotation(before, RUN_ID)
@@ -147,7 +147,7 @@ def with_revision_of(wanted: Object, before: Object) -> Object:
 
 
 def with_new_revision(wanted: Object, before: Object) -> Object:
-    """The same, told from what was applied before: its servers are started anew."""
+    """A copy of `wanted` with another revision than what was applied before, so that its servers are started anew."""
     found = copy.deepcopy(wanted)
     own = label(wanted, REVISION).partition("-")[0]
     found["metadata"]["labels"][REVISION] = f"{own}-{before['metadata']['generation']}"

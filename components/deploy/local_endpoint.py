@@ -154,7 +154,7 @@ class LocalEndpoint:
         """The server that answers at the endpoint's port, or None.
 
         Raises:
-            DeployError: The state file cannot be read, so that it cannot be told.
+            DeployError: The state file cannot be read, so that this is not known.
         """
         return self._serving() or next((state for state in self._all_running() if state.listens()), None)
 
@@ -377,7 +377,7 @@ class LocalEndpoint:
 
 
 def _settings(serving: ServingConfig) -> str:
-    """What a server is told, besides its version: the configuration, and a fingerprint of the store's keys."""
+    """What a server is started with, besides its version: the configuration, and a fingerprint of the store's keys."""
     store = sorted(item for item in os.environ.items() if item[0].startswith(_OF_THE_STORE))
     return f"{serving.server_settings} {hashlib.sha256(repr(store).encode()).hexdigest()[:16]}"
 

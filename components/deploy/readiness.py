@@ -68,11 +68,11 @@ def unchanged(service: Object, now: Object | None) -> Object:
 
 def _why(namespace: ServingNamespace, service: Object, found: Progress) -> str:
     """Why it is not ready: the pods' reasons, what KServe and Kubernetes say, the last lines of a log."""
-    said = list(dict.fromkeys(map(problem_text, found.pod_problems)))
-    if not said:
-        said = [found.waiting_for, *filter(None, [conditions_text(service)])]
-        said += namespace.warnings_about(service["metadata"]["name"])[:3]
-    text = "; ".join(part.rstrip(".") for part in dict.fromkeys(said)) + "."
+    parts = list(dict.fromkeys(map(problem_text, found.pod_problems)))
+    if not parts:
+        parts = [found.waiting_for, *filter(None, [conditions_text(service)])]
+        parts += namespace.warnings_about(service["metadata"]["name"])[:3]
+    text = "; ".join(part.rstrip(".") for part in dict.fromkeys(parts)) + "."
     for problem in found.pod_problems[:1]:
         lines = namespace.log(problem.pod, problem.container, previous=problem.previous) or problem.log_end
         if lines.strip():

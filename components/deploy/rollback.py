@@ -61,7 +61,7 @@ def roll_back(
     try:
         serves, serving = _in_use(name, folder=folder, namespace=namespace)
     except DeployError:
-        rollback_target(entries, name, wanted=version)  # that there is no way back is told first
+        rollback_target(entries, name, wanted=version)  # that there is no way back is reported first
         raise
     if not dark_launch:
         quick = serving.dark_launch.model_copy(update={"enabled": False})

@@ -20,7 +20,7 @@ class ServerState(BaseModel):
         port: Where it answers, or is going to once it is proven.
         standby: Where it answers until then; 0 when it answers at `port` from the start.
         wanted_port: The port that was asked for.
-        settings: What it was told besides; a server that was told otherwise is replaced.
+        settings: What else it was started with; a server that was started with something else is replaced.
         pid: The process.
         created: When it was created, in seconds since 1970.
     """
@@ -58,7 +58,7 @@ class ServerState(BaseModel):
         """What a state file says; None when there is none, or one of another version, of which nothing can be trusted.
 
         Raises:
-            DeployError: There is one that cannot be read: whether a server runs cannot be told then.
+            DeployError: There is one that cannot be read: whether a server runs is not known then.
         """
         try:
             return cls.model_validate_json(path.read_bytes())

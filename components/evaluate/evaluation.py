@@ -44,7 +44,7 @@ def evaluate(name: str, settings: EvaluationConfig, *, splits: Path, model: Path
     found, notes = find_slices(splits, schema, settings)
     slices, small, small_notes = large_enough(found, settings.slice_rows)
     blocks = find_blocks(splits, "test", schema)
-    draws = Draws(blocks.of, settings.resamples, together=blocks.together, weights=scored.weights)
+    draws = Draws(blocks.of, settings.resamples, run_length=blocks.run_length, weights=scored.weights)
     whole, parts = judge(scored, slices, draws)
     scores = whole.scores(settings.confidence)
     rows, measured, importance_notes = _measure_importance(scored, settings, metric)
@@ -57,7 +57,7 @@ def evaluate(name: str, settings: EvaluationConfig, *, splits: Path, model: Path
         threshold=schema.threshold,
         confidence=settings.confidence,
         resamples=settings.resamples,
-        resampled_by=Resampled(kind=blocks.kind, column=blocks.column, count=blocks.count, together=blocks.together),
+        resampled_by=Resampled(kind=blocks.kind, column=blocks.column, count=blocks.count, together=blocks.run_length),
         scores=scores,
         baseline=Scores(values=_baseline(splits, scored)),
         mape_rows_left_out=metrics.zero_targets(scored.target) if "mape" in scores.values else 0,

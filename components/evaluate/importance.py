@@ -200,10 +200,10 @@ def _extremes(column: NDArray[np.generic], values: Floats) -> tuple[str | None, 
     names, codes = np.unique(column.astype(str), return_inverse=True)
     counts = np.bincount(codes)
     means = np.bincount(codes, weights=values) / counts
-    told = np.flatnonzero(counts >= max(2, 0.01 * len(column)))
-    if not len(told):
+    frequent = np.flatnonzero(counts >= max(2, 0.01 * len(column)))
+    if not len(frequent):
         return None, None
-    high, low = told[np.argmax(means[told])], told[np.argmin(means[told])]
+    high, low = frequent[np.argmax(means[frequent])], frequent[np.argmin(means[frequent])]
     return (str(names[high]) if means[high] > 0 else None, str(names[low]) if means[low] < 0 else None)
 
 

@@ -59,10 +59,10 @@ def gaps(parts: list[Judged], confidence: float) -> list[Gap]:
         confidence: Confidence level of the gaps' intervals.
     """
     return [
-        _gap(metric, told, confidence)
+        _gap(metric, ranked, confidence)
         for _, members in groupby(parts, key=lambda part: part.rows.column)
-        for metric, told in _ranked(list(members))
-        if len(told) > 1
+        for metric, ranked in _ranked(list(members))
+        if len(ranked) > 1
     ]
 
 

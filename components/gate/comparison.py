@@ -150,7 +150,7 @@ def _judge(version: str, ours: Scored, theirs: Answers, *, splits: Path, questio
 def _estimates(ours: Scored, theirs: Answers, splits: Path, question: Question) -> tuple[Estimate, Estimate]:
     """The metric of the candidate and of the champion, on the same resamples of the test part's blocks."""
     blocks = find_blocks(splits, "test", ours.schema)
-    draws = Draws(blocks.of, question.evaluation.resamples, together=blocks.together, weights=ours.weights)
+    draws = Draws(blocks.of, question.evaluation.resamples, run_length=blocks.run_length, weights=ours.weights)
     metric = question.metric
     candidate, champion = (
         draws.estimates(ours.schema.task, ours.target, answers, only=[metric])[metric]

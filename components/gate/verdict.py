@@ -17,7 +17,7 @@ class Check(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(description="Such as `threshold:roc_auc`, `baseline`, `champion`, `slice_floor`, `latency`.")
-    value: Number = Field(description="What was found; None when it cannot be told.")
+    value: Number = Field(description="What was found; None when it is not known.")
     limit: Number = Field(description="What it was held against; None when there is no number.")
     holds: bool
     detail: str = Field(description="The outcome in a sentence, with what to do when it does not hold.")

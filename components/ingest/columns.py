@@ -23,7 +23,7 @@ from components.ingest.values import (
     as_tried,
     ask_each,
     is_inexact,
-    number_of,
+    number_text,
     plain,
     value_of,
     values,
@@ -345,7 +345,7 @@ def _counts(column: Column) -> list[str]:
 
 def _is_measured(column: Column) -> str:
     """Whether a column holds numbers with a fraction or exponent: then the others are measured, too, and no names."""
-    number = number_of(column)
+    number = number_text(column)
     is_whole = f"regexp_full_match({number}, {literal(PLAIN_WHOLE)})"
     return f"coalesce(bool_or(TRY_CAST({number} AS DOUBLE) IS NOT NULL AND NOT {is_whole}), false)"
 

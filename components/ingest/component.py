@@ -9,22 +9,22 @@ from components.shared.component import stage
 
 @stage
 def fingerprint(source: str, paths: str) -> str:
-    """Tell whether the source tables are those of an earlier run, without reading them as far as that can be told.
+    """Find out whether the source tables are those of an earlier run, reading as little of them as possible.
 
     Args:
         source: The section `source` of the configuration, as JSON.
         paths: Other places of source tables for this run, as JSON {"table": "path"}; empty for the configured ones.
 
     Returns:
-        A mark that is another one when a table has changed.
+        A fingerprint that is another one when a table has changed.
     """
     from components.ingest import fingerprint as logic
     from components.ingest.ingest import parse_paths
     from components.shared.config import SourceConfig
     from components.shared.progress import announce
 
-    mark, told = logic.fingerprint(SourceConfig.model_validate_json(source), parse_paths(paths))
-    announce(f"{mark}: {', '.join(told)}")
+    mark, found_by = logic.fingerprint(SourceConfig.model_validate_json(source), parse_paths(paths))
+    announce(f"{mark}: {', '.join(found_by)}")
     return mark
 
 

@@ -50,7 +50,7 @@ def load_csv(
         SourceError: A file cannot be read as declared, or the files differ in their columns.
     """
     heads, columns = _looked_at(files, table)
-    # The other nulls are taken out by SQL, so that what they were in texts can be told, unless that takes too long.
+    # The other nulls are taken out by SQL, so that what they were in texts is known, unless that takes too long.
     taken = [null for null in _taken(columns) if not null or len(columns) > WIDE]
     _read(connection, raw, columns, files=list(zip(files, heads, strict=True)), table=table, nulls=taken)
     found = typed(connection, raw, _without_nulls(columns, taken, heads[0]))

@@ -29,7 +29,7 @@ def as_csv(file: TableFile, table: TableConfig, scratch: Path) -> TableFile:
     with path.open("w", encoding="utf-8", newline="") as content:
         writer = csv.writer(content, lineterminator="\n")
         for row in rows:
-            # A title above the table stands in one cell; as one field it is told from the column names.
+            # A title above the table stands in one cell; as one field it differs from the column names.
             is_above = is_above and len(row) <= 1 < width
             writer.writerow([*row, *([] if is_above or not row else [""] * (width - len(row)))])
     return TableFile(file.name, path, file.partitions)

@@ -19,7 +19,7 @@ _HEAD_BYTES = 1024 * 1024
 _LONGEST_HEAD = 64 * _HEAD_BYTES
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar", ":": "colon"}
 _SEP_LINE = re.compile(r'"?sep=(.)"?[;,\t]*', re.IGNORECASE)  # what Excel writes to say the delimiter
-_MOST_ABOVE = 20  # lines above the column names that are told from them
+_MOST_ABOVE = 20  # lines above the column names that are recognised
 _LOOKED_AT = 60  # records that say how many fields a line has
 
 
@@ -93,11 +93,11 @@ def _decoded(file: TableFile, start: bytes) -> str:
 def _sep_line(lines: io.StringIO, file: TableFile, table: TableConfig) -> tuple[int, str]:
     """How many lines to skip, and the delimiter: what Excel's first line says, unless the configuration does."""
     delimiter = delimiter_of(file, table)
-    said = _SEP_LINE.fullmatch(lines.readline().rstrip("\r\n"))
+    marker = _SEP_LINE.fullmatch(lines.readline().rstrip("\r\n"))
     lines.seek(0)
-    if said is None:
+    if marker is None:
         return table.skip_lines, delimiter
-    return max(1, table.skip_lines), said[1] if delimiter == "," else delimiter
+    return max(1, table.skip_lines), marker[1] if delimiter == "," else delimiter
 
 
 def _skip(lines: io.StringIO, skipped: int, more: int | None = None) -> int:

@@ -28,7 +28,7 @@ def partition_values(files: Sequence[TableFile], names: Collection[str]) -> dict
     return held
 
 
-def linked(files: Sequence[TableFile], folder: Path) -> list[TableFile]:
+def link_files(files: Sequence[TableFile], folder: Path) -> list[TableFile]:
     """The files below a folder in which nothing but their own partitions is named `key=value`.
 
     The table engine reads partitions from the whole of a path: of what stands above the table's folder, too, and

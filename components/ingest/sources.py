@@ -25,10 +25,10 @@ from components.ingest.excel import DIALECT
 from components.ingest.fetch import Fetched, fetch
 from components.ingest.hints import Remark, remarks
 from components.ingest.messages import readable_message
-from components.ingest.partitions import linked, partition_values
+from components.ingest.partitions import link_files, partition_values
 from components.shared.config import SourceConfig, TableConfig
 from components.shared.errors import FullcircleError, SourceError
-from components.shared.sources.table import moved
+from components.shared.sources.table import at_place
 from components.shared.sources.table_files import TableFile, locate_undecodable, nearest, unread
 from components.shared.tables import identifier, literal
 
@@ -51,7 +51,7 @@ def override_paths(source: SourceConfig, paths: Mapping[str, str]) -> SourceConf
                 f"`paths` names the table {name!r}; the source has "
                 f"{', '.join(source.tables)}.{nearest(name, source.tables)}"
             )
-    tables = {name: moved(table, paths.get(name, table.path)) for name, table in source.tables.items()}
+    tables = {name: at_place(table, paths.get(name, table.path)) for name, table in source.tables.items()}
     return source.model_copy(update={"tables": tables})
 
 
@@ -132,7 +132,7 @@ def _register(
     raw = f"{_RAW}.{identifier(name)}"
     fetched = registered.fetched[name]
     _check_contents(fetched)
-    files = linked(fetched.files, Path(tempfile.mkdtemp(dir=scratch)))
+    files = link_files(fetched.files, Path(tempfile.mkdtemp(dir=scratch)))
     if fetched.format == "excel":
         table = table.model_copy(update=DIALECT)
     found = _streamed(connection, files, table) if stream and fetched.format == "csv" else None

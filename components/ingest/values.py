@@ -87,7 +87,7 @@ def value_of(column: Column) -> str:
     return f"CASE WHEN {text} NOT IN ({', '.join(map(literal, column.spelling.nulls))}) THEN {text} END"
 
 
-def number_of(column: Column) -> str:
+def number_text(column: Column) -> str:
     """The column's numbers as programs write them; null or no number where a text spells none."""
     value, spelling = value_of(column), column.spelling
     if spelling.is_plain or not column.is_text:
@@ -121,13 +121,13 @@ def as_tried(column: Column, kind: ColumnType) -> str:
 def as_settled(column: Column, kind: ColumnType) -> str:
     """The column as a type that every one of its values is known to be of: what `as_tried` checks is not, again."""
     if kind in ("integer", "number"):
-        return f"TRY_CAST({number_of(column)} AS {NATIVE[kind]})"
+        return f"TRY_CAST({number_text(column)} AS {NATIVE[kind]})"
     return as_tried(replace(column, declared=kind), kind)
 
 
 def _tried_number(column: Column, kind: ColumnType) -> str:
     """A text as a number; a code is none unless somebody says so: casts drop leading zeros and underscores."""
-    number = number_of(column)
+    number = number_text(column)
     tried = f"TRY_CAST({number} AS {NATIVE[kind]})"
     # Most numbers begin with a digit from 1 on: the first comparison spares them the others.
     is_code = f"({number} < '1' AND regexp_matches({number}, {literal(CODE)})) OR contains({number}, '_')"
@@ -165,7 +165,7 @@ def _since_1970(value: str, per_second: int) -> str:
 
 def is_inexact(column: Column) -> str:
     """The condition that a value is written as a whole number that DOUBLE does not hold."""
-    number = number_of(column)
+    number = number_text(column)
     return (
         f"CASE WHEN abs(TRY_CAST({number} AS DOUBLE)) >= {_EXACT} "
         f"THEN regexp_full_match({number}, {literal(PLAIN_WHOLE)}) ELSE false END"

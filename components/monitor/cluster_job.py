@@ -37,7 +37,7 @@ _RUN_VARIABLE = "KFP_RUN_ID"
 _POLL_SECONDS = 2.0
 _HEARTBEAT_SECONDS = 30.0
 _LONGEST_SECONDS = 1800.0
-# How long what may mend itself is waited for: an image that is being pushed, a node that is being added.
+# How long to wait for what may resolve itself: an image that is being pushed, a node that is being added.
 _PATIENCE: dict[str, float] = {"image": 90.0, "configuration": 60.0, "unschedulable": 600.0}
 _SILENCE_SECONDS = 60.0
 
@@ -202,7 +202,7 @@ def follow(
             watch.heard = clock()
             if _ended(api, name, found, pods, watch=watch):
                 return
-            _give_up_what_does_not_run(api, name, watch)
+            _stop_hopeless_job(api, name, watch)
         if clock() - watch.started > longest + _SILENCE_SECONDS:
             raise MonitorError(_failure(api, name, f"has not ended within {longest:g} s", watch.last))
         sleep(_POLL_SECONDS)
@@ -231,7 +231,7 @@ def _ended(api: JobsApi, name: str, job: Object | None, pods: list[Object], *, w
     return False
 
 
-def _give_up_what_does_not_run(api: JobsApi, name: str, watch: _Watch) -> None:
+def _stop_hopeless_job(api: JobsApi, name: str, watch: _Watch) -> None:
     if watch.last and watch.heard - watch.since > _PATIENCE.get(watch.last.kind, float("inf")):
         raise MonitorError(_failure(api, name, f"does not run for {watch.heard - watch.since:.0f} s", watch.last))
 

@@ -59,7 +59,9 @@ class DriftFindings(BaseModel):
         return len(self.columns) - len(self.empty)
 
 
-def pin(columns: Sequence[str], settings: MonitoringConfig, *, numeric: frozenset[str]) -> dict[str, ColumnDrift]:
+def choose_tests(
+    columns: Sequence[str], settings: MonitoringConfig, *, numeric: frozenset[str]
+) -> dict[str, ColumnDrift]:
     """Method and threshold of each column.
 
     Args:
@@ -108,7 +110,7 @@ def compare(
     Raises:
         DataError: The settings do not fit the columns.
     """
-    pinned = pin(list(reference), settings, numeric=numeric)
+    pinned = choose_tests(list(reference), settings, numeric=numeric)
     nulls = {name: (float(reference[name].isna().mean()), float(current[name].isna().mean())) for name in reference}
     empty = [name for name, shares in nulls.items() if 1.0 in shares]
     measured = {name: chosen for name, chosen in pinned.items() if name not in empty}

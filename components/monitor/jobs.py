@@ -76,7 +76,7 @@ class Jobs:
             self._refuse("get", what, error)
 
     def _refuse(self, verb: str, what: str, error: ClusterError) -> NoReturn:
-        """Tell what cannot be mended by waiting from what may."""
+        """Separate failures that waiting cannot cure from those that may pass."""
         if not error.status:
             raise ConnectionError(f"the API server does not answer: {error.said}") from error
         if error.status == HTTPStatus.TOO_MANY_REQUESTS or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

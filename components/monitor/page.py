@@ -29,7 +29,7 @@ _TEXT = (
 )
 _NEWEST_TEXT = (
     "The model learned from the training part and was judged on the test part. How the two differ says what has "
-    "changed already between the rows it knows and the newest ones: no alarm, and nothing to mend. Predictions are "
+    "changed already between the rows it knows and the newest ones: no alarm, and nothing to fix. Predictions are "
     "left out, because a model is surer of rows it learned from."
 )
 

@@ -9,7 +9,7 @@ from components.shared.store import Store
 
 
 def on_cluster() -> bool:
-    """Whether this is a pod of a cluster that is not told to serve from its own machine."""
+    """Whether this is a pod of a cluster that is not configured to serve from its own machine."""
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and not os.environ.get("FULLCIRCLE_SERVING_FOLDER")
 
 

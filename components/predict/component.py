@@ -26,7 +26,7 @@ def predict(
         destination: Prefix in the object store below which to write, or s3://bucket/prefix; empty for a new one below
             `predictions/<name>/`.
         table: The table as ingest writes it, with the columns a request to the endpoint has.
-        summary: What was written, JSON: place, version, rows predicted and set aside, files, classes, lineage.
+        summary: What was written, JSON: place, version, rows predicted and rejected, files, classes, lineage.
         predict_page: The same for people.
 
     Returns:

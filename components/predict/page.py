@@ -9,7 +9,7 @@ from components.shared.pages.reports import Page
 
 def prediction_page(summary: Summary) -> Page:
     """Make the page."""
-    rejected = f"{format_count(summary.rejected)} set aside" if summary.rejected else "all rows predicted"
+    rejected = f"{format_count(summary.rejected)} rejected" if summary.rejected else "all rows predicted"
     status: Status = "warning" if summary.rejected else "passed"
     page = Page("Batch prediction", f"{summary.name}, version {summary.version}", status=status, status_label=rejected)
     page.section("Rows").facts(_facts(summary))
@@ -23,7 +23,7 @@ def prediction_page(summary: Summary) -> Page:
         page.section("Predictions").facts(facts)
     if summary.reasons:
         text = "The first rows that do not fit the model; rejected.parquet holds all of them, with the reason."
-        page.section("Set aside", text).list(summary.reasons)
+        page.section("Rejected", text).list(summary.reasons)
     page.section("Files").table(["file", "rows"], list(summary.parts.items()))
     return page
 
@@ -34,7 +34,7 @@ def _facts(summary: Summary) -> dict[str, object]:
     return {
         "Table": summary.rows,
         "Predicted": summary.predicted,
-        "Set aside": f"{format_count(summary.rejected)}{share}",
+        "Rejected": f"{format_count(summary.rejected)}{share}",
         "Place": summary.place,
         "Columns": ", ".join(summary.columns),
         "Window": window if summary.lineage.window_start else "none",

@@ -161,7 +161,7 @@ class _Run:
             self.target.put(self.rejects.path)
 
     def _group(self, group: int) -> Iterator[pa.RecordBatch]:
-        """Predictions of a row group; its rows that do not fit are set aside."""
+        """Predictions of a row group; its rows that do not fit are rejected."""
         columns = list(dict.fromkeys([*self.reader.schema.columns, *self.kept]))
         misfits: list[NDArray[np.int64]] = []  # of each such row: its number, and the position of the column to blame
         first = row = sum(self.file.metadata.row_group(before).num_rows for before in range(group))
@@ -173,9 +173,9 @@ class _Run:
                 yield self._predictions(batch, block, start=row)
             row += batch.num_rows
         if misfits:
-            self._set_aside(group, first, *np.concatenate(misfits, axis=1))
+            self._reject(group, first, *np.concatenate(misfits, axis=1))
 
-    def _set_aside(self, group: int, first: int, numbers: NDArray[np.int64], culprits: NDArray[np.int64]) -> None:
+    def _reject(self, group: int, first: int, numbers: NDArray[np.int64], culprits: NDArray[np.int64]) -> None:
         """Read a row group again, this time with the columns that the model ignores."""
         with pq.ParquetFile(self.table) as plain:
             for batch in plain.iter_batches(self._block(plain.schema_arrow.names), row_groups=[group]):

@@ -1,4 +1,4 @@
-"""Rows that do not fit the model: set aside as text, with the reason."""
+"""Rows that do not fit the model: written apart as text, with the reason."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ REASON = "reject_reason"
 
 
 class Rejects:
-    """Writes the rows set aside to one Parquet file, which is there once there is such a row.
+    """Writes the rejected rows to one Parquet file, which is there once there is such a row.
 
     Args:
         path: Where to.
@@ -40,7 +40,7 @@ class Rejects:
         self._writer: pq.ParquetWriter | None = None
 
     def add(self, rows: pa.RecordBatch, numbers: NDArray[np.int64], culprits: NDArray[np.int64]) -> None:
-        """Set rows aside.
+        """Reject rows.
 
         Args:
             rows: The rows, with all their columns.

@@ -44,19 +44,19 @@ class Summary(BaseModel):
     seconds: float = Field(description="How long reading, predicting and storing took.")
     rows: int = Field(description="Rows of the table.")
     predicted: int = Field(description="Rows with a prediction.")
-    rejected: int = Field(description="Rows set aside, in rejected.parquet.")
+    rejected: int = Field(description="Rejected rows, in rejected.parquet.")
     parts: dict[str, int] = Field(description="Rows by file.")
     columns: list[str] = Field(description="Columns of the parts.")
     classes: dict[str, int] = Field(default={}, description="Predicted rows by class.")
     values: Values | None = Field(default=None, description="The predicted values of a regression.")
-    reasons: list[str] = Field(default=[], description="Why the first rows were set aside.")
+    reasons: list[str] = Field(default=[], description="Why the first rows were rejected.")
     lineage: Lineage = Field(description="Where the rows came from.")
 
     @property
     def message(self) -> str:
         """The stage's result in one line."""
-        aside = f"; {self.rejected:,} set aside" if self.rejected else ""
-        return f"{self.predicted:,} rows predicted by version {self.version}{aside}, in {self.place}"
+        rejected = f"; {self.rejected:,} rejected" if self.rejected else ""
+        return f"{self.predicted:,} rows predicted by version {self.version}{rejected}, in {self.place}"
 
 
 class Destination:

@@ -184,7 +184,7 @@ def _filled(column: Column, blank: set[str]) -> str:
 
 
 def _with_missing(backend: Engine, source: str, columns: list[Column]) -> set[str]:
-    """Names of the columns where a value other than null means that there is none; only they need mending."""
+    """Names of the columns where a value other than null means that there is none; only they need repair."""
     found: set[str] = set()
     fetch(backend, "SET disabled_optimizers = 'statistics_propagation'")  # see `_missing`; here isnan is cheaper
     for batch in batches([column for column in columns if column.missing], BATCH):

@@ -177,8 +177,8 @@ def _describe(name: str, kind: FeatureKind, extent: _Extent) -> Feature:
     if worst := [value for value in (low, high) if value is not None and not abs(value) <= FLOAT32_MAX]:
         what = "an infinite value" if math.isinf(worst[0]) else f"{worst[0]:g}, beyond the range of float32"
         raise DataError(
-            f"The feature {name!r} holds {what}. Let the contract set such rows aside (contract.non_finite: "
-            "quarantine), or mend them in the query."
+            f"The feature {name!r} holds {what}. Let the contract remove such rows (contract.non_finite: "
+            "quarantine), or correct them in the query."
         )
     return Feature(name=name, kind=kind, nullable=nullable, minimum=low, maximum=high)
 

@@ -1,6 +1,6 @@
 """Columns that nobody learns from although nobody named them: the group of the split, row numbers, free text.
 
-Each is told with the setting that keeps it. A column that `problem.features` names is kept whatever it looks like.
+Each is reported with the setting that keeps it. A column that `problem.features` names is kept whatever it looks like.
 """
 
 import re

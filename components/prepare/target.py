@@ -5,7 +5,7 @@ from typing import Any
 from components.prepare.columns import Column
 from components.prepare.repair import ROW_INDEX
 from components.prepare.split import ROW_PARTS
-from components.shared.as_written import spelled
+from components.shared.as_written import accepted_spellings
 from components.shared.config import ProblemConfig
 from components.shared.errors import DataError
 from components.shared.frames import PARTS
@@ -74,7 +74,7 @@ def _positive_last(classes: list[Label], problem: ProblemConfig) -> list[Label]:
     if problem.positive is None:
         return classes
     named = [label for label in classes if label == problem.positive]
-    named = named or [label for label in classes if spelled(label) & spelled(problem.positive)]
+    named = named or [label for label in classes if accepted_spellings(label) & accepted_spellings(problem.positive)]
     if len(named) != 1:
         raise DataError(
             f"problem.positive is {_written(problem.positive)}; the target {problem.target!r} holds "

@@ -46,7 +46,7 @@ def check_weights(backend: Engine, name: str) -> None:
         found = "an infinite value" if isinstance(value, float) and math.isinf(value) else str(value)
         raise DataError(
             f"problem.weights {name!r} holds {found}, and {sum(row[3] for row in bad):,} of {total:,} rows have such a "
-            "weight; a weight is a finite number of 0 or more. Mend it in the query, or leave these rows out there."
+            "weight; a weight is a finite number of 0 or more. Correct it in the query, or leave these rows out there."
         )
     if empty := [PARTS[row[0]] for row in rows if not row[5]]:
         raise DataError(

@@ -99,7 +99,7 @@ def warnings(found: Profile) -> list[str]:
     """What to look at first, in sentences."""
     return [
         *(remark for column in found.columns for remark in _column_warnings(column, found.rows)),
-        *_alike(found.correlations),
+        *_correlated(found.correlations),
         *_rare(found),
     ]
 
@@ -119,7 +119,7 @@ def _column_warnings(column: ColumnProfile, rows: int) -> list[str]:
     return remarks
 
 
-def _alike(correlations: Correlations | None) -> list[str]:
+def _correlated(correlations: Correlations | None) -> list[str]:
     if correlations is None:
         return []
     pairs = itertools.combinations(enumerate(correlations.names), 2)

@@ -12,7 +12,7 @@ Value = bool | int | float | str
 _WORDS = {True: ("true", "yes", "on"), False: ("false", "no", "off")}
 
 
-def spelled(value: Value) -> frozenset[str]:
+def accepted_spellings(value: Value) -> frozenset[str]:
     """Every text that may be meant by a value.
 
     Args:

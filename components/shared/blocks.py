@@ -48,7 +48,7 @@ class Blocks:
         return int(self.of.max(initial=-1)) + 1
 
     @property
-    def together(self) -> int:
+    def run_length(self) -> int:
         """How many in a row are drawn at once: of periods the third root of them (Hall, Horowitz and Jing, 1995)."""
         return 1 if self.kind in ("row", "group") else max(1, round(self.count ** (1 / 3)))
 

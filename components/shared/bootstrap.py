@@ -54,11 +54,11 @@ class Estimate:
 
     def interval(self, confidence: float) -> tuple[float, float] | None:
         """Confidence interval at a level such as 0.95; None when fewer than half of the resamples could tell."""
-        told = self.resampled[np.isfinite(self.resampled)]
-        if len(told) * 2 < len(self.resampled) or not len(told):
+        finite = self.resampled[np.isfinite(self.resampled)]
+        if len(finite) * 2 < len(self.resampled) or not len(finite):
             return None
         tail = _tail(confidence, self.blocks)
-        low, high = np.quantile(told, [tail, 1 - tail])
+        low, high = np.quantile(finite, [tail, 1 - tail])
         return float(low), float(high)
 
 
@@ -108,7 +108,7 @@ class Draws:
         blocks: Indices,
         resamples: int,
         *,
-        together: int = 1,
+        run_length: int = 1,
         weights: NDArray[np.float64] | None = None,
         seed: int = 0,
     ) -> None:
@@ -117,14 +117,14 @@ class Draws:
         Args:
             blocks: The block that each row is of, from 0, shape (rows,).
             resamples: How many.
-            together: How many blocks in a row are drawn at once.
+            run_length: How many blocks in a row are drawn at once.
             weights: How much each row counts; by default all the same.
             seed: The same seed gives the same resamples.
         """
         generator = np.random.default_rng(seed)
         self._rows = np.ones(len(blocks)) if weights is None else weights
-        self._together = together if blocks.max(initial=-1) < MOST_BLOCKS else 1  # bundles are in no order
-        drawn = _drawn(blocks, resamples, generator, together=self._together)
+        self._run_length = run_length if blocks.max(initial=-1) < MOST_BLOCKS else 1  # bundles are in no order
+        drawn = _drawn(blocks, resamples, generator, run_length=self._run_length)
         self.weights = Weights(self._rows, *drawn, steps=STEPS)
         # Slices within few blocks are resampled by row instead; drawn only when there are any.
         self._by_row: Weights | None = None
@@ -148,11 +148,11 @@ class Draws:
             rows: Indices of the rows wanted; by default all.
             only: The metrics wanted; by default all of the task.
         """
-        weights, together = self.weights, self._together
+        weights, run_length = self.weights, self._run_length
         if rows is not None:
-            target, answers = target[rows], answers.some(rows)
-            weights, together = self._weights_of(rows)
-        worth = effective_blocks(weights, together)
+            target, answers = target[rows], answers.subset(rows)
+            weights, run_length = self._weights_of(rows)
+        worth = effective_blocks(weights, run_length)
         names = [name for name in TASKS[task].metrics if only is None or name in only]
         found = {}
         once = Weights(weights.rows)
@@ -165,40 +165,40 @@ class Draws:
         return found
 
     def _weights_of(self, rows: Indices) -> tuple[Weights, int]:
-        weights = self.weights.some(rows)
+        weights = self.weights.subset(rows)
         if effective_blocks(weights) >= min(FEWEST_BLOCKS, len(rows)):
-            return weights, self._together
+            return weights, self._run_length
         if self._by_row is None:
             drawn = _drawn(np.arange(len(self._rows)), self._resamples, self._generator)
             self._by_row = Weights(self._rows, *drawn, steps=STEPS)
-        return self._by_row.some(rows), 1
+        return self._by_row.subset(rows), 1
 
 
 def _drawn(
-    blocks: Indices, resamples: int, generator: np.random.Generator, *, together: int = 1
+    blocks: Indices, resamples: int, generator: np.random.Generator, *, run_length: int = 1
 ) -> tuple[Indices, Floats]:
     """Blocks, bundled when they are many, and how often each was drawn; the first resample is each of them once."""
     count = int(blocks.max(initial=-1)) + 1
     if count > MOST_BLOCKS:
         blocks = generator.permutation(np.arange(count) % MOST_BLOCKS)[blocks]
         count = MOST_BLOCKS
-    first = generator.integers(0, count, (-(-count // together), 1, resamples))
-    drawn = ((first + np.arange(together)[:, None]) % count).reshape(-1, resamples)[:count]
+    first = generator.integers(0, count, (-(-count // run_length), 1, resamples))
+    drawn = ((first + np.arange(run_length)[:, None]) % count).reshape(-1, resamples)[:count]
     places = drawn * (resamples + 1) + np.arange(1, resamples + 1)
     counts = np.bincount(places.reshape(-1), minlength=count * (resamples + 1)).reshape(count, resamples + 1)
     counts[:, 0] = 1
     return blocks, counts.astype(np.float64)
 
 
-def effective_blocks(weights: Weights, together: int = 1) -> float:
+def effective_blocks(weights: Weights, run_length: int = 1) -> float:
     """How many independent blocks of equal weight the rows' blocks are worth: (Σw)² / Σw² (Kish, 1965).
 
     Args:
         weights: The rows' weights and blocks.
-        together: How many blocks in a row are drawn at once; `w` are then the weights of all such runs, each block
+        run_length: How many blocks in a row are drawn at once; `w` are then the weights of all such runs, each block
             being in that many of them.
     """
     of_blocks = np.bincount(weights.blocks, weights.rows, minlength=len(weights.counts))
-    runs = sum(np.roll(of_blocks, -index) for index in range(together))
-    squares = float(np.sum(runs**2)) / together
+    runs = sum(np.roll(of_blocks, -index) for index in range(run_length))
+    squares = float(np.sum(runs**2)) / run_length
     return float(of_blocks.sum() ** 2 / squares) if squares else 0.0

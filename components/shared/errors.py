@@ -8,7 +8,7 @@ _MISTAKES = 3
 
 
 class FullcircleError(Exception):
-    """A problem the user can mend: shown as its message alone, without a traceback."""
+    """A problem that the user can fix: shown as its message alone, without a traceback."""
 
 
 class ConfigError(FullcircleError):

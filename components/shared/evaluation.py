@@ -180,7 +180,7 @@ class Evaluation(_Record):
     importance_rows: int = 0
     importance: list[Importance] = []
     shap: Shap | None = None
-    notes: list[str] = Field(default=[], description="What was left out or could not be told, in sentences.")
+    notes: list[str] = Field(default=[], description="What was left out or could not be determined, in sentences.")
     warnings: list[str] = Field(default=[], description="What the figures may be wrong about, in sentences.")
 
     @classmethod
@@ -206,7 +206,7 @@ class Evaluation(_Record):
 
 
 def metric_text(metric: Metric, value: float | None) -> str:
-    """A metric for people: shares of 1 in percent, everything else as a number, `–` for what cannot be told."""
+    """A metric for people: shares of 1 in percent, everything else as a number, `–` for what is not known."""
     return format_share(value) if TABLE[metric].percent else format_number(value)
 
 

@@ -12,7 +12,7 @@ graph needs few operations however many columns there are:
 | `dates` | timestamps | `parts`, `clip`, `impute`, `scale` |
 
 `scale` is there for linear models only; trees need none, and would lose float32 parity by it. A missing number or time
-stays missing for trees, which learn a direction for it; a linear model gets the median and a column that tells where.
+stays missing for trees, which learn a direction for it; a linear model gets the median and a column that says where.
 A missing category is the value "" and is encoded like any other; a category unseen in training is all zeros
 (`one_hot`), -1 (`ordinal`) or the target's overall mean (`target_mean`).
 """

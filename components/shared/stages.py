@@ -32,7 +32,7 @@ class Page:
     Attributes:
         artifact: The output that is the page.
         title: What the link says.
-        text: What the page tells.
+        text: What the page shows.
     """
 
     artifact: str

@@ -1,4 +1,4 @@
-"""Libraries that would tell their makers how they are used are told not to.
+"""Libraries that would report to their makers how they are used are switched to silence.
 
 Evidently (its own server, which is imported with its reports, and its collector) sends usage to its makers unless the
 variable is there, whatever its value; other tools keep to the same convention (https://consoledonottrack.com).

@@ -14,7 +14,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 10.0
 _SECONDS_IN_A_POD = 60.0
 
 
-def patience() -> float:
+def retry_seconds() -> float:
     """For how long a service that is away for a moment is tried again, in seconds.
 
     `FULLCIRCLE_RETRY_SECONDS` says it. Otherwise a minute in a pod, where nobody waits and a service may be about to

@@ -34,14 +34,14 @@ class Graph:
     def model(self, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> onnx.ModelProto:
         """The graph with only what its outputs need."""
         graph = helper.make_graph(self.nodes, "fullcircle", inputs, outputs, self.constants)
-        keep_needed(graph)
+        remove_unused_nodes(graph)
         opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
         model = helper.make_model(graph, opset_imports=opsets, producer_name="fullcircle", ir_version=IR_VERSION)
         onnx.checker.check_model(model)
         return model
 
 
-def keep_needed(graph: onnx.GraphProto) -> None:
+def remove_unused_nodes(graph: onnx.GraphProto) -> None:
     """Remove the nodes and constants that no output depends on."""
     needed = {output.name for output in graph.output}
     kept = []

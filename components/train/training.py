@@ -55,12 +55,12 @@ class Trained:
     def _decisions(self) -> str:
         """What was chosen besides the parameters."""
         calibration, threshold = self.record.calibration, self.record.threshold
-        told = []
+        decisions = []
         if calibration is not None and calibration.method != "none":
-            told.append(f"calibrated ({calibration.method})")
+            decisions.append(f"calibrated ({calibration.method})")
         if threshold is not None and threshold.by not in ("", FIXED):
-            told.append(f"threshold {threshold.threshold:g} by {threshold.by}")
-        return "".join(f"{item}; " for item in told)
+            decisions.append(f"threshold {threshold.threshold:g} by {threshold.by}")
+        return "".join(f"{item}; " for item in decisions)
 
 
 def train_model(

@@ -15,14 +15,14 @@ def validate(
     validate_report: dsl.Output[dsl.Artifact],
     validate_page: dsl.Output[dsl.HTML],
 ) -> None:
-    """Hold the table against its data contract and set bad rows aside; ends the run when the contract is broken.
+    """Check the table against its data contract and quarantine bad rows; ends the run when the contract is broken.
 
     Args:
         contract: The `contract` section of the configuration, as JSON.
         problem: The `problem` section of the configuration, as JSON.
         table: The ingested table, one Parquet file.
         valid: The rows that keep the contract, one Parquet file in the order of the table.
-        quarantine: The rows set aside, one Parquet file with one more column, `rule`: the names of the rules broken.
+        quarantine: The quarantined rows, one Parquet file with one more column, `rule`: the names of the rules broken.
         validate_report: JSON file of every check and what was found; written also when the run ends here.
         validate_page: The same for people.
     """

@@ -18,7 +18,7 @@ import pandera.ibis as pa
 from pandera.api.ibis.types import IbisData
 from pandera.engines import ibis_engine
 
-from components.shared.as_written import spelled
+from components.shared.as_written import accepted_spellings
 from components.shared.config import CheckRule, ColumnRule, ColumnType, ContractConfig, OnFailure, UniqueRule
 from components.shared.package.schema import FLOAT32_MAX
 
@@ -63,7 +63,7 @@ class Rule:
     @property
     def advice(self) -> str:
         """What to do about a breach."""
-        return f"Mend the data, or change {self.change}."
+        return f"Correct the data, or change {self.change}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ def _column_rules(name: str, promise: ColumnRule, kind: Kind) -> Iterator[Rule]:
             on_failure=promise.on_failure,
             change=f"contract.columns.{name}.{setting}",
             check=None if many else pa.Check(condition, name=f"{name}.{setting}", ignore_na=setting != "nullable"),
-            among=tuple(_all_meant(promise, kind)) if many else (),
+            among=tuple(_allowed_values(promise, kind)) if many else (),
             shows=() if setting == "nullable" else (name,),
         )
     if promise.unique:
@@ -220,7 +220,7 @@ def _conditions(promise: ColumnRule, kind: Kind) -> Iterator[tuple[str, str, Con
     """Setting, promise in words, and condition of a column's rules, without those its type does not allow."""
     unfit = {setting for setting, _ in misfits(promise, kind)}
     low, high, pattern = promise.minimum, promise.maximum, promise.pattern
-    allowed = _all_meant(promise, kind)
+    allowed = _allowed_values(promise, kind)
     offered: list[tuple[str, bool, str, Callable[[], Condition]]] = [
         ("nullable", not promise.nullable, "no missing values", lambda: _present),
         ("minimum", low is not None, f"at least {low:.15g}" if low is not None else "", lambda: _within(low, None)),
@@ -242,7 +242,7 @@ def misfits(promise: ColumnRule, kind: Kind) -> list[tuple[str, str]]:
         ]
     if promise.pattern and kind != "text":
         found.append(("pattern", "a column of text"))
-    strange = [value for value in promise.allowed if not _meant(value, kind)]
+    strange = [value for value in promise.allowed if not _typed_values(value, kind)]
     if strange:
         texts: dict[Kind, str] = {"boolean": "true or false", "integer": "numbers", "number": "numbers"}
         wanted = texts.get(kind, "dates as the table spells them, in quotes,")
@@ -250,19 +250,19 @@ def misfits(promise: ColumnRule, kind: Kind) -> list[tuple[str, str]]:
     return found
 
 
-def _all_meant(promise: ColumnRule, kind: Kind) -> list[Any]:
-    return list(dict.fromkeys(meant for value in promise.allowed for meant in _meant(value, kind)))
+def _allowed_values(promise: ColumnRule, kind: Kind) -> list[Any]:
+    return list(dict.fromkeys(meant for value in promise.allowed for meant in _typed_values(value, kind)))
 
 
-def _meant(value: Any, kind: Kind) -> list[Any]:
+def _typed_values(value: Any, kind: Kind) -> list[Any]:
     """The values of a column of some kind that a value of the configuration means, by how it is spelled; often one.
 
     YAML takes `true` for a truth value and `1` for a number where a text of the table is meant, and the other way
     round: what is compared is the spelling.
     """
-    words = spelled(value)
+    words = accepted_spellings(value)
     if kind == "boolean":
-        return [truth for truth in (True, False) if words & spelled(truth)]
+        return [truth for truth in (True, False) if words & accepted_spellings(truth)]
     if kind in ("integer", "number"):
         return [number for number in map(_number, words) if number is not None] if not isinstance(value, bool) else []
     if kind != "text" and not isinstance(value, str):
@@ -320,10 +320,10 @@ def _one_of(allowed: Sequence[object], kind: Kind) -> Condition:
 
 def _matches(pattern: str) -> Condition:
     # The whole value, and `.` is no line break, whatever the engine's defaults are.
-    return lambda data: data.table[data.key].re_search(whole(pattern))
+    return lambda data: data.table[data.key].re_search(full_match(pattern))
 
 
-def whole(pattern: str) -> str:
+def full_match(pattern: str) -> str:
     """A regular expression that matches only a whole text."""
     return rf"\A(?-s:{pattern})\z"
 

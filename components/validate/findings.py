@@ -49,7 +49,7 @@ class Report(BaseModel):
     limit: float = Field(description="Largest allowed quarantined share.")
     passed: bool
     checks: list[Finding]
-    warnings: list[str] = Field(default=[], description="What was set aside and why, in sentences.")
+    warnings: list[str] = Field(default=[], description="What was quarantined and why, in sentences.")
 
     @property
     def broken(self) -> list[Finding]:
@@ -58,7 +58,7 @@ class Report(BaseModel):
 
 
 def report_of(checks: Iterable[Finding], rows: int, quarantined: int, *, limit: float) -> Report:
-    """Sum up: a run passes when every broken check is one that only sets rows aside."""
+    """Sum up: a run passes when every broken check is one that only quarantines rows."""
     found = list(checks)
     return Report(
         rows=rows,
@@ -99,9 +99,9 @@ def outcome(check: Finding, rows: int) -> str:
         return check.found
     examples = ", ".join(example_text(value) for value in check.examples)
     such = f", such as {examples}" if examples else ""
-    aside = " (set aside)" if check.on_failure == "quarantine" else ""
+    quarantined = " (quarantined)" if check.on_failure == "quarantine" else ""
     count = f"{format_count(check.failed_rows)} of {format_count(rows)} rows ({format_share(check.share)})"
-    return f"{count} that break it{such}{aside}"
+    return f"{count} that break it{such}{quarantined}"
 
 
 def example_text(value: object) -> str:

@@ -26,7 +26,7 @@ _HEADER = """\
 # A data contract inferred from one table: {rows} rows, {columns} columns.
 # It says what that table held. Edit it into what every table has to hold, then put it into the configuration.
 # - Ranges reach half the seen span further on both sides; the comments say what was seen.
-# - on_failure: fail (the default) ends the run; quarantine sets the bad rows aside, up to quarantine_limit.
+# - on_failure: fail (the default) ends the run; quarantine moves the bad rows out, up to quarantine_limit.
 # - A column not named here may hold anything.
 """
 
@@ -190,12 +190,12 @@ def _rule(name: str, column: Observed, rows: int, *, problem: ProblemConfig) -> 
     if column.values:
         promise |= {"allowed": list(column.values), "on_failure": "fail" if name == problem.target else "quarantine"}
     elif column.minimum is not None and column.maximum is not None and name not in problem.keys:
-        low, high = generous(column.minimum, column.maximum, whole=column.kind == "integer")
+        low, high = widened_range(column.minimum, column.maximum, whole=column.kind == "integer")
         promise |= {"minimum": low, "maximum": high, "on_failure": "quarantine"}
     return ColumnRule(**promise)
 
 
-def generous(low: float, high: float, *, whole: bool = False) -> tuple[float, float]:
+def widened_range(low: float, high: float, *, whole: bool = False) -> tuple[float, float]:
     """A range that reaches half the span further on both sides, in round numbers, and keeps its sign."""
     span = high - low or abs(low) or 1.0
     step = 10.0 ** math.floor(math.log10(span) - 1)
@@ -251,7 +251,7 @@ def _table_settings(contract: ContractConfig, observed: Observations | None) -> 
     comments = {
         "minimum_rows": f"fewest rows worth learning from{seen}",
         "maximum_age_days": "oldest allowed age of the newest row, in days; null for any",
-        "quarantine_limit": "largest share of rows that may be set aside",
+        "quarantine_limit": "largest share of rows that may be quarantined",
         "non_finite": "rows with an infinite number or one beyond float32: quarantine, or fail",
         "other_columns": "columns not named here: allow, or fail",
     }

@@ -16,15 +16,15 @@ def contract_page(report: Report, sample: Sequence[dict[str, Any]]) -> Page:
 
     Args:
         report: What was checked and found.
-        sample: Some rows set aside: their rules under the empty name, then some columns.
+        sample: Some quarantined rows: their rules under the empty name, then some columns.
     """
     page = Page("Data contract", _subtitle(report), status="passed" if report.passed else "failed")
     summary = page.section("Rows").facts(
         {
             "Checked": report.rows,
             "Keep the contract": report.valid_rows,
-            "Set aside": f"{format_count(report.quarantined_rows)} ({format_share(report.quarantined_share)})",
-            "Most that may be set aside": format_limit(report.limit, share=True),
+            "Quarantined": f"{format_count(report.quarantined_rows)} ({format_share(report.quarantined_share)})",
+            "Most that may be quarantined": format_limit(report.limit, share=True),
         }
     )
     if not report.passed:
@@ -48,7 +48,7 @@ def _subtitle(report: Report) -> str:
 def _badge(check: Finding) -> Badge:
     if check.holds:
         return Badge("passed", "Holds")
-    return Badge("failed", "Fails the run") if check.on_failure == "fail" else Badge("warning", "Sets rows aside")
+    return Badge("failed", "Fails the run") if check.on_failure == "fail" else Badge("warning", "Quarantines rows")
 
 
 def _broken(page: Page, report: Report) -> None:
@@ -72,7 +72,7 @@ def _sample(page: Page, report: Report, sample: Sequence[dict[str, Any]]) -> Non
     more = report.quarantined_rows - len(sample)
     text = f"The first {format_count(len(sample))} of {format_count(report.quarantined_rows)}." if more else ""
     rows = [(row[""], *(row[name] for name in names)) for row in sample]
-    page.section("Rows set aside", text).table(["Rules broken", *names], rows)
+    page.section("Quarantined rows", text).table(["Rules broken", *names], rows)
 
 
 def _kept(page: Page, checks: Sequence[Finding]) -> None:

@@ -13,7 +13,7 @@ from pandera.errors import SchemaErrorReason, SchemaErrors
 
 from components.shared.config import CheckRule, ColumnRule, ContractConfig, ProblemConfig
 from components.shared.tables import literal
-from components.validate.contract import Columns, Rule, listed, misfits, pandera_schema, whole
+from components.validate.contract import Columns, Rule, full_match, listed, misfits, pandera_schema
 from components.validate.findings import Finding
 from components.validate.rows import Source, condition_fault, first_line
 
@@ -157,7 +157,7 @@ def pattern_findings(source: Source, contract: ContractConfig) -> list[Finding]:
 
 def _pattern_fault(source: Source, pattern: str) -> str:
     try:
-        source.backend.con.execute(f"SELECT regexp_matches('', {literal(whole(pattern))})").fetchall()
+        source.backend.con.execute(f"SELECT regexp_matches('', {literal(full_match(pattern))})").fetchall()
     except duckdb.Error as error:
         return first_line(error)
     return ""
@@ -199,7 +199,7 @@ def condition_finding(number: int, rule: CheckRule, fault: str, *, advice: str =
 
 
 def age_findings(contract: ContractConfig, problem: ProblemConfig, columns: Columns) -> list[Finding]:
-    """Whether the age of the newest row can be told."""
+    """Whether the age of the newest row can be computed."""
     name = problem.time_column
     if contract.maximum_age_days is None or (name in columns.types and columns.kind(name) in ("date", "timestamp")):
         return []

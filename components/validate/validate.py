@@ -1,4 +1,4 @@
-"""Hold a table against its contract: structure first, then rows; judge, report, and set bad rows aside."""
+"""Check a table against its contract: structure first, then rows; judge, report, and quarantine bad rows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Verdict:
 
     Attributes:
         report: Every check and what came of it.
-        sample: The first rows set aside: their rules under the empty name, then some columns.
+        sample: The first quarantined rows: their rules under the empty name, then some columns.
     """
 
     report: Report
@@ -51,7 +51,7 @@ class Verdict:
 def validate(
     table: Path, outputs: Outputs, *, contract: ContractConfig, problem: ProblemConfig, now: datetime | None = None
 ) -> Report:
-    """Hold a table against its contract and set bad rows aside.
+    """Check a table against its contract and quarantine bad rows.
 
     Args:
         table: The ingested table, one Parquet file.
@@ -83,12 +83,13 @@ def validate(
 
 def headline(report: Report) -> str:
     """One line for people."""
-    aside = (
-        f", {format_count(report.quarantined_rows)} set aside ({format_share(report.quarantined_share)})"
+    quarantined = (
+        f", {format_count(report.quarantined_rows)} quarantined ({format_share(report.quarantined_share)})"
         if report.quarantined_rows
         else ""
     )
-    return f"{format_count(report.valid_rows)} rows keep the contract{aside}, {format_count(len(report.checks))} checks"
+    kept, checks = format_count(report.valid_rows), format_count(len(report.checks))
+    return f"{kept} rows keep the contract{quarantined}, {checks} checks"
 
 
 def _judge(source: Source, contract: ContractConfig, problem: ProblemConfig, *, now: datetime) -> Verdict:
@@ -101,7 +102,7 @@ def _judge(source: Source, contract: ContractConfig, problem: ProblemConfig, *, 
         source, contract, rules, unfit=unfit_conditions, time_column=_time_column(contract, problem, unfit_age)
     )
     broken = [number for number, count in enumerate(counted.totals.breaches) if count]
-    aside = passes.find_quarantined(
+    quarantined = passes.find_quarantined(
         source, counted.table, counted.rules, broken=[n for n in broken if counted.rules[n].on_failure == "quarantine"]
     )
     shown = passes.examples(source, counted.table, counted.rules, broken=broken, keys=problem.keys)
@@ -112,10 +113,10 @@ def _judge(source: Source, contract: ContractConfig, problem: ProblemConfig, *, 
         *counted.unfit.values(),
         *unfit_age,
         *_row_findings(counted, shown),
-        *_table_findings(contract, counted.totals, aside, now=now),
+        *_table_findings(contract, counted.totals, quarantined, now=now),
     ]
-    report = report_of(findings, counted.totals.rows, aside, limit=contract.quarantine_limit)
-    return Verdict(report=report, sample=_sample(source, counted, problem, broken=broken) if aside else [])
+    report = report_of(findings, counted.totals.rows, quarantined, limit=contract.quarantine_limit)
+    return Verdict(report=report, sample=_sample(source, counted, problem, broken=broken) if quarantined else [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,29 +174,30 @@ def _row_findings(counted: _Counted, shown: dict[int, list[Any]]) -> Iterator[Fi
         )
 
 
-def _table_findings(contract: ContractConfig, totals: Totals, aside: int, *, now: datetime) -> Iterator[Finding]:
+def _table_findings(contract: ContractConfig, totals: Totals, quarantined: int, *, now: datetime) -> Iterator[Finding]:
     """What is promised of the table as a whole."""
-    valid = totals.rows - aside
+    valid = totals.rows - quarantined
     yield Finding(
         name="minimum_rows",
         rule=f"at least {format_count(contract.minimum_rows)} rows",
         holds=valid >= contract.minimum_rows,
-        found=f"{format_count(valid)}" + (f" after {format_count(aside)} were set aside" if aside else ""),
+        found=f"{format_count(valid)}"
+        + (f" after {format_count(quarantined)} were quarantined" if quarantined else ""),
         change=""
         if valid >= contract.minimum_rows
         else "Widen the data window or the query, or change contract.minimum_rows.",
     )
-    share = aside / totals.rows if totals.rows else 0.0
+    share = quarantined / totals.rows if totals.rows else 0.0
     within = share <= contract.quarantine_limit
     found = format_against(share, contract.quarantine_limit, share=True, digits=3)
     yield Finding(
         name="quarantine_limit",
-        rule=f"at most {format_limit(contract.quarantine_limit, share=True)} of the rows set aside",
+        rule=f"at most {format_limit(contract.quarantine_limit, share=True)} of the rows quarantined",
         holds=within,
-        found=f"{format_count(aside)} of {format_count(totals.rows)} rows ({found})",
+        found=f"{format_count(quarantined)} of {format_count(totals.rows)} rows ({found})",
         change=""
         if within
-        else "Mend the data, change the rules that set rows aside, or change contract.quarantine_limit.",
+        else "Correct the data, change the rules that quarantine rows, or change contract.quarantine_limit.",
     )
     if contract.maximum_age_days is not None and totals.newest is not None:
         yield _age_finding(contract.maximum_age_days, totals.newest, now)
@@ -216,7 +218,7 @@ def _age_finding(limit: float, newest: float, now: datetime) -> Finding:
 def _sample(
     source: Source, counted: _Counted, problem: ProblemConfig, *, broken: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """The first rows set aside, with the columns of the broken rules, then the keys."""
+    """The first quarantined rows, with the columns of the broken rules, then the keys."""
     asides = [counted.rules[number] for number in broken if counted.rules[number].on_failure == "quarantine"]
     named = dict.fromkeys([*(name for rule in asides for name in (rule.shows or (rule.column,))), *problem.keys])
     names = [name for name in named if name in source.columns.types][:_SAMPLE_COLUMNS]

@@ -28,6 +28,6 @@ def follow(
     from pipelines.cluster import submit as submission
 
     kfp.get_run(run_id)
-    submission.say_run(console, kfp, run_id)
+    submission.print_run(console, kfp, run_id)
     again = follow_command(config, run_id, host=host, namespace=namespace)
     return submission.follow(kfp, checked, run_id, console=console, again=again, seconds=seconds)

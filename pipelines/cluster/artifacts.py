@@ -33,7 +33,7 @@ DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"
 _LAUNCHER = "/api/v1/namespaces/{namespace}/configmaps/kfp-launcher"
 
 
-class NoWayError(FullcircleError):
+class UnreachableArtifactsError(FullcircleError):
     """The artifacts of runs cannot be reached from here."""
 
 
@@ -62,19 +62,21 @@ def artifact_store(cluster: Cluster | None, namespace: str, *, pipeline_root: st
         pipeline_root: The run's own root; empty for the namespace's.
 
     Raises:
-        NoWayError: Nothing says where it is or how to sign in, or it cannot be reached from here.
+        UnreachableArtifactsError: Nothing says where it is or how to sign in, or it cannot be reached from here.
     """
     if os.environ.get("AWS_ENDPOINT_URL"):
         root = Root.parse(pipeline_root or DEFAULT_ROOT)
         yield Store(_in(root, StoreSettings.from_environment())), root
         return
     if cluster is None:
-        raise NoWayError("neither a cluster nor AWS_ENDPOINT_URL is named")
+        raise UnreachableArtifactsError("neither a cluster nor AWS_ENDPOINT_URL is named")
     config = (cluster.get(_LAUNCHER.format(namespace=namespace)) or {}).get("data", {})
     root = Root.parse(pipeline_root or config.get("defaultPipelineRoot") or DEFAULT_ROOT)
     provider = (yaml.safe_load(config.get("providers", "")) or {}).get(root.scheme, {}).get("default", {})
     if not provider.get("endpoint"):
-        raise NoWayError(f"the ConfigMap kfp-launcher of {namespace} names no endpoint for {root.scheme}://")
+        raise UnreachableArtifactsError(
+            f"the ConfigMap kfp-launcher of {namespace} names no endpoint for {root.scheme}://"
+        )
     keys = _keys(cluster, namespace, provider)
     with _reachable(cluster, provider) as endpoint:
         settings = StoreSettings(endpoint, *keys, region=provider.get("region") or "us-east-1")
@@ -94,7 +96,9 @@ def _keys(cluster: Cluster, namespace: str, provider: dict[str, Any]) -> tuple[s
     try:
         access, hidden = (data[reference[key]] for key in ("accessKeyKey", "secretKeyKey"))
     except KeyError as error:
-        raise NoWayError(f"the secret {reference.get('secretName')} of {namespace} has no {error}") from error
+        raise UnreachableArtifactsError(
+            f"the secret {reference.get('secretName')} of {namespace} has no {error}"
+        ) from error
     return base64.b64decode(access).decode(), base64.b64decode(hidden).decode()
 
 
@@ -114,7 +118,7 @@ def _reachable(cluster: Cluster, provider: dict[str, Any]) -> Iterator[str]:
         try:
             address = stack.enter_context(forwarded(namespace, service, int(port or 80)))
         except (DeployError, UnreachableError) as error:
-            raise NoWayError(str(error)) from error
+            raise UnreachableArtifactsError(str(error)) from error
         yield f"{scheme}://{urlsplit(address).netloc}"
 
 
@@ -212,7 +216,7 @@ def bring(
             prefix = "/".join(part for part in (root.prefix, pipeline, run_id) if part)
             found = fetch_artifacts(store, prefix, folder, given=given)
             return found, "" if found else f"{store.uri(prefix)}/ holds none"
-    except (NoWayError, StoreError) as error:
+    except (UnreachableArtifactsError, StoreError) as error:
         return {}, str(error)
     except FullcircleError as error:
         return {}, f"the cluster did not say where they are: {error}"

@@ -10,7 +10,7 @@ from rich.text import Text
 from components.shared.kubernetes.api import Cluster, ClusterError, Object
 from components.shared.kubernetes.pods import PodProblem
 from components.shared.progress import divide
-from pipelines.cluster.pods import find_problem, own_message, remedy, say_last_lines, task_path
+from pipelines.cluster.pods import find_problem, last_lines, own_message, remedy, task_path
 from pipelines.cluster.remote_run import steps_of_records, tasks_of
 from pipelines.cluster.workflow import RUN_LABEL, nodes_of, workflows_of
 from pipelines.task_names import label_of, path_of, stages_of
@@ -73,7 +73,7 @@ def diagnose(
     if cluster is not None:
         _look(found, cluster, namespace, families)
     if run is not None and not found.findings:
-        _take_what_kfp_says(found, run, families)
+        _add_kfp_findings(found, run, families)
     if not found.findings and not found.notes:
         found.notes.append("Nothing wrong is seen.")
     return found
@@ -128,7 +128,7 @@ def _finding(cluster: Cluster, namespace: str, pod: Object, *, problem: PodProbl
         log = cluster.log(namespace, name, problem.container, lines=_LOG_LINES, previous=problem.previous)
         log = log or cluster.log(namespace, name, problem.container, lines=_LOG_LINES, previous=True)
     parts = task_path(pod)
-    last = say_last_lines(log)
+    last = last_lines(log)
     # What is ended from outside leaves no exception of its own.
     is_own = problem.kind == "crash" and bool(message := own_message(log))
     return Finding(
@@ -160,7 +160,7 @@ def _look_at_workflow(found: Diagnosis, cluster: Cluster, namespace: str, famili
             found.findings.append(Finding("the run", _sentence(status["message"])))
 
 
-def _take_what_kfp_says(found: Diagnosis, run: Any, families: Sequence[str]) -> None:
+def _add_kfp_findings(found: Diagnosis, run: Any, families: Sequence[str]) -> None:
     steps = [step for step in steps_of_records(run) if step.state == "FAILED"]
     failed = [(view.label, view.error) for view in tasks_of(steps, families)]
     failed = failed or [(label_of(step.path, families), step.error) for step in steps]

@@ -1,4 +1,4 @@
-"""Checks of a cluster before the first run: everything that a run and an endpoint stand on, and how to mend it."""
+"""Checks of a cluster before the first run: everything that a run and an endpoint stand on, and how to fix it."""
 
 import base64
 import re

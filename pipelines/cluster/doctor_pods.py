@@ -15,7 +15,7 @@ from typing import Any
 from components.shared.kubernetes.api import Cluster, ClusterError, Object
 from pipelines.cluster import rights
 from pipelines.cluster.checks import Check, Place
-from pipelines.cluster.pods import find_problem, remedy, say_last_lines
+from pipelines.cluster.pods import find_problem, last_lines, remedy
 
 _SUBJECT = "from inside"
 _STORE = "fullcircle-store"
@@ -132,7 +132,7 @@ def _start(cluster: Cluster, probe: Probe) -> Check | None:
     try:
         cluster.create(f"/api/v1/namespaces/{probe.namespace}/pods", probe.body())
     except ClusterError as error:
-        remedy = "Mend what it names; a quota, a policy or a missing account refuses such pods."
+        remedy = "Change what it names; a quota, a policy or a missing account refuses such pods."
         return Check(_SUBJECT, probe.name, "fail", f"its pod is refused: {error}", remedy)
     return None
 
@@ -229,7 +229,7 @@ def _judge(cluster: Cluster, probe: Probe, pod: Object, events: list[Object]) ->
         return
     log = cluster.log(probe.namespace, probe.pod, "main", lines=50)
     try:
-        answer = json.loads(say_last_lines(log)[-1])
+        answer = json.loads(last_lines(log)[-1])
     except (ValueError, IndexError):
         found = f"{probe.image} does not try rights: {log[-200:]!r}"
         yield Check(_SUBJECT, probe.name, "fail", found, "Use a stage image of this version.")
@@ -248,7 +248,7 @@ def _not_run(cluster: Cluster, probe: Probe, pod: Object, events: list[Object]) 
         found = f"its pod has not ended within {_SECONDS:.0f} s ({pod['status'].get('phase', 'gone')})"
         return Check(_SUBJECT, probe.name, "fail", found, "Look at its node: kubectl describe nodes")
     log = cluster.log(probe.namespace, probe.pod, "main", lines=20) if problem.has_run else ""
-    last = say_last_lines(log, 1)
+    last = last_lines(log, 1)
     return Check(_SUBJECT, probe.name, "fail", f"{problem.what}{f': {last[0]}' if last else ''}", remedy(problem))
 
 

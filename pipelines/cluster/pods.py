@@ -1,4 +1,4 @@
-"""Pods of runs: which task each is of, what its log says, what is wrong with it and what mends that."""
+"""Pods of runs: which task each is of, what its log says, what is wrong with it and how to fix that."""
 
 import itertools
 import json
@@ -38,7 +38,7 @@ def task_path(pod: Object) -> list[str]:
 
 
 def input_places(pod: Object) -> dict[str, str]:
-    """Where the input artifacts of a stage's pod are, by name, as KFP's driver has told its launcher."""
+    """Where the input artifacts of a stage's pod are, by name, as KFP's driver has given it to its launcher."""
     command: list[str] = [
         text
         for container in pod["spec"]["containers"]
@@ -72,18 +72,18 @@ def remedy(problem: PodProblem) -> str:
     return _REMEDIES.get(problem.kind, "`kubectl describe` the pod.")
 
 
-def _room(said: str) -> str:
-    if "Insufficient" in said:
+def _room(message: str) -> str:
+    if "Insufficient" in message:
         return "Lower its requests (cluster.tasks.<stage>.cpu and memory in the configuration), or add a larger node."
-    if "persistentvolumeclaim" in said.lower() or "volume" in said.lower():
+    if "persistentvolumeclaim" in message.lower() or "volume" in message.lower():
         return "Its volume is not there: look at `kubectl get pvc`, and at the storage class."
     return "Look at the taints and labels of the nodes: `kubectl describe nodes`."
 
 
-def _missing(said: str) -> str:
-    if match := re.search(r'(secret|configmap) "([^"]+)" not found', said):
+def _missing(message: str) -> str:
+    if match := re.search(r'(secret|configmap) "([^"]+)" not found', message):
         return f"Make the {match[1]} {match[2]} in this namespace (manifests/make-secrets, or the overlay)."
-    if match := re.search(r"couldn't find key (\S+) in (Secret|ConfigMap) (\S+)", said):
+    if match := re.search(r"couldn't find key (\S+) in (Secret|ConfigMap) (\S+)", message):
         return f"The {match[2].lower()} {match[3]} lacks the key {match[1]}: add it."
     return "`kubectl describe` the pod: what it names is not there or does not fit."
 
@@ -101,7 +101,7 @@ def own_lines(log: str) -> list[str]:
     return lines
 
 
-def say_last_lines(log: str, count: int = _LOG_LINES) -> list[str]:
+def last_lines(log: str, count: int = _LOG_LINES) -> list[str]:
     """The last lines that the stage itself wrote."""
     return own_lines(log)[-count:]
 

@@ -154,7 +154,7 @@ class Follower:
     Attributes:
         kfp: Where the run is.
         run_id: The run.
-        progress: Told of starts and ends.
+        progress: Called at starts and ends.
         cluster: Where the pods are, for what stages say of themselves; None for not.
         namespace: Of the pods.
         families: The items of the loop over model families, in order.
@@ -194,7 +194,7 @@ class Follower:
             else:
                 answered = time.monotonic()
                 self._show(tasks_of(self._steps(run), self.families))
-                self._say_what_waits()
+                self._report_waiting_tasks()
                 if str(run.state) in ENDED:
                     return run
             time.sleep(self.seconds)
@@ -223,7 +223,7 @@ class Follower:
                 self._complete(record, view)
                 self.progress.ended(record)
 
-    def _say_what_waits(self) -> None:
+    def _report_waiting_tasks(self) -> None:
         """Say once of each pod that has waited for long, why it does: without it nothing would be seen."""
         for pod in self._pods():
             name = pod["metadata"]["name"]

@@ -80,20 +80,20 @@ def start(kfp: Kfp, config: Config, parameters: dict[str, Any], *, console: Cons
         parameters=parameters,
         account=account,
     )
-    say(console, "Pipeline", f"{uploaded.name} ({'was there already' if uploaded.was_there else 'uploaded'})")
-    say_run(console, kfp, run_id)
+    print_fact(console, "Pipeline", f"{uploaded.name} ({'was there already' if uploaded.was_there else 'uploaded'})")
+    print_run(console, kfp, run_id)
     return run_id
 
 
-def say(console: Console, label: str, text: str) -> None:
+def print_fact(console: Console, label: str, text: str) -> None:
     """Write one line of facts, as a summary has them."""
     console.print(Text.assemble((f" {label:<10}", "bold"), text), soft_wrap=True)
 
 
-def say_run(console: Console, kfp: Kfp, run_id: str) -> None:
+def print_run(console: Console, kfp: Kfp, run_id: str) -> None:
     """Write where a run is."""
-    say(console, "Run", run_id)
-    say(console, "Page", kfp.run_link(run_id))
+    print_fact(console, "Run", run_id)
+    print_fact(console, "Page", kfp.run_link(run_id))
     if kfp.ui_hint:
         console.print(Text(f"           (with `{kfp.ui_hint}` running)", "dim"), soft_wrap=True)
     console.print()
@@ -133,7 +133,7 @@ def follow(kfp: Kfp, config: Config, run_id: str, *, console: Console, again: st
         console.print(Text(f"\n The run goes on. Follow it again: {again}"), soft_wrap=True)
         return 130
     records = follower.stages
-    _say_what_is_not_known(follower.unfinished, console)
+    _report_unknown_outcomes(follower.unfinished, console)
     if str(run.state) == "SUCCEEDED":
         took = _seconds(run) or time.monotonic() - begun
         result, given = RunResult(folder, records, took), follower.input_places("gate")
@@ -142,11 +142,11 @@ def follow(kfp: Kfp, config: Config, run_id: str, *, console: Console, again: st
     found = diagnose(run_id, cluster, namespace=namespace, run=run, families=families)
     print_diagnosis(found, console)
     console.print()
-    say(console, "Page", kfp.run_link(run_id))
+    print_fact(console, "Page", kfp.run_link(run_id))
     return 1
 
 
-def _say_what_is_not_known(labels: Sequence[str], console: Console) -> None:
+def _report_unknown_outcomes(labels: Sequence[str], console: Console) -> None:
     if labels:
         said = "neither the Workflow nor Kubeflow Pipelines' records of tasks say it."
         console.print(Text(f" · How {', '.join(labels)} ended is not known here: {said}"), soft_wrap=True)
@@ -179,9 +179,9 @@ def _summarise(
         given=given,
     )
     console.print()
-    say(console, "Run", kfp.run_link(run.run_id))
+    print_fact(console, "Run", kfp.run_link(run.run_id))
     if reason:
-        _print_what_stages_said(result.records, reason, console)
+        _print_stage_messages(result.records, reason, console)
         console.print(Text(f"\n Done in {format_duration(result.seconds)}.", "dim"), soft_wrap=True)
     else:
         _attach(result, artifacts)
@@ -199,10 +199,10 @@ def _attach(result: RunResult, artifacts: dict[str, dict[str, Path]]) -> None:
         record.artifacts.update(artifacts.get(record.label, {}))
 
 
-def _print_what_stages_said(records: Sequence[TaskRecord], reason: str, console: Console) -> None:
+def _print_stage_messages(records: Sequence[TaskRecord], reason: str, console: Console) -> None:
     """Without the artifacts: the stages' own words, and why there is no more."""
     console.print()
     for record in records:
         if record.label in BY_NAME and BY_NAME[record.label].headline and record.message:
-            say(console, record.label.capitalize(), record.message)
-    say(console, "Pages", f"on the run's page; they could not be brought here: {reason}")
+            print_fact(console, record.label.capitalize(), record.message)
+    print_fact(console, "Pages", f"on the run's page; they could not be brought here: {reason}")

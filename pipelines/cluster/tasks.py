@@ -41,7 +41,7 @@ def on_cluster(task: Any, stages: Sequence[str], cluster: ClusterConfig) -> Any:
     Returns:
         The same task.
     """
-    settings = together([cluster.tasks[stage] for stage in stages])
+    settings = combined_resources([cluster.tasks[stage] for stage in stages])
     task.set_display_name(", ".join(stages).capitalize())
     task.set_cpu_request(f"{settings.cpu:g}").set_cpu_limit(f"{settings.cpu_limit:g}")
     task.set_memory_request(settings.memory).set_memory_limit(settings.memory_limit)
@@ -63,7 +63,7 @@ def on_cluster(task: Any, stages: Sequence[str], cluster: ClusterConfig) -> Any:
     return task
 
 
-def together(tasks: Sequence[TaskConfig]) -> TaskConfig:
+def combined_resources(tasks: Sequence[TaskConfig]) -> TaskConfig:
     """What a task gets that runs several stages one after another: the most that one needs, and the time of all.
 
     It is started again as often as the stage that asks for most, unless one of them must not be repeated.

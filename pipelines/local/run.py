@@ -131,7 +131,7 @@ def _run_pipeline(make_pipeline: Callable[[], Any], arguments: dict[str, Any], f
 
 
 def _repeat_nothing(definition: Any) -> None:
-    """Take the retries out: nothing evicts a task here, and what failed is told at once."""
+    """Take the retries out: nothing evicts a task here, and what failed is reported at once."""
     parts = [definition.root, *definition.components.values()]
     for task in (task for part in parts for task in part.dag.tasks.values()):
         task.ClearField("retry_policy")

@@ -25,7 +25,7 @@ _GRACE = 10.0  # seconds between asking a task to stop and ending it
 
 
 class Listener(Protocol):
-    """Told of each task as it starts and ends; called from several threads."""
+    """Called for each task as it starts and ends, from several threads."""
 
     def started(self, record: TaskRecord) -> None:
         """The task's process is about to start."""
@@ -39,7 +39,7 @@ class TaskRunner:
 
     Args:
         logs: Folder for one log file a task.
-        listener: Told of starts and ends.
+        listener: Called at starts and ends.
         background: Stages whose outputs no other task needs: they run beside the others and are awaited at the end.
     """
 

@@ -58,7 +58,7 @@ STANDBY: dict[str, Sequence[str]] = {stage.name: stage.libraries for stage in ST
 
 
 class Worker:
-    """A process for one task, told by a pipe what to do.
+    """A process for one task, which gets its work by a pipe.
 
     Args:
         modules: What it imports before it listens.
@@ -67,11 +67,11 @@ class Worker:
 
     def __init__(self, modules: Sequence[str] = (), *, context: str = "forkserver") -> None:
         kind: Any = multiprocessing.get_context(context)
-        told, self._task = kind.Pipe(duplex=False)
+        receiver, self._task = kind.Pipe(duplex=False)
         self.outcome, answer = kind.Pipe(duplex=False)
         # A daemon: one that is never needed ends with this process.
-        self.process = kind.Process(target=_execute_when_told, args=(list(modules), told, answer), daemon=True)
-        self._theirs = (told, answer)
+        self.process = kind.Process(target=_execute_one_task, args=(list(modules), receiver, answer), daemon=True)
+        self._theirs = (receiver, answer)
 
     def start(self) -> None:
         """Start the process, unless it runs and imports ahead already."""
@@ -91,14 +91,14 @@ class Worker:
         return outcome
 
 
-def _execute_when_told(modules: list[str], told: Connection, sender: Connection) -> None:
+def _execute_one_task(modules: list[str], receiver: Connection, sender: Connection) -> None:
     """Body of a worker: import ahead, then wait for a task; without one it ends quietly with its parent."""
     os.setpgrp()
     for module in modules:
         with contextlib.suppress(ImportError):  # the task itself will say what is missing
             importlib.import_module(module)
     try:
-        code, arguments, environment, log = told.recv()
+        code, arguments, environment, log = receiver.recv()
     except EOFError:
         return
     execute_task(code, arguments, environment, log, sender)
@@ -203,7 +203,7 @@ def execute_task(code: str, arguments: list[str], environment: dict[str, str], l
             sys.argv = ["executor_main", "--component_module_path", str(program), *arguments]
             _executor_main()
         sys.stdout.flush()
-    except BaseException as error:  # noqa: BLE001, whatever it is, the person is told
+    except BaseException as error:  # noqa: BLE001, whatever it is, the person gets to know it
         sender.send({"cause": explain(error)})
         with contextlib.suppress(OSError):  # a full disk takes no log either
             traceback.print_exc()

@@ -150,7 +150,7 @@ def run_stages(config: Config, folder: Path) -> tuple[Path, Path, str]:
 def _estimates(splits: Path, ours: Scored, found: dict[str, NDArray[Any]], *, metric: Metric) -> dict[str, Estimate]:
     """The metric of each model on the same resamples."""
     blocks = find_blocks(splits, "test", ours.schema)
-    draws = Draws(blocks.of, RESAMPLES, together=blocks.together)
+    draws = Draws(blocks.of, RESAMPLES, run_length=blocks.run_length)
     task = ours.schema.task
     return {
         name: draws.estimates(task, ours.target, Answers(scores, 0.5), only=[metric])[metric]

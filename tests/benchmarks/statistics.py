@@ -123,7 +123,7 @@ def coverage(process: Process, *, trials: int) -> Coverage:
     ours, before = (dict.fromkeys(METRICS, 0.0) for _ in range(2))
     for trial in range(trials):
         found = process.sample(np.random.default_rng(trial))
-        by_block = Draws(found.blocks, RESAMPLES, together=process.together, seed=trial)
+        by_block = Draws(found.blocks, RESAMPLES, run_length=process.together, seed=trial)
         by_row = Draws(np.arange(len(found.target)), BEFORE, seed=trial)
         for counted, draws, interval in ((ours, by_block, _ours), (before, by_row, _percentiles)):
             estimates = draws.estimates("binary", found.target, found.answers, only=METRICS)

@@ -10,7 +10,7 @@ from components.shared.config import DEFAULT_TASKS, Config
 from components.shared.config.file import load_config
 from components.shared.errors import ConfigError
 from components.shared.stages import BY_NAME, STAGES
-from pipelines.cluster.tasks import constant, together
+from pipelines.cluster.tasks import combined_resources, constant
 from pipelines.fusing import Call, Output, component_of, fuse, output_names, own_names
 from pipelines.local.task_runner import TaskRunner
 from pipelines.task_names import label_of, stages_in, stages_of
@@ -128,10 +128,10 @@ class TestCompiled:
     def test_tasks_together(self):
         small, large = DEFAULT_TASKS["fingerprint"], DEFAULT_TASKS["train"]
 
-        both = together([small, large])
+        both = combined_resources([small, large])
 
         assert (both.cpu_limit, both.memory_limit, both.seconds, both.retries) == (2, "4Gi", 4500, 2)
-        assert together([small]) == small
+        assert combined_resources([small]) == small
 
 
 class TestNames:

@@ -154,7 +154,7 @@ def test_predictions_end_with_counts_and_an_unbroken_line_that_reads_them(tmp_pa
 def test_rows_set_aside_are_explained_below_their_count(tmp_path):
     shown = predicted(tmp_path, predicted=9, rejected=1, reasons=["Row 3, column 'x': found [1]; expected a number."])
 
-    assert "1 set aside in rejected.parquet, the first because\n            · Row 3, column 'x': found [1]" in shown
+    assert "1 written to rejected.parquet, the first because\n            · Row 3, column 'x': found [1]" in shown
 
 
 def test_predicted_values_are_summed_up(tmp_path):

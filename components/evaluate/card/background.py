@@ -1,4 +1,4 @@
-"""What the card tells besides the evaluation: records that earlier stages wrote."""
+"""What the card shows besides the evaluation: records that earlier stages wrote."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _SPLIT = "summary.json"
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What the card tells besides the evaluation.
+    """What the card shows besides the evaluation.
 
     Attributes:
         schema: Columns and classes.

@@ -35,15 +35,15 @@ def _curves(
 
 
 def _calibration_charts(evaluation: Evaluation) -> list[Chart]:
-    told = [item for item in evaluation.calibration if item.rows]
-    if not told:
+    filled = [item for item in evaluation.calibration if item.rows]
+    if not filled:
         return []
-    errors = ", ".join(f"{item.name}: {format_share(item.error)}" for item in told)
-    error = errors if len(told) > 1 else format_share(told[0].error)
+    errors = ", ".join(f"{item.name}: {format_share(item.error)}" for item in filled)
+    error = errors if len(filled) > 1 else format_share(filled[0].error)
     return [
         charts.lines(
-            {item.name: item.predicted for item in told},
-            {item.name: item.observed for item in told},
+            {item.name: item.predicted for item in filled},
+            {item.name: item.observed for item in filled},
             title=f"Calibration (mean error: {error})",
             diagonal=True,
             x_label="predicted probability",

@@ -21,7 +21,7 @@ def draw_data(page: Page, background: Background) -> None:
             "From": lineage.get("window_start") or "–",
             "To": lineage.get("window_end") or "–",
             "Rows keeping the contract": background.validation.get("valid_rows"),
-            "Rows set aside": background.validation.get("quarantined_rows"),
+            "Rows quarantined": background.validation.get("quarantined_rows"),
             "Rows learned from": background.training.get("rows"),
         }
     )

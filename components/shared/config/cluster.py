@@ -34,7 +34,7 @@ DEFAULT_TASKS: dict[StageName, TaskConfig] = {stage.name: TaskConfig(**stage.res
 
 
 def default_tasks(size: Size) -> dict[StageName, TaskConfig]:
-    """What each stage's task gets where nothing else is said."""
+    """What each stage's task gets where nothing else is configured."""
     if size == "small":
         return dict(DEFAULT_TASKS)
     return {stage.name: TaskConfig(**{**stage.resources, **stage.large}) for stage in STAGES}
@@ -55,7 +55,7 @@ class ClusterConfig(Section):
     )
     tasks: dict[StageName, TaskConfig] = Field(
         default=DEFAULT_TASKS,
-        description="Resources, time-out and retries by stage; what is not said stays at the stage's own default.",
+        description="Resources, time-out and retries by stage; what is not given stays at the stage's own default.",
     )
     fuse: list[list[StageName]] = Field(
         default=[],
@@ -92,10 +92,10 @@ class ClusterConfig(Section):
             return given
         defaults = default_tasks(given.get("size", "small"))
         own: dict[str, Any] = {stage: task.model_dump() for stage, task in defaults.items()}
-        said = {
+        configured = {
             stage: {**own.get(stage, {}), **task} if isinstance(task, dict) else task for stage, task in tasks.items()
         }
-        return {**given, "tasks": {**own, **said}}
+        return {**given, "tasks": {**own, **configured}}
 
     @field_validator("fuse")
     @classmethod
@@ -110,24 +110,26 @@ class ClusterConfig(Section):
 
 def _why_not_one_task(group: Sequence[StageName]) -> str:
     """Why stages cannot run in one task; empty when they can."""
-    said = f"[{', '.join(group)}]"
+    names = f"[{', '.join(group)}]"
     if len(group) < 2:
-        return f"{said}: a group is of at least two neighbours"
+        return f"{names}: a group is of at least two neighbours"
     parts = {name: BY_NAME[name].part for name in group}
     for name, part in parts.items():
         if part == "prediction":
-            return f"{said}: {name} is no stage of the training pipeline"
+            return f"{names}: {name} is no stage of the training pipeline"
         if part == "each family":
-            return f"{said}: {name} runs once for each model family, so that it cannot share a task with its neighbours"
+            return (
+                f"{names}: {name} runs once for each model family, so that it cannot share a task with its neighbours"
+            )
     start = TRAINING.index(group[0])
     neighbours = TRAINING[start : start + len(group)]
     if neighbours != tuple(group):
         expected = f"after {group[0]} come {', '.join(neighbours[1:])}" if neighbours[1:] else f"{group[0]} is the last"
-        return f"{said} are no neighbours in this order: {expected}"
+        return f"{names} are no neighbours in this order: {expected}"
     behind = [name for name, part in parts.items() if part == "promoted"]
     if behind and len(behind) < len(group):
         return (
-            f"{said}: {behind[0]} runs only when the gate promotes the candidate, {group[0]} always; "
+            f"{names}: {behind[0]} runs only when the gate promotes the candidate, {group[0]} always; "
             f"a group cannot reach across that, end it before {behind[0]}"
         )
     return ""

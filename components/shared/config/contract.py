@@ -21,7 +21,7 @@ class ColumnRule(Section):
     )
     unique: bool = Field(default=False, description="Whether no value may occur twice.")
     on_failure: OnFailure = Field(
-        default="fail", description="`fail` ends the run; `quarantine` sets the bad rows aside."
+        default="fail", description="`fail` ends the run; `quarantine` moves the bad rows to the quarantine table."
     )
 
 
@@ -33,7 +33,7 @@ class CheckRule(Section):
         min_length=1, description="SQL condition that each row has to fulfil; a null result counts as fulfilled."
     )
     on_failure: OnFailure = Field(
-        default="fail", description="`fail` ends the run; `quarantine` sets the bad rows aside."
+        default="fail", description="`fail` ends the run; `quarantine` moves the bad rows to the quarantine table."
     )
 
 
@@ -42,7 +42,7 @@ class UniqueRule(Section):
 
     columns: list[str] = Field(min_length=1, description="The columns of the key.")
     on_failure: OnFailure = Field(
-        default="fail", description="`fail` ends the run; `quarantine` sets all but the first row of each key aside."
+        default="fail", description="`fail` ends the run; `quarantine` moves all but the first row of each key there."
     )
 
 
@@ -64,5 +64,5 @@ class ContractConfig(Section):
         description="What to do with rows holding an infinite number or one beyond the range of float32.",
     )
     quarantine_limit: Share = Field(
-        default=0.01, description="Largest share of rows that may be set aside before the run fails."
+        default=0.01, description="Largest share of rows that may be quarantined before the run fails."
     )

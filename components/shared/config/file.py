@@ -18,7 +18,7 @@ class _AsWrittenLoader(yaml.SafeLoader):
     """YAML that refuses the same key twice, and takes what does not look like a number or truth value for a text.
 
     YAML 1.1, which PyYAML reads, makes true of a class called yes, 1116 of the code 02134, 750 of 12:30 and a date of
-    2024-01-31, none of which can be told from what was written. As in YAML 1.2, they are texts here.
+    2024-01-31, none of which shows what was written. As in YAML 1.2, they are texts here.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

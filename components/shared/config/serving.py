@@ -114,7 +114,7 @@ class ServingConfig(Section):
     )
     rows: int = Field(default=10_000, ge=1, description="Most rows of a request.")
     queue: int = Field(
-        default=64, ge=1, description="Large requests that may wait or be worked on; more are told to come back (503)."
+        default=64, ge=1, description="Large requests that may wait or be worked on; more are asked to come back (503)."
     )
     request_seconds: float = Field(
         default=30, gt=0, description="Longest time, in seconds, for a request to arrive, and to be answered."
@@ -137,5 +137,5 @@ class ServingConfig(Section):
 
     @property
     def server_settings(self) -> str:
-        """What a model server is told, JSON."""
+        """The settings that a model server is started with, JSON."""
         return self.model_dump_json(exclude=set(self.ROLLOUT))

@@ -126,7 +126,7 @@ def patience(learning_rate: float) -> int:
 def least_fall(unseen: Rows, *, regression: bool) -> float:
     """By how much the loss has to fall within the rounds of `patience`, so that boosting goes on.
 
-    Where classes can be told apart entirely the loss falls by ever less and never rises: a fit to a hundred rows would
+    Where classes can be separated entirely the loss falls by ever less and never rises: a fit to a hundred rows would
     go on for thousands of rounds. The measure is a share of the loss of an answer that is always the same.
     """
     import numpy as np
@@ -159,7 +159,7 @@ def real(low: float, high: float, *, log: bool = False) -> ParameterSpace:
     return ParameterSpace(low=low, high=high, log=log)
 
 
-def whole(low: int, high: int, *, log: bool = False) -> ParameterSpace:
+def integer(low: int, high: int, *, log: bool = False) -> ParameterSpace:
     """Whole numbers between two ends."""
     return ParameterSpace(low=low, high=high, log=log, integer=True)
 

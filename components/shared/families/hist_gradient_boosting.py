@@ -4,7 +4,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from components.shared.config import TaskName
-from components.shared.families.base import Family, Rows, Search, best_rounds, least_fall, patience, real, whole
+from components.shared.families.base import Family, Rows, Search, best_rounds, integer, least_fall, patience, real
 from components.shared.families.trees import round_down
 from components.shared.tasks import TASKS
 
@@ -35,14 +35,14 @@ class HistGradientBoosting(Family):
             },
             space={
                 "learning_rate": real(0.03, 0.3, log=True),
-                "max_leaf_nodes": whole(8, 63, log=True),
-                "min_samples_leaf": whole(5, 100, log=True),
+                "max_leaf_nodes": integer(8, 63, log=True),
+                "min_samples_leaf": integer(5, 100, log=True),
                 "l2_regularization": real(0.0, 5.0),
             },
         )
 
     def estimator(self, task: TaskName) -> "BaseEstimator":
-        """`HistGradientBoostingRegressor` or `HistGradientBoostingClassifier`, which stops where it is told to."""
+        """`HistGradientBoostingRegressor` or `HistGradientBoostingClassifier`, which stops at `max_iter`."""
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
         boosting = HistGradientBoostingClassifier if TASKS[task].has_classes else HistGradientBoostingRegressor

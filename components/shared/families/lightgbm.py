@@ -4,7 +4,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from components.shared.config import TaskName
-from components.shared.families.base import Family, Rows, Search, least_fall, patience, real, whole
+from components.shared.families.base import Family, Rows, Search, integer, least_fall, patience, real
 from components.shared.families.trees import round_down
 from components.shared.tasks import TASKS
 from components.shared.tasks.base import Value
@@ -43,8 +43,8 @@ class LightGBM(Family):
             },
             space={
                 "learning_rate": real(0.03, 0.3, log=True),
-                "num_leaves": whole(8, 63, log=True),
-                "min_child_samples": whole(5, 100, log=True),
+                "num_leaves": integer(8, 63, log=True),
+                "min_child_samples": integer(5, 100, log=True),
                 "reg_lambda": real(0.0, 5.0),
                 "colsample_bytree": real(0.5, 1.0),
             },

@@ -4,7 +4,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from components.shared.config import TaskName
-from components.shared.families.base import Family, Search, choice, whole
+from components.shared.families.base import Family, Search, choice, integer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,9 +34,9 @@ class Forest(Family):
         return Search(
             defaults={"n_estimators": 50, "max_depth": 12, "min_samples_leaf": 5, "max_features": "sqrt"},
             space={
-                "n_estimators": whole(50, 80),
-                "max_depth": whole(6, 14),
-                "min_samples_leaf": whole(2, 50, log=True),
+                "n_estimators": integer(50, 80),
+                "max_depth": integer(6, 14),
+                "min_samples_leaf": integer(2, 50, log=True),
                 "max_features": choice("sqrt", 0.3),
             },
         )

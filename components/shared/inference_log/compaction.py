@@ -87,13 +87,13 @@ def compact_log(
     for day in reversed(days(store, model)):
         for folder in stable_day_folders(store, model, day):
             if folder.hour + HOUR + _GRACE <= moment:
-                done = done.plus(_tidy(store, folder, settled=settled, abandoned=abandoned)).plus(
+                done = done.plus(_remove_leftovers(store, folder, settled=settled, abandoned=abandoned)).plus(
                     _compact(store, folder)
                 )
     return done
 
 
-def _tidy(store: Store, folder: HourFolder, *, settled: timedelta, abandoned: timedelta) -> Compacted:
+def _remove_leftovers(store: Store, folder: HourFolder, *, settled: timedelta, abandoned: timedelta) -> Compacted:
     """Remove raw files that the commit has replaced, and parts of compactions that were cut off."""
     now = datetime.now(UTC)
     replaced: list[ObjectInfo] = []
@@ -107,7 +107,7 @@ def _tidy(store: Store, folder: HourFolder, *, settled: timedelta, abandoned: ti
 
 def _compact(store: Store, folder: HourFolder) -> Compacted:
     """Put the raw files of an hour together; a single one stays as it is."""
-    fresh = folder.fresh()
+    fresh = folder.uncompacted()
     if len(fresh) < 2:
         return Compacted()
     begun, parts = time.monotonic(), list[Part]()

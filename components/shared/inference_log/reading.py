@@ -66,7 +66,7 @@ class HourFolder:
         """The name of an object in the folder."""
         return item.key.removeprefix(self.prefix)
 
-    def fresh(self) -> list[ObjectInfo]:
+    def uncompacted(self) -> list[ObjectInfo]:
         """Raw files that no part holds yet."""
         return [item for item in self.raw if self.name(item) not in self.commit.replaces]
 
@@ -77,7 +77,7 @@ class HourFolder:
     def files(self) -> list[LogFile]:
         """What counts, the oldest rows first."""
         parts = [LogFile(self.prefix + part.name, self.hour, part.size, part.rows) for part in self.commit.parts]
-        return parts + [LogFile(item.key, self.hour, item.size, rows_of(item.key)) for item in self.fresh()]
+        return parts + [LogFile(item.key, self.hour, item.size, rows_of(item.key)) for item in self.uncompacted()]
 
 
 def models(store: Store) -> list[str]:
@@ -181,11 +181,11 @@ def fetched(
 
 
 def retry_when_moved(action: Callable[[bool], T]) -> T:
-    """Do what lists the log and reads it; once more, from the listing on, when a file has moved in between.
+    """List the log and read it; again, from the listing on, when a file has moved in between.
 
     Args:
-        action: Told whether this is the last time: what is missing still was not moved, but removed by a rule of the
-            store that does not know what belongs together.
+        action: Called with whether this is the last time: what is still missing then was not moved, but removed by a
+            rule of the store that does not know which files belong together.
 
     Raises:
         MovedError: Files went again and again, and the action does not do without.

@@ -76,5 +76,5 @@ def prune_log(store: Store, model: str, *, keep_days: float, delete: bool, now: 
 def _remove(store: Store, folder: HourFolder) -> None:
     replaced = [item.key for item in folder.raw if folder.name(item) in folder.commit.replaces]
     committed = [folder.committed.key] if folder.committed else []
-    for keys in (replaced, [item.key for item in folder.fresh()], committed, [part.key for part in folder.parts]):
+    for keys in (replaced, [item.key for item in folder.uncompacted()], committed, [part.key for part in folder.parts]):
         store.delete_many(keys)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from components.shared.errors import FullcircleError
-from components.shared.transient import patience, retry_transient
+from components.shared.transient import retry_seconds, retry_transient
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, ApiException
@@ -81,12 +81,12 @@ class Cluster:
 
     Args:
         client: A `kubernetes.client.ApiClient`; None for one that is made when it is first needed.
-        seconds: For how long an API server that is away is asked again; None for what `patience` says.
+        seconds: For how long an API server that is away is asked again; None for what `retry_seconds` says.
     """
 
     def __init__(self, client: object = None, *, seconds: float | None = None) -> None:
         self.clock_difference = 0.0
-        self._patience = patience() if seconds is None else seconds
+        self._patience = retry_seconds() if seconds is None else seconds
         self._given = client
 
     @classmethod
@@ -106,7 +106,7 @@ class Cluster:
         Raises:
             ClusterError: There are no credentials that can be used.
         """
-        return cls(_make_client(), seconds=max(at_least_seconds, patience()))
+        return cls(_make_client(), seconds=max(at_least_seconds, retry_seconds()))
 
     @classmethod
     def of_this_pod(cls) -> "Cluster":

@@ -45,7 +45,7 @@ class PodProblem:
         ended: Whether the pod or the container has ended for good, rather than waits or runs again.
         hopeless: Whether waiting longer is of no use: nothing changes until a person changes something.
         repeated: Whether the container ends again and again.
-        previous: Whether the log that tells more is that of the container before: it runs again.
+        previous: Whether the log that explains more is that of the container before: it runs again.
     """
 
     kind: Kind
@@ -154,7 +154,7 @@ def _waiting(pod: Object, events: Sequence[Object]) -> Iterator[PodProblem]:
 
 
 def _pull_message(events: Sequence[Object]) -> str:
-    """What the registry answered, which the container's state tells only at the first attempt; empty when unknown."""
+    """What the registry answered, which the container's state repeats only at the first attempt; empty when unknown."""
     said = [one_line(one.get("message")) for one in events if one.get("reason") in ("Failed", "ErrImageNeverPull")]
     return next((text for text in reversed(said) if not text.startswith("Error:")), "")
 

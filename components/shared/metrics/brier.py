@@ -5,13 +5,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from components.shared.metrics.metric import Answers, Metric
-from components.shared.metrics.own_class import of_own_class
+from components.shared.metrics.own_class import of_true_class
 from components.shared.metrics.weights import Floats, Weights
 
 
 def brier(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
     """Mean squared error of the positive class's probability; of more classes, of the vector of probabilities."""
-    squared = (answers.probabilities**2).sum(axis=1) - 2 * of_own_class(target, answers) + 1
+    squared = (answers.probabilities**2).sum(axis=1) - 2 * of_true_class(target, answers) + 1
     # With two classes both components err alike; the positive one's counts.
     return weights.sum(squared / (2 if answers.classes == 2 else 1)) / weights.sum()
 

@@ -13,7 +13,7 @@ from components.shared.metrics.weights import Floats, Indices, Weights
 from components.shared.names import MetricName, ThresholdMetric
 from components.shared.tasks.choosing import choose_classes
 
-SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)  # models answer float32: nothing below can be told from 0
+SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)  # models answer float32: nothing below differs from 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Answers:
         """Number of classes."""
         return int(self.scores.shape[1])
 
-    def some(self, rows: Indices) -> "Answers":
+    def subset(self, rows: Indices) -> "Answers":
         """The answers to some of the rows."""
         return Answers(self.scores[rows], self.threshold, None if self.answered is None else self.answered[rows])
 

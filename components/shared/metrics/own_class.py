@@ -9,6 +9,6 @@ from components.shared.metrics.metric import Answers
 from components.shared.metrics.weights import Floats
 
 
-def of_own_class(target: NDArray[Any], answers: Answers) -> Floats:
+def of_true_class(target: NDArray[Any], answers: Answers) -> Floats:
     """The probability of each row's own class, shape (rows,)."""
     return np.asarray(answers.probabilities[np.arange(len(target)), target], dtype=np.float64)

@@ -42,7 +42,7 @@ class Weights:
         self.steps = steps
         self._shared: dict[str, tuple[tuple[object, ...], Any]] = {}
 
-    def some(self, rows: Indices) -> "Weights":
+    def subset(self, rows: Indices) -> "Weights":
         """The weights of some of the rows, on the same resamples."""
         return Weights(self.rows[rows], self.blocks[rows], self.counts, steps=self.steps)
 

@@ -1,6 +1,6 @@
 """The fitted scikit-learn pipeline as a file that holds no code: `model.skops`.
 
-skops writes a pipeline as JSON and arrays, and loads only types that it is told to trust. What is trusted here is
+skops writes a pipeline as JSON and arrays, and loads only types that are named as trusted. What is trusted here is
 this list and nothing else. The same pipeline gives the same bytes: skops names arrays by where they lie in memory and
 stamps them with the time, so both are replaced.
 """

@@ -1,4 +1,4 @@
-"""How requests that prove a version are told from those of clients: by a token in a header.
+"""How requests that prove a version are kept apart from those of clients: by a token in a header.
 
 What a deployment asks (golden requests, logged requests asked again) is nothing that a client asked: the model server
 answers it like every other request, and neither logs nor tallies its rows, so that they are in no drift report and not

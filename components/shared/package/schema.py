@@ -40,7 +40,7 @@ class Feature(BaseModel):
     zoned: bool | None = Field(
         default=None,
         description="Timestamps only: whether they have a zone (and are in UTC) or are local times without one; None "
-        "in packages made before this was told, which take both for UTC.",
+        "in packages made before this was recorded, which take both for UTC.",
     )
     cardinality: int = Field(default=0, description="Category only: number of distinct values.")
     categories: list[str] = Field(
@@ -90,7 +90,7 @@ class Schema(BaseModel):
     )
     time_column: str = ""
     time_column_zoned: bool | None = Field(
-        default=None, description="Whether the time column has a zone; None in packages made before this was told."
+        default=None, description="Whether the time column has a zone; None in packages made before this was recorded."
     )
     group: str = Field(default="", description="Column whose values never stand in two parts of the split.")
     weights: str = Field(default="", description="Column that says how much each row counts; never a feature.")

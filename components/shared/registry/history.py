@@ -57,7 +57,7 @@ def earlier_entries(pointer: Mapping[str, object]) -> list[Entry]:
     return entries
 
 
-def way_back(entries: Sequence[Entry]) -> list[str]:
+def rollback_path(entries: Sequence[Entry]) -> list[str]:
     """The versions that roll-backs lead to: the champion comes last, before it what was champion before it was, ….
 
     A promotion puts a version on top; a roll-back takes away what lies above the version it went back to. So after A,
@@ -96,7 +96,7 @@ def rollback_target(entries: Sequence[Entry], name: str, *, wanted: str = "") ->
                 f"{', '.join(served)}. See `make versions MODEL={name}`."
             )
         return wanted
-    way = way_back(entries)
+    way = rollback_path(entries)
     if len(way) < 2:
         others = [version for version in served if version != way[-1]]
         back = f" To go to one that served later, name it: VERSION={others[-1]}." if others else ""

@@ -245,7 +245,7 @@ class Registry:
             return earlier_entries(dict(json.loads(found[0])))
         except (ValueError, TypeError, KeyError) as error:
             raise PackageError(
-                f"{self.store.uri(key)} is no champion pointer: {found[0][:80]!r}. Mend or remove it."
+                f"{self.store.uri(key)} is no champion pointer: {found[0][:80]!r}. Repair or remove it."
             ) from error
 
 

@@ -16,7 +16,7 @@ class Fingerprint(NamedTuple):
     """What a table is at a moment.
 
     Attributes:
-        by: What it was told by, for people, such as `its files`.
+        by: What the value was taken from, for people, such as `its files`.
         value: JSON that is another one when the table has changed.
     """
 
@@ -65,12 +65,12 @@ class Source(TableConfig):
 
     @abstractmethod
     def fingerprint(self) -> Fingerprint:
-        """What the table is at this moment, told by as little reading as possible.
+        """What the table is at this moment, found by as little reading as possible.
 
         It may change though the table has not, and never the other way round as far as file systems and servers say
         the truth. A table that is not there has a fingerprint, too: `read` says what is wrong.
 
         Raises:
-            OSError: It cannot be told, which the caller takes for another fingerprint each time.
+            OSError: It cannot be found, which the caller takes for another fingerprint each time.
             StoreError: The object store cannot be reached or refuses: likewise.
         """

@@ -64,7 +64,7 @@ def local_files(place: str, table: TableConfig) -> list[TableFile]:
 
 
 def file_fingerprints(place: str) -> list[tuple[str, str]]:
-    """The files of a place, each with what tells it from itself at another time; more than are read do no harm."""
+    """The files of a place, each with what changes when its content does; more files than are read do no harm."""
     path = Path(place).expanduser()
     if path.is_file():
         return [(place, _file_fingerprint(path))]

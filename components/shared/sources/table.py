@@ -19,7 +19,7 @@ SOURCES: tuple[type[Source], ...] = (
     PackageSource,
 )
 KINDS: dict[str, type[Source]] = {get_args(source.model_fields["kind"].annotation)[0]: source for source in SOURCES}
-_TAG = "kind="  # before a kind's name in the place of a mistake, so that it is told from the name of a table
+_TAG = "kind="  # before a kind's name in the place of a mistake, so that it differs from the name of a table
 
 
 def is_tag(part: object) -> bool:
@@ -66,7 +66,7 @@ def source_at(place: str, **written: Any) -> Source:
     return _ADAPTER.validate_python({**written, "path": place})
 
 
-def moved(source: Source, place: str) -> Source:
+def at_place(source: Source, place: str) -> Source:
     """The same table at another place: how it is written stays, how it is reached follows from the place."""
     if kind_at(place) == kind_at(source.path):
         return source.model_copy(update={"path": place})

@@ -28,7 +28,7 @@ from components.shared.files import replacing
 from components.shared.store.failures import SERVER_FAILURES, cause, error_code, is_missing, is_transient, refusal
 from components.shared.store.keys import GLOB_CHARACTERS, ObjectInfo, as_folder, matches, media_type
 from components.shared.store.settings import StoreSettings
-from components.shared.transient import patience, retry_transient
+from components.shared.transient import retry_seconds, retry_transient
 
 Item = TypeVar("Item")
 P = ParamSpec("P")
@@ -82,7 +82,7 @@ class Store:
     def connect(cls) -> "Store":
         """The store that the environment names."""
         store = cls(StoreSettings.from_environment())
-        store.patience = patience()
+        store.patience = retry_seconds()
         return store
 
     def for_bucket(self, name: str) -> "Store":
@@ -319,7 +319,7 @@ class Store:
             attempt += 1
 
     def _looked_up(self, key: str, error: StoreError) -> tuple[bytes, str] | None:
-        """What an object holds after a write of it failed; where that cannot be told, the write's error stands."""
+        """What an object holds after a write of it failed; where that cannot be found out, the write's error stands."""
         try:
             return self.read_with_etag(key)
         except StoreError:

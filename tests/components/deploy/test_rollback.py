@@ -5,7 +5,7 @@ import pytest
 from components.deploy.rollback import is_served_here, roll_back, undeploy
 from components.shared.errors import DeployError, PackageError
 from components.shared.package.model_package import GOLDEN
-from components.shared.registry.history import way_back
+from components.shared.registry.history import rollback_path
 from components.shared.registry.registry import Registry
 from tests.components.deploy.conftest import NAME, Site
 
@@ -68,7 +68,7 @@ def test_a_failed_deployment_is_no_station_on_the_way_back(site):
         roll_back(site.store, NAME, folder=site.folder, version="aaaa")
     # The next one goes to what was champion before the first of these, and one by name wherever it is told to.
     assert roll_back(site.store, NAME, folder=site.folder).version == second
-    assert way_back(Registry(site.store, NAME).history()) == [first, second]
+    assert rollback_path(Registry(site.store, NAME).history()) == [first, second]
     assert roll_back(site.store, NAME, folder=site.folder, version=first).version == first
     site.deploy(second)
 

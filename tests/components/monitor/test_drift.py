@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from components.monitor.drift import DriftFindings, compare, pin
+from components.monitor.drift import DriftFindings, choose_tests, compare
 from components.shared.config import ColumnDrift, DriftMethod, MonitoringConfig
 from components.shared.errors import DataError
 
@@ -174,15 +174,15 @@ def test_settings_that_do_not_fit_the_columns():
         DataError,
         match=r"monitoring.columns names 'colur', which the model does not use. Watched are: amount, colour\.",
     ):
-        pin(columns, settings("colur", "psi"), numeric=numeric)
+        choose_tests(columns, settings("colur", "psi"), numeric=numeric)
     with pytest.raises(
         DataError, match=r"columns.colour.method is 'ks', and 'colour' is a category: use jensenshannon, psi, chi"
     ):
-        pin(columns, settings("colour", "ks"), numeric=numeric)
+        choose_tests(columns, settings("colour", "ks"), numeric=numeric)
     with pytest.raises(
         DataError, match=r"columns.amount.method is 'chisquare', and 'amount' is a number: use wasserstein"
     ):
-        pin(columns, settings("amount", "chisquare"), numeric=numeric)
+        choose_tests(columns, settings("amount", "chisquare"), numeric=numeric)
 
 
 @pytest.mark.parametrize(

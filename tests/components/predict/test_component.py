@@ -28,8 +28,8 @@ def test_the_adapter_writes_a_summary_and_a_page(site, table, tmp_path, capsys):
     assert json.loads((tmp_path / "summary").read_bytes())["predicted"] == 49
     page = (tmp_path / "page").read_text(encoding="utf-8")
     assert "Row 0, column &#39;visits&#39;: found null; expected a whole number." in page
-    assert "1 set aside" in page
-    assert capsys.readouterr().out == (f"▸ 49 rows predicted by version {site.version}; 1 set aside, in {place}\n")
+    assert "1 rejected" in page
+    assert capsys.readouterr().out == (f"▸ 49 rows predicted by version {site.version}; 1 rejected, in {place}\n")
 
 
 def test_the_page_of_a_regression_shows_its_values(publish, tmp_path):
@@ -41,4 +41,4 @@ def test_the_page_of_a_regression_shows_its_values(publish, tmp_path):
     page = prediction_page(summary).write(tmp_path / "page").read_text(encoding="utf-8")
     assert "all rows predicted" in page
     assert "Minimum" in page
-    assert "Set aside" in page
+    assert "Rejected" in page

@@ -130,7 +130,7 @@ def test_texts_of_an_untyped_file_are_what_they_spell(site, table):
         assert found.column(name).equals(typed.column(name))
 
 
-def test_so_many_reasons_are_worded_and_all_rows_set_aside(site, table, monkeypatch):
+def test_so_many_reasons_are_worded_and_all_rows_reject(site, table, monkeypatch):
     monkeypatch.setattr(rejects, "WORDED", 3)
     colours = pa.array([f"never {row}" if row < 9 else "1" for row in range(50)])
 

@@ -74,14 +74,14 @@ def test_many_blocks_are_put_together_at_random_and_none_is_torn() -> None:
 
 
 def test_periods_are_drawn_some_in_a_row() -> None:
-    counts = Draws(np.repeat(np.arange(40), 3), 400, together=4).weights.counts[:, 1:]
+    counts = Draws(np.repeat(np.arange(40), 3), 400, run_length=4).weights.counts[:, 1:]
     assert (counts.sum(axis=0) == 40).all()
     # Each is drawn as often as any other, the first and the last too, and neighbours go together.
     assert counts.mean(axis=1) == pytest.approx(np.ones(40), abs=0.35)
     near, far = (np.corrcoef(counts.reshape(-1), np.roll(counts, by, axis=0).reshape(-1))[0, 1] for by in (1, 20))
     assert near > 0.6
     assert abs(far) < 0.15
-    assert Draws(np.arange(MOST_BLOCKS + 1), 2, together=4)._together == 1
+    assert Draws(np.arange(MOST_BLOCKS + 1), 2, run_length=4)._run_length == 1
 
 
 def test_a_slice_within_few_blocks_is_resampled_by_row() -> None:

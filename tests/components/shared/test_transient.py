@@ -13,7 +13,7 @@ import pytest
 from components.shared.errors import StoreError
 from components.shared.kubernetes.api import Cluster, ClusterError
 from components.shared.store import Store, StoreSettings
-from components.shared.transient import patience, retry_transient
+from components.shared.transient import retry_seconds, retry_transient
 
 
 def free_port() -> int:
@@ -75,11 +75,11 @@ def test_what_stays_or_is_not_waited_for_fails_at_once(waits, transient_one, sec
 def test_how_long_is_said_by_the_place_or_the_environment(monkeypatch):
     for name in ("KUBERNETES_SERVICE_HOST", "FULLCIRCLE_RETRY_SECONDS"):
         monkeypatch.delenv(name, raising=False)
-    assert patience() == 0
+    assert retry_seconds() == 0
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    assert patience() == 60
+    assert retry_seconds() == 60
     monkeypatch.setenv("FULLCIRCLE_RETRY_SECONDS", "7")
-    assert patience() == 7
+    assert retry_seconds() == 7
 
 
 class Unsteady(BaseHTTPRequestHandler):

@@ -34,7 +34,7 @@ def _artifacts(folder: Path) -> dict[str, Any]:
 def test_component(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     artifacts = _artifacts(tmp_path)
     validate.python_func(contract=_contract(quarantine_limit=0.5), problem=PROBLEM, **artifacts)
-    assert capsys.readouterr().out == "▸ 3 rows keep the contract, 1 set aside (25%), 5 checks\n"
+    assert capsys.readouterr().out == "▸ 3 rows keep the contract, 1 quarantined (25%), 5 checks\n"
     assert pq.read_table(tmp_path / "valid")["x"].to_pylist() == [1, 2, 4]
     assert pq.read_table(tmp_path / "quarantine").to_pylist() == [{"x": -3, "y": True, "rule": "x.minimum"}]
     assert artifacts["valid"].metadata == {"rows": 3}
@@ -44,6 +44,6 @@ def test_component(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_broken_contract(tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match="quarantine_limit: expected at most 1% of the rows set aside"):
+    with pytest.raises(ContractError, match="quarantine_limit: expected at most 1% of the rows quarantined"):
         validate.python_func(contract=_contract(), problem=PROBLEM, **_artifacts(tmp_path))
     assert {path.name for path in tmp_path.iterdir()} == {"table", "validate_report", "validate_page"}

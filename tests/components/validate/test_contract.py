@@ -9,7 +9,7 @@ from pandera.errors import SchemaErrors
 
 from components.shared.config import ContractConfig
 from components.shared.tables import engine
-from components.validate.contract import Columns, Promised, kind_of, listed, pandera_schema, row_rules, whole
+from components.validate.contract import Columns, Promised, full_match, kind_of, listed, pandera_schema, row_rules
 from components.validate.expressions import expressions, relation
 
 TABLE = {"i": [1, 2, 3, None], "x": [0.5, None, 2.0, 1.0], "s": ["a", "b", "ab", None], "b": [True, False, None, True]}
@@ -96,4 +96,4 @@ def test_rules_of_columns_that_are_not_there_are_left_out() -> None:
 def test_texts() -> None:
     assert listed([1, "b"]) == "1, 'b'"
     assert listed(range(22)).endswith("19 and 2 more")
-    assert whole("a|b") == r"\A(?-s:a|b)\z"
+    assert full_match("a|b") == r"\A(?-s:a|b)\z"

@@ -16,7 +16,7 @@ ASIDE = Finding(
     share=0.2,
     examples=[5],
     holds=False,
-    change="Mend it.",
+    change="Correct it.",
 )
 BROKEN = Finding(name="c.required", rule="a column 'c'", holds=False, found="none", change="Select it.")
 
@@ -29,7 +29,7 @@ def test_a_report_passes_when_broken_rules_only_set_rows_aside() -> None:
     assert (report.valid_rows, report.quarantined_share) == (8, 0.2)
     assert report_of([], 0, 0, limit=0.5).quarantined_share == 0.0
     assert report.warnings == [
-        "b.allowed: expected one of 1; found 2 of 10 rows (20%) that break it, such as 5 (set aside)."
+        "b.allowed: expected one of 1; found 2 of 10 rows (20%) that break it, such as 5 (quarantined)."
     ]
 
 
@@ -37,7 +37,7 @@ def test_the_message_lists_every_broken_rule() -> None:
     assert message(report_of([KEPT, ASIDE, BROKEN], 10, 2, limit=0.5)) == (
         "The table breaks its data contract: 2 rules are broken (10 rows checked).\n"
         "  c.required: expected a column 'c'; found none. Select it.\n"
-        "  b.allowed: expected one of 1; found 2 of 10 rows (20%) that break it, such as 5 (set aside). Mend it."
+        "  b.allowed: expected one of 1; found 2 of 10 rows (20%) that break it, such as 5 (quarantined). Correct it."
     )
     assert "1 rule is broken" in message(report_of([BROKEN], 10, 0, limit=0.5))
 

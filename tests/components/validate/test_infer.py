@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from components.shared.config import ContractConfig, ProblemConfig
 from components.shared.errors import ConfigError, ContractError, DataError
 from components.validate import infer
-from components.validate.infer import generous, infer_contract, observe, to_yaml, write_contract
+from components.validate.infer import infer_contract, observe, to_yaml, widened_range, write_contract
 from components.validate.validate import Outputs, validate
 
 PROBLEM = ProblemConfig.model_validate({"target": "y", "task": "multiclass", "keys": ["id"], "ignore": ["note"]})
@@ -141,7 +141,7 @@ def test_generous_ranges_hold_what_was_seen_and_keep_their_sign(one: float, othe
     low, high = sorted((one, other))
     if whole:
         low, high = float(round(low)), float(round(high))
-    found = generous(low, high, whole=whole)
+    found = widened_range(low, high, whole=whole)
     assert found[0] <= low <= high <= found[1]
     assert found[0] >= 0 or low < 0
     assert found[1] <= 0 or high > 0

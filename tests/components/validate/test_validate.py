@@ -131,7 +131,7 @@ def test_wrong_type_and_broken_rows_are_listed_together(tmp_path: Path) -> None:
     assert lines[0] == "The table breaks its data contract: 10 rules are broken (3 rows checked)."
     assert len(lines) == 11
     found = "found 2 of 3 rows (66.7%) that break it, such as 'b', 'c'"
-    advice = "Mend the data, or change contract.columns.s.allowed."
+    advice = "Correct the data, or change contract.columns.s.allowed."
     assert f"  s.allowed: expected one of 'a'; {found}. {advice}" in lines
     assert '"nope" not found' in run.error
     assert "problem.time_column is empty" in run.error
@@ -192,7 +192,7 @@ def test_minimum_rows_counts_after_quarantine(tmp_path: Path) -> None:
     assert Run(tmp_path / "3", table, minimum_rows=3, **contract).error == ""
     run = Run(tmp_path / "4", table, minimum_rows=4, **contract)
     assert run.broken == ["minimum_rows", "c.minimum"]
-    assert "expected at least 4 rows; found 3 after 1 were set aside" in run.error
+    assert "expected at least 4 rows; found 3 after 1 were quarantined" in run.error
 
 
 def test_one_row_and_none(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_unique_key_across_columns(tmp_path: Path) -> None:
     assert fail.finding("unique(a, b)").examples == [{"a": 1, "b": "x"}]
     run = Run(tmp_path / "aside", table, unique=[{"columns": ["a", "b"], "on_failure": "quarantine"}])
     assert [row["n"] for row in run.quarantine] == [1], (
-        "all but the first are set aside, missing parts are not compared"
+        "all but the first are quarantined, missing parts are not compared"
     )
     assert [row["n"] for row in run.valid] == [0, 2, 3, 4, 5]
 
@@ -315,7 +315,7 @@ def test_quarantine_limit(tmp_path: Path, limit: float, broken: bool) -> None:
     assert run.report.passed != broken
     assert run.outputs.valid.exists() != broken
     assert (
-        "quarantine_limit: expected at most 24% of the rows set aside; found 1 of 4 rows (25%)." in run.error
+        "quarantine_limit: expected at most 24% of the rows quarantined; found 1 of 4 rows (25%)." in run.error
     ) == broken
     assert ("c.allowed" in run.error) == broken, "the message lists the rules that set the rows aside too"
     assert "&#39;b&#39;" in run.page
@@ -351,7 +351,7 @@ def test_report_and_order_of_the_valid_rows(tmp_path: Path) -> None:
         "examples",
         "holds",
     }
-    assert "set aside (10" in headline(run.report) or "set aside (9" in headline(run.report)
+    assert "quarantined (10" in headline(run.report) or "quarantined (9" in headline(run.report)
 
 
 def test_order_holds_beyond_the_bitmap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ REMOVED = {
 
 
 @pytest.mark.parametrize("path", REMOVED)
-def test_what_is_missing_is_named_with_what_mends_it(api, path, capsys):
+def test_what_is_missing_is_named_with_its_remedy(api, path, capsys):
     api.objects.pop(path)
 
     code, found = checked(capsys)

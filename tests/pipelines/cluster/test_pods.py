@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.cluster.pods import find_problem, own_message, remedy, say_last_lines, task_path
+from pipelines.cluster.pods import find_problem, last_lines, own_message, remedy, task_path
 from pipelines.task_names import label_of, stages_of
 from pipelines.task_records import announced
 
@@ -103,7 +103,7 @@ def test_the_stages_own_message_is_the_last_error_with_all_its_lines():
 def test_what_a_stage_says_of_itself():
     assert announced(LOG) == "178 rows"
     assert announced("") == ""
-    assert say_last_lines("a\n\n b \nc\n", 2) == [" b", "c"]
+    assert last_lines("a\n\n b \nc\n", 2) == [" b", "c"]
 
 
 def container_log(*own: str) -> str:
@@ -158,8 +158,8 @@ def test_the_stages_own_message_is_found_among_what_launcher_and_argo_write(own,
 
 
 def test_the_last_lines_are_the_stages_own():
-    assert say_last_lines(container_log("trial 3 of 10", "trial 4 of 10")) == ["trial 3 of 10", "trial 4 of 10"]
-    assert say_last_lines(container_log()) == []
+    assert last_lines(container_log("trial 3 of 10", "trial 4 of 10")) == ["trial 3 of 10", "trial 4 of 10"]
+    assert last_lines(container_log()) == []
 
 
 LOOP = "root.for-loop-1.iteration-item"

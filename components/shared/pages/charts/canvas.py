@@ -23,7 +23,7 @@ from matplotlib.transforms import Affine2D
 
 from components.shared.pages.blocks import Chart, LegendEntry
 from components.shared.pages.charts.scales import Scale
-from components.shared.pages.charts.svg import INK, MUTED, RULE, tidy
+from components.shared.pages.charts.svg import INK, MUTED, RULE, clean_svg
 from components.shared.pages.charts.text import LETTER, LONGEST_LABEL, shorten, text_width
 from components.shared.pages.charts.values import Floats
 
@@ -89,7 +89,7 @@ class Plot:
         buffer = io.StringIO()
         canvas: Any = FigureCanvasSVG(self.figure)
         canvas.print_svg(buffer, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-        svg = tidy(buffer.getvalue(), self.texts)
+        svg = clean_svg(buffer.getvalue(), self.texts)
         return Chart(svg, self.width, self.height, title, alt, legend=tuple(legend), note=note)
 
 

@@ -19,7 +19,7 @@ _CSS = {INK: "currentColor", MUTED: "var(--muted, #78828d)", RULE: "var(--rule, 
 _CSS |= {token: f"var(--series-{number}, #5b8fc7)" for number, token in enumerate(SERIES, 1)}
 
 
-def tidy(svg: str, texts: Mapping[str, tuple[str, str]]) -> str:
+def clean_svg(svg: str, texts: Mapping[str, tuple[str, str]]) -> str:
     """Return the drawing's elements alone, with the page's colours, the real texts, and nothing that names an id."""
     root = ElementTree.fromstring(svg.split("?>", 1)[1])  # noqa: S314 - Matplotlib wrote it
     drawn = [_clean(element, texts) for element in root.iter() if element.tag.endswith(("}path", "}text"))]

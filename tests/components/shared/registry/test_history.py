@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.shared.errors import PackageError
-from components.shared.registry.history import Entry, rollback_target, this_person, this_run, way_back
+from components.shared.registry.history import Entry, rollback_path, rollback_target, this_person, this_run
 
 
 def history(moves: str) -> list[Entry]:
@@ -33,7 +33,7 @@ def history(moves: str) -> list[Entry]:
     ],
 )
 def test_the_way_back(moves, way):
-    assert way_back(history(moves)) == way.split()
+    assert rollback_path(history(moves)) == way.split()
 
 
 @pytest.mark.parametrize(("moves", "target"), [("A B", "A"), ("A B C <B", "A"), ("A B <A C", "A"), ("A B A", "B")])
@@ -57,7 +57,7 @@ def test_where_none_goes():
 @given(st.lists(st.tuples(st.sampled_from("ABCD"), st.booleans()), max_size=20))
 def test_it_ends_with_the_champion_and_names_what_served(moves):
     entries = history(" ".join(f"{'<' if back else ''}{version}" for version, back in moves))
-    way = way_back(entries)
+    way = rollback_path(entries)
     assert way[-1:] == [entry.version for entry in entries[-1:]]
     assert set(way) <= {entry.version for entry in entries}
     assert all(one != other for one, other in itertools.pairwise(way))

@@ -129,7 +129,7 @@ def test_a_pointer_of_earlier_releases_to_nothing(registry, store):
 )
 def test_what_is_damaged_is_never_taken_for_none(registry, store, content):
     store.put_bytes(EARLIER, content)
-    with pytest.raises(PackageError, match=r"s3://.*/models/demo/champion.json is no champion pointer: .*Mend or"):
+    with pytest.raises(PackageError, match=r"s3://.*/models/demo/champion.json is no champion pointer: .*Repair or"):
         registry.champion()
     registry.promote("one", expected=None)
     store.put_bytes("models/demo/history/00000002.json", content)

@@ -12,7 +12,7 @@ from components.ingest.fetch import fetch
 from components.shared.config import SourceConfig
 from components.shared.errors import SourceError
 from components.shared.sources.base import Source
-from components.shared.sources.table import KINDS, kind_at, moved, source_at
+from components.shared.sources.table import KINDS, at_place, kind_at, source_at
 
 CSV = b"a;b\n1;x\n"
 # By kind: where a table is, given a folder on the local disk, the address of a site, and that of a bucket.
@@ -115,7 +115,7 @@ def test_it_is_the_same_on_the_other_side_of_a_task(place):
 @pytest.mark.parametrize("other", sorted(PLACES))
 def test_at_another_place_it_is_written_as_before(place, other, tmp_path):
     elsewhere = PLACES[other].format(folder=tmp_path, site="http://site", bucket="s3://bucket/")
-    found = moved(source_at(place, delimiter=";", nulls=["-"]), elsewhere)
+    found = at_place(source_at(place, delimiter=";", nulls=["-"]), elsewhere)
     assert (found.path, found.delimiter, found.nulls, found.kind) == (elsewhere, ";", ["-"], other)
 
 
