@@ -2,8 +2,9 @@
 
 Kubeflow Pipelines takes the outputs of an earlier task where inputs, parameters and program are the same; of what lies
 behind a path it knows nothing. This fingerprint goes to ingest as a parameter, so that the same tables are read once
-and everything below is taken from the cache. It may change though the tables have not, but never the other way round as far
-as file systems and servers say the truth: what cannot be known without reading everything counts as changed each time.
+and everything below is taken from the cache. It may change though the tables have not, but never the other way round as
+far as file systems and servers say the truth: what cannot be known without reading everything counts as changed each
+time.
 """
 
 import hashlib
