@@ -119,7 +119,7 @@ diagnose: .venv/.stage ## Say why the run RUN is stuck or failed
 	@FULLCIRCLE_KFP_TOKEN="$$TOKEN" $(VENV_PYTHON) -m pipelines diagnose "$(RUN)" $(KFP)
 
 .PHONY: doctor
-doctor: .venv/.stage ## Check a cluster before the first run, and say how to mend what is wrong
+doctor: .venv/.stage ## Check a cluster before the first run, and say how to fix what is wrong
 	@$(VENV_PYTHON) -m pipelines doctor --namespace "$(or $(NAMESPACE),kubeflow)" --kfp-namespace "$(KFP_NAMESPACE)" --runs "$(RUNS)" \
 		--image "$(if $(TAG),$(REGISTRY)/stage:$(TAG))" $(if $(JSON),--json)
 
@@ -169,7 +169,7 @@ $(DOCS_PACKAGES)/.installed: requirements/docs.txt .venv/.python
 	@touch $@
 
 .PHONY: format
-format: .venv/.dev ## Format the code and mend what ruff can mend
+format: .venv/.dev ## Format the code and fix what ruff can fix
 	@$(VENV_PYTHON) -m ruff check --fix-only .
 	@$(VENV_PYTHON) -m ruff format .
 

@@ -20,7 +20,7 @@ def endpoint_url(service: Object | None, namespace: str, *, model: str) -> str:
 
 
 def proof_url(service: Object | None, pods: list[Object], *, model: str, service_name: str) -> str:
-    """The same by address, which needs no cluster DNS: the Service's, or a pod's where KServe gives the Service none.
+    """The prediction URL by IP address, which needs no cluster DNS: of the Service, or of a pod where that has none.
 
     Raises:
         UnreachableError: There is no Service, or no server behind it.

@@ -36,7 +36,7 @@ def deploy_on_cluster(registry: Registry, promotion: Promotion, serving: Serving
 
     Raises:
         DeployError: There is no cluster, or the version did not come up or answered wrongly; the version before serves.
-        PackageError: What the store holds is altered or incomplete.
+        PackageError: What the store contains is altered or incomplete.
         StoreError: The object store cannot be reached or has no such version.
     """
     store, name = registry.store, registry.name

@@ -39,7 +39,7 @@ def deploy_version(name: str, version: str, serving: ServingConfig, *, verdict: 
     Raises:
         DeployError: There is nowhere to deploy, or the version did not come up or answered its golden requests wrongly;
             the version before serves on, and is still the champion.
-        PackageError: What the store holds is altered or incomplete, or another run moved the champion since the gate
+        PackageError: What the store contains is altered or incomplete, or another run moved the champion since the gate
             compared; with the same consequences.
         StoreError: The object store cannot be reached or has no such version.
     """

@@ -21,7 +21,7 @@ def fetch(store: Store, name: str, version: str, versions: Path) -> Path:
         versions: Folder of the packages here; a folder named by the version is made in it.
 
     Raises:
-        PackageError: What the store holds is altered or incomplete.
+        PackageError: What the store contains is altered or incomplete.
         StoreError: The object store cannot be reached or has no such version.
     """
     package = versions / version

@@ -21,7 +21,7 @@ class Judged:
     estimates: dict[Metric, Estimate]
 
     def scores(self, confidence: float) -> Scores:
-        """The metrics as the report holds them."""
+        """The metrics as the report has them."""
         return Scores(
             values={metric: found.value for metric, found in self.estimates.items()},
             intervals={metric: found.interval(confidence) for metric, found in self.estimates.items()},
@@ -29,7 +29,7 @@ class Judged:
         )
 
     def as_slice(self, confidence: float) -> Slice:
-        """The slice as the report holds it."""
+        """The slice as the report has it."""
         return Slice(
             column=self.rows.column, value=self.rows.value, rows=len(self.rows.rows), scores=self.scores(confidence)
         )

@@ -1,4 +1,4 @@
-"""The types of a table's columns: declared, or found from what the whole table holds.
+"""The types of a table's columns: declared, or found from what the whole table contains.
 
 A column is tried against a chain of types, narrow before wide, and gets the first that takes every one of its values.
 Nothing is rounded, cut or lost to make it fit: a column of whole numbers with one 1.5 is a column of numbers, one with

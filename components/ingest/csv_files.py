@@ -66,7 +66,7 @@ def stream_csv(files: Sequence[TableFile], *, table: TableConfig) -> tuple[Typed
 
     Returns:
         The table and warnings; None when it has to be read as a whole first. The SELECT itself fails where the first
-        lines promised other types than the rest holds.
+        lines promised other types than the rest contains.
 
     Raises:
         SourceError: As `load_csv`.

@@ -17,7 +17,7 @@ def as_csv(file: TableFile, table: TableConfig, scratch: Path) -> TableFile:
     """One sheet of a workbook as a CSV file in the scratch folder.
 
     Whole numbers are written without a fraction, since the format knows no others; dates in the table's format, or ISO
-    8601; a cell that holds an error of a formula is empty.
+    8601; a cell that contains an error of a formula is empty.
 
     Raises:
         SourceError: It is no workbook, has no such sheet, or the sheet is empty.

@@ -248,7 +248,7 @@ def _taken(connection: DuckDBPyConnection, typed: Typed, table: TableConfig) -> 
 
 
 def _words(connection: DuckDBPyConnection, typed: Typed, column: Column) -> tuple[list[tuple[str, int]], int, str]:
-    """The null spellings that a column holds with their counts, of how many rows, and a word for a sample."""
+    """The null spellings that a column contains with their counts, of how many rows, and a word for a sample."""
     spellings = [spelling for spelling in NULLS if spelling]
     if typed.first:
         values = typed.first.get(column.name, ())

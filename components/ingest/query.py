@@ -169,7 +169,7 @@ def final_select(
         columns: What it returns, by name, with DuckDB's types.
         time_column: Name of the time column, or empty.
         window: Rows outside it are left out.
-        ignored: Columns that nothing is learned from; of a type that no table holds, they are null.
+        ignored: Columns that nothing is learned from; of a type that no table can have, they are null.
         exact: Types of columns, as `exact_types` found them.
 
     Raises:
@@ -216,7 +216,7 @@ def _check_time_column(columns: Mapping[str, str], time_column: str, window: Win
 
 
 def _remedy(kind: str, column: str) -> str:
-    """Settings that make a time of a column, by what it holds."""
+    """Settings that make a time of a column, by what it contains."""
     if kind in _INTEGERS | _WIDE or kind in ("DOUBLE", "FLOAT") or kind.startswith("DECIMAL"):
         return (
             f"`columns: {{{column}: {{unit: s}}}}` for seconds since 1970 (or ms, us, ns), "
@@ -257,7 +257,7 @@ def _canonical(name: str, kind: str, *, is_ignored: bool, exact: str) -> str:
 
 
 def _wanted(kind: str, *, is_ignored: bool) -> str:
-    """The type that one of the engine's other types becomes; empty for what no table holds."""
+    """The type that one of the engine's other types becomes; empty for what no table can have."""
     fits = {
         "BIGINT": kind in _INTEGERS or (kind in _WIDE and not is_ignored),
         "DOUBLE": kind == "FLOAT",

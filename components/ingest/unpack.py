@@ -37,7 +37,7 @@ def unpack(file: TableFile, scratch: Path) -> TableFile:
     """The plain file inside a packed one, known by its first bytes; other files as they are.
 
     Raises:
-        SourceError: It is damaged, not what its ending says, or holds several files.
+        SourceError: It is damaged, not what its ending says, or contains several files.
     """
     with file.path.open("rb") as content:
         start = content.read(6)

@@ -66,7 +66,7 @@ def read_columns(
     or zone and the text columns of `settings.dates` become timestamps without zone: in UTC where they came with one.
 
     Raises:
-        DataError: A column has the reserved name, or a column of `settings.dates` holds no text.
+        DataError: A column has the reserved name, or a column of `settings.dates` contains no text.
     """
     described = fetch(backend, f"DESCRIBE SELECT * FROM read_parquet({literal(source)})")
     columns = {name: _column(name, type_, settings.dates.get(name)) for name, type_, *_ in described}

@@ -82,7 +82,7 @@ def describe_features(folder: Path, kinds: dict[str, FeatureKind]) -> tuple[list
         The usable features, and those dropped with the reason.
 
     Raises:
-        DataError: A feature holds an infinite number or one beyond float32, or none is usable.
+        DataError: A feature contains an infinite number or one beyond float32, or none is usable.
     """
     nullable: set[str] = set()
     trained: dict[str, Feature] = {}
@@ -107,7 +107,7 @@ def describe_features(folder: Path, kinds: dict[str, FeatureKind]) -> tuple[list
 
 @dataclass(frozen=True, slots=True)
 class _Extent:
-    """What a column of a part holds: rows, nulls among them, and either categories or the least and the largest."""
+    """What a column of a part contains: rows, nulls among them, and either categories or the least and the largest."""
 
     rows: int
     nulls: int

@@ -26,7 +26,7 @@ def check_type(column: Column, task: TaskName, *, fraction: Any = None) -> None:
     Args:
         column: The target.
         task: What is predicted.
-        fraction: A value of it that is no whole number, where it holds numbers.
+        fraction: A value of it that is no whole number, where it contains numbers.
 
     Raises:
         DataError: Names the type found and what the task takes.
@@ -124,7 +124,7 @@ def check_parts(
         Rows by class by part (empty for a regression), and warnings.
 
     Raises:
-        DataError: A part holds a single class, or the training part lacks a class that another one has.
+        DataError: A part contains a single class, or the training part lacks a class that another one has.
     """
     if not TASKS[problem.task].has_classes:
         _check_training_numbers(backend, problem.target)

@@ -1,7 +1,7 @@
 """Values of the configuration and values of the data, compared as they are spelled.
 
 YAML has types of its own: `positive: 1` is a number though the table holds texts, `'1'` a text though it holds numbers,
-and `true` is neither. What a person wrote means the value that is spelled so, whatever type holds it.
+and `true` is neither. What a person wrote means the value that is spelled so, whatever its type is.
 """
 
 import unicodedata

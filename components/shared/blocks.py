@@ -4,6 +4,10 @@ Rows of one hospital, or of one afternoon, are alike; an interval that takes the
 the split is by a group, its values are the blocks. Otherwise, where there is a time column, the blocks are calendar
 periods: the longest of them that leaves at least `ENOUGH_BLOCKS`, because longer ones are less like their neighbours,
 and fewer say too little about how they vary.
+
+Example: the test part is the hours of three months. They are 1 year, 3 months, 13 weeks and 91 days: days are the first
+of these periods of which there are at least 30. The bootstrap draws them four in a row (`run_length`), because the third root
+of 91 is 4.5, so that a resample keeps what one day has in common with the next.
 """
 
 from dataclasses import dataclass
@@ -117,7 +121,7 @@ def _period_of(times: NDArray[np.generic], period: str) -> Indices:
 
 
 def _numbered(values: Indices, known: NDArray[np.bool_]) -> Indices:
-    """Number the values from 0; a row without one is a block of its own."""
+    """Number the values from 0; a row without one is a block of its own: [7, 9, none, 7] becomes [0, 1, 2, 0]."""
     distinct, numbers = np.unique(values[known], return_inverse=True)
     blocks = np.empty(len(values), dtype=np.int64)
     blocks[known] = numbers

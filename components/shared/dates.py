@@ -154,7 +154,17 @@ def _middle(known: Integers) -> int:
 
 
 class Days:
-    """Parts of days since 0000-03-01, none before it; a year begins in March here and so ends with its leap day."""
+    """Parts of days since 0000-03-01, none before it; a year begins in March here and so ends with its leap day.
+
+    Example, 2024-02-29, day 739,250:
+
+    - `ERA` fits 5 times, for 2,000 years, and day 8,765 of the 400 years remains.
+    - 8,765 less its 8,765 // 1,460 = 6 leap days is 8,759, and 8,759 // 365 = 23 years are over.
+    - Those 23 years have 23 // 4 = 5 leap days, so the day within the year is 8,765 - (23 · 365 + 5) = 365, the last one.
+    - (5 · 365 + 2) // 153 = 11, the month February: five months from March on, or from August on, have 153 days.
+    - (153 · 11 + 2) // 5 = 337 days lie before February, so it is its day 365 - 337 + 1 = 29.
+    - January and February belong to the next calendar year: 5 · 400 + 23 + 1 = 2024.
+    """
 
     def __init__(self, days: Integers) -> None:
         self.days = days

@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
         The name to write to. Nothing has it yet, and no other writer of the same path is given it.
 
     Raises:
-        OSError: The disk does not take it, or a folder that holds something is in the way.
+        OSError: The disk does not take it, or a folder that contains something is in the way.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)

@@ -92,7 +92,7 @@ def row_weights(table: pa.Table, schema: Schema) -> NDArray[np.float64] | None:
     """How much each row counts, shape (rows,), or None where the schema names no column of weights.
 
     Raises:
-        DataError: The column is missing or holds what is no weight: a null, a text, or a number that is negative or
+        DataError: The column is missing or contains what is no weight: a null, a text, or a number that is negative or
             not finite; or all weights are 0.
     """
     if not schema.weights:

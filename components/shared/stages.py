@@ -45,7 +45,7 @@ class Sentences:
     """Where sentences of a stage stand, for the end of a run: warnings, or what is good to know.
 
     Attributes:
-        artifact: The output that holds them, JSON.
+        artifact: The output that contains them, JSON.
         file: The file in it, where it is a folder.
         keys: The keys that lead to the list.
         written_by: The stage whose output it is; empty for the stage's own.
@@ -63,7 +63,7 @@ class Stage:
 
     Attributes:
         name: Its name, one word in lower case: that of the adapter's function, of the task and of its container's log.
-        folder: The folder of `components/` that holds the adapter; empty where it has the stage's name.
+        folder: The folder of `components/` that contains the adapter; empty where it has the stage's name.
         part: Where its task stands.
         image: The image it runs in, a folder of `images/`.
         cached: Whether Kubeflow Pipelines may take what an earlier run has put out for the same inputs.
@@ -104,7 +104,7 @@ class Stage:
 
 
 _ALL: frozenset[str] = frozenset()
-# What a stage that holds the whole table reserves where that is large.
+# What a stage that keeps the whole table in memory reserves where that is large.
 _WHOLE_TABLE = Resources(cpu=0.5, memory="1Gi")
 _LEARNING = Resources(cpu=1, memory="2Gi")
 

@@ -80,7 +80,7 @@ def fetch_arrow(backend: Engine, select: str) -> pa.Table:
 
 
 def identifier(name: str) -> str:
-    """A column or table name quoted for SQL, whatever characters it holds."""
+    """A column or table name quoted for SQL, whatever characters it contains."""
     return '"' + name.replace('"', '""') + '"'
 
 

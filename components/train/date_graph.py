@@ -1,4 +1,12 @@
-"""`DateParts` as ONNX operations: moments in float64, the calendar in whole numbers."""
+"""`DateParts` as ONNX operations: moments in float64, the calendar in whole numbers.
+
+ONNX knows no calendar, and a model server should need nothing but the graph. So the arithmetic of `dates.Days` is
+built here from Add, Sub, Mul, Div and Mod on int64, operation by operation: every method of `_Days` below has its
+counterpart there, with a worked example. The parity check of train compares the two on real rows.
+
+ONNX's Div rounds towards zero and Python's `//` rounds down. They agree as long as nothing is negative, which is why all
+counts begin in the year 0.
+"""
 
 from typing import Any
 
@@ -22,7 +30,8 @@ from components.shared.dates import (
 from components.shared.package.scoring import MISSING_TIME
 from components.train.graph import Graph
 
-_PLAIN = {"weekday": (2 * DAY, DAY, 7), "hour": (0, HOUR, 24), "minute": (0, MINUTE, 60)}  # (seconds + a) // b % c
+# Parts that need no calendar: (seconds + a) // b % c. Day 0 was a Wednesday, so adding two days makes Monday 0.
+_PLAIN = {"weekday": (2 * DAY, DAY, 7), "hour": (0, HOUR, 24), "minute": (0, MINUTE, 60)}
 
 
 def add_date_parts(graph: Graph, name: str, tensor: str, transformer: DateParts) -> str:

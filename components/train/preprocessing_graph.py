@@ -163,7 +163,7 @@ def _encode(
 
 
 def _add_one_hot(graph: Graph, name: str, codes: list[list[int]], columns: list[int]) -> str:
-    """One output a category: whether the column it belongs to holds its code."""
+    """One output a category: whether the column it belongs to contains its code."""
     owners = np.repeat(columns, [len(values) for values in codes])
     expected = np.concatenate([np.asarray(values, dtype=np.int64) for values in codes])
     held = graph.add("Gather", ["codes", graph.constant(f"{name}.columns", owners)], f"{name}.held", axis=1)

@@ -80,7 +80,7 @@ def train_model(
         splits: The folder that prepare writes.
         package: The folder to make.
         search: Order of the families and seed.
-        training: The preprocessing, calibration and what the package holds.
+        training: The preprocessing, calibration and what the package contains.
         problem: How the threshold is chosen.
         lineage: Where the rows came from.
 
@@ -130,7 +130,7 @@ def choose(found: Sequence[FamilyTrials]) -> FamilyTrials:
 def _learned_from(splits: Path, schema: Schema) -> Part:
     """The training and the validation part.
 
-    The validation part has done its work when the model is chosen, and holds the newest rows before the test part.
+    The validation part has done its work when the model is chosen, and has the newest rows before the test part.
     """
     parts = [load_part(splits, "train", schema), load_part(splits, "validation", schema)]
     weights = [part.weights for part in parts if part.weights is not None]

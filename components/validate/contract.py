@@ -88,7 +88,7 @@ class Columns:
         return cls(types=types, stand_ins=stand_ins, finite=frozenset(finite))
 
     def kind(self, name: str) -> Kind:
-        """What a column holds."""
+        """What a column contains."""
         return kind_of(self.types[name])
 
 
@@ -108,7 +108,7 @@ def kind_of(dtype: dt.DataType) -> Kind:
 class Promised(ibis_engine.DataType):
     """A pandera type that accepts every Ibis type of one kind: integers of any width, numbers of any sort.
 
-    A date is no timestamp and text is never a number: what a column holds has to be said where it is read.
+    A date is no timestamp and text is never a number: what a column contains has to be said where it is read.
     """
 
     kind: ColumnType

@@ -41,7 +41,7 @@ class Observed:
         minimum: Smallest number within the range of float32.
         maximum: Largest number within the range of float32.
         different: Number of different values, estimated; 0 for columns that are no classes or texts.
-        values: All values of a column that holds few.
+        values: All values of a column that contains few.
     """
 
     kind: Kind
@@ -105,7 +105,7 @@ def _taken(destination: Path) -> str:
 def infer_contract(table_path: Path, problem: ProblemConfig) -> ContractConfig:
     """Infer a contract: types, missing values, generous ranges, short lists of texts, unique keys.
 
-    The table itself keeps it, unless more than one in a hundred of its rows holds a number that is not finite.
+    The table itself keeps it, unless more than one in a hundred of its rows contains a number that is not finite.
 
     Args:
         table_path: The ingested table, one Parquet file.

@@ -2,6 +2,15 @@
 
 One aggregate counts the breaches of every rule. Uniqueness needs one grouping a key. Only when something is broken are
 the rows looked up: one pass for examples, one that collects the rows to quarantine, over the columns concerned.
+
+Example, with the rules 0, `age.minimum` (0 or more), and 1, `unique(id)`, both of the kind `quarantine`:
+
+    row  id  age       breaches: row, rule       quarantined: row, rule
+    0    1   5         1, 0                      1, "age.minimum; unique(id)"
+    1    1   -3        1, 1 (from `repeats`)
+    2    2   7
+
+Row 0 is the first of its key and stays. The valid rows are those whose bit is 0 in the bit string 010.
 """
 
 import re

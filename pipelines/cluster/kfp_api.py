@@ -57,7 +57,7 @@ class KfpSettings:
 
 
 def read_token(text: str) -> str:
-    """A token, or the content of the file that holds it.
+    """A token, or the content of the file that contains it.
 
     Raises:
         KfpError: The file cannot be read or is empty.

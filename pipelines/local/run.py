@@ -57,7 +57,7 @@ class RunResult:
 
 
 class RunError(FullcircleError):
-    """A stage failed; the message holds each cause and names the log.
+    """A stage failed; the message contains each cause and names the log.
 
     Attributes:
         failures: The stages that failed.

@@ -51,7 +51,7 @@ _FOREIGN_SETTINGS = ("AWS_", "MINIO_", "S3_", "WEED_")
 
 @dataclass(frozen=True)
 class _State:
-    """What the state file holds; `pid` is 0 while nothing runs, the rest is kept for the next start."""
+    """What the state file contains; `pid` is 0 while nothing runs, the rest is kept for the next start."""
 
     program: str
     endpoint: str

@@ -65,6 +65,6 @@ class MonitoringConfig(Section):
         return self
 
     def overridden(self, other: "MonitoringConfig") -> Self:
-        """The same, with the fields that another section was given."""
+        """These settings, with those that another section sets in place of the ones here."""
         given = other.model_dump(include=other.model_fields_set)
         return type(self).model_validate({**self.model_dump(), **given})

@@ -4,6 +4,18 @@ It may be killed at any point and started twice at once. Parts are written under
 nothing until the commit lists them; the commit is written only if nobody else wrote one meanwhile; raw files go only a
 while after the commit that replaces them, so that who listed them before can still read them. A file that comes late,
 after its hour was compacted, counts as the raw file it is until the next compaction adds it.
+
+Example, the hour from 5 to 6, in which the files a and b were written, with 10 rows each:
+
+    time   what happens                             what is in the folder         what counts
+    6:00   the hour is over                         a b                           a b
+    6:10   a compaction writes a part               a b part-1                    a b
+    6:11   it commits: part-1 replaces a and b      a b part-1 commit             part-1
+    6:20   c comes late                             a b c part-1 commit           part-1 c
+    7:10   the next one removes a and b, for the    c part-1 commit               part-1 c
+           commit is older than a quarter of an hour; c alone is not worth a part
+
+A compaction that is killed at 6:10 leaves part-1, which counts for nothing: it is removed after six hours.
 """
 
 import io

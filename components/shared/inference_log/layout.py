@@ -1,6 +1,6 @@
 """Where the rows of the inference log are: `inference/<model>/date=YYYY-MM-DD/hour=HH/`, by server time (UTC).
 
-An hour holds raw files, which the endpoint writes every few seconds, and once it is closed and compacted: parts, the
+An hour contains raw files, which the endpoint writes every few seconds, and once it is closed and compacted: parts, the
 rows of many raw files in one, and `compacted.json`, which commits them. A part counts only when the commit lists it; a
 raw file that the commit replaces counts no more. The commit is one object, written by a conditional write, so a reader
 sees either the raw files or the parts that replace them.
@@ -24,7 +24,7 @@ COMMIT_FORMAT = "fullcircle-log/1"
 PART = "compacted-"
 
 _HOUR_FOLDER = re.compile(r"/date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/[^/]+$")
-# A host's name holds no underscore: the writer sees to that.
+# A host's name contains no underscore: the writer sees to that.
 _ROWS = re.compile(r"_(\d+)\.parquet$")
 
 
@@ -36,7 +36,7 @@ class LogFile:
         key: In the object store.
         hour: The full hour that its rows were received in.
         size: In bytes.
-        rows: How many it holds; None when its name does not tell, as in logs of earlier versions.
+        rows: How many it contains; None when its name does not tell, as in logs of earlier versions.
     """
 
     key: str
@@ -85,7 +85,7 @@ def raw_name(moment: datetime, writer: str, rows: int) -> str:
     Args:
         moment: Server time of its first row, UTC.
         writer: What tells it from all other files of that moment, without underscores.
-        rows: How many rows it holds.
+        rows: How many rows it contains.
     """
     return f"{moment:%H%M%S.%f}-{writer}_{rows}.parquet"
 
@@ -95,13 +95,13 @@ def part_name(writer: str, rows: int) -> str:
 
     Args:
         writer: What tells it from all other parts of the hour, without underscores.
-        rows: How many rows it holds.
+        rows: How many rows it contains.
     """
     return f"{PART}{writer}_{rows}.parquet"
 
 
 def rows_of(name: str) -> int | None:
-    """How many rows a file holds, by its name; None when that does not tell."""
+    """How many rows a file contains, by its name; None when that does not tell."""
     found = _ROWS.search(name)
     return int(found[1]) if found else None
 

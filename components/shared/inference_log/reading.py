@@ -1,6 +1,6 @@
 """Reading the inference log: its days and hours by listings with a delimiter, its files by several threads.
 
-What is read here is what counts (see `layout`): never a raw file beside the part that holds its rows, never neither.
+What is read here is what counts (see `layout`): never a raw file beside the part that contains its rows, never neither.
 A file that was compacted or removed between the listing and the reading is a `MovedError`: `retry_when_moved` lists
 again.
 """
@@ -67,7 +67,7 @@ class HourFolder:
         return item.key.removeprefix(self.prefix)
 
     def uncompacted(self) -> list[ObjectInfo]:
-        """Raw files that no part holds yet."""
+        """Raw files that no part contains yet."""
         return [item for item in self.raw if self.name(item) not in self.commit.replaces]
 
     def objects(self) -> list[ObjectInfo]:

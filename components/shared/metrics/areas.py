@@ -13,7 +13,14 @@ from components.shared.metrics.weights import Floats, Indices, Weights
 
 
 def _of_curve(hits: Floats, others: Floats) -> tuple[Floats, Floats]:
-    """ROC AUC and average precision of weighted rows by step, each of shape (steps, resamples)."""
+    """ROC AUC and average precision of weighted rows by step, each of shape (steps, resamples).
+
+    Example, one resample: scores 0.9, 0.8, 0.6 and 0.3, of which the first and the third are of positive rows. So
+    `hits` is [1, 0, 1, 0] and `others` [0, 1, 0, 1]. ROC AUC is the share of the 2 · 2 pairs in which the positive row
+    has the higher score. The first positive row is ahead of 2 others, the third row of 1: 3 / 4. Average precision is
+    the mean, over positive rows, of the share of positive ones up to there: (1/1 + 2/3) / 2 = 0.83. On a resample that
+    drew the first two rows twice and the others not at all, `hits` is [2, 0, 0, 0], and both areas are 1.
+    """
     found, false = np.cumsum(hits, axis=0), np.cumsum(others, axis=0)
     positives, negatives = found[-1], false[-1]
     lower = np.einsum("ij,ij->j", hits, negatives - false + others / 2)

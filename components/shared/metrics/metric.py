@@ -52,7 +52,7 @@ class Answers:
         return Answers(self.scores[rows], self.threshold, None if self.answered is None else self.answered[rows])
 
     def reordered(self, order: Sequence[int]) -> "Answers":
-        """The same answers with the classes in another order, given by the present index of each."""
+        """These answers with the classes in another order, given by the present index of each."""
         # The threshold is one of the class that was last: the classes answered stay what they were.
         return Answers(self.scores[:, order], self.threshold, np.argsort(order)[self.chosen])
 

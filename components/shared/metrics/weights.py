@@ -52,7 +52,7 @@ class Weights:
         return np.asarray(of_blocks @ self.counts, dtype=np.float64)
 
     def sums(self, groups: NDArray[np.integer], count: int, values: ArrayLike | None = None) -> Floats:
-        """The same within each group of rows.
+        """The weighted sum of one value a row, within each group of rows.
 
         Args:
             groups: Group of each row, from 0, shape (rows,).

@@ -1,4 +1,4 @@
-"""The fitted scikit-learn pipeline as a file that holds no code: `model.skops`.
+"""The fitted scikit-learn pipeline as a file that contains no code: `model.skops`.
 
 skops writes a pipeline as JSON and arrays, and loads only types that are named as trusted. What is trusted here is
 this list and nothing else. The same pipeline gives the same bytes: skops names arrays by where they lie in memory and
@@ -43,7 +43,7 @@ def load_pipeline(path: Path) -> Pipeline:
     """Read a pipeline that `dump_pipeline` wrote.
 
     Raises:
-        PackageError: The file is missing, is no such file, or holds a type that is not trusted.
+        PackageError: The file is missing, is no such file, or contains a type that is not trusted.
     """
     import skops.io
 

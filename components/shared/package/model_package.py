@@ -70,7 +70,7 @@ class Manifest(BaseModel):
 
 
 class ReferenceOrigin(BaseModel):
-    """Which rows `reference.parquet` holds; stands in `reference.json`.
+    """Which rows `reference.parquet` contains; stands in `reference.json`.
 
     Packages of earlier versions say nothing: theirs are of the training part, which the model was fitted on, so that
     its predictions on them are better than on any rows that come later.

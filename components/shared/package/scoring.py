@@ -162,7 +162,7 @@ def parse_columns(columns: Mapping[str, Values], schema: Schema) -> Inputs:
         schema: What the model expects.
 
     Raises:
-        InputError: A column is missing or holds a value of another type; the message names row and column.
+        InputError: A column is missing or contains a value of another type; the message names row and column.
     """
     rows = max((len(values) for values in columns.values()), default=0)
     for feature in schema.features:

@@ -138,7 +138,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Blocks side by side, as many in a row as the screen holds."""
+    """Blocks side by side, as many in a row as fit the screen."""
 
     blocks: tuple["Block", ...]
     kind: ClassVar[str] = "grid"

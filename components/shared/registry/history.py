@@ -1,4 +1,8 @@
-"""The history of a model's champions: what an entry says, and what a list of entries means."""
+"""The history of a model's champions: what an entry says, and what a list of entries means.
+
+The list is only ever added to, so that it answers both what serves now, which is its newest entry, and where a roll-back
+leads, which is not simply the entry before: after a roll-back, that is the version somebody has just turned away from.
+"""
 
 import getpass
 import os
@@ -62,6 +66,16 @@ def rollback_path(entries: Sequence[Entry]) -> list[str]:
 
     A promotion puts a version on top; a roll-back takes away what lies above the version it went back to. So after A,
     B and a roll-back to A the way back from A leads to what was champion before A, and not to B again.
+
+    Five moves, one after the other:
+
+    | move | path | a roll-back then leads to |
+    |---|---|---|
+    | promoted A | A | nothing |
+    | promoted B | A B | A |
+    | promoted C | A B C | B |
+    | rolled back to B | A B | A |
+    | promoted D | A B D | B |
 
     Args:
         entries: The history, oldest first.

@@ -1,12 +1,16 @@
 """The registry of a model: which versions are stored, which have served, and which one is the champion.
 
-`models/<name>/versions/<version>/` holds a version, stored by publish and never changed. That makes it no champion:
+`models/<name>/versions/<version>/` contains a version, stored by publish and never changed. That makes it no champion:
 deploy proves it where clients ask it, and only then, as its last act, appends an entry to `models/<name>/history/`.
 
 The history is one object an entry, `00000001.json`, `00000002.json`, …, each created on the condition that there is
 none of its name. The newest entry is the champion pointer. So moving the pointer and remembering the move are one
 write: a process that is killed leaves both done or neither, of several at once one gets the number and the others learn
 of it, and nobody ever writes an entry again. Whoever reads the champion reads a version that has served.
+
+Example: runs X and Y both begin while `00000002.json` is the newest entry, and both put `00000003.json` on the condition
+`If-None-Match: *`. The store takes the one that comes first, say X's, and refuses the other: Y fails with a `MovedError`
+and changes nothing. A run that lost the store's answer reads the entry: a random token in it shows whose it is.
 
 Earlier releases kept `models/<name>/champion.json` instead: it is read as what came before the first entry, and never
 written.
