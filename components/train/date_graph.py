@@ -1,11 +1,11 @@
 """`DateParts` as ONNX operations: moments in float64, the calendar in whole numbers.
 
-ONNX knows no calendar, and a model server should need nothing but the graph. So the arithmetic of `dates.Days` is
-built here from Add, Sub, Mul, Div and Mod on int64, operation by operation: every method of `_Days` below has its
-counterpart there, with a worked example. The parity check of train compares the two on real rows.
+ONNX knows no calendar, and a model server should need nothing but the graph. So the arithmetic of `dates.Days` is built
+here from Add, Sub, Mul, Div and Mod on int64, operation by operation: every method of `_Days` below has its counterpart
+there, with a worked example. The parity check of train compares the two on real rows.
 
-ONNX's Div rounds towards zero and Python's `//` rounds down. They agree as long as nothing is negative, which is why all
-counts begin in the year 0.
+ONNX's Div rounds towards zero and Python's `//` rounds down. They agree as long as nothing is negative, which is why
+all counts begin in the year 0.
 """
 
 from typing import Any

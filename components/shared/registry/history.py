@@ -1,7 +1,8 @@
 """The history of a model's champions: what an entry says, and what a list of entries means.
 
-The list is only ever added to, so that it answers both what serves now, which is its newest entry, and where a roll-back
-leads, which is not simply the entry before: after a roll-back, that is the version somebody has just turned away from.
+The list is only ever added to, so that it answers both what serves now, which is its newest entry, and where a
+roll-back leads, which is not simply the entry before: after a roll-back, that is the version somebody has just turned
+away from.
 """
 
 import getpass

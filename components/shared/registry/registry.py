@@ -8,9 +8,10 @@ none of its name. The newest entry is the champion pointer. So moving the pointe
 write: a process that is killed leaves both done or neither, of several at once one gets the number and the others learn
 of it, and nobody ever writes an entry again. Whoever reads the champion reads a version that has served.
 
-Example: runs X and Y both begin while `00000002.json` is the newest entry, and both put `00000003.json` on the condition
-`If-None-Match: *`. The store takes the one that comes first, say X's, and refuses the other: Y fails with a `MovedError`
-and changes nothing. A run that lost the store's answer reads the entry: a random token in it shows whose it is.
+Example: runs X and Y both begin while `00000002.json` is the newest entry, and both put `00000003.json` on the
+condition `If-None-Match: *`. The store takes the one that comes first, say X's, and refuses the other: Y fails with a
+`MovedError` and changes nothing. A run that lost the store's answer reads the entry: a random token in it shows whose
+it is.
 
 Earlier releases kept `models/<name>/champion.json` instead: it is read as what came before the first entry, and never
 written.
