@@ -6,8 +6,8 @@ periods: the longest of them that leaves at least `ENOUGH_BLOCKS`, because longe
 and fewer say too little about how they vary.
 
 Example: the test part is the hours of three months. They are 1 year, 3 months, 13 weeks and 91 days: days are the first
-of these periods of which there are at least 30. The bootstrap draws them four in a row (`run_length`), because the third root
-of 91 is 4.5, so that a resample keeps what one day has in common with the next.
+of these periods of which there are at least 30. The bootstrap draws them four in a row (`run_length`), because the
+third root of 91 is 4.5, so that a resample keeps what one day has in common with the next.
 """
 
 from dataclasses import dataclass

@@ -160,7 +160,7 @@ class Days:
 
     - `ERA` fits 5 times, for 2,000 years, and day 8,765 of the 400 years remains.
     - 8,765 less its 8,765 // 1,460 = 6 leap days is 8,759, and 8,759 // 365 = 23 years are over.
-    - Those 23 years have 23 // 4 = 5 leap days, so the day within the year is 8,765 - (23 · 365 + 5) = 365, the last one.
+    - Those 23 years have 23 // 4 = 5 leap days; the day within the year is 8,765 - (23 · 365 + 5) = 365, the last one.
     - (5 · 365 + 2) // 153 = 11, the month February: five months from March on, or from August on, have 153 days.
     - (153 · 11 + 2) // 5 = 337 days lie before February, so it is its day 365 - 337 + 1 = 29.
     - January and February belong to the next calendar year: 5 · 400 + 23 + 1 = 2024.
