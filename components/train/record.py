@@ -33,6 +33,9 @@ class TrainingRecord(BaseModel):
         default=[], description="Families whose every trial was cut short: their scores are of fewer rows."
     )
     trials: dict[FamilyName, int] = Field(default={}, description="Trials by family.")
+    search_warnings: dict[FamilyName, list[str]] = Field(
+        default={}, description="What makes a family's search worth less than it seems, in sentences."
+    )
     threshold: ThresholdRecord | None = Field(default=None, description="Binary only.")
     calibration: CalibrationRecord | None = Field(default=None, description="Classes only.")
     seed: int
@@ -61,6 +64,7 @@ def make_record(
         scores={trials.family: trials.best.score for trials in found},
         incomplete=[trials.family for trials in found if trials.best.cut],
         trials={trials.family: len(trials.trials) for trials in found},
+        search_warnings={trials.family: trials.warnings for trials in found if trials.warnings},
         threshold=decisions.threshold,
         calibration=decisions.calibration,
         seed=search.seed,

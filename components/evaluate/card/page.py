@@ -31,6 +31,7 @@ def card(evaluation: Evaluation, background: Background) -> Page:
     """Make the model card."""
     page = Page(f"Model card: {evaluation.name}", _purpose(evaluation, background.schema))
     _summary(page, evaluation, background)
+    _warnings(page, background)
     _metrics(page, evaluation)
     draw_charts(page, evaluation)
     draw_decisions(page, background.training, background.schema.labels)
@@ -60,6 +61,15 @@ def _summary(page: Page, evaluation: Evaluation, background: Background) -> None
         "Answers": f"probabilities of {answers}" if answers else f"a value in the unit of {evaluation.target}",
     }
     page.section("In short").facts(facts)
+
+
+def _warnings(page: Page, background: Background) -> None:
+    """What the stages without a page of their own warn of: reading the tables, and the searches."""
+    lineage, searches = background.training.get("lineage") or {}, background.training.get("search_warnings") or {}
+    found = [f"Ingest: {warning}" for warning in lineage.get("warnings", [])]
+    found += [f"Tune ({family}): {warning}" for family, warnings in searches.items() for warning in warnings]
+    if found:
+        page.section("Warnings", "What was odd when the tables were read and the models searched.").list(found)
 
 
 def _metrics(page: Page, evaluation: Evaluation) -> None:

@@ -178,3 +178,14 @@ def test_a_family_that_was_cut_short_is_marked() -> None:
         "incomplete": ["random_forest"],
     }
     assert "random forest (cut short: scored with fewer rows)" in render(make(), training=training)
+
+
+def test_what_reading_and_searching_warned_of_is_on_the_card():
+    training = {
+        "lineage": {"warnings": ["3 values of 'age' are no numbers."]},
+        "search_warnings": {"lightgbm": ["No trial was completed within 1 s."]},
+    }
+    page = render(make(), training=training)
+    assert "Ingest: 3 values of &#39;age&#39; are no numbers." in page
+    assert "Tune (lightgbm): No trial was completed within 1 s." in page
+    assert ">Warnings<" not in render(make())
