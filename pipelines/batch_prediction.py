@@ -4,9 +4,8 @@ The definition is built for one configuration, as the training pipeline is; what
 where to is said by each run.
 """
 
-from typing import Any
-
 from kfp import dsl
+from kfp.dsl.base_component import BaseComponent
 
 from components.ingest.component import ingest
 from components.predict.component import predict
@@ -15,7 +14,7 @@ from pipelines.cluster.tasks import constant
 from pipelines.wiring import Tasks
 
 
-def batch_prediction_pipeline(config: Config) -> Any:
+def batch_prediction_pipeline(config: Config) -> BaseComponent:
     """Build the batch prediction pipeline of a configuration.
 
     Args:

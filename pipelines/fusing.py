@@ -11,11 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
 from components.shared.fused import Wiring, fused
 from components.shared.stages import BY_NAME
 from pipelines.task_names import stages_in
+
+if TYPE_CHECKING:
+    from kfp.dsl import structures
+    from kfp.dsl.base_component import BaseComponent
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,12 @@ class Call:
         inputs: By name: constants, pipeline parameters, and outputs of stages.
     """
 
-    component: Any
-    inputs: Mapping[str, Any]
+    component: "BaseComponent"
+    inputs: Mapping[str, object]
 
 
 @cache
-def component_of(stage: str) -> Any:
+def component_of(stage: str) -> "BaseComponent":
     """The KFP component of a stage."""
     return getattr(import_module(BY_NAME[stage].adapter), stage)
 
@@ -97,7 +101,9 @@ def _wiring(stage: str, calls: Mapping[str, Call], inputs: "_Inputs", names: Map
     )
 
 
-def _specification(calls: Mapping[str, Call], wirings: Mapping[str, Wiring], names: Mapping[Output, str]) -> Any:
+def _specification(
+    calls: Mapping[str, Call], wirings: Mapping[str, Wiring], names: Mapping[Output, str]
+) -> "structures.ComponentSpec":
     """The component's specification for KFP: of its stages' specifications what concerns the whole."""
     from kfp.dsl import structures
 
@@ -129,9 +135,9 @@ class _Inputs:
 
     def __init__(self, outputs: set[str]) -> None:
         self.outputs = outputs
-        self.values: dict[str, Any] = {}
+        self.values: dict[str, object] = {}
 
-    def name(self, stage: str, own: str, value: Any) -> str:
+    def name(self, stage: str, own: str, value: object) -> str:
         """The input that has this value: the stage's own name for it, unless that stands for something else already."""
         is_free = own not in self.outputs and _same(self.values.get(own, value), value)
         name = own if is_free else f"{stage}_{own}"
@@ -139,14 +145,14 @@ class _Inputs:
         return name
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: object, other: object) -> bool:
     """Whether two inputs are the same; never asks a channel of KFP, of which `==` makes a condition."""
     if isinstance(one, Output | str | int | float):
         return type(one) is type(other) and bool(one == other)
     return one is other
 
 
-def _program(function: str, specs: Mapping[str, Any], wirings: Mapping[str, Wiring]) -> str:
+def _program(function: str, specs: "Mapping[str, structures.ComponentSpec]", wirings: Mapping[str, Wiring]) -> str:
     """The text of the component: the functions of the stages, and the one that KFP's executor runs."""
     programs = [spec.implementation.container.command[-1] for spec in specs.values()]
     header = programs[0][: programs[0].index("def ")]

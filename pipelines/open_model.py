@@ -6,11 +6,13 @@ scikit-learn's, and its file holds no pickle: types that this project does not k
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from components.shared.package.model_package import MANIFEST, SKOPS, Manifest, verify
 
 if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
     from components.shared.registry.registry import Registry
 
 
@@ -26,7 +28,7 @@ class OpenedModel:
 
     folder: Path
     manifest: Manifest
-    pipeline: Any
+    pipeline: "Pipeline"
 
     @property
     def lines(self) -> str:

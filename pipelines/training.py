@@ -4,9 +4,10 @@ The definition is built for one configuration: each stage receives its own secti
 section re-runs only what depends on it. What changes from run to run is a pipeline parameter.
 """
 
-from typing import Any
+from dataclasses import dataclass
 
 from kfp import dsl
+from kfp.dsl.base_component import BaseComponent
 
 from components.deploy.component import deploy
 from components.evaluate.component import evaluate
@@ -21,10 +22,20 @@ from components.train.component import train
 from components.tune.component import tune
 from components.validate.component import validate
 from pipelines.cluster.tasks import constant
-from pipelines.wiring import Tasks
+from pipelines.fusing import Output
+from pipelines.wiring import Outputs, Tasks
 
 
-def training_pipeline(config: Config) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """What the stages up to the split put out: the parts, where they come from, and what the contract says of them."""
+
+    lineage: Output
+    validation: Output
+    splits: Output
+
+
+def training_pipeline(config: Config) -> BaseComponent:
     """Build the training pipeline of a configuration.
 
     Args:
@@ -33,8 +44,6 @@ def training_pipeline(config: Config) -> Any:
     Returns:
         A KFP pipeline, to be compiled, submitted, or called under `kfp.local`.
     """
-    source, problem, contract = map(constant, (config.source, config.problem, config.contract))
-    search, training, evaluation = map(constant, (config.search, config.train, config.evaluation))
 
     @dsl.pipeline(name=config.name, description=config.description or f"Trains, judges and serves {config.name}.")
     def pipeline(window_start: str = "", window_end: str = "", paths: str = "", force_promotion: bool = False) -> None:
@@ -47,82 +56,109 @@ def training_pipeline(config: Config) -> Any:
             force_promotion: Promote even when the gate blocks; the verdict records it.
         """
         tasks = Tasks(config.cluster, fuse=config.cluster.fuse)
-        marked = tasks.add(fingerprint, source=source, paths=paths)
-        ingested = tasks.add(
-            ingest,
-            source=source,
-            problem=problem,
-            window_start=window_start,
-            window_end=window_end,
-            paths=paths,
-            mark=marked["Output"],
-        )
-        validated = tasks.add(validate, contract=contract, problem=problem, table=ingested["table"])
-        splits = tasks.add(
-            prepare,
-            settings=constant(config.prepare),
-            problem=problem,
-            minimum_rows=config.contract.minimum_rows,
-            table=validated["valid"],
-        )["splits"]
-        tasks.add(profile, settings=constant(config.profile), splits=splits)
-        with dsl.ParallelFor(list(config.search.families), name="Each model family") as family:
-            fitting = constant(config.train.fitting)
-            tuned = tasks.add(tune, family=family, search=search, training=fitting, splits=splits)
-        model = tasks.add(
-            train,
-            search=search,
-            training=training,
-            problem=problem,
-            lineage=ingested["lineage"],
-            trials=dsl.Collected(tasks.channel(tuned["trials"])),
-            splits=splits,
-        )["model"]
-        evaluated = tasks.add(
-            evaluate,
-            name=config.name,
-            evaluation=evaluation,
-            splits=splits,
-            model=model,
-            validation=validated["validate_report"],
-        )["evaluate_report"]
-        judged = tasks.add(
-            gate,
-            name=config.name,
-            settings=constant(config.gate),
-            search=search,
-            evaluation=evaluation,
-            force=force_promotion,
-            splits=splits,
-            model=model,
-            evaluated=evaluated,
-        )
+        data = _prepare(tasks, config, window_start=window_start, window_end=window_end, paths=paths)
+        model = _train(tasks, config, data)
+        evaluated, judged = _judge(tasks, config, data, model, force=force_promotion)
         promoted = tasks.channel(judged["Output"]) == True  # a KFP expression
         with dsl.If(promoted, name="Promoted by the gate"):
-            version = tasks.add(
-                publish,
-                name=config.name,
-                model=model,
-                evaluated=evaluated,
-                verdict=judged["verdict"],
-                monitoring=constant(config.monitoring),
-            )["Output"]
-            tasks.add(
-                deploy,
-                name=config.name,
-                serving=constant(config.serving),
-                version=version,
-                verdict=judged["verdict"],
-                namespace=config.cluster.namespace,
-            )
-            # Beside the deployment: it reads the version's package, and what was asked of the endpoint before it.
-            tasks.add(
-                monitor,
-                name=config.name,
-                settings=constant(config.monitoring),
-                version=version,
-                splits=splits,
-                namespace=config.cluster.namespace,
-            )
+            _release(tasks, config, splits=data.splits, model=model, evaluated=evaluated, verdict=judged["verdict"])
 
     return pipeline
+
+
+def _prepare(tasks: Tasks, config: Config, *, window_start: str, window_end: str, paths: str) -> _Data:
+    """From the source to the checked, split and described table."""
+    source, problem = constant(config.source), constant(config.problem)
+    marked = tasks.add(fingerprint, source=source, paths=paths)
+    ingested = tasks.add(
+        ingest,
+        source=source,
+        problem=problem,
+        window_start=window_start,
+        window_end=window_end,
+        paths=paths,
+        mark=marked["Output"],
+    )
+    validated = tasks.add(validate, contract=constant(config.contract), problem=problem, table=ingested["table"])
+    splits = tasks.add(
+        prepare,
+        settings=constant(config.prepare),
+        problem=problem,
+        minimum_rows=config.contract.minimum_rows,
+        table=validated["valid"],
+    )["splits"]
+    tasks.add(profile, settings=constant(config.profile), splits=splits)
+    return _Data(ingested["lineage"], validated["validate_report"], splits)
+
+
+def _train(tasks: Tasks, config: Config, data: _Data) -> Output:
+    """Search each family side by side; of all their trials comes one model."""
+    search = constant(config.search)
+    with dsl.ParallelFor(list(config.search.families), name="Each model family") as family:
+        fitting = constant(config.train.fitting)
+        tuned = tasks.add(tune, family=family, search=search, training=fitting, splits=data.splits)
+    return tasks.add(
+        train,
+        search=search,
+        training=constant(config.train),
+        problem=constant(config.problem),
+        lineage=data.lineage,
+        trials=dsl.Collected(tasks.channel(tuned["trials"])),
+        splits=data.splits,
+    )["model"]
+
+
+def _judge(tasks: Tasks, config: Config, data: _Data, model: Output, *, force: bool) -> tuple[Output, Outputs]:
+    """The evaluation's report, and what the gate puts out."""
+    evaluation = constant(config.evaluation)
+    evaluated = tasks.add(
+        evaluate,
+        name=config.name,
+        evaluation=evaluation,
+        splits=data.splits,
+        model=model,
+        validation=data.validation,
+    )["evaluate_report"]
+    judged = tasks.add(
+        gate,
+        name=config.name,
+        settings=constant(config.gate),
+        search=constant(config.search),
+        evaluation=evaluation,
+        force=force,
+        splits=data.splits,
+        model=model,
+        evaluated=evaluated,
+    )
+    return evaluated, judged
+
+
+def _release(
+    tasks: Tasks, config: Config, *, splits: Output, model: Output, evaluated: Output, verdict: Output
+) -> None:
+    """Publish, deploy and watch the promoted version."""
+    version = tasks.add(
+        publish,
+        name=config.name,
+        model=model,
+        evaluated=evaluated,
+        verdict=verdict,
+        monitoring=constant(config.monitoring),
+    )["Output"]
+    tasks.add(
+        deploy,
+        name=config.name,
+        serving=constant(config.serving),
+        version=version,
+        verdict=verdict,
+        namespace=config.cluster.namespace,
+    )
+    # Beside the deployment: it reads the version's package, and what was asked of the endpoint before it.
+    tasks.add(
+        monitor,
+        name=config.name,
+        settings=constant(config.monitoring),
+        version=version,
+        splits=splits,
+        namespace=config.cluster.namespace,
+    )

@@ -5,7 +5,9 @@ A pipeline calls its stages in order and hands on what they put out; it does not
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from kfp.dsl.base_component import BaseComponent
+from kfp.dsl.pipeline_channel import PipelineChannel
 
 from components.shared.config import ClusterConfig
 from components.shared.stages import BY_NAME
@@ -37,9 +39,9 @@ class Tasks:
         self.cached = cached
         self._groups = {stage: tuple(group) for group in fuse for stage in group}
         self._calls: dict[str, Call] = {}
-        self._channels: dict[Output, Any] = {}
+        self._channels: dict[Output, PipelineChannel] = {}
 
-    def add(self, component: Any, **inputs: Any) -> Outputs:
+    def add(self, component: BaseComponent, **inputs: object) -> Outputs:
         """Call a stage; its task is made with the last stage of its group.
 
         Args:
@@ -56,7 +58,7 @@ class Tasks:
             self._make({name: self._calls[name] for name in group})
         return Outputs(stage)
 
-    def channel(self, value: Any) -> Any:
+    def channel(self, value: object) -> object:
         """What KFP knows an output by, for its loops and conditions; other values are what they are."""
         return self._channels[value] if isinstance(value, Output) else value
 

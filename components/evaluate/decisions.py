@@ -10,6 +10,7 @@ from components.shared.pages import charts
 from components.shared.pages.blocks import Block, Chart
 from components.shared.pages.reports import Page
 
+Record = Mapping[str, Any]  # a part of `training.json`
 _PARTS = {
     "validation": "rows of the validation part, by the model before it learned from them",
     "folds": "rows of the training and validation part, each by a model that had not learned from it",
@@ -17,7 +18,7 @@ _PARTS = {
 _METHODS = {"sigmoid": "a sigmoid", "isotonic": "a rising curve (isotonic)"}
 
 
-def draw_decisions(page: Page, training: Mapping[str, Any], labels: Sequence[str]) -> None:
+def draw_decisions(page: Page, training: Record, labels: Sequence[str]) -> None:
     """Add a section for each decision that the training's record tells of.
 
     Args:
@@ -31,7 +32,7 @@ def draw_decisions(page: Page, training: Mapping[str, Any], labels: Sequence[str
         _draw_calibration(page, calibration)
 
 
-def _draw_threshold(page: Page, record: Mapping[str, Any], label: str) -> None:
+def _draw_threshold(page: Page, record: Record, label: str) -> None:
     chosen = record["threshold"]
     section = page.section("Threshold", f"{_how_chosen(record, label)} The curves are of {_rows_of(record)}.")
     ends = {f"chosen: {format_number(chosen)}": [chosen, chosen]}
@@ -43,12 +44,12 @@ def _draw_threshold(page: Page, record: Mapping[str, Any], label: str) -> None:
     section.grid(drawn)
 
 
-def _metric(record: Mapping[str, Any]) -> str:
+def _metric(record: Record) -> str:
     """What the metric's curve is called: F1 where the threshold is fixed or chosen by costs."""
     return LABELS.get(record["by"], LABELS["f1"])
 
 
-def _how_chosen(record: Mapping[str, Any], label: str) -> str:
+def _how_chosen(record: Record, label: str) -> str:
     """In a sentence."""
     answered = f"{label} is answered from probability {format_number(record['threshold'])} on"
     value, half = format_number(record["value"]), format_number(record["value_at_half"])
@@ -63,12 +64,12 @@ def _how_chosen(record: Mapping[str, Any], label: str) -> str:
     return f"{answered}, where {_metric(record)} is largest: {value}, and {half} at 0.5."
 
 
-def _rows_of(record: Mapping[str, Any]) -> str:
+def _rows_of(record: Record) -> str:
     return f"{format_count(record['rows'])} {_PARTS[record['part']]}"
 
 
 def _over_threshold(
-    record: Mapping[str, Any],
+    record: Record,
     curves: Mapping[str, Sequence[float]],
     ends: Mapping[str, Sequence[float]],
     *,
@@ -77,15 +78,16 @@ def _over_threshold(
     """Lines over the threshold, and an upright one where it is."""
     values = [value for curve in curves.values() for value in curve]
     (name,) = ends
+    thresholds: Sequence[float] = record["thresholds"]
     return charts.lines(
-        {**dict.fromkeys(curves, record["thresholds"]), **ends},
+        {**dict.fromkeys(curves, thresholds), **ends},
         {**curves, name: [min(values), max(values)]},
         title=title,
         x_label="threshold",
     )
 
 
-def _draw_calibration(page: Page, record: Mapping[str, Any]) -> None:
+def _draw_calibration(page: Page, record: Record) -> None:
     method = record["method"]
     done = f"Mapped to observed shares by {_METHODS[method]}" if method in _METHODS else "Left as the model gives them"
     rows = f"{format_count(record['rows'])} rows that the model had not learned from"

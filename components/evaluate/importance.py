@@ -22,6 +22,7 @@ from components.shared.shapley import (
     column,
     differ,
 )
+from components.shared.tasks.arrays import TargetArray
 
 MOST_FEATURES = 50  # whose permutation importance is measured
 MOST_EXPLAINED = 30  # whose SHAP values are estimated
@@ -44,7 +45,7 @@ def permutation_importance(
     scorer: Scorer,
     inputs: Inputs,
     *,
-    target: NDArray[np.generic],
+    target: TargetArray,
     metric: Metric,
     threshold: float,
     features: Indices,

@@ -23,7 +23,9 @@ def pictures(scored: Scored, *, threshold: float) -> dict[str, Any]:
         return {"residuals": _residuals(scored)}
     names = schema.labels
     chosen = choose_classes(scored.scores, threshold=threshold)
-    counts = metrics.confusion(scored.target, chosen, classes=len(names), weights=scored.weights)
+    counts = metrics.confusion(
+        np.asarray(scored.target, dtype=np.int64), chosen, classes=len(names), weights=scored.weights
+    )
     drawn = [1] if task.has_positive_class else list(range(len(names)))[:_MOST_CLASSES]
     return {
         "confusion": Confusion(classes=names, counts=counts.tolist(), weighted=scored.weights is not None),

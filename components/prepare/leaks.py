@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from components.shared.frames import labels, part_path
 from components.shared.package.schema import Feature, Schema
 from components.shared.tables import Engine, fetch_arrow, fetch_row, identifier, literal
 from components.shared.tasks import TASKS
+from components.shared.tasks.arrays import TargetArray
 
 ROWS = 50_000
 _SAMPLE = "leak_sample"
@@ -177,10 +178,10 @@ class _Target:
     is_classes: bool
 
 
-def _target(target: NDArray[Any], schema: Schema) -> _Target:
+def _target(target: TargetArray, schema: Schema) -> _Target:
     if not TASKS[schema.task].has_classes:
         return _Target(target.astype(np.float64)[:, None], np.ones(1), is_classes=False)
-    counts = np.bincount(target, minlength=len(schema.classes))
+    counts = np.bincount(np.asarray(target, dtype=np.int64), minlength=len(schema.classes))
     chosen = [1] if len(counts) == 2 else np.argsort(-counts, kind="stable")[:_MOST_CLASSES]
     return _Target(
         (target[:, None] == np.asarray(chosen)).astype(np.float64), counts[chosen].astype(np.float64), is_classes=True

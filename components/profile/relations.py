@@ -1,7 +1,6 @@
 """How the numbers of the sample go together: correlations and principal components."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from components.profile.figures import Components, Correlations
 from components.shared.package.schema import Schema
 from components.shared.tasks import TASKS
+from components.shared.tasks.arrays import TargetArray
 
 Floats = NDArray[np.float64]
 
@@ -33,12 +33,12 @@ class Numbers:
     values: Floats
 
 
-def _target_numbers(target: NDArray[Any], schema: Schema) -> Floats | None:
+def _target_numbers(target: TargetArray, schema: Schema) -> Floats | None:
     """The target as one number a row; None when it has more than two classes."""
     return target.astype(np.float64) if TASKS[schema.task].is_one_number else None
 
 
-def correlate(numbers: Numbers, target: NDArray[Any], schema: Schema) -> Correlations | None:
+def correlate(numbers: Numbers, target: TargetArray, schema: Schema) -> Correlations | None:
     """Correlations of the target and the numbers, of the ones nearest to the target when there are many."""
     known = [
         place for place, name in enumerate(numbers.names) if name != schema.target and _varies(numbers.values[:, place])
@@ -87,7 +87,7 @@ def _pearson(values: Floats) -> Floats:
 
 
 def principal_components(
-    numbers: Numbers, target: NDArray[Any], schema: Schema
+    numbers: Numbers, target: TargetArray, schema: Schema
 ) -> tuple[Components | None, Points | None]:
     """The two directions in which the numeric features vary most."""
     features = {feature.name for feature in schema.features}
@@ -110,12 +110,14 @@ def principal_components(
     return found, Points(scaled @ axes, _groups(target, schema))
 
 
-def _groups(target: NDArray[Any], schema: Schema) -> list[str]:
+def _groups(target: TargetArray, schema: Schema) -> list[str]:
     """What colours a row: its class, or the third of the target it is in."""
     if TASKS[schema.task].has_classes:
         names = schema.labels
         if len(names) > _MOST_GROUPS + 1:
-            frequent = set(np.argsort(-np.bincount(target), kind="stable")[:_MOST_GROUPS].tolist())
+            frequent = set(
+                np.argsort(-np.bincount(np.asarray(target, dtype=np.int64)), kind="stable")[:_MOST_GROUPS].tolist()
+            )
             names = [name if place in frequent else "other" for place, name in enumerate(names)]
         return [names[index] for index in target.tolist()]
     thirds = np.searchsorted(np.quantile(target, [1 / 3, 2 / 3]), target, side="left")

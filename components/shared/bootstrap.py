@@ -14,7 +14,6 @@ percentiles; Hesterberg, 2015, section 5.3), with as many degrees of freedom as 
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from components.shared.config import TaskName
 from components.shared.metrics import TABLE, Answers, Weights
 from components.shared.metrics.weights import Floats, Indices
 from components.shared.tasks import TASKS
+from components.shared.tasks.arrays import TargetArray
 
 MOST_BLOCKS = 1_000
 FEWEST_BLOCKS = 8  # fewer are no base for an interval
@@ -137,7 +137,7 @@ class Draws:
     def estimates(
         self,
         task: TaskName,
-        target: NDArray[Any],
+        target: TargetArray,
         answers: Answers,
         *,
         rows: Indices | None = None,

@@ -7,7 +7,7 @@ curve and needs many; here it is fitted to bins and interpolated, with slopes so
 graph stays within the tolerance of parity. It is for two classes: one curve a class would need many rows of each.
 """
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -102,7 +102,7 @@ class CalibratedModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         calibrator: Fitted on predictions of rows that a model like it did not learn from.
     """
 
-    def __init__(self, estimator: BaseEstimator = None, calibrator: Any = None) -> None:
+    def __init__(self, estimator: BaseEstimator = None, calibrator: BaseEstimator = None) -> None:
         self.estimator = estimator
         self.calibrator = calibrator
 

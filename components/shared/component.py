@@ -3,12 +3,16 @@
 import ast
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import docstring_parser
 from kfp import dsl
 
 from components.shared.stages import BY_NAME, Stage
+
+if TYPE_CHECKING:
+    from kfp.dsl.base_component import BaseComponent
+    from kfp.dsl.structures import OutputSpec
 
 
 def image_of(stage: Stage) -> str:
@@ -16,7 +20,7 @@ def image_of(stage: Stage) -> str:
     return os.environ.get(f"FULLCIRCLE_{stage.image.upper()}_IMAGE") or f"localhost/fullcircle/{stage.image}:dev"
 
 
-def stage(function: Callable[..., Any]) -> Any:
+def stage(function: Callable[..., object]) -> "BaseComponent":
     """Turn a typed function into a lightweight component that runs in the project's own image.
 
     Nothing is installed at run time: the image carries the project and its dependencies.
@@ -44,7 +48,7 @@ def _without_docstring(source: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _describe_outputs(outputs: dict[str, Any], docstring: str) -> None:
+def _describe_outputs(outputs: "dict[str, OutputSpec]", docstring: str) -> None:
     """Give the outputs their descriptions: KFP looks for those of artifacts under `Returns:`, where none stands."""
     parsed = docstring_parser.parse(docstring)
     described = {param.arg_name: param.description for param in parsed.params}

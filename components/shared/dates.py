@@ -6,10 +6,10 @@ days is H. Hinnant's "chrono-compatible low-level date algorithms", which ONNX h
 
 from functools import cached_property
 from itertools import combinations
-from typing import Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -110,14 +110,14 @@ class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.parts = parts
         self.cyclic = cyclic
 
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, scikit-learn's signature
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:  # noqa: ARG002, scikit-learn's signature
         """Learn `origin_`, int64 seconds since 1970 of shape (columns,)."""
         seconds = np.asarray(X, dtype=np.int64)
         self.n_features_in_ = seconds.shape[1]
         self.origin_ = np.array([_middle(column[column != MISSING_TIME]) for column in seconds.T], dtype=np.int64)
         return self
 
-    def transform(self, X: Any) -> Floats:
+    def transform(self, X: ArrayLike) -> Floats:
         """Seconds since 1970, int64 of shape (rows, columns), to float32 of shape (rows, `date_outputs`).
 
         `MISSING_TIME` becomes NaN, and so does a difference to it.

@@ -21,6 +21,7 @@ from components.shared.errors import DataError
 from components.shared.package.schema import FeatureKind, Schema
 from components.shared.package.scoring import MISSING_TIME, Inputs
 from components.shared.tasks import TASKS
+from components.shared.tasks.arrays import TargetArray
 
 PARTS = ("train", "validation", "test")
 
@@ -36,7 +37,7 @@ class Part:
     """
 
     frame: pd.DataFrame
-    target: NDArray[Any]
+    target: TargetArray
     weights: NDArray[np.float64] | None = None
 
 
@@ -79,7 +80,7 @@ def features(table: pa.Table, schema: Schema) -> pd.DataFrame:
     )
 
 
-def labels(table: pa.Table, schema: Schema) -> NDArray[Any]:
+def labels(table: pa.Table, schema: Schema) -> TargetArray:
     """The target as class indices (int64, in the order of `Schema.classes`) or values (float64).
 
     Raises:

@@ -28,7 +28,7 @@ class Wiring:
     outputs: Mapping[str, str]
 
 
-def fused(functions: Sequence[Callable[..., Any]], wirings: Mapping[str, Wiring]) -> Callable[..., Any]:
+def fused(functions: Sequence[Callable[..., object]], wirings: Mapping[str, Wiring]) -> Callable[..., object]:
     """Make one function of several stages'.
 
     Args:
@@ -41,8 +41,8 @@ def fused(functions: Sequence[Callable[..., Any]], wirings: Mapping[str, Wiring]
     returned = [each for function in functions for each in _returned(function, wirings[function.__name__])]
     make_outputs: Any = NamedTuple("Outputs", returned)  # type: ignore[misc]  # the fields are known at run time
 
-    def run(**given: Any) -> Any:
-        values: dict[tuple[str, str], Any] = {}
+    def run(**given: object) -> object:
+        values: dict[tuple[str, str], object] = {}
         for function in functions:
             values |= _run_stage(function, wirings[function.__name__], given, values)
         found = {wirings[stage].outputs.get(name, ""): value for (stage, name), value in values.items()}
@@ -56,7 +56,7 @@ def fused(functions: Sequence[Callable[..., Any]], wirings: Mapping[str, Wiring]
 
 
 def _signature(
-    functions: Sequence[Callable[..., Any]], wirings: Mapping[str, Wiring], returns: Any
+    functions: Sequence[Callable[..., object]], wirings: Mapping[str, Wiring], returns: object
 ) -> inspect.Signature:
     """The task's inputs and output artifacts, each once, and what it returns."""
     parameters = {
@@ -68,8 +68,11 @@ def _signature(
 
 
 def _run_stage(
-    function: Callable[..., Any], wiring: Wiring, given: Mapping[str, Any], values: Mapping[tuple[str, str], Any]
-) -> dict[tuple[str, str], Any]:
+    function: Callable[..., object],
+    wiring: Wiring,
+    given: Mapping[str, object],
+    values: Mapping[tuple[str, str], object],
+) -> dict[tuple[str, str], object]:
     """Run one stage.
 
     Args:
@@ -91,7 +94,7 @@ def _run_stage(
     return {(stage, name): value for name, value in {**artifacts, **found}.items()}
 
 
-def _parameters(function: Callable[..., Any], wiring: Wiring) -> list[inspect.Parameter]:
+def _parameters(function: Callable[..., object], wiring: Wiring) -> list[inspect.Parameter]:
     """The stage's parameters that are the task's, under their names there."""
     names = {**wiring.inputs, **wiring.outputs}
     return [
@@ -101,7 +104,7 @@ def _parameters(function: Callable[..., Any], wiring: Wiring) -> list[inspect.Pa
     ]
 
 
-def _returned(function: Callable[..., Any], wiring: Wiring) -> list[tuple[str, Any]]:
+def _returned(function: Callable[..., object], wiring: Wiring) -> list[tuple[str, object]]:
     """What the stage returns, by its name in the task."""
     kind = inspect.signature(function).return_annotation
     if kind in (None, inspect.Signature.empty):

@@ -18,10 +18,10 @@ A missing category is the value "" and is encoded like any other; a category uns
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import KFold
@@ -39,6 +39,7 @@ UNSEEN_ORDINAL = -1
 TARGET_FOLDS = 5
 
 Floats = NDArray[np.float32]
+Steps = list[tuple[str, TransformerMixin]]
 Missing = Literal["keep", "indicator", "median"]
 
 
@@ -63,7 +64,7 @@ def make_preprocessor(schema: Schema, settings: FittingConfig, *, linear: bool, 
             "There is nothing to learn from: the table has no features"
             + (", and train.date_parts is empty, so timestamps become none." if schema.timestamps else ".")
         )
-    steps: dict[str, Callable[[], list[tuple[str, Any]]]] = {
+    steps: dict[str, Callable[[], Steps]] = {
         "numbers": lambda: _number_steps(schema.numbers, settings, linear=linear),
         "one_hot": lambda: [("encode", OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32))],
         "ordinal": lambda: [("encode", _ordinal_encoder())],
@@ -98,7 +99,7 @@ def _encoding(feature: Feature, settings: FittingConfig, *, linear: bool) -> str
     return "ordinal" if feature.cardinality <= settings.ordinal_limit and not linear else "target_mean"
 
 
-def _number_steps(features: list[Feature], settings: FittingConfig, *, linear: bool) -> list[tuple[str, Any]]:
+def _number_steps(features: list[Feature], settings: FittingConfig, *, linear: bool) -> Steps:
     impute = [("impute", _imputer(settings, linear=linear))]
     if settings.clip_quantiles is None:
         return impute
@@ -106,9 +107,9 @@ def _number_steps(features: list[Feature], settings: FittingConfig, *, linear: b
     return [("clip", QuantileClipper(*settings.clip_quantiles, exempt=booleans)), *impute]
 
 
-def _date_steps(columns: int, settings: FittingConfig, *, linear: bool) -> list[tuple[str, Any]]:
+def _date_steps(columns: int, settings: FittingConfig, *, linear: bool) -> Steps:
     parts = tuple(settings.date_parts)
-    steps: list[tuple[str, Any]] = [("parts", DateParts(parts, cyclic=linear))]
+    steps: Steps = [("parts", DateParts(parts, cyclic=linear))]
     if settings.clip_quantiles is not None and "elapsed" in parts:
         kinds = [output.kind for output in date_outputs(parts, columns, cyclic=linear)]
         exempt, moments = (
@@ -161,7 +162,7 @@ class QuantileClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  #
         self.exempt = exempt
         self.widened = widened
 
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, scikit-learn's signature
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:  # noqa: ARG002, scikit-learn's signature
         """Learn `lower_` and `upper_`, float32 of shape (columns,), from values of shape (rows, columns)."""
         values = _float32(X)
         self.n_features_in_ = values.shape[1]
@@ -181,7 +182,7 @@ class QuantileClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  #
         margin = high - low if column in self.widened else 0.0
         return (low - margin, high + margin) if low < high else (-np.inf, np.inf)
 
-    def transform(self, X: Any) -> Floats:
+    def transform(self, X: ArrayLike) -> Floats:
         """The values within the bounds, float32 of the same shape."""
         check_is_fitted(self)
         return np.asarray(np.clip(_float32(X), self.lower_, self.upper_), dtype=np.float32)
@@ -200,7 +201,7 @@ class MissingValues(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(self, treatment: Missing = "median") -> None:
         self.treatment = treatment
 
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, scikit-learn's signature
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:  # noqa: ARG002, scikit-learn's signature
         """Learn from values of shape (rows, columns).
 
         `statistics_`, float32 of shape (columns,), is what NaN becomes: medians, 0 for a column without values, or NaN.
@@ -215,7 +216,7 @@ class MissingValues(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.indicated_ = _first_of_each(missing) if self.treatment == "indicator" else np.array([], dtype=np.int64)
         return self
 
-    def transform(self, X: Any) -> Floats:
+    def transform(self, X: ArrayLike) -> Floats:
         """The values, then the indicators: float32 of shape (rows, columns + indicators)."""
         check_is_fitted(self)
         values = _float32(X)
@@ -242,11 +243,11 @@ def _median(column: Floats) -> float:
 class TargetMeans(TargetEncoder):  # type: ignore[misc]
     """scikit-learn's `TargetEncoder`, answering float32 as the served graph does."""
 
-    def fit_transform(self, X: Any, y: Any, **parameters: Any) -> Floats:
+    def fit_transform(self, X: ArrayLike, y: ArrayLike, **parameters: object) -> Floats:
         """Fit, and encode each row by the means of the folds it is not in; shape as of `transform`."""
         return np.asarray(super().fit_transform(X, y, **parameters), dtype=np.float32)
 
-    def transform(self, X: Any) -> Floats:
+    def transform(self, X: ArrayLike) -> Floats:
         """The means of the categories, float32 of shape (rows, columns); times the classes when more than two."""
         return np.asarray(super().transform(X), dtype=np.float32)
 
@@ -257,7 +258,7 @@ class Float32Scaler(StandardScaler):  # type: ignore[misc]
     Where the mean is far larger than the deviation, such as for years, a rounded mean would shift every value.
     """
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn `mean_` and `scale_`, shape (columns,)."""
         super().fit(X, y, sample_weight)
         for learned in ("mean_", "scale_"):
@@ -265,5 +266,5 @@ class Float32Scaler(StandardScaler):  # type: ignore[misc]
         return self
 
 
-def _float32(X: Any) -> Floats:
+def _float32(X: ArrayLike) -> Floats:
     return np.asarray(check_array(X, dtype=np.float32, ensure_all_finite="allow-nan"))

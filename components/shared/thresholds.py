@@ -6,13 +6,13 @@ as small, as the rows allow.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.shared.config import ErrorCosts, ThresholdRule
 from components.shared.names import ThresholdMetric
+from components.shared.tasks.arrays import ScoreArray, TargetArray
 
 Floats = NDArray[np.float64]
 _MOST_CANDIDATES = 1_000
@@ -66,7 +66,7 @@ class Outcomes:
 
 
 def outcomes(
-    target: NDArray[Any], probabilities: NDArray[Any], weights: Floats | None, *, thresholds: Floats | None = None
+    target: TargetArray, probabilities: ScoreArray, weights: Floats | None, *, thresholds: Floats | None = None
 ) -> Outcomes:
     """What becomes of rows at each threshold.
 
@@ -91,7 +91,7 @@ def outcomes(
     )
 
 
-def candidates(probabilities: NDArray[Any]) -> Floats:
+def candidates(probabilities: ScoreArray) -> Floats:
     """Thresholds worth trying, ascending: between neighbouring probabilities, below all and above all of them.
 
     Of four significant digits, so that the last bits of a sum do not change the choice.
@@ -106,8 +106,8 @@ def candidates(probabilities: NDArray[Any]) -> Floats:
 
 
 def choose_threshold(
-    target: NDArray[Any],
-    probabilities: NDArray[Any],
+    target: TargetArray,
+    probabilities: ScoreArray,
     weights: Floats | None,
     *,
     metric: ThresholdMetric = "f1",
@@ -130,7 +130,7 @@ def choose_threshold(
     return float(found.thresholds[best[len(best) // 2]])
 
 
-def can_choose(target: NDArray[Any], weights: Floats | None) -> bool:
+def can_choose(target: TargetArray, weights: Floats | None) -> bool:
     """Whether there are rows of both classes that count."""
     counted = target if weights is None else target[weights > 0]
     return len(np.unique(counted)) == 2

@@ -7,10 +7,11 @@ model, which learns from all of them, is never asked about rows it knows.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
 
 from components.shared.config import SearchConfig, TrainConfig
 from components.shared.families import FAMILIES, MODEL, PREPROCESS, Parameters, Rows, best_rounds, make_pipeline
@@ -19,6 +20,7 @@ from components.shared.frames import Part, load_part
 from components.shared.package.schema import Schema
 from components.shared.resources import training_threads
 from components.shared.tasks import TASKS
+from components.shared.tasks.arrays import TargetArray
 from components.shared.trials import FamilyTrials
 
 
@@ -40,7 +42,7 @@ class Task:
     training: TrainConfig
     rows: int
 
-    def pipeline(self, parameters: Parameters) -> Any:
+    def pipeline(self, parameters: Parameters) -> Pipeline:
         """An unfitted pipeline of the family."""
         return make_pipeline(
             self.best.family,
@@ -64,7 +66,7 @@ class HeldOut:
         later: Whether all of them come after the rows that the model learned from.
     """
 
-    target: NDArray[Any]
+    target: TargetArray
     scores: NDArray[np.float64]
     weights: NDArray[np.float64] | None
     rows: Literal["validation", "folds"]
@@ -145,7 +147,7 @@ def _by_folds(task: Task) -> Rehearsal | None:
     return Rehearsal(HeldOut(chosen.target, scores, chosen.weights, "folds", later), parameters)
 
 
-def fit_pipeline(pipeline: Any, part: Part) -> Any:
+def fit_pipeline(pipeline: Pipeline, part: Part) -> Pipeline:
     """Fit a pipeline, each row counting by its weight."""
     weights = {} if part.weights is None else {f"{MODEL}__sample_weight": part.weights}
     return pipeline.fit(part.frame, part.target, **weights)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from sklearn.base import BaseEstimator
 
 from components.shared.calibration import CalibratedModel
 from components.shared.families import family_of
@@ -15,7 +16,7 @@ UNCALIBRATED = "uncalibrated"  # the tensor of the model's own probabilities, wh
 _MISSING = "nodes_missing_value_tracks_true"
 
 
-def add_model(graph: Graph, estimator: Any, output: str, *, width: int) -> None:
+def add_model(graph: Graph, estimator: BaseEstimator, output: str, *, width: int) -> None:
     """Add the converted model between `features` and the output, and what calibrates it."""
     if isinstance(estimator, CalibratedModel):
         add_model(graph, estimator.estimator, UNCALIBRATED, width=width)
@@ -43,7 +44,7 @@ def add_model(graph: Graph, estimator: Any, output: str, *, width: int) -> None:
             graph.nodes.append(node)
 
 
-def _direct_missing(ensemble: onnx.NodeProto, forest: Any) -> None:
+def _direct_missing(ensemble: onnx.NodeProto, forest: BaseEstimator) -> None:
     """Send NaN the way that scikit-learn's forest does, which skl2onnx leaves out."""
     found = _attributes(ensemble)
     left = [tree.tree_.missing_go_to_left.astype(bool) for tree in forest.estimators_]
@@ -80,7 +81,7 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
-def _convert(estimator: Any, output: str, width: int) -> onnx.GraphProto:
+def _convert(estimator: BaseEstimator, output: str, width: int) -> onnx.GraphProto:
     """The model's own graph, its second output (classes) or only one (numbers) called as asked."""
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType

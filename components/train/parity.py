@@ -10,6 +10,7 @@ import onnxruntime as ort
 import pandas as pd
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
+from sklearn.base import TransformerMixin
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
@@ -23,6 +24,7 @@ from components.shared.package.scoring import MISSING_TIME, Inputs, Scorer
 from components.shared.preprocessing import MissingValues
 from components.shared.resources import cpu_count
 from components.shared.tasks import TASKS
+from components.shared.tasks.arrays import TargetArray
 
 _ROUNDINGS = 8  # float32 roundings of a value that count as none: a sum over trees has several
 _STEP_ROUNDINGS = 4
@@ -85,7 +87,7 @@ def predict(pipeline: Pipeline, frame: pd.DataFrame, schema: Schema) -> NDArray[
 def _difference(
     served: NDArray[np.float64],
     expected: NDArray[np.float64],
-    target: NDArray[Any],
+    target: TargetArray,
     *,
     schema: Schema,
     tolerance: float,
@@ -132,7 +134,7 @@ def _steps(pipeline: Pipeline, frame: pd.DataFrame) -> Iterator[tuple[str, NDArr
             yield f"{group}/{name}", owners, values
 
 
-def _owners(transformer: Any, columns: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+def _owners(transformer: TransformerMixin, columns: NDArray[np.int64], width: int) -> NDArray[np.int64]:
     """Position of the frame's column behind each output of a step, from those behind its inputs."""
     if isinstance(transformer, OneHotEncoder):
         return np.repeat(columns, [len(values) for values in transformer.categories_])
@@ -144,7 +146,7 @@ def _owners(transformer: Any, columns: NDArray[np.int64], width: int) -> NDArray
     return np.repeat(columns, width // len(columns))
 
 
-def _run(model: onnx.ModelProto, tensor: str, tensors: Inputs) -> NDArray[Any]:
+def _run(model: onnx.ModelProto, tensor: str, tensors: Inputs) -> NDArray[np.float32]:
     """An inner tensor of the served graph."""
     probed = onnx.ModelProto()
     probed.CopyFrom(model)
@@ -152,11 +154,13 @@ def _run(model: onnx.ModelProto, tensor: str, tensors: Inputs) -> NDArray[Any]:
     feeds = {"numbers": tensors.numbers, "categories": tensors.categories, "times": tensors.times}
     wanted = {item.name for item in probed.graph.input}
     session = _session(probed.SerializeToString())
-    found: NDArray[Any] = session.run([tensor], {name: value for name, value in feeds.items() if name in wanted})[0]
+    found: NDArray[np.float32] = session.run(
+        [tensor], {name: value for name, value in feeds.items() if name in wanted}
+    )[0]
     return found
 
 
-def _gap(found: NDArray[Any], expected: NDArray[Any]) -> NDArray[np.float64]:
+def _gap(found: NDArray[np.floating], expected: NDArray[np.floating]) -> NDArray[np.float64]:
     """How far two tensors are apart beyond rounding; 0 where they agree, NaN with NaN included."""
     difference = np.abs(found.astype(np.float64) - expected.astype(np.float64))
     allowed = _STEP_ROUNDINGS * np.spacing(np.abs(expected).astype(np.float32)).astype(np.float64)
@@ -171,7 +175,7 @@ def _session(model: bytes) -> ort.InferenceSession:
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _shown(answer: Any) -> str:
+def _shown(answer: NDArray[np.generic]) -> str:
     return np.array2string(np.asarray(answer), precision=9, threshold=6)
 
 

@@ -3,10 +3,10 @@
 import time
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
@@ -14,8 +14,10 @@ from components.shared import metrics
 from components.shared.config import FamilyName, Metric, SearchConfig, TaskName
 from components.shared.errors import DataError
 from components.shared.families import FAMILIES, Parameters, Rows, best_rounds, make_estimator
+from components.shared.families.base import Family
 from components.shared.resources import training_threads
 from components.shared.tasks import TASKS
+from components.shared.tasks.arrays import ScoreArray
 from components.shared.thresholds import choose_threshold
 from components.tune.ladder import Ladder, Scored
 
@@ -100,10 +102,10 @@ class Climb:
         return scores
 
     @property
-    def _family(self) -> Any:
+    def _family(self) -> Family:
         return FAMILIES[self.problem.family]
 
-    def _estimator(self, pair: Scored) -> Any:
+    def _estimator(self, pair: Scored) -> BaseEstimator:
         problem = self.problem
         return make_estimator(
             problem.family,
@@ -114,16 +116,15 @@ class Climb:
             balanced=problem.balanced,
         )
 
-    def _fit_early(self, estimator: Any, pair: Scored) -> NDArray[np.float64]:
+    def _fit_early(self, estimator: BaseEstimator, pair: Scored) -> NDArray[np.float64]:
         rows = len(pair.train.target)
         most = min(self.problem.search.rounds, max(_ROUNDS, rows))
-        losses: NDArray[np.float64] = self._family.fit_early(estimator, pair.train, pair.unseen, most=most)
-        return losses
+        return self._family.fit_early(estimator, pair.train, pair.unseen, most=most)
 
     def _set_rounds(self, losses: list[NDArray[np.float64]]) -> None:
         self.parameters = {**self.parameters, self._family.rounds: best_rounds(losses)}
 
-    def _judged(self, estimator: Any, unseen: Rows) -> float:
+    def _judged(self, estimator: BaseEstimator, unseen: Rows) -> float:
         problem = self.problem
         answer = getattr(estimator, TASKS[problem.task].answer.method)(unseen.features)
         return metrics.score(
@@ -135,7 +136,7 @@ class Climb:
             weights=unseen.weights,
         )
 
-    def _threshold(self, unseen: Rows, answer: NDArray[Any]) -> float:
+    def _threshold(self, unseen: Rows, answer: ScoreArray) -> float:
         """The one that is fixed; or, where the metric depends on it, the best for these rows."""
         problem = self.problem
         if problem.threshold is not None:

@@ -5,7 +5,7 @@ the options are those of the parameters: `window_start` is `--window-start`.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -60,6 +60,6 @@ EndpointNamespace = Annotated[
 Output = Annotated[Path | None, typer.Option(metavar="FILE", help="where to write it (default: in build/)")]
 
 
-def pipeline_parameters(*, window_start: str, window_end: str, paths: str, force: bool) -> dict[str, Any]:
+def pipeline_parameters(*, window_start: str, window_end: str, paths: str, force: bool) -> dict[str, object]:
     """The parameters of the training pipeline that a person can set."""
     return {"window_start": window_start, "window_end": window_end, "paths": paths, "force_promotion": force}

@@ -1,11 +1,14 @@
 """`predict`: the batch prediction pipeline on this machine."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.cli import options
 from pipelines.cli.consoles import run_console, warnings_of_a_failed_run
+
+if TYPE_CHECKING:
+    from kfp.dsl.base_component import BaseComponent
 
 
 def predict(
@@ -45,7 +48,7 @@ def predict(
     from pipelines.local.run import run_here
     from pipelines.summary import print_predictions
 
-    def pipeline() -> Any:
+    def pipeline() -> "BaseComponent":
         from pipelines.batch_prediction import batch_prediction_pipeline
 
         return batch_prediction_pipeline(checked)

@@ -1,11 +1,14 @@
 """`run`: the training pipeline on this machine."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.cli import options
 from pipelines.cli.consoles import run_console, warnings_of_a_failed_run
+
+if TYPE_CHECKING:
+    from kfp.dsl.base_component import BaseComponent
 
 
 def run(
@@ -34,7 +37,7 @@ def run(
     from pipelines.local.run import run_here
     from pipelines.summary import print_summary, write_index
 
-    def pipeline() -> Any:
+    def pipeline() -> "BaseComponent":
         from pipelines.training import training_pipeline
 
         return training_pipeline(checked)

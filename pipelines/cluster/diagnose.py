@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -14,6 +14,9 @@ from pipelines.cluster.pods import find_problem, last_lines, own_message, remedy
 from pipelines.cluster.remote_run import steps_of_records, tasks_of
 from pipelines.cluster.workflow import RUN_LABEL, nodes_of, workflows_of
 from pipelines.task_names import label_of, path_of, stages_of
+
+if TYPE_CHECKING:
+    from kfp_server_api import V2beta1Run
 
 _LOG_LINES = 400
 _BROKEN = ("Failed", "Error")
@@ -58,7 +61,12 @@ class Diagnosis:
 
 
 def diagnose(
-    run_id: str, cluster: Cluster | None, *, namespace: str, run: Any = None, families: Sequence[str] = ()
+    run_id: str,
+    cluster: Cluster | None,
+    *,
+    namespace: str,
+    run: "V2beta1Run | None" = None,
+    families: Sequence[str] = (),
 ) -> Diagnosis:
     """Find out why a run is stuck or failed.
 
@@ -160,7 +168,7 @@ def _look_at_workflow(found: Diagnosis, cluster: Cluster, namespace: str, famili
             found.findings.append(Finding("the run", _sentence(status["message"])))
 
 
-def _add_kfp_findings(found: Diagnosis, run: Any, families: Sequence[str]) -> None:
+def _add_kfp_findings(found: Diagnosis, run: "V2beta1Run", families: Sequence[str]) -> None:
     steps = [step for step in steps_of_records(run) if step.state == "FAILED"]
     failed = [(view.label, view.error) for view in tasks_of(steps, families)]
     failed = failed or [(label_of(step.path, families), step.error) for step in steps]

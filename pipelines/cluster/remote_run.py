@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -19,6 +19,11 @@ from pipelines.cluster.workflow import ENDED, RUN_LABEL, Step, moment, steps_of_
 from pipelines.display import Progress
 from pipelines.task_names import attempt_of, label_of, path_of, stages_of, without_attempt
 from pipelines.task_records import TaskRecord, announced, divide_record
+
+if TYPE_CHECKING:
+    from kfp_server_api import V2beta1PipelineTaskDetail, V2beta1Run
+
+    Details = dict[str, V2beta1PipelineTaskDetail]  # by the part of their ids that the pods' names share
 
 _PATIENCE_SECONDS = 120.0
 _LONG_SECONDS = 20.0
@@ -96,7 +101,7 @@ def _latest(steps: Sequence[Step]) -> Step:
     return next((step for step in steps if step.attempt < 0), max(steps, key=lambda step: step.attempt))
 
 
-def steps_of_records(run: Any) -> list[Step]:
+def steps_of_records(run: "V2beta1Run") -> list[Step]:
     """The steps of a run from Kubeflow Pipelines' records of tasks.
 
     Since 2.17 a record's name is that of Argo's node with everything around it; before, the task's alone, and what is
@@ -117,7 +122,7 @@ def steps_of_records(run: Any) -> list[Step]:
     ]
 
 
-def _path(detail: Any, parents: dict[str, Any]) -> tuple[str, ...]:
+def _path(detail: "V2beta1PipelineTaskDetail", parents: "Details") -> tuple[str, ...]:
     name = detail.display_name or ""
     if "." in name:
         return tuple(path_of(name))
@@ -125,7 +130,7 @@ def _path(detail: Any, parents: dict[str, Any]) -> tuple[str, ...]:
     return tuple(without_attempt(part) for part in [*around, name])
 
 
-def _parents(details: Sequence[Any]) -> dict[str, Any]:
+def _parents(details: Sequence["V2beta1PipelineTaskDetail"]) -> "Details":
     return {
         _hash(child.task_id or child.pod_name or ""): detail for detail in details for child in detail.child_tasks or []
     }
@@ -135,8 +140,8 @@ def _hash(name: str) -> str:
     return name.rpartition("-")[2]
 
 
-def _ancestors(detail: Any, parents: dict[str, Any]) -> list[Any]:
-    found: list[Any] = []
+def _ancestors(detail: "V2beta1PipelineTaskDetail", parents: "Details") -> "list[V2beta1PipelineTaskDetail]":
+    found: list[V2beta1PipelineTaskDetail] = []
     for _ in range(len(parents) + 1):  # never round in circles
         names = [name for name in (detail.pod_name, detail.task_id) if name]
         parent = next((parents[_hash(name)] for name in names if _hash(name) in parents), None)
@@ -175,7 +180,7 @@ class Follower:
     _told: set[str] = field(default_factory=set)
     _waiting: set[str] = field(default_factory=set)
 
-    def follow(self) -> Any:
+    def follow(self) -> "V2beta1Run":
         """Look until the run has ended.
 
         Returns:
@@ -204,7 +209,7 @@ class Follower:
         """The tasks that were seen to begin and not to end."""
         return [record.label for key, record in self.records.items() if key not in self._told]
 
-    def _steps(self, run: Any) -> list[Step]:
+    def _steps(self, run: "V2beta1Run") -> list[Step]:
         """What Argo knows of the run, and where there is no way to that, what Kubeflow Pipelines has recorded of it."""
         if self.cluster is not None:
             with contextlib.suppress(ClusterError):

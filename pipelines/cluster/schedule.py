@@ -8,7 +8,7 @@ stays, disabled, for the next command about this schedule to delete.
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from components.shared.config import Config
 from pipelines.cluster.cron import Cron
@@ -55,7 +55,7 @@ class Unscheduled:
     at_work: list[str]
 
 
-def schedule(kfp: Kfp, config: Config, cron: Cron, *, parameters: dict[str, Any], account: str = "") -> Scheduled:
+def schedule(kfp: Kfp, config: Config, cron: Cron, *, parameters: dict[str, object], account: str = "") -> Scheduled:
     """Make the recurring run of a configuration, in the place of those it has.
 
     Raises:

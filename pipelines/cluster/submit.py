@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -24,6 +24,9 @@ from pipelines.display import Progress
 from pipelines.local.run import RunResult
 from pipelines.summary import print_summary, write_index
 from pipelines.task_records import TaskRecord
+
+if TYPE_CHECKING:
+    from kfp_server_api import V2beta1Run
 
 BUILD = Path("build")
 
@@ -63,7 +66,7 @@ def upload(kfp: Kfp, config: Config) -> Uploaded:
         return Uploaded(pipeline, version, name, was_there=False)
 
 
-def start(kfp: Kfp, config: Config, parameters: dict[str, Any], *, console: Console, account: str = "") -> str:
+def start(kfp: Kfp, config: Config, parameters: dict[str, object], *, console: Console, account: str = "") -> str:
     """Upload the pipeline and start a run of it; says where both are.
 
     Returns:
@@ -152,7 +155,7 @@ def _report_unknown_outcomes(labels: Sequence[str], console: Console) -> None:
         console.print(Text(f" · How {', '.join(labels)} ended is not known here: {said}"), soft_wrap=True)
 
 
-def _seconds(run: Any) -> float:
+def _seconds(run: "V2beta1Run") -> float:
     if not run.created_at or not run.finished_at:
         return 0.0
     return max(0.0, float((run.finished_at - run.created_at).total_seconds()))
@@ -161,7 +164,7 @@ def _seconds(run: Any) -> float:
 def _summarise(
     kfp: Kfp,
     config: Config,
-    run: Any,
+    run: "V2beta1Run",
     *,
     cluster: Cluster | None,
     console: Console,

@@ -1,9 +1,9 @@
 """What a task gets on a cluster: its name in the UI, resources, a time-out, retries with back-off, the store's keys."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from kfp import kubernetes
+from kfp.dsl import PipelineTask
 from pydantic import BaseModel
 
 from components.shared.config import ClusterConfig, TaskConfig
@@ -30,7 +30,7 @@ def constant(section: BaseModel) -> str:
     return section.model_dump_json(exclude_defaults=True)
 
 
-def on_cluster(task: Any, stages: Sequence[str], cluster: ClusterConfig) -> Any:
+def on_cluster(task: PipelineTask, stages: Sequence[str], cluster: ClusterConfig) -> PipelineTask:
     """Say how a task is to run on a cluster.
 
     Args:
@@ -79,7 +79,7 @@ def combined_resources(tasks: Sequence[TaskConfig]) -> TaskConfig:
     )
 
 
-def _environment(task: Any, cluster: ClusterConfig) -> None:
+def _environment(task: PipelineTask, cluster: ClusterConfig) -> None:
     """Let a task know the object store, its keys to it, and the run it belongs to."""
     # Optional: a task that lacks them says so at once, where a pod that lacks them would wait without a word.
     kubernetes.use_config_map_as_env(
@@ -92,5 +92,5 @@ def _environment(task: Any, cluster: ClusterConfig) -> None:
     kubernetes.use_field_path_as_env(task, env_name="KFP_RUN_ID", field_path=_RUN_ID_LABEL)
 
 
-def _secret(task: Any, name: str, keys: dict[str, str]) -> None:
+def _secret(task: PipelineTask, name: str, keys: dict[str, str]) -> None:
     kubernetes.use_secret_as_env(task, secret_name=name, secret_key_to_env=keys, optional=True)

@@ -9,12 +9,12 @@ import signal
 import subprocess
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -25,6 +25,10 @@ from pipelines.display import Progress
 from pipelines.local.store import settings_or_start
 from pipelines.local.task_runner import TaskRunner
 from pipelines.task_records import TaskRecord
+
+if TYPE_CHECKING:
+    from kfp.dsl.base_component import BaseComponent
+    from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PipelineTaskSpec
 
 BUILD = Path("build")
 BACKGROUND = frozenset(stage.name for stage in STAGES if stage.background)
@@ -77,10 +81,10 @@ def _failure(record: TaskRecord) -> str:
 
 def run_here(
     name: str,
-    make_pipeline: Callable[[], Any],
+    make_pipeline: "Callable[[], BaseComponent]",
     *,
     console: Console,
-    arguments: dict[str, Any] | None = None,
+    arguments: Mapping[str, object] | None = None,
     build: Path = BUILD,
     serve_here: bool = True,
 ) -> RunResult:
@@ -115,7 +119,7 @@ def run_here(
     return RunResult(folder, runner.records, time.monotonic() - start)
 
 
-def _run_pipeline(make_pipeline: Callable[[], Any], arguments: dict[str, Any], folder: Path) -> None:
+def _run_pipeline(make_pipeline: "Callable[[], BaseComponent]", arguments: Mapping[str, object], folder: Path) -> None:
     from kfp import local
 
     with _output_of_kfp(folder / "kfp.log"), warnings.catch_warnings():
@@ -130,14 +134,14 @@ def _run_pipeline(make_pipeline: Callable[[], Any], arguments: dict[str, Any], f
         pipeline(**arguments)
 
 
-def _repeat_nothing(definition: Any) -> None:
+def _repeat_nothing(definition: "PipelineSpec") -> None:
     """Take the retries out: nothing evicts a task here, and what failed is reported at once."""
     parts = [definition.root, *definition.components.values()]
     for task in (task for part in parts for task in part.dag.tasks.values()):
         task.ClearField("retry_policy")
 
 
-def _start_early(definition: Any, background: frozenset[str]) -> None:
+def _start_early(definition: "PipelineSpec", background: frozenset[str]) -> None:
     """Let tasks that go on beside others start as soon as what they need is there; kfp.local may leave them to the end.
 
     It starts one task after another, in an order that what depends on what allows: so all the others depend on them.
@@ -150,7 +154,7 @@ def _start_early(definition: Any, background: frozenset[str]) -> None:
                 tasks[other].dependent_tasks.append(name)
 
 
-def _needed(name: str, tasks: Any) -> set[str]:
+def _needed(name: str, tasks: "Mapping[str, PipelineTaskSpec]") -> set[str]:
     """The tasks that a task depends on, directly or through others."""
     direct = set(tasks[name].dependent_tasks) & set(tasks)
     return direct.union(*(_needed(other, tasks) for other in direct))

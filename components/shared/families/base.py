@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from components.shared.config import FamilyName, ParameterSpace, TaskName
 from components.shared.tasks import TASKS
@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # loading these takes longer than compiling a pipeline
     import numpy as np
     from numpy.typing import NDArray
     from sklearn.base import BaseEstimator
+
+    from components.shared.tasks.arrays import TargetArray
 
 _LEAST_FALL = 3e-4  # of the loss of an answer that is always the same
 
@@ -39,7 +41,7 @@ class Rows:
     """
 
     features: "NDArray[np.float32]"
-    target: "NDArray[Any]"
+    target: "TargetArray"
     weights: "NDArray[np.float64] | None" = None
 
     def head(self, count: int) -> "Rows":
@@ -90,11 +92,11 @@ class Family(ABC):
         """
         self.estimator(task).set_params(**{name: value})._validate_params()
 
-    def fit(self, estimator: Any, rows: Rows) -> None:
+    def fit(self, estimator: "BaseEstimator", rows: Rows) -> None:
         """Fit an estimator of the family."""
         estimator.fit(rows.features, rows.target, sample_weight=rows.weights)
 
-    def fit_early(self, estimator: Any, rows: Rows, unseen: Rows, *, most: int) -> "NDArray[np.float64]":
+    def fit_early(self, estimator: "BaseEstimator", rows: Rows, unseen: Rows, *, most: int) -> "NDArray[np.float64]":
         """Fit with as many rounds as serve rows that are not learned from.
 
         Only for families that stop early.
@@ -110,7 +112,7 @@ class Family(ABC):
         """
         raise NotImplementedError(f"{self.name} does not stop early")
 
-    def for_onnx(self, estimator: Any) -> Any:
+    def for_onnx(self, estimator: "BaseEstimator") -> "BaseEstimator":
         """A fitted estimator as ONNX can hold it exactly, for float32 features; its converter is registered."""
         return estimator
 

@@ -1,7 +1,7 @@
 """scikit-learn's gradient boosting on binned features."""
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from components.shared.config import TaskName
 from components.shared.families.base import Family, Rows, Search, best_rounds, integer, least_fall, patience, real
@@ -48,7 +48,7 @@ class HistGradientBoosting(Family):
         boosting = HistGradientBoostingClassifier if TASKS[task].has_classes else HistGradientBoostingRegressor
         return boosting(early_stopping=False, categorical_features=None)
 
-    def fit_early(self, estimator: Any, rows: Rows, unseen: Rows, *, most: int) -> "NDArray[np.float64]":
+    def fit_early(self, estimator: "BaseEstimator", rows: Rows, unseen: Rows, *, most: int) -> "NDArray[np.float64]":
         """Add trees until the loss on unseen rows has not fallen for a while, and keep those up to the best."""
         from sklearn.base import is_regressor
 
@@ -74,7 +74,7 @@ class HistGradientBoosting(Family):
         estimator.set_params(**usual, max_iter=best)
         return losses
 
-    def for_onnx(self, estimator: Any) -> Any:
+    def for_onnx(self, estimator: "BaseEstimator") -> "BaseEstimator":
         """With thresholds that are float32 values."""
         changed = copy.deepcopy(estimator)
         for predictor in (one for iteration in changed._predictors for one in iteration):

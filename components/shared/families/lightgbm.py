@@ -1,7 +1,7 @@
 """LightGBM (Ke et al., 2017): gradient boosting that grows the leaf which gains most."""
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from components.shared.config import TaskName
 from components.shared.families.base import Family, Rows, Search, integer, least_fall, patience, real
@@ -68,7 +68,7 @@ class LightGBM(Family):
         """LightGBM checks its parameters only when it learns: a few rows are enough."""
         import numpy as np
 
-        estimator: Any = self.estimator(task)
+        estimator = self.estimator(task)
         default = estimator.get_params()[name]
         if isinstance(default, int) and (isinstance(value, bool) or not isinstance(value, int)):
             raise TypeError(f"{name} has to be a whole number; in a range, say `integer: true`")
@@ -76,7 +76,7 @@ class LightGBM(Family):
         small = {"n_estimators": 1} if name != "n_estimators" or (isinstance(value, int) and value > 1) else {}
         estimator.set_params(**{name: value, **small}).fit(rows.reshape(-1, 1), rows.astype(int) % 2)
 
-    def fit_early(self, estimator: Any, rows: Rows, unseen: Rows, *, most: int) -> "NDArray[np.float64]":
+    def fit_early(self, estimator: "BaseEstimator", rows: Rows, unseen: Rows, *, most: int) -> "NDArray[np.float64]":
         """Add trees until the loss on unseen rows has not fallen for a while, and keep those up to the best."""
         import numpy as np
         from lightgbm import early_stopping
@@ -99,7 +99,7 @@ class LightGBM(Family):
         # falls of less than `min_delta` count as none, and the trees after the best are gone
         return np.append(losses[:best], np.maximum(losses[best:], losses[best - 1]))
 
-    def for_onnx(self, estimator: Any) -> Any:
+    def for_onnx(self, estimator: "BaseEstimator") -> "BaseEstimator":
         """With thresholds that are float32 values."""
         _register_converters()
         return _with_float32_thresholds(estimator)
@@ -132,7 +132,7 @@ def _register_converters() -> None:
     )
 
 
-def _with_float32_thresholds(estimator: Any) -> Any:
+def _with_float32_thresholds(estimator: "BaseEstimator") -> "BaseEstimator":
     import numpy as np
     from lightgbm import Booster
 

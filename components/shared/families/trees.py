@@ -1,7 +1,7 @@
 """What families of trees share: thresholds that ONNX can hold, and forests."""
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from components.shared.config import TaskName
 from components.shared.families.base import Family, Search, choice, integer
@@ -9,6 +9,7 @@ from components.shared.families.base import Family, Search, choice, integer
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from sklearn.base import BaseEstimator
 
 
 def round_down(values: "NDArray[np.float64]") -> "NDArray[np.float64]":
@@ -41,7 +42,7 @@ class Forest(Family):
             },
         )
 
-    def for_onnx(self, estimator: Any) -> Any:
+    def for_onnx(self, estimator: "BaseEstimator") -> "BaseEstimator":
         """With thresholds that are float32 values."""
         changed = copy.deepcopy(estimator)
         for tree in changed.estimators_:

@@ -1,14 +1,11 @@
 """Accuracy: how often the class answered is right."""
 
-from typing import Any
-
-from numpy.typing import NDArray
-
 from components.shared.metrics.metric import Answers, Metric
 from components.shared.metrics.weights import Floats, Weights
+from components.shared.tasks.arrays import TargetArray
 
 
-def accuracy(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
+def accuracy(target: TargetArray, answers: Answers, weights: Weights) -> Floats:
     """Share of the rows answered rightly."""
     return weights.sum(target == answers.chosen) / weights.sum()
 

@@ -1,16 +1,14 @@
 """Balanced accuracy (Brodersen et al., 2010): how often it is right, each class counting the same."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from components.shared.metrics.class_counts import counts_of_classes
 from components.shared.metrics.metric import Answers, Metric
 from components.shared.metrics.weights import Floats, Weights
+from components.shared.tasks.arrays import TargetArray
 
 
-def balanced_accuracy(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
+def balanced_accuracy(target: TargetArray, answers: Answers, weights: Weights) -> Floats:
     """Mean over the classes among the rows of the share answered rightly; NaN where all rows are of one class."""
     true, _, right = counts_of_classes(target, answers, weights)
     present = true > 0

@@ -5,22 +5,21 @@ the classes among the rows when there are more. What the model fails to do is th
 when there are positive rows and none is answered.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from components.shared.metrics.metric import Answers
 from components.shared.metrics.weights import Floats, Weights
+from components.shared.tasks.arrays import TargetArray
 
 
-def counts_of_classes(target: NDArray[Any], answers: Answers, weights: Weights) -> tuple[Floats, Floats, Floats]:
+def counts_of_classes(target: TargetArray, answers: Answers, weights: Weights) -> tuple[Floats, Floats, Floats]:
     """Weighted rows of each class, answered with it, and both; each of shape (classes, resamples)."""
     classes, chosen = answers.classes, answers.chosen
 
     def make() -> tuple[Floats, Floats, Floats]:
-        right = weights.sums(target, classes, target == chosen)
-        return weights.sums(target, classes), weights.sums(chosen, classes), right
+        classes_of_rows = np.asarray(target, dtype=np.int64)
+        right = weights.sums(classes_of_rows, classes, target == chosen)
+        return weights.sums(classes_of_rows, classes), weights.sums(chosen, classes), right
 
     return weights.shared("counts of classes", (target, answers), make)
 

@@ -20,7 +20,7 @@ Weighting = NDArray[np.float64] | None
 
 
 def confusion(
-    target: NDArray[Any], chosen: NDArray[Any], *, classes: int, weights: Weighting = None
+    target: NDArray[np.int64], chosen: NDArray[np.int64], *, classes: int, weights: Weighting = None
 ) -> NDArray[np.float64]:
     """Rows, or sums of their weights, of shape (classes, classes): row is the true class, column the answered one."""
     counts = np.bincount(target * classes + chosen, weights=weights, minlength=classes * classes)

@@ -1,15 +1,12 @@
 """F1: of two classes that of the positive one, NaN without a positive row; else the mean over the classes."""
 
-from typing import Any
-
-from numpy.typing import NDArray
-
 from components.shared.metrics.class_counts import counts_of_classes, of_positive_or_mean
 from components.shared.metrics.metric import Answers, Metric
 from components.shared.metrics.weights import Floats, Weights
+from components.shared.tasks.arrays import TargetArray
 
 
-def f1(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
+def f1(target: TargetArray, answers: Answers, weights: Weights) -> Floats:
     """Harmonic mean of precision and recall."""
     true, answered, right = counts_of_classes(target, answers, weights)
     return of_positive_or_mean(2 * right / (true + answered), true)

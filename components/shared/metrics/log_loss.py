@@ -1,16 +1,14 @@
 """Log loss, the weighted mean over the rows."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from components.shared.metrics.metric import Answers, Metric
 from components.shared.metrics.own_class import of_true_class
 from components.shared.metrics.weights import Floats, Weights
+from components.shared.tasks.arrays import TargetArray
 
 
-def log_loss(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
+def log_loss(target: TargetArray, answers: Answers, weights: Weights) -> Floats:
     """Mean negative logarithm of the probability of the row's own class."""
     return weights.sum(-np.log(of_true_class(target, answers))) / weights.sum()
 

@@ -1,16 +1,14 @@
 """Mean absolute error."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from components.shared.metrics.metric import Answers, Metric
 from components.shared.metrics.numbers import errors
 from components.shared.metrics.weights import Floats, Weights
+from components.shared.tasks.arrays import TargetArray
 
 
-def mae(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
+def mae(target: TargetArray, answers: Answers, weights: Weights) -> Floats:
     """Mean absolute error, in the target's unit."""
     return weights.sum(np.abs(errors(target, answers))) / weights.sum()
 

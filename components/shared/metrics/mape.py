@@ -1,16 +1,14 @@
 """Mean absolute percentage error."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from components.shared.metrics.metric import Answers, Metric
 from components.shared.metrics.numbers import errors
 from components.shared.metrics.weights import Floats, Weights
+from components.shared.tasks.arrays import TargetArray
 
 
-def mape(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
+def mape(target: TargetArray, answers: Answers, weights: Weights) -> Floats:
     """Mean absolute error as a share of the true value; rows with target 0 are left out (`zero_targets`)."""
     some = target != 0
     shares = np.where(some, np.abs(errors(target, answers)) / np.where(some, np.abs(target), 1.0), 0.0)

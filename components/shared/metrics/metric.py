@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from components.shared.errors import DataError
 from components.shared.metrics.weights import Floats, Indices, Weights
 from components.shared.names import MetricName, ThresholdMetric
+from components.shared.tasks.arrays import ScoreArray, TargetArray
 from components.shared.tasks.choosing import choose_classes
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)  # models answer float32: nothing below differs from 0
@@ -26,7 +26,7 @@ class Answers:
         answered: Class answered, shape (rows,), where it does not follow from the others.
     """
 
-    scores: NDArray[Any]
+    scores: ScoreArray
     threshold: float = 0.5
     answered: Indices | None = None
 
@@ -77,24 +77,24 @@ class Metric:
 
     name: MetricName
     label: str
-    function: Callable[[NDArray[Any], Answers, Weights], Floats]
+    function: Callable[[TargetArray, Answers, Weights], Floats]
     margin: float
     lower_is_better: bool = False
     relative: bool = False
     percent: bool = False
     threshold_by: ThresholdMetric | None = None
 
-    def __call__(self, target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
+    def __call__(self, target: TargetArray, answers: Answers, weights: Weights) -> Floats:
         """The value on each resample, shape (resamples,)."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.function(target, answers, weights)
 
-    def value(self, target: NDArray[Any], answers: Answers, weights: NDArray[np.float64] | None = None) -> float:
+    def value(self, target: TargetArray, answers: Answers, weights: NDArray[np.float64] | None = None) -> float:
         """The value on the rows themselves, each counting 1 where there are no weights."""
         return float(self(target, answers, Weights(np.ones(len(target)) if weights is None else weights))[0])
 
 
-def normalise(scores: NDArray[Any]) -> Floats:
+def normalise(scores: ScoreArray) -> Floats:
     """Probabilities in double precision, none of them 0 and each row adding up to 1.
 
     Models answer float32, in which 1 - 1e-9 is 1: without the lower limit one such row could decide the log loss.
@@ -103,7 +103,7 @@ def normalise(scores: NDArray[Any]) -> Floats:
     return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def check_finite(scores: NDArray[Any]) -> None:
+def check_finite(scores: ScoreArray) -> None:
     """Refuse predictions that are no numbers.
 
     Raises:

@@ -1,16 +1,14 @@
 """R², the coefficient of determination."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from components.shared.metrics.metric import Answers, Metric
 from components.shared.metrics.numbers import errors
 from components.shared.metrics.weights import Floats, Weights
+from components.shared.tasks.arrays import TargetArray
 
 
-def r2(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
+def r2(target: TargetArray, answers: Answers, weights: Weights) -> Floats:
     """Share of the target's variance that the predictions explain; NaN of a constant target."""
     centred = target - (target.mean() if len(target) else 0.0)  # for the sake of rounding: it changes no variance
     second = weights.sum(centred**2)

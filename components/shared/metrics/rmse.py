@@ -1,16 +1,14 @@
 """Root mean squared error."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from components.shared.metrics.metric import Answers, Metric
 from components.shared.metrics.numbers import errors
 from components.shared.metrics.weights import Floats, Weights
+from components.shared.tasks.arrays import TargetArray
 
 
-def rmse(target: NDArray[Any], answers: Answers, weights: Weights) -> Floats:
+def rmse(target: TargetArray, answers: Answers, weights: Weights) -> Floats:
     """Root of the mean squared error, in the target's unit."""
     return np.sqrt(weights.sum(errors(target, answers) ** 2) / weights.sum())
 

@@ -4,7 +4,7 @@ A new metric is `metrics/<name>.py` with its function and a `METRIC`, and its na
 """
 
 from importlib import import_module
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from components.shared.metrics.metric import Answers, Metric, check_finite
 from components.shared.metrics.weights import Weights
 from components.shared.names import MetricName, TaskName
 from components.shared.tasks import TASKS
+from components.shared.tasks.arrays import ScoreArray, TargetArray
 
 TABLE: dict[MetricName, Metric] = {
     name: import_module(f"components.shared.metrics.{name}").METRIC for name in get_args(MetricName)
@@ -27,8 +28,8 @@ def gain(metric: MetricName, value: float, reference: float) -> float:
 
 def compute(
     task: TaskName,
-    target: NDArray[Any],
-    scores: NDArray[Any],
+    target: TargetArray,
+    scores: ScoreArray,
     *,
     threshold: float = 0.5,
     weights: NDArray[np.float64] | None = None,
@@ -56,8 +57,8 @@ def compute(
 def score(
     metric: MetricName,
     task: TaskName,
-    target: NDArray[Any],
-    scores: NDArray[Any],
+    target: TargetArray,
+    scores: ScoreArray,
     *,
     threshold: float = 0.5,
     weights: NDArray[np.float64] | None = None,

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from components.shared.metrics import Answers, check_finite
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Inputs, Scorer, score_rows
 from components.shared.resources import cpu_count
+from components.shared.tasks.arrays import TargetArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Scored:
 
     scorer: Scorer
     inputs: Inputs
-    target: NDArray[Any]
+    target: TargetArray
     scores: NDArray[np.float32]
     weights: NDArray[np.float64] | None = None
 

@@ -21,6 +21,7 @@ from components.shared.errors import InputError, PackageError, in_short
 from components.shared.package.schema import FILE as SCHEMA_FILE
 from components.shared.package.schema import FLOAT32_MAX, Feature, FeatureKind, Schema
 from components.shared.tasks import TASKS
+from components.shared.tasks.answer import Object
 
 MODEL_FILE = "model.onnx"
 CELLS = 5_000_000  # values of the input tensors held at once
@@ -38,7 +39,7 @@ class Inputs:
     Numbers are float32, as the graph takes them, or float64, as they were received.
     """
 
-    numbers: NDArray[np.floating[Any]]
+    numbers: NDArray[np.floating]
     categories: NDArray[np.object_]
     times: NDArray[np.int64]
 
@@ -46,7 +47,7 @@ class Inputs:
         """Number of rows."""
         return len(self.numbers)
 
-    def rows(self, chosen: slice | NDArray[Any]) -> "Inputs":
+    def rows(self, chosen: slice | NDArray[np.integer] | NDArray[np.bool_]) -> "Inputs":
         """Some of the rows."""
         return Inputs(self.numbers[chosen], self.categories[chosen], self.times[chosen])
 
@@ -110,7 +111,7 @@ class Scorer:
 
     def score(self, inputs: Inputs) -> NDArray[np.float32]:
         """Probabilities of shape (rows, classes), or values of shape (rows,) for regression."""
-        feeds: dict[str, NDArray[Any]] = {}
+        feeds: dict[str, NDArray[np.generic]] = {}
         if inputs.numbers.shape[1]:
             feeds["numbers"] = inputs.numbers.astype(np.float32, copy=False)
         if inputs.categories.shape[1]:
@@ -120,7 +121,7 @@ class Scorer:
         output: NDArray[np.float32] = self.session.run(self._outputs, feeds)[0]
         return self.answer.scores(output)
 
-    def answers(self, scores: NDArray[np.float32]) -> list[dict[str, Any]]:
+    def answers(self, scores: NDArray[np.float32]) -> list[Object]:
         """Scores as the endpoint answers them: label and probability per class, or the value."""
         return self.answer.rows(scores, self.schema, self._labels)
 
@@ -132,7 +133,7 @@ def score_rows(scorer: Scorer, inputs: Inputs) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def parse_rows(rows: Sequence[Mapping[str, Any]], schema: Schema) -> Inputs:
+def parse_rows(rows: Sequence[Mapping[str, object]], schema: Schema) -> Inputs:
     """Turn row objects, columns by name in any order, into tensors.
 
     Args:
@@ -238,7 +239,7 @@ _TEXTS: frozenset[type] = frozenset({str, type(None)})
 _QUICK: dict[FeatureKind, Callable[[Values, Feature], Any]] = {"category": _quick_texts, "timestamp": _quick_times}
 
 
-def _fill(rows: Sequence[Mapping[str, Any]], features: list[Feature], dtype: Any) -> NDArray[Any]:
+def _fill(rows: Sequence[Mapping[str, object]], features: list[Feature], dtype: Any) -> NDArray[Any]:
     tensor = np.empty((len(rows), len(features)), dtype=dtype)
     for column, feature in enumerate(features):
         parse = _PARSERS[feature.kind]
@@ -271,11 +272,11 @@ def _expected(feature: Feature) -> str:
     return kinds[feature.kind] + (" or null" if feature.nullable else "")
 
 
-def _refuse(value: Any, feature: Feature, row: int) -> InputError:
+def _refuse(value: object, feature: Feature, row: int) -> InputError:
     return InputError(f"Row {row}, column {feature.name!r}: found {_shown(value)}; expected {_expected(feature)}.")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """A value as JSON spells the simple ones, cut short."""
     if isinstance(value, int) and abs(value) >= _LONGEST_CODE:
         return "a whole number of more than 30 digits"
@@ -287,7 +288,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _number(value: Any, feature: Feature, row: int) -> float:
+def _number(value: object, feature: Feature, row: int) -> float:
     if feature.nullable and (value is None or value != value):  # noqa: PLR0124, only NaN differs from itself
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= FLOAT32_MAX:
@@ -297,7 +298,7 @@ def _number(value: Any, feature: Feature, row: int) -> float:
     return float(value)
 
 
-def _boolean(value: Any, feature: Feature, row: int) -> float:
+def _boolean(value: object, feature: Feature, row: int) -> float:
     if value is None and feature.nullable:
         return math.nan
     if not isinstance(value, bool):
@@ -305,7 +306,7 @@ def _boolean(value: Any, feature: Feature, row: int) -> float:
     return float(value)
 
 
-def _category(value: Any, feature: Feature, row: int) -> str:
+def _category(value: object, feature: Feature, row: int) -> str:
     if value is None and feature.nullable:
         return ""
     if isinstance(value, str):
@@ -338,7 +339,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _timestamp(value: Any, feature: Feature, row: int) -> int:
+def _timestamp(value: object, feature: Feature, row: int) -> int:
     if value is None and feature.nullable:
         return MISSING_TIME
     try:

@@ -16,6 +16,11 @@ if TYPE_CHECKING:  # the configuration loads without them
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    Watched = NDArray[np.float32] | NDArray[np.object_]
+
+
+Object = dict[str, Any]  # as JSON has it
+
 
 class Answer(ABC):
     """The form of a model's answers. `scores` are what the graph answers: float32, one row a row.
@@ -43,7 +48,7 @@ class Answer(ABC):
     # The endpoint
 
     @abstractmethod
-    def rows(self, scores: "NDArray[np.float32]", schema: Schema, labels: Sequence[str]) -> list[dict[str, Any]]:
+    def rows(self, scores: "NDArray[np.float32]", schema: Schema, labels: Sequence[str]) -> list[Object]:
         """Each row's answer as JSON has it; `labels` are the schema's, which are not made anew for each request."""
 
     @abstractmethod
@@ -51,11 +56,11 @@ class Answer(ABC):
         """What is answered, in some words for the endpoint's description."""
 
     @abstractmethod
-    def json_schema(self, schema: Schema) -> dict[str, Any]:
+    def json_schema(self, schema: Schema) -> Object:
         """The JSON schema of a row's answer."""
 
     @abstractmethod
-    def metadata(self, schema: Schema) -> list[dict[str, Any]]:
+    def metadata(self, schema: Schema) -> list[Object]:
         """The outputs as the Open Inference Protocol describes a model's."""
 
     @abstractmethod
@@ -77,7 +82,7 @@ class Answer(ABC):
         """The log's column of predictions: values, or the labels answered."""
 
     @abstractmethod
-    def watched(self, scores: "NDArray[np.float32]", names: Sequence[Any]) -> "NDArray[Any]":
+    def watched(self, scores: "NDArray[np.float32]", names: Sequence[object]) -> "Watched":
         """What drift is looked for in, one a row: a value, the positive class's probability, or a class.
 
         Args:
@@ -107,7 +112,7 @@ class Values(Answer):
         """Without the axis of the columns."""
         return answered.reshape(-1)
 
-    def rows(self, scores: "NDArray[np.float32]", schema: Schema, labels: Sequence[str]) -> list[dict[str, Any]]:  # noqa: ARG002
+    def rows(self, scores: "NDArray[np.float32]", schema: Schema, labels: Sequence[str]) -> list[Object]:  # noqa: ARG002
         """`{"value": …}`."""
         return [{"value": float(value)} for value in scores]
 
@@ -115,11 +120,11 @@ class Values(Answer):
         """A number."""
         return f"Predicts `{schema.target}`: a number."
 
-    def json_schema(self, schema: Schema) -> dict[str, Any]:  # noqa: ARG002
+    def json_schema(self, schema: Schema) -> Object:  # noqa: ARG002
         """An object with `value`."""
         return {"type": "object", "required": ["value"], "properties": {"value": {"type": "number"}}}
 
-    def metadata(self, schema: Schema) -> list[dict[str, Any]]:
+    def metadata(self, schema: Schema) -> list[Object]:
         """One tensor of values."""
         return [{"name": self.output, "datatype": "FP32", "shape": [-1], "parameters": {"target": schema.target}}]
 
@@ -141,7 +146,7 @@ class Values(Answer):
         """The values."""
         return scores
 
-    def watched(self, scores: "NDArray[np.float32]", names: Sequence[Any]) -> "NDArray[Any]":  # noqa: ARG002
+    def watched(self, scores: "NDArray[np.float32]", names: Sequence[object]) -> "Watched":  # noqa: ARG002
         """The values."""
         return scores
 
@@ -174,7 +179,7 @@ class Probabilities(Answer):
         """As they are."""
         return answered
 
-    def rows(self, scores: "NDArray[np.float32]", schema: Schema, labels: Sequence[str]) -> list[dict[str, Any]]:
+    def rows(self, scores: "NDArray[np.float32]", schema: Schema, labels: Sequence[str]) -> list[Object]:
         """`{"label": …, "probabilities": {…}}`."""
         from components.shared.tasks.choosing import choose_classes
 
@@ -189,7 +194,7 @@ class Probabilities(Answer):
         what = "two classes, with their" if self.of_positive else f"{len(schema.classes)} classes, with"
         return f"Predicts `{schema.target}`: one of {what} probabilities."
 
-    def json_schema(self, schema: Schema) -> dict[str, Any]:
+    def json_schema(self, schema: Schema) -> Object:
         """An object with `label` and `probabilities`."""
         share = {"type": "number", "minimum": 0, "maximum": 1}
         probabilities = {
@@ -203,10 +208,10 @@ class Probabilities(Answer):
             "properties": {"label": {"enum": schema.classes}, "probabilities": probabilities},
         }
 
-    def metadata(self, schema: Schema) -> list[dict[str, Any]]:
+    def metadata(self, schema: Schema) -> list[Object]:
         """A tensor of probabilities and one of labels."""
         labels = schema.labels
-        described: dict[str, Any] = {"target": schema.target, "classes": labels}
+        described: Object = {"target": schema.target, "classes": labels}
         if self.of_positive:
             described["threshold"] = schema.threshold
         return [
@@ -237,7 +242,7 @@ class Probabilities(Answer):
         chosen = choose_classes(scores, threshold=schema.threshold)
         return pa.array(schema.labels, pa.string()).take(pa.array(chosen))
 
-    def watched(self, scores: "NDArray[np.float32]", names: Sequence[Any]) -> "NDArray[Any]":
+    def watched(self, scores: "NDArray[np.float32]", names: Sequence[object]) -> "Watched":
         """The positive class's probability, or the most probable class."""
         import numpy as np
 

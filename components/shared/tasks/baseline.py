@@ -1,13 +1,15 @@
 """What a model of a kind of problem has to be better than: the best answer that looks at no feature."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from components.shared.names import MetricName
 
 if TYPE_CHECKING:  # the configuration loads without them
     import numpy as np
     from numpy.typing import NDArray
+
+    from components.shared.tasks.arrays import TargetArray
 
 
 class Baseline(ABC):
@@ -23,7 +25,7 @@ class Baseline(ABC):
 
     @abstractmethod
     def answer(
-        self, metric: MetricName, target: "NDArray[Any]", weights: "NDArray[np.float64] | None", *, classes: int
+        self, metric: MetricName, target: "TargetArray", weights: "NDArray[np.float64] | None", *, classes: int
     ) -> "NDArray[np.float64]":
         """The answer that is judged by a metric.
 
@@ -47,7 +49,7 @@ class ClassShares(Baseline):
     def answer(
         self,
         metric: MetricName,  # noqa: ARG002, the interface
-        target: "NDArray[Any]",
+        target: "TargetArray",
         weights: "NDArray[np.float64] | None",
         *,
         classes: int,
@@ -55,7 +57,7 @@ class ClassShares(Baseline):
         """The weighted shares, whatever the metric."""
         import numpy as np
 
-        counts = np.bincount(target, weights, minlength=classes).astype(np.float64)
+        counts = np.bincount(np.asarray(target, dtype=np.int64), weights, minlength=classes).astype(np.float64)
         return np.asarray(counts / counts.sum(), dtype=np.float64)
 
 
@@ -68,7 +70,7 @@ class MeanOrMedian(Baseline):
     def answer(
         self,
         metric: MetricName,
-        target: "NDArray[Any]",
+        target: "TargetArray",
         weights: "NDArray[np.float64] | None",
         *,
         classes: int,  # noqa: ARG002, the interface

@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from components.shared.errors import DataError
 from components.shared.names import TaskName
@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # the configuration loads without them
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from components.shared.tasks.arrays import TargetArray
 
 MOST_CLASSES = 1_000
 
@@ -43,7 +45,7 @@ class Target(ABC):
         """What to do about rows without a target, in a sentence."""
 
     @abstractmethod
-    def read(self, column: "pa.ChunkedArray", schema: Schema) -> "NDArray[Any]":
+    def read(self, column: "pa.ChunkedArray", schema: Schema) -> "TargetArray":
         """The values that models learn from and are judged by, shape (rows,).
 
         Raises:
@@ -51,7 +53,7 @@ class Target(ABC):
         """
 
     @abstractmethod
-    def check_learnable(self, target: "NDArray[Any]", schema: Schema) -> None:
+    def check_learnable(self, target: "TargetArray", schema: Schema) -> None:
         """Refuse a training part that no model can learn from.
 
         Args:
@@ -104,7 +106,7 @@ class Numbers(Target):
 
         return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
 
-    def check_learnable(self, target: "NDArray[Any]", schema: Schema) -> None:
+    def check_learnable(self, target: "TargetArray", schema: Schema) -> None:
         """Refuse a constant."""
         if target.min() == target.max():
             raise DataError(f"The target {schema.target!r} is {target[0]} in every row: there is nothing to learn.")
@@ -153,7 +155,7 @@ class Classes(Target):
             raise DataError(f"The target {schema.target!r} holds {unknown}, none of the classes {schema.classes}.")
         return np.asarray(codes.to_numpy(), dtype=np.int64)
 
-    def check_learnable(self, target: "NDArray[Any]", schema: Schema) -> None:
+    def check_learnable(self, target: "TargetArray", schema: Schema) -> None:
         """Refuse classes without a row."""
         present = set(target.tolist())
         absent = [label for index, label in enumerate(schema.classes) if index not in present]
