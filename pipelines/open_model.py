@@ -6,13 +6,11 @@ scikit-learn's, and its file holds no pickle: types that this project does not k
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.shared.package.model_package import MANIFEST, SKOPS, Manifest, verify
 
 if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
-
     from components.shared.registry.registry import Registry
 
 
@@ -28,7 +26,7 @@ class OpenedModel:
 
     folder: Path
     manifest: Manifest
-    pipeline: "Pipeline"
+    pipeline: Any
 
     @property
     def lines(self) -> str:
