@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from components.shared.errors import FullcircleError
 
     try:
-        code = _call(list(sys.argv[1:] if arguments is None else arguments))
+        return _call(list(sys.argv[1:] if arguments is None else arguments))
     except FullcircleError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -36,17 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\n{explain(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        code = _INTERRUPTED
-    if code == _INTERRUPTED:
         print("\nInterrupted. Nothing of this run is left running; what was serving before still is.", file=sys.stderr)
-    return code
+        return _INTERRUPTED
 
 
 def _call(arguments: list[str]) -> int:
-    """Hand the arguments to Typer, which answers an interruption with its exit code."""
+    """Hand the arguments to Typer."""
     from typer._click.exceptions import ClickException  # the base of all errors of usage, which Typer does not export
 
-    from pipelines.cli.app import application
+    from pipelines.cli.app import InterruptedVerbError, application
 
     asks_for_completion = not _COMPLETION_OPTIONS.isdisjoint(arguments)
     try:
@@ -56,6 +54,8 @@ def _call(arguments: list[str]) -> int:
             complete_var=f"_{_LAUNCHER.upper()}_COMPLETE",
             standalone_mode=False,
         )
+    except InterruptedVerbError:
+        raise KeyboardInterrupt from None
     except ClickException as error:
         error.show()  # one line that can be copied, where Typer itself would draw a box around it
         return error.exit_code

@@ -7,6 +7,7 @@ its help: a first line for the list of verbs, then examples. Verbs import what i
 completion load all of these files.
 """
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -47,6 +48,10 @@ VERBS: dict[str, tuple[Callable[..., int], ...]] = {
 }
 
 
+class InterruptedVerbError(Exception):
+    """A verb was interrupted from the keyboard, and says nothing of it itself."""
+
+
 def application() -> TyperGroup:
     """The command that a program calls with its arguments."""
     # Plain text instead of boxes: it can be searched, copied and read in a log.
@@ -54,7 +59,7 @@ def application() -> TyperGroup:
     app.callback()(_without_a_verb)
     for verbs in VERBS.values():
         for verb in verbs:
-            app.command(verb_name(verb), help=_help_of(verb))(verb)
+            app.command(verb_name(verb), help=_help_of(verb))(_reports_interruption(verb))
     command = typer.main.get_command(app)
     assert isinstance(command, TyperGroup)  # noqa: S101, it has several verbs
     return command
@@ -63,6 +68,19 @@ def application() -> TyperGroup:
 def verb_name(verb: Callable[..., int]) -> str:
     """What a user types for a verb: `prepare-store` for `prepare_store`."""
     return verb.__name__.replace("_", "-")
+
+
+def _reports_interruption(verb: Callable[..., int]) -> Callable[..., int]:
+    """Raise an error of our own: Typer makes an exit code of an interruption, which verbs also return themselves."""
+
+    @functools.wraps(verb)
+    def call(*arguments: object, **options: object) -> int:
+        try:
+            return verb(*arguments, **options)
+        except KeyboardInterrupt as error:
+            raise InterruptedVerbError from error
+
+    return call
 
 
 class _GroupedVerbs(TyperGroup):
