@@ -33,6 +33,7 @@ from components.shared.store import Store
 from tests.deployments import add_version, copy_package, write_verdict
 
 NAME = "demo"
+_SETTLE_SECONDS = 30.0
 
 
 @dataclass
@@ -111,8 +112,11 @@ class Kills:
                 self.deploy(self.broken, Judgement(promoted=True, champion=self.champion()))
                 raise AssertionError("a broken version was deployed")
         else:
-            with suppress(PackageError):  # the first version has none before it
+            try:
                 roll_back(self.store, NAME, folder=self.folder / "serving")
+            except PackageError:  # the first version has none before it, and a refused roll-back touches no server
+                self.outcomes["roll-back refused"] += 1
+                self.publish_and_deploy(package)
 
     def look_again(self, history: list[Entry]) -> None:
         """One server, the champion's; and nothing is lost."""
@@ -120,6 +124,9 @@ class Kills:
         assert state is not None
         assert state.version == self.champion()
         assert self.answering() == {state.version}
+        until = time.monotonic() + _SETTLE_SECONDS  # one that was asked to leave finishes what it was asked
+        while self.servers() != [state.pid] and time.monotonic() < until:
+            time.sleep(0.1)
         assert self.servers() == [state.pid]
         now = self.registry.history()
         assert now[: len(history)] == history
