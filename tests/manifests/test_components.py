@@ -81,7 +81,7 @@ def test_storage_container_adds_a_security_context(tmp_path):
 
 
 def test_prometheus_asks_the_port_that_the_runtime_names(tmp_path):
-    (port,) = one(overlay("one-node"), "ServingRuntime", "fullcircle")["spec"]["containers"][0]["ports"]
+    port, _ = one(overlay("one-node"), "ServingRuntime", "fullcircle")["spec"]["containers"][0]["ports"]
     assert render(tmp_path, "prometheus")["spec"]["podMetricsEndpoints"][0]["port"] == port["name"]
 
 

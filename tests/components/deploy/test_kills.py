@@ -1,11 +1,11 @@
-"""Twelve kills; `make bench-kills` does two hundred."""
+"""Five kills; `make bench-kills` does two hundred."""
 
 import os
 
 from components.shared.processes import free_port
 from tests.components.deploy.kills import Kills
 
-TIMES = 12
+TIMES = 5
 
 
 def test_a_run_that_is_killed_leaves_a_champion_that_serves(store, packages, tmp_path):

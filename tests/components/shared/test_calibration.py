@@ -5,6 +5,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 
 from components.shared.calibration import (
     CALIBRATORS,
@@ -117,6 +118,6 @@ def test_onnx_and_the_file_answer_as_the_model(tmp_path, family, task, method):
     )
     (found,) = ort.InferenceSession(served.SerializeToString()).run(None, {FEATURES: unseen.features})
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    dump_pipeline(calibrated, tmp_path / "model.skops")
+    dump_pipeline(Pipeline([("model", calibrated)]), tmp_path / "model.skops")
     np.testing.assert_array_equal(load_pipeline(tmp_path / "model.skops").predict_proba(unseen.features), expected)
     assert calibrated.predict(unseen.features).tolist() == expected.argmax(axis=1).tolist()

@@ -277,7 +277,7 @@ def test_the_adapter_writes_json_and_says_what_it_found(tmp_path: Path, capsys):
     tune.python_func(
         family="linear",
         search=quick("linear").model_dump_json(),
-        training=TRAINING.model_dump_json(),
+        training=TRAINING.fitting.model_dump_json(),
         splits=SimpleNamespace(path=str(splits)),
         trials=trials,
     )

@@ -17,7 +17,7 @@ from components.shared.config import InferenceLogConfig, TaskName
 from components.shared.inference_rows import left_out, log_schema
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import MISSING_TIME, Inputs, parse_rows
-from components.shared.tasks import TASKS
+from components.shared.tasks import TASKS, Answer
 from images.predictor import recorder as recorder_module
 from images.predictor.figures import LOG_ROWS, Described, families
 from images.predictor.metrics import Meters
@@ -56,6 +56,10 @@ class Model:
 
     schema: Schema
     version: str = "v1"
+
+    @property
+    def answer(self) -> Answer:
+        return TASKS[self.schema.task].answer
 
 
 @dataclass

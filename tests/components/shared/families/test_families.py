@@ -138,7 +138,7 @@ def test_it_stops_where_the_loss_only_creeps_down(family):
         make_estimator(family, "binary", parameters), Rows(features, target), Rows(features, target), most=2_000
     )
     assert len(losses) < 200
-    assert losses[-1] < 0.01
+    assert losses[-1] < 0.02
 
 
 def test_rounds_are_those_that_serve_several_losses_best():

@@ -66,16 +66,16 @@ def replaced(column: str, **more: Any) -> bytes:
 def test_columns_are_read_as_rows_are(v2, columns):
     objects = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     try:
-        expected = parse_rows(objects, v2.schema)
+        expected = parse_rows(objects, v2.scorer.schema)
     except InputError as refused:
         message = str(refused)
         with pytest.raises(InputError) as caught:
-            parse_columns(columns, v2.schema)
+            parse_columns(columns, v2.scorer.schema)
         assert str(caught.value) == message
         with pytest.raises((InputError, ProtocolError)):
             v2.read(request(columns), b"")
         return
-    assert same(parse_columns(columns, v2.schema), expected)
+    assert same(parse_columns(columns, v2.scorer.schema), expected)
     if "\\ud800" not in json.dumps(columns):
         assert same(v2.read(request(columns), b"").inputs, expected)
 
@@ -96,7 +96,7 @@ def test_arrays_are_read_as_lists_are(v2, count, data):
     found: list[Any] = []
     for values in (columns, {name: np.asarray(values).tolist() for name, values in columns.items()}):
         try:
-            found.append(parse_columns(values, v2.schema))
+            found.append(parse_columns(values, v2.scorer.schema))
         except InputError as error:
             found.append(str(error))
     assert found[0] == found[1] if isinstance(found[0], str) else same(*found)
@@ -397,7 +397,7 @@ ROWS: list[dict[str, Any]] = [{"a": 0.5, "b": 2.25, "c": 3}, {"a": 4, "b": None,
 
 @pytest.mark.parametrize("data", [[[0.5, 2.25, 3], [4, None, 6]], [0.5, 2.25, 3, 4, None, 6]], ids=["rows", "flat"])
 def test_one_tensor_for_all_columns(numbers, data):
-    assert same(numbers.read(table(data=data), b"").inputs, parse_rows(ROWS, numbers.schema))
+    assert same(numbers.read(table(data=data), b"").inputs, parse_rows(ROWS, numbers.scorer.schema))
 
 
 def test_one_binary_tensor_for_all_columns(numbers):
@@ -405,7 +405,7 @@ def test_one_binary_tensor_for_all_columns(numbers):
     one = {"name": "predict", "shape": [2, 3], "datatype": "FP32", "parameters": {"binary_data_size": len(values)}}
     head = json.dumps({"inputs": [one]}).encode()
     found = numbers.read(head + values, str(len(head)).encode())
-    assert same(found.inputs, parse_rows(ROWS, numbers.schema))
+    assert same(found.inputs, parse_rows(ROWS, numbers.scorer.schema))
     with pytest.raises(ProtocolError, match="holds 25 bytes of binary tensors; the inputs name 24"):
         numbers.read(head + values + b"!", str(len(head)).encode())
 
