@@ -5,7 +5,6 @@ nothing, such as a column that is no feature, stands under `remarks` or `notes`.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,9 +44,8 @@ def _sentences(result: RunResult, stage: str, place: Sentences) -> Iterator[tupl
     for label in dict.fromkeys(record.label for record in result.records):
         if label.partition(" ")[0] == wrote:
             described = label if stage == wrote else stage
-            with suppress(ValueError):  # a stage that failed, as on a full disk, may have left half a file
-                content = result.json(label, place.artifact, place.file)
-                yield from ((described, str(text)) for text in _at(content, place.keys))
+            content = result.json(label, place.artifact, place.file)
+            yield from ((described, str(text)) for text in _at(content, place.keys))
 
 
 def _at(content: Any, keys: tuple[str, ...]) -> list[Any]:

@@ -34,12 +34,13 @@ def deploy(
     from components.deploy.deploy import deploy_version
     from components.deploy.page import deployment_page
     from components.shared.config import ServingConfig
+    from components.shared.files import write_text
     from components.shared.progress import announce
 
     deployed = deploy_version(
         name, version, ServingConfig.model_validate_json(serving), verdict=Path(verdict.path), namespace=namespace
     )
-    Path(endpoint.path).write_text(deployed.model_dump_json(indent=2), encoding="utf-8")
+    write_text(Path(endpoint.path), deployed.model_dump_json(indent=2))
     deployment_page(deployed).write(Path(deploy_page.path))
     announce(deployed.message)
     return deployed.version

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from components.shared.config import ColumnDrift, MonitoringConfig
 from components.shared.errors import DataError
+from components.shared.files import write_text
 from components.shared.tracking import no_tracking
 
 _NOTHING_MEASURED = "<!doctype html><title>Drift</title><p>No column has values in both windows.</p>\n"
@@ -114,7 +115,7 @@ def compare(
     nulls = {name: (float(reference[name].isna().mean()), float(current[name].isna().mean())) for name in reference}
     empty = [name for name, shares in nulls.items() if 1.0 in shares]
     measured = {name: chosen for name, chosen in pinned.items() if name not in empty}
-    page.write_text(_NOTHING_MEASURED, encoding="utf-8")
+    write_text(page, _NOTHING_MEASURED)
     drift = _measure(reference, current, measured, numeric=numeric, page=page) if measured else {}
     columns = [
         ColumnFinding(

@@ -15,6 +15,7 @@ from components.monitor.page import drift_page
 from components.monitor.windows import Comparison, Kind, Window, numeric_columns, windows
 from components.shared.config import MonitoringConfig
 from components.shared.errors import DataError, in_short
+from components.shared.files import write_text
 from components.shared.package.model_package import verify, version_prefix
 from components.shared.package.scoring import Scorer
 from components.shared.store import Store
@@ -179,7 +180,7 @@ def _write_json(path: Path, findings: DriftFindings, *, name: str, version: str,
         },
         **findings.model_dump(),
     }
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _warnings(findings: DriftFindings) -> list[str]:

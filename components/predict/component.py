@@ -39,6 +39,7 @@ def predict(
     from components.predict.page import prediction_page
     from components.predict.predict import predict_table
     from components.shared.config import SourceConfig
+    from components.shared.files import write_text
     from components.shared.package.model_package import Lineage
     from components.shared.progress import announce
     from components.shared.store import Store
@@ -54,7 +55,7 @@ def predict(
         date_format=tables.date_format,
         spellings=tables.spellings(pq.read_schema(table.path).names),
     )
-    Path(summary.path).write_text(done.model_dump_json(indent=2), encoding="utf-8")
+    write_text(Path(summary.path), done.model_dump_json(indent=2))
     prediction_page(done).write(predict_page.path)
     announce(done.message)
     return done.place

@@ -24,9 +24,10 @@ def profile(
     from components.profile import statistics
     from components.profile.figures import headline
     from components.shared.config import ProfileConfig
+    from components.shared.files import write_text
     from components.shared.progress import announce
 
     found, points = statistics.profile(Path(splits.path), ProfileConfig.model_validate_json(settings))
     pages.build(found, points).write(profile_page.path)
-    Path(summary.path).write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_text(Path(summary.path), found.model_dump_json(indent=2) + "\n")
     announce(headline(found))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from components.shared.errors import FullcircleError
+from components.shared.files import write_text
 from components.shared.registry.history import RUN_VARIABLE
 from components.shared.stages import STAGES
 from pipelines.display import Progress
@@ -187,7 +188,7 @@ def _write_timings(path: Path, records: list[TaskRecord]) -> None:
         }
         for record in records
     ]
-    path.write_text(json.dumps(timings) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(timings) + "\n")
 
 
 def _new_folder(parent: Path) -> Path:

@@ -8,14 +8,14 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from components.shared.errors import InputError
-from components.shared.package.scoring import Scorer, Values
+from components.shared.package.scoring import Values
 from images.predictor.explain import Explanation
 from images.predictor.messages import ProtocolError, Reason, Request, Response
 from images.predictor.protocols.base import Codec
-from images.predictor.protocols.columns import Columns
 from images.predictor.protocols.open_inference import message
-from images.predictor.protocols.outputs import Output, Outputs
-from images.predictor.protocols.query import ExtraColumns, Query, short, wants_explanation
+from images.predictor.protocols.outputs import Output
+from images.predictor.protocols.query import Query, short, wants_explanation
+from images.predictor.protocols.tensor_protocol import TensorProtocol
 from images.predictor.protocols.tensors import Tensor, bytes_tensor
 
 # The field of the contents that holds values of a datatype, and numpy's name of it; FP16 comes as raw bytes only.
@@ -50,21 +50,8 @@ class _Options:
     outputs: list[str]
 
 
-class GrpcV2(Codec):
-    """Reads and writes ModelInfer for one model.
-
-    Args:
-        name: Name of the model.
-        scorer: The model.
-        extra: What to do with columns it does not know.
-        rows: Most rows of a request.
-    """
-
-    def __init__(self, name: str, scorer: Scorer, *, extra: ExtraColumns, rows: int) -> None:
-        self.name = name
-        self.scorer = scorer
-        self.columns = Columns(scorer.schema, extra=extra, rows=rows)
-        self.outputs = Outputs(scorer)
+class GrpcV2(TensorProtocol, Codec):
+    """Reads and writes ModelInfer for one model."""
 
     def read(self, request: Request, body: bytes) -> Query:
         """Read a ModelInferRequest."""

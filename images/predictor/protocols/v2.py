@@ -12,9 +12,8 @@ from components.shared.package.scoring import Scorer
 from images.predictor.explain import Explanation
 from images.predictor.messages import ProtocolError, Reason, Request, Response
 from images.predictor.protocols.base import Codec
-from images.predictor.protocols.columns import Columns
-from images.predictor.protocols.outputs import Outputs
 from images.predictor.protocols.query import ExtraColumns, Query, short, wants_explanation
+from images.predictor.protocols.tensor_protocol import TensorProtocol
 from images.predictor.protocols.tensors import Tensor, bytes_tensor
 
 HEADER_LENGTH = b"inference-header-content-length"
@@ -58,21 +57,11 @@ class _Options:
     outputs: list[str]
 
 
-class V2:
-    """Reads and writes requests of the V2 protocol for one model.
-
-    Args:
-        name: Name of the model.
-        scorer: The model.
-        extra: What to do with columns it does not know.
-        rows: Most rows of a request.
-    """
+class V2(TensorProtocol):
+    """Reads and writes requests of the V2 protocol for one model."""
 
     def __init__(self, name: str, scorer: Scorer, *, extra: ExtraColumns, rows: int) -> None:
-        self.name = name
-        self.scorer = scorer
-        self.columns = Columns(scorer.schema, extra=extra, rows=rows)
-        self.outputs = Outputs(scorer)
+        super().__init__(name, scorer, extra=extra, rows=rows)
         self._decode = msgspec.json.Decoder(_Body).decode
 
     def read(self, body: bytes, header_length: bytes) -> Query:
