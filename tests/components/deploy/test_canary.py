@@ -170,5 +170,5 @@ def test_a_canary_that_is_gone_is_no_good_one(server):
         watch(list, QUICK)
     looks = iter([[server.address], [], [], [server.address], *[[server.address]] * 20])
     assert watch(lambda: next(looks), QUICK).promoted  # one that is replaced may be away for two looks
-    with pytest.raises(DeployError, match="does not tell its figures"):
+    with pytest.raises(DeployError, match="does not report its figures"):
         watch(lambda: ["http://127.0.0.1:9"], QUICK)
