@@ -14,11 +14,11 @@ from typing import Any, cast
 
 from uvicorn import Config, Server
 
-from images.predictor.messages import Handler, ProtocolError, Reason, Request, Response, is_request_id
+from images.predictor.messages import Handler, ProtocolError, Request, Response, is_request_id
 from images.predictor.transports.base import Limits, Transport
 from images.predictor.transports.http_answers import http_answer
-from images.predictor.transports.http_peer import Peer
 from images.predictor.transports.http_connection import Connection
+from images.predictor.transports.http_peer import Peer
 from images.predictor.transports.sockets import share, unusable
 
 LOG = logging.getLogger("fullcircle.predictor")
@@ -183,9 +183,7 @@ class HttpTransport(Transport):
         finally:
             peer.asked = None
 
-    async def _send(
-        self, request: Request, response: Response, peer: Peer, send: _Send, *, last: bool = False
-    ) -> None:
+    async def _send(self, request: Request, response: Response, peer: Peer, send: _Send, *, last: bool = False) -> None:
         status, body, more = http_answer(response)
         headers = [
             (b"content-type", response.content_type), (b"content-length", b"%d" % len(body)),

@@ -94,8 +94,7 @@ class Connection(HttpToolsProtocol):
         """Go on with a client that takes its answers again."""
         super().resume_writing()
         self.peer.paused = False
-        if not self.peer.closing:
-            self._rest()
+        self._rest()
 
     # The parser's calls
 
@@ -106,7 +105,7 @@ class Connection(HttpToolsProtocol):
         self._offered = False
         self._head_bytes = self._idle_bytes = 0
         self.peer.receiving = True
-        self.peer.wait()
+        self._rest()
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the path."""
@@ -152,8 +151,7 @@ class Connection(HttpToolsProtocol):
         if self.peer.closing:
             return
         self.peer.resume_reading()
-        if not self.peer.paused:
-            self._rest()
+        self._rest()
         if not self._is_answering:
             if self.peer.refusal:
                 self._tell(self.peer.refusal)
@@ -179,6 +177,8 @@ class Connection(HttpToolsProtocol):
 
     def _rest(self) -> None:
         """Wait for the rest of a request, or for nothing: uvicorn closes connections that nobody uses."""
+        if self.peer.paused or self.peer.closing:
+            return  # it has a deadline already, which more requests must not put off
         if self.peer.receiving:
             self.peer.wait()
         else:
