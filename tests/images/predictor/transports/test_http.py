@@ -77,8 +77,7 @@ async def serving(seconds: float = 0.05, **limits: Any) -> AsyncIterator[Served]
     finally:
         for client in served.clients:
             client.writer.transport.abort()
-        if server.connections:
-            await server.close(0.0)
+        await server.close(0.0)  # a test that fails leaves nothing that the event loop would wait for
         await asyncio.sleep(0)
 
 
@@ -375,7 +374,7 @@ def test_a_client_that_does_not_read():
         large = b"GET /large HTTP/1.1\r\n\r\n"
         client.writer.transport.pause_reading()
         await client.send(large * 3)
-        for _ in range(100):
+        for _ in range(400):
             await asyncio.sleep(0.02)
             if not served.server.connections:
                 break
@@ -386,7 +385,7 @@ def test_a_client_that_does_not_read():
         for _ in range(3):
             assert len((await reading.answer()).body) == 8_000_000
 
-    run(scenario, request_seconds=0.3)
+    run(scenario, request_seconds=1.0)
 
 
 def test_a_client_that_has_stopped_sending_gets_its_answers():
