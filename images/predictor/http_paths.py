@@ -57,8 +57,6 @@ class HttpPaths:
 
     def _other(self, request: Request, reply: Reply) -> Response | None:
         path = request.path.partition(b"?")[0]
-        if path[:4].lower() == b"http":  # in full, as it is written to proxies
-            path = b"/" + path.split(b"/", 3)[-1] if path.count(b"/") > 2 else b"/"
         if b"%" in path:
             path = unquote_to_bytes(path)
         route = self._predictions.get(path)

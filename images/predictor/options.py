@@ -11,8 +11,6 @@ from components.shared.config import ServingConfig
 from components.shared.errors import in_short
 
 SETTINGS_VARIABLE = "FULLCIRCLE_SERVING"
-HTTP_VARIABLE = "FULLCIRCLE_HTTP_SERVER"
-HTTP_SERVERS = ("fullcircle", "uvicorn")
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,6 @@ class Options:
     http_host: str
     http_port: int
     standby_port: int
-    http_server: str
     grpc_port: int
     workers: int
     drain_seconds: float
@@ -44,10 +41,6 @@ def parse(arguments: list[str] | None) -> Options:
     parser.add_argument(
         "--standby_port", type=int, default=0,
         help="answer at this port first, and at http_port only after SIGUSR1, beside whoever answers there until then",
-    )  # fmt: skip
-    parser.add_argument(
-        "--http_server", choices=HTTP_SERVERS, default=os.environ.get(HTTP_VARIABLE, HTTP_SERVERS[0]),
-        help=f"what speaks HTTP: this project's own server, or uvicorn ({HTTP_SERVERS[0]}, or {HTTP_VARIABLE})",
     )  # fmt: skip
     parser.add_argument("--grpc_port", type=int, default=0, help="port to answer gRPC at; 0 for none (0)")
     parser.add_argument("--workers", type=int, default=1, help="processes that answer (1)")
@@ -78,8 +71,6 @@ def _check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     for name in ("standby_port", "grpc_port"):
         if getattr(given, name) == given.http_port:
             parser.error(f"--{name}: found {given.http_port}, which is --http_port; expected another one")
-    if given.http_server not in HTTP_SERVERS:  # argparse does not look at what a variable says
-        parser.error(f"{HTTP_VARIABLE}: found {given.http_server!r}; expected {' or '.join(HTTP_SERVERS)}")
     for name in ("drain_seconds", "grace_seconds"):
         if not 0 <= getattr(given, name) <= 86_400:
             parser.error(f"--{name}: found {getattr(given, name):g}; expected 0 to 86,400 seconds")

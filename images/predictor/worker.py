@@ -182,12 +182,7 @@ def _transports(
     """What speaks HTTP, what speaks gRPC where there is a port for it, and what each hands its requests to."""
     body = int(options.settings.body_megabytes * 1e6)
     limits = Limits(body, waiting_bytes=max(4 * body, 64_000_000), request_seconds=options.settings.request_seconds)
-    if options.http_server == "uvicorn":
-        from images.predictor.transports.uvicorn import UvicornTransport
-
-        yield UvicornTransport(sockets, limits), HttpPaths(endpoint)
-    else:
-        yield HttpTransport(sockets, limits), HttpPaths(endpoint)
+    yield HttpTransport(sockets, limits), HttpPaths(endpoint)
     if options.grpc_port:
         from images.predictor.grpc_methods import GrpcMethods
         from images.predictor.transports.grpc import GrpcTransport

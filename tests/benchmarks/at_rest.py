@@ -17,7 +17,7 @@ _REST_SECONDS = 8.0  # longer than the log waits before it writes
 # What the image does not hold: what the issue names, and whatever else only stages and benchmarks use.
 NOT_NEEDED = (
     "sklearn", "pandas", "scipy", "kubernetes", "kserve", "duckdb", "ibis", "matplotlib", "evidently", "lightgbm",
-    "shap", "skops", "joblib", "kfp", "onnx", "pandera", "optuna", "psutil", "rich", "jinja2", "uvicorn", "fastapi",
+    "shap", "skops", "joblib", "kfp", "onnx", "pandera", "optuna", "psutil", "rich", "jinja2", "fastapi",
 )  # fmt: skip
 _BLOCKER = '''"""Lets no import of the named modules succeed, as if they were not installed."""
 

@@ -16,7 +16,6 @@ import psutil
 from rich.console import Console
 
 from components.shared.processes import end, free_port, log_tail
-from images.predictor.options import HTTP_SERVERS
 from tests.benchmarks.load import LoadError, run_load
 from tests.benchmarks.measure import proportional_size
 
@@ -151,21 +150,13 @@ class Bench:
         *,
         log: bool = True,
         workers: int = 1,
-        http_server: str = HTTP_SERVERS[0],
         environment: Mapping[str, str] | None = None,
     ) -> AbstractContextManager[Server]:
-        """The project's model server, as the endpoint of a local run is started, with one of its HTTP servers."""
+        """The project's model server, as the endpoint of a local run is started."""
         command = [
             *(sys.executable, "-P", "-m", "images.predictor", "--model_name", "flights"),
             *("--model_dir", str(self.package), "--http_port", "{port}", "--http_host", "127.0.0.1"),
-            *(
-                "--workers",
-                str(workers),
-                "--http_server",
-                http_server,
-                "--settings",
-                json.dumps({"log": {"enabled": log}}),
-            ),
+            *("--workers", str(workers), "--settings", json.dumps({"log": {"enabled": log}})),
         ]
         return self._serving(command, {**self.environment, **(environment or {})})
 

@@ -1,6 +1,6 @@
 """`make bench-serving`: the model server beside KServe's, and batch prediction, written to build/bench/serving.json.
 
-    python -m tests.benchmarks.serving [--package FOLDER] [--only endpoint|transports|batch] [--rounds N] [--seconds S]
+    python -m tests.benchmarks.serving [--package FOLDER] [--only endpoint|batch] [--rounds N] [--seconds S]
 
 All servers are pinned to one core, the load generator and the object store to another one. The servers take turns, at
 least five rounds, and ratios are those of medians. Each asks the same different rows of the model's reference window,
@@ -25,7 +25,7 @@ from components.shared.package.model_package import SKOPS
 from components.shared.package.schema import FILE as SCHEMA_FILE
 from components.shared.store import Store
 from pipelines.local.store import LocalStore
-from tests.benchmarks import batch, transports
+from tests.benchmarks import batch
 from tests.benchmarks.at_rest import memory, needs, start_up
 from tests.benchmarks.flights import trained_package
 from tests.benchmarks.load import run_load
@@ -34,7 +34,7 @@ from tests.benchmarks.servers import Bench, cores, on_core
 from tests.benchmarks.sides import ROWS_ANSWERED, ROWS_DROPPED, Side, show_sides, take_turns
 from tests.benchmarks.workload import Flights, read_predictions
 
-PARTS = ("endpoint", "transports", "batch")
+PARTS = ("endpoint", "batch")
 ROUNDS = 5
 SECONDS = 10.0
 ROWS = 5_000
@@ -61,9 +61,8 @@ def main() -> None:
         package = options.package.resolve() if options.package else trained_package(folder)
         figures: list[Figure] = []
         parts = [options.only] if options.only else PARTS
-        for part, measure in (("endpoint", endpoint), ("transports", transports.figures)):
-            if part in parts:
-                figures += measure(package, folder, rounds=options.rounds, seconds=options.seconds, console=console)
+        if "endpoint" in parts:
+            figures += endpoint(package, folder, rounds=options.rounds, seconds=options.seconds, console=console)
         if "batch" in parts:
             figures += batch.figures(package, console)
     report(options.only or "serving", figures, console=console)

@@ -16,7 +16,6 @@ import psutil
 from components.shared.package.model_package import read_golden
 from components.shared.package.schema import Schema
 from components.shared.processes import free_port, log_tail
-from images.predictor.options import HTTP_SERVERS
 from images.predictor.protocols.tensors import DATATYPES
 from tests.hostile.corpus import Attack, Target
 from tests.hostile.runner import send
@@ -38,15 +37,13 @@ def target(package: Path) -> Target:
 
 
 @contextmanager
-def ours(
-    package: Path, log: Path, *, name: str = NAME, http_server: str = HTTP_SERVERS[0]
-) -> Iterator[tuple[psutil.Process, int]]:
+def ours(package: Path, log: Path, *, name: str = NAME) -> Iterator[tuple[psutil.Process, int]]:
     """Our server: short patience, so that slow clients do not make the test slow."""
     port = free_port(18200)
     settings = json.dumps({"request_seconds": 3, "log": {"enabled": False}})
     command = [
         *(sys.executable, "-m", "images.predictor", f"--model_name={name}", f"--model_dir={package}"),
-        *(f"--http_port={port}", "--http_host=127.0.0.1", f"--settings={settings}", f"--http_server={http_server}"),
+        *(f"--http_port={port}", "--http_host=127.0.0.1", f"--settings={settings}"),
     ]
     with serving(command, port, log, ready=f"/v1/models/{name}") as process:
         yield process, port

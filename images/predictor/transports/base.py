@@ -1,11 +1,15 @@
 """What every transport does: it receives requests, hands each to a handler, and sends its answer."""
 
+import asyncio
+import logging
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import count
 
-from images.predictor.messages import Handler, ProtocolError, Reason
+from images.predictor.messages import Handler, ProtocolError, Reason, Request, Response
+
+LOG = logging.getLogger("fullcircle.predictor")
 
 BUSY = [(b"retry-after", b"1")]
 
@@ -32,12 +36,18 @@ class Transport(ABC):
 
     Args:
         limits: What clients may ask.
+
+    Attributes:
+        handler: Who answers, once it serves.
+        waiting_bytes: Of all bodies that are being received or worked on.
+        closing: Whether clients are asked to leave, and to come back to another server.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.handler: Handler
         self.waiting_bytes = 0
-        self.closing = False  # clients are asked to leave, and to come back to another server
+        self.closing = False
         self._ids = count()
         self._id_prefix = os.urandom(8).hex()
 
@@ -66,6 +76,25 @@ class Transport(ABC):
             idle_seconds: How long before that clients may use a connection they keep open once more.
         """
 
+    async def handled(self, request: Request) -> Response:
+        """The handler's answer, now or later; notes when nobody waits for it any more."""
+        later: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+
+        def reply(_: Request, response: Response) -> None:
+            if not later.done():
+                later.set_result(response)
+
+        try:
+            answer = self.handler.handle(request, reply)
+            return await later if answer is None else answer
+        except asyncio.CancelledError:
+            request.client_left = True
+            raise
+        except Exception:
+            LOG.exception("a request could not be handled")
+            self.handler.refused(Reason.FAILED)
+            return Response(error=ProtocolError(Reason.FAILED, "The server failed to answer."))
+
     def make_id(self) -> bytes:
         """A request id that no other server makes."""
         return f"{self._id_prefix}-{next(self._ids):x}".encode()
@@ -79,6 +108,11 @@ class Transport(ABC):
             Reason.TOO_LARGE,
             f"The body is larger than the {limit:,} bytes that are allowed: send fewer rows at a time.",
         )
+
+    def too_late(self) -> ProtocolError:
+        """Why a request that has not arrived in time is refused."""
+        seconds = self.limits.request_seconds
+        return ProtocolError(Reason.LATE, f"The request did not arrive within {seconds:g} s.")
 
     def too_busy(self) -> ProtocolError | None:
         """Why no more bytes of bodies are taken, if they are not."""

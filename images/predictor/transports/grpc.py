@@ -5,7 +5,6 @@ message, because only then the time that it may take to arrive can be limited.
 """
 
 import asyncio
-import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -19,8 +18,6 @@ import grpc.aio
 from images.predictor.messages import Handler, Pairs, ProtocolError, Reason, Request, Response, is_request_id
 from images.predictor.transports.base import Limits, Transport
 from images.predictor.transports.sockets import unusable
-
-LOG = logging.getLogger("fullcircle.predictor")
 
 GRPC_STATUS = {
     Reason.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
@@ -51,7 +48,6 @@ class GrpcTransport(Transport):
 
     def __init__(self, host: str, port: int, limits: Limits, *, at_once: bool = True) -> None:
         super().__init__(limits)
-        self.handler: Handler
         self._host = host
         self._port = port
         self._at_once = at_once
@@ -102,7 +98,7 @@ class GrpcTransport(Transport):
             return await _send(request, Response(error=error), context)
         try:
             request.arrived = time.time()
-            return await _send(request, await self._handled(request), context)
+            return await _send(request, await self.handled(request), context)
         finally:
             self.waiting_bytes -= len(request.body)
 
@@ -112,34 +108,14 @@ class GrpcTransport(Transport):
         Raises:
             ProtocolError: It did not come in time, or not at all.
         """
-        seconds = self.limits.request_seconds
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self.limits.request_seconds):
                 received: Any = await context.read()
         except TimeoutError:
-            raise ProtocolError(Reason.LATE, f"The request did not arrive within {seconds:g} s.") from None
+            raise self.too_late() from None
         if received is grpc.aio.EOF:
             raise ProtocolError(Reason.INVALID, "The call holds no message; expected one.")
         return bytes(received)
-
-    async def _handled(self, request: Request) -> Response:
-        """The handler's answer, now or later; notes when the client leaves meanwhile."""
-        later: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-
-        def reply(_: Request, response: Response) -> None:
-            if not later.done():
-                later.set_result(response)
-
-        try:
-            answer = self.handler.handle(request, reply)
-            return await later if answer is None else answer
-        except asyncio.CancelledError:
-            request.client_left = True
-            raise
-        except Exception:
-            LOG.exception("a request could not be handled")
-            self.handler.refused(Reason.FAILED)
-            return Response(error=ProtocolError(Reason.FAILED, "The server failed to answer."))
 
 
 class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has no types

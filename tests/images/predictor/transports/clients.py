@@ -30,11 +30,10 @@ from images.predictor.transports.base import Limits, Transport
 from images.predictor.transports.grpc import GRPC_STATUS, GrpcTransport
 from images.predictor.transports.http import HttpTransport
 from images.predictor.transports.http_answers import HTTP_STATUS
-from images.predictor.transports.uvicorn import UvicornTransport
 from tests.images.predictor.wire import Client as HttpClient
 from tests.images.predictor.wire import bound_socket
 
-TRANSPORTS = ("fullcircle", "uvicorn", "grpc")
+TRANSPORTS = ("http", "grpc")
 NAME = "demo"
 _REASONS = {status: reason for reason, status in HTTP_STATUS.items()}
 _FIELDS = {"FP64": "fp64_contents", "INT64": "int64_contents", "BOOL": "bool_contents", "BYTES": "bytes_contents"}
@@ -262,7 +261,7 @@ async def serving(
         bound.close()
         transport, handler = GrpcTransport("127.0.0.1", port, allowed), GrpcMethods(endpoint)
     else:
-        transport = (HttpTransport if kind == "fullcircle" else UvicornTransport)([bound], allowed)
+        transport = HttpTransport([bound], allowed)
     await transport.serve(handler)
     try:
         yield Served(kind, port, endpoint, transport, meters, read_golden(package))

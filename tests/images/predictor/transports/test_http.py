@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from images.predictor.messages import Reason, Reply, Request, Response
-from images.predictor.transports import http, http_connection
+from images.predictor.transports import http, http_connection, http_peer
 from images.predictor.transports.base import Limits
 from images.predictor.transports.http import HttpTransport
 from images.predictor.transports.http_answers import HTTP_STATUS
@@ -75,8 +75,9 @@ async def serving(seconds: float = 0.05, **limits: Any) -> AsyncIterator[Served]
         assert server.waiting_bytes == 0
         assert not server.connections
     finally:
-        if server.connections:
-            await server.close(0.0)
+        for client in served.clients:
+            client.writer.transport.abort()
+        await server.close(0.0)  # a test that fails leaves nothing that the event loop would wait for
         await asyncio.sleep(0)
 
 
@@ -91,14 +92,14 @@ def run(scenario: Callable[[Served], Awaitable[None]], seconds: float = 0.05, **
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(http, "_SWEEP_SECONDS", 0.02)
-    monkeypatch.setattr(http_connection, "_LINGER_SECONDS", 0.3)
+    monkeypatch.setattr(http_peer, "_LINGER_SECONDS", 1.0)
 
 
 def test_a_connection_that_cannot_be_closed_does_not_end_the_others_deadlines(monkeypatch):
     async def scenario(served):
         stuck = await served.connect()
         await stuck.send(b"POST /now HTTP/1.1\r\n")
-        while not (broken := [one for one in served.server.connections if one._receiving]):
+        while not (broken := [one for one in served.server.connections if one.peer.receiving]):
             await asyncio.sleep(0.005)
         monkeypatch.setattr(
             http_connection.Connection, "_refuse", failing_for(broken[0], http_connection.Connection._refuse)
@@ -174,8 +175,8 @@ def test_too_many_pipelined_requests_are_answered_as_far_as_allowed():
     async def scenario(served):
         client = await served.connect()
         await client.send(LATER + POST * 40)
-        statuses = [(await client.answer()).status for _ in range(35)]
-        assert statuses == [200] * 34 + [400]
+        statuses = [(await client.answer()).status for _ in range(34)]
+        assert statuses == [200] * 33 + [400]
         assert await client.rest() == b""
 
     run(scenario)
@@ -195,9 +196,6 @@ def test_head_and_connection_close_and_http_1_0():
         answer = await old.ask(POST.replace(b"HTTP/1.1", b"HTTP/1.0"))
         assert answer.headers["connection"] == "close"
         assert await old.rest() == b""
-        kept = await served.connect()
-        for _ in range(2):
-            await kept.ask(POST.replace(b"1.1\r\nHost: x", b"1.0\r\nConnection: keep-alive"))
 
     run(scenario)
 
@@ -351,7 +349,7 @@ def test_a_client_that_says_nothing_is_closed():
 
 
 def test_an_idle_connection_is_closed(monkeypatch):
-    monkeypatch.setattr(http_connection, "_IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(http, "_IDLE_SECONDS", 0.1)
 
     async def scenario(served):
         client = await served.connect()
@@ -376,7 +374,7 @@ def test_a_client_that_does_not_read():
         large = b"GET /large HTTP/1.1\r\n\r\n"
         client.writer.transport.pause_reading()
         await client.send(large * 3)
-        for _ in range(100):
+        for _ in range(400):
             await asyncio.sleep(0.02)
             if not served.server.connections:
                 break
@@ -387,7 +385,7 @@ def test_a_client_that_does_not_read():
         for _ in range(3):
             assert len((await reading.answer()).body) == 8_000_000
 
-    run(scenario, request_seconds=0.3)
+    run(scenario, request_seconds=1.0)
 
 
 def test_a_client_that_has_stopped_sending_gets_its_answers():
@@ -444,13 +442,13 @@ def test_a_wrong_request_that_offers_another_protocol():
     run(scenario)
 
 
-def test_connect_is_the_last_request():
+def test_connect_is_refused_and_what_follows_it_is_dropped():
     async def scenario(served):
         client = await served.connect()
         answer = await client.ask(b"CONNECT example.org:443 HTTP/1.1\r\n\r\n" + POST)
-        assert answer.headers["connection"] == "close"
+        assert (answer.status, answer.headers["connection"]) == (400, "close")
         assert await client.rest() == b""
-        assert len(served.requests) == 1
+        assert not served.requests
 
     run(scenario)
 
@@ -463,7 +461,7 @@ def test_too_many_connections():
         answer = await (await served.connect()).answer()
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
         first[0].writer.close()
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.5)  # who was refused has had its time to read that, too
         assert (await (await served.connect()).ask(POST)).status == 200
 
     run(scenario, connections=2)

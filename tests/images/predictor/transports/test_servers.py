@@ -36,7 +36,7 @@ def grpc_port() -> int:
 
 
 def options(kind: str, grpc_port: int) -> dict[str, Any]:
-    return {"grpc_port": grpc_port} if kind == "grpc" else {"http_server": kind}
+    return {"grpc_port": grpc_port} if kind == "grpc" else {}
 
 
 def tensors(package: Any, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -104,7 +104,7 @@ def test_sigterm_lets_what_has_arrived_be_answered(package, rows, free, grpc_por
 def test_http_and_grpc_answer_the_same_from_several_workers(package, rows, free, grpc_port, tmp_path):
     with serving(package, free, tmp_path / "log", settings=QUIET, workers=2, grpc_port=grpc_port) as server:
         by_grpc = ask("grpc", grpc_port, tensors(package, rows), 20)
-        by_http = ask("fullcircle", free, tensors(package, rows), 20)
+        by_http = ask("http", free, tensors(package, rows), 20)
         assert {tuple(answer.outputs["label"]) for answer in [*by_grpc, *by_http]} == {
             tuple(by_http[0].outputs["label"])
         }
@@ -123,9 +123,8 @@ def test_a_grpc_port_that_is_taken_is_told(package, free, grpc_port):
     assert f"Port {grpc_port} of {HOST} cannot be used: Address already in use. Free it" in done.stderr
 
 
-@pytest.mark.parametrize("http_server", ["fullcircle", "uvicorn"])
-def test_a_new_server_takes_over_both_ports(package, rows, free, grpc_port, tmp_path, http_server):
-    given = {"settings": QUIET, "grpc_port": grpc_port, "http_server": http_server}
+def test_a_new_server_takes_over_both_ports(package, rows, free, grpc_port, tmp_path):
+    given = {"settings": QUIET, "grpc_port": grpc_port}
     with socket.create_server((HOST, 0)) as found:
         standby = found.getsockname()[1]
     with (
@@ -139,15 +138,6 @@ def test_a_new_server_takes_over_both_ports(package, rows, free, grpc_port, tmp_
         assert first.process.wait(15) == 0
         assert ask("grpc", grpc_port, tensors(package, rows))[0].reason is None
         assert second.predict(rows)[0] == 200
-
-
-def test_a_wrong_http_server_in_the_environment_is_told(package, free):
-    done = subprocess.run(
-        command(package, free), env=environment({"FULLCIRCLE_HTTP_SERVER": "apache"}),
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "FULLCIRCLE_HTTP_SERVER: found 'apache'; expected fullcircle or uvicorn" in done.stderr
 
 
 def test_the_clients_example_in_the_docs_works(package, free, grpc_port, tmp_path):
