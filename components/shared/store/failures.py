@@ -3,6 +3,7 @@
 import errno
 from http import HTTPStatus
 from xml.etree import ElementTree
+from xml.parsers.expat import errors as expat_errors
 
 import urllib3
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
@@ -11,6 +12,10 @@ from components.shared.errors import StoreError
 from components.shared.store.settings import StoreSettings
 
 SERVER_FAILURES = (500, 502, 503, 504)
+_UNFINISHED_XML = (
+    expat_errors.codes[expat_errors.XML_ERROR_NO_ELEMENTS],
+    expat_errors.codes[expat_errors.XML_ERROR_UNCLOSED_TOKEN],
+)
 _FULL_DISK = "the store's disk is full: free some space there, then try again"
 _CHECK_ENDPOINT = "check that the server is running and that AWS_ENDPOINT_URL names it"
 _CAUSES = {
@@ -63,7 +68,15 @@ def is_transient(error: BaseException | None) -> bool:
         return error.status_code in SERVER_FAILURES
     if isinstance(error, InvalidResponseError):
         return error._code in SERVER_FAILURES
-    return isinstance(error, urllib3.exceptions.HTTPError)
+    return isinstance(error, urllib3.exceptions.HTTPError) or is_cut_short(error)
+
+
+def is_cut_short(error: BaseException | None) -> bool:
+    """Whether the store's answer ended before its XML did.
+
+    SeaweedFS sometimes answers a listing so under load: status 200, and nothing behind it.
+    """
+    return isinstance(error, ElementTree.ParseError) and error.code in _UNFINISHED_XML
 
 
 def cause(error: Exception, settings: StoreSettings) -> str:
@@ -78,7 +91,8 @@ def cause(error: Exception, settings: StoreSettings) -> str:
         full = "; free some space on this machine" if error.errno == errno.ENOSPC else ""
         return f"{error.strerror} ({error.filename or 'while writing'}){full}"
     if isinstance(error, ElementTree.ParseError):
-        return f"what answers there is not an S3 server; {_CHECK_ENDPOINT}"
+        what = "its answer was cut short" if is_cut_short(error) else "what answers there is not an S3 server"
+        return f"{what}; {_CHECK_ENDPOINT}"
     return f"the bucket or the key is not a valid name {error}".rstrip()
 
 

@@ -20,12 +20,21 @@ from xml.etree import ElementTree
 import certifi
 import urllib3
 from minio import Minio
+from minio.datatypes import Object
 from minio.deleteobjects import DeleteObject
 from minio.error import MinioException, S3Error
 
 from components.shared.errors import StoreError
 from components.shared.files import replacing
-from components.shared.store.failures import SERVER_FAILURES, cause, error_code, is_missing, is_transient, refusal
+from components.shared.store.failures import (
+    SERVER_FAILURES,
+    cause,
+    error_code,
+    is_cut_short,
+    is_missing,
+    is_transient,
+    refusal,
+)
 from components.shared.store.keys import GLOB_CHARACTERS, ObjectInfo, as_folder, matches, media_type
 from components.shared.store.settings import StoreSettings
 from components.shared.transient import retry_seconds, retry_transient
@@ -165,9 +174,7 @@ class Store:
             start_after: Keys up to this one are left out; the server does not look at them.
         """
         with self._explained("list", prefix):
-            found = self._client.list_objects(
-                self.settings.bucket, prefix=prefix, recursive=True, start_after=start_after or None
-            )
+            found = self._listed(prefix, recursive=True, start_after=start_after or None)
             objects = [
                 ObjectInfo(
                     key=str(item.object_name),
@@ -184,8 +191,7 @@ class Store:
     def folders(self, prefix: str = "") -> Names:
         """What follows the prefix up to the next `/`, of all keys that have one: sorted, without looking into any."""
         with self._explained("list", prefix):
-            found = self._client.list_objects(self.settings.bucket, prefix=prefix)
-            names = [str(item.object_name).removeprefix(prefix) for item in found]
+            names = [str(item.object_name).removeprefix(prefix) for item in self._listed(prefix)]
         return sorted(name.rstrip("/") for name in names if name.endswith("/"))
 
     def glob(self, pattern: str) -> Objects:
@@ -337,6 +343,22 @@ class Store:
             if error_code(refused) in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"):
                 return False
             raise refused
+
+    def _listed(self, prefix: str, *, recursive: bool = False, start_after: str | None = None) -> Sequence[Object]:
+        """What the client lists; asked again when an answer was cut short, as a request that failed on the way is."""
+        attempt = 0
+        while True:
+            try:
+                return [
+                    *self._client.list_objects(
+                        self.settings.bucket, prefix=prefix, recursive=recursive, start_after=start_after
+                    )
+                ]
+            except ElementTree.ParseError as error:
+                if attempt >= self.retries or not is_cut_short(error):
+                    raise
+                attempt += 1
+                time.sleep(_BACKOFF_SECONDS)
 
     def _inside(self, prefix: str, key: str) -> PurePosixPath:
         relative = key.removeprefix(prefix)

@@ -466,6 +466,21 @@ def test_a_web_server_is_not_a_store():
         store.list()
 
 
+@pytest.mark.parametrize("cut", [b"", b"<?xml version='1.0'?><ListBucketResult><Name>fullcircle</Name><Conte"])
+def test_a_listing_that_was_cut_short_is_asked_for_again(cut):
+    whole = b"<ListBucketResult><Name>fullcircle</Name><IsTruncated>false</IsTruncated></ListBucketResult>"
+    answers = iter([cut, whole, cut, cut])
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        respond(200, next(answers), "application/xml")(request)
+
+    with answering(answer) as quick:
+        store = Store(quick.settings, retries=1)
+        assert store.list() == []
+        with pytest.raises(StoreError, match=r"its answer was cut short; check that the server is running"):
+            store.folders()
+
+
 def test_a_failed_conditional_write_is_not_sent_twice():
     requests = []
 
