@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -198,7 +199,7 @@ def _rule(name: str, column: Observed, rows: int, *, problem: ProblemConfig) -> 
 def widened_range(low: float, high: float, *, whole: bool = False) -> tuple[float, float]:
     """A range that reaches half the span further on both sides, in round numbers, and keeps its sign."""
     span = high - low or abs(low) or 1.0
-    step = 10.0 ** math.floor(math.log10(span) - 1)
+    step = max(10.0 ** math.floor(math.log10(span) - 1), sys.float_info.min)  # of the smallest spans it is 0
     step = max(step, 1.0) if whole else step
     wider = _round(math.floor((low - span / 2) / step) * step), _round(math.ceil((high + span / 2) / step) * step)
     # Rounding to short numbers must not cut what was seen.
