@@ -20,7 +20,6 @@ from xml.etree import ElementTree
 import certifi
 import urllib3
 from minio import Minio
-from minio.datatypes import Object
 from minio.deleteobjects import DeleteObject
 from minio.error import MinioException, S3Error
 
@@ -54,17 +53,32 @@ Names = list[str]
 
 
 def _repeated(method: Callable[Concatenate["Store", P], Item]) -> Callable[Concatenate["Store", P], Item]:
-    """A method of a store that may be done twice: in a pod tried again for a while when the store is away."""
+    """A method of a store that may be done twice.
+
+    It is done again when an answer was cut short, as a request that failed on the way is sent again; and in a pod for a
+    while when the store is away.
+    """
 
     @functools.wraps(method)
     def repeating(store: "Store", /, *arguments: P.args, **named: P.kwargs) -> Item:
         return retry_transient(
-            lambda: method(store, *arguments, **named),
+            lambda: _answered_whole(lambda: method(store, *arguments, **named), retries=store.retries),
             is_transient=lambda error: is_transient(error.__cause__),
             seconds=store.patience,
         )
 
     return repeating
+
+
+def _answered_whole(action: Callable[[], Item], *, retries: int) -> Item:
+    for _ in range(retries):
+        try:
+            return action()
+        except StoreError as error:
+            if not is_cut_short(error.__cause__):
+                raise
+            time.sleep(_BACKOFF_SECONDS)
+    return action()
 
 
 class Store:
@@ -174,7 +188,9 @@ class Store:
             start_after: Keys up to this one are left out; the server does not look at them.
         """
         with self._explained("list", prefix):
-            found = self._listed(prefix, recursive=True, start_after=start_after or None)
+            found = self._client.list_objects(
+                self.settings.bucket, prefix=prefix, recursive=True, start_after=start_after or None
+            )
             objects = [
                 ObjectInfo(
                     key=str(item.object_name),
@@ -191,7 +207,8 @@ class Store:
     def folders(self, prefix: str = "") -> Names:
         """What follows the prefix up to the next `/`, of all keys that have one: sorted, without looking into any."""
         with self._explained("list", prefix):
-            names = [str(item.object_name).removeprefix(prefix) for item in self._listed(prefix)]
+            found = self._client.list_objects(self.settings.bucket, prefix=prefix)
+            names = [str(item.object_name).removeprefix(prefix) for item in found]
         return sorted(name.rstrip("/") for name in names if name.endswith("/"))
 
     def glob(self, pattern: str) -> Objects:
@@ -343,22 +360,6 @@ class Store:
             if error_code(refused) in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"):
                 return False
             raise refused
-
-    def _listed(self, prefix: str, *, recursive: bool = False, start_after: str | None = None) -> Sequence[Object]:
-        """What the client lists; asked again when an answer was cut short, as a request that failed on the way is."""
-        attempt = 0
-        while True:
-            try:
-                return [
-                    *self._client.list_objects(
-                        self.settings.bucket, prefix=prefix, recursive=recursive, start_after=start_after
-                    )
-                ]
-            except ElementTree.ParseError as error:
-                if attempt >= self.retries or not is_cut_short(error):
-                    raise
-                attempt += 1
-                time.sleep(_BACKOFF_SECONDS)
 
     def _inside(self, prefix: str, key: str) -> PurePosixPath:
         relative = key.removeprefix(prefix)
