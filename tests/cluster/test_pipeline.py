@@ -272,16 +272,17 @@ class TestWhatIsMissing:
     def fails(
         self, cluster: Kubectl, pipeline: Any, name: str, *, account: str = "pipeline-runner", **values: str
     ) -> str:
-        """What a stage's container says that fails, with other variables than its own."""
-        part = stage(pipeline, name, **({} if name == "gate" else {"version": TestPipeline.version(cluster)}))
+        """What the container of deploy or monitor says, which fails, with other variables than its own."""
+        version = TestPipeline.version(cluster)
+        part = stage(pipeline, name, version=version)
         part["env"] = [item for item in part["env"] if item["name"] not in values]
         part["env"] += [{"name": key, "value": value} for key, value in values.items() if value]
-        before = {"monitor": [stage(pipeline, each) for each in ("fingerprint", "ingest", "validate", "prepare")]}
-        before["deploy"] = [promoting(TestPipeline.version(cluster))]
+        if name == "deploy":
+            before = [promoting(version)]
+        else:
+            before = [stage(pipeline, each) for each in ("fingerprint", "ingest", "validate", "prepare")]
         remove(cluster, "fails")
-        begun = begin(
-            cluster, pod("fails", NAMESPACE, [*before.get(name, []), part], account=account, run=f"fails-{time.time()}")
-        )
+        begun = begin(cluster, pod("fails", NAMESPACE, [*before, part], account=account, run=f"fails-{time.time()}"))
         assert ended(cluster, begun) == "Failed"
         return log(cluster, begun, "-c", name)
 
