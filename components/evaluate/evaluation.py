@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 
 from components.evaluate import importance
 from components.evaluate.importance import explain, permutation_importance, sample_rows, screen
-from components.evaluate.judging import gaps, judge
 from components.evaluate.pictures import pictures
 from components.evaluate.slices import find_slices, large_enough
 from components.shared import frames, metrics
@@ -17,6 +16,7 @@ from components.shared.bootstrap import Draws
 from components.shared.config import EvaluationConfig, Metric
 from components.shared.errors import PackageError
 from components.shared.evaluation import Evaluation, Importance, Resampled, Scores, Shap
+from components.shared.judging import gaps, judge
 from components.shared.package.model_package import TRAINING
 from components.shared.package.schema import Schema
 from components.shared.package.scored import Scored, load_scorer, score_test
@@ -45,7 +45,7 @@ def evaluate(name: str, settings: EvaluationConfig, *, splits: Path, model: Path
     slices, small, small_notes = large_enough(found, settings.slice_rows)
     blocks = find_blocks(splits, "test", schema)
     draws = Draws(blocks.of, settings.resamples, run_length=blocks.run_length, weights=scored.weights)
-    whole, parts = judge(scored, slices, draws)
+    whole, parts = judge(schema.task, scored.target, scored.answers, slices, draws)
     scores = whole.scores(settings.confidence)
     rows, measured, importance_notes = _measure_importance(scored, settings, metric)
     return Evaluation(

@@ -13,6 +13,7 @@ from components.shared.config import Metric
 from components.shared.evaluation import Contribution, Importance, Shap
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import MISSING_TIME, Inputs, Scorer, score_rows
+from components.shared.permutation import score_shuffled
 from components.shared.shapley import (
     Floats,
     Indices,
@@ -20,7 +21,6 @@ from components.shared.shapley import (
     affordable_scorings,
     background_rows,
     column,
-    differ,
 )
 from components.shared.tasks.arrays import TargetArray
 
@@ -78,25 +78,11 @@ def permutation_importance(
     orders = [np.random.default_rng([seed, index]).permutation(len(inputs)) for index in range(_SHUFFLES)]
     found = []
     for feature in features:
-        shuffled = [_score_shuffled(scorer, inputs, feature, order=order, reference=reference) for order in orders]
+        shuffled = [score_shuffled(scorer, inputs, feature, order=order, reference=reference) for order in orders]
         drops = [metrics.gain(metric, whole, measured(scores)) for scores in shuffled]
         name = scorer.schema.columns[feature]
         found.append(Importance(feature=name, drop=float(np.mean(drops)), deviation=float(np.std(drops))))
     return sorted(found, key=lambda item: -(item.drop or 0.0))
-
-
-def _score_shuffled(
-    scorer: Scorer, inputs: Inputs, feature: int, *, order: Indices, reference: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Predictions with one feature's values in another order; only rows whose value changes are scored again."""
-    values = column(inputs, feature)
-    changed = np.flatnonzero(differ(values, values[order]))
-    scores = reference.copy()
-    if len(changed):
-        some = inputs.rows(changed)
-        column(some, feature)[:] = values[order][changed]
-        scores[changed] = score_rows(scorer, some)
-    return scores
 
 
 def screen(scorer: Scorer, inputs: Inputs, *, limit: int = MOST_FEATURES, seed: int = 0) -> Indices:

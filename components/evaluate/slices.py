@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -17,21 +16,13 @@ from components.shared.config import EvaluationConfig
 from components.shared.errors import ConfigError
 from components.shared.evaluation import Slice
 from components.shared.frames import part_path
+from components.shared.judging import SliceRows
 from components.shared.package.schema import Schema
 
 MOST_DEFAULT_COLUMNS = 30  # sliced without having been asked for
 MOST_NUMBERS = 12  # a number or date of more distinct values is cut into bins
 MOST_SLICES = 50  # of one column
 _BINS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class SliceRows:
-    """The rows that share a value of a column; `value` is None for the rows without one."""
-
-    column: str
-    value: str | None
-    rows: NDArray[np.int64]
 
 
 def find_slices(splits: Path, schema: Schema, settings: EvaluationConfig) -> tuple[list[SliceRows], list[str]]:

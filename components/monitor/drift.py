@@ -1,40 +1,60 @@
-"""Drift between two windows, measured by Evidently with a pinned method and threshold for every column."""
+"""What a comparison of two windows found, with a pinned method and threshold for every column."""
 
-import math
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Final, Self
 
-import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.config import ColumnDrift, MonitoringConfig
+from components.shared.config import ColumnDrift, DriftMethod, MonitoringConfig
 from components.shared.errors import DataError
-from components.shared.files import write_text
-from components.shared.tracking import no_tracking
 
-_NOTHING_MEASURED = "<!doctype html><title>Drift</title><p>No column has values in both windows.</p>\n"
+P_VALUES: Final[frozenset[DriftMethod]] = frozenset({"ks", "chisquare"})
 
 
 class ColumnFinding(BaseModel):
-    """One column in both windows; `value` is None when there was nothing to measure."""
+    """One column in both windows.
+
+    Attributes:
+        column: Its name.
+        method: How it was measured.
+        value: The distance, or the p-value of a test; None when there was nothing to measure.
+        threshold: From where it counts as drifted, or below where.
+        p_value: How likely chance makes the windows differ so much, adjusted for the number of columns; None when there
+            was nothing to measure. 1 for a distance below its threshold, where it is of no interest.
+        drifted: Whether it drifted.
+        importance: Share of the model's importance, 0 to 1; None when it is not known, and for the prediction.
+        used: Whether the model uses it, so that its drift matters.
+        reference_nulls: Share of rows without a value in the reference.
+        current_nulls: Share of them now.
+        nulls_changed: Whether these shares differ by more than they may.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     column: str
-    method: str
+    method: DriftMethod
     value: float | None
     threshold: float
+    p_value: float | None = None
     drifted: bool
+    importance: float | None = None
+    used: bool = True
     reference_nulls: float
     current_nulls: float
     nulls_changed: bool
 
 
 class DriftFindings(BaseModel):
-    """What a comparison found: columns that drifted first, then those whose share of nulls changed."""
+    """What a comparison found.
+
+    Attributes:
+        drifted: Whether so many columns drifted that the table did.
+        drifted_share: Share of the measured columns that drifted, of those that the model uses.
+        limit: The share from which the table drifted.
+        columns: First those that drifted and that the model uses, then others that drifted, then those whose share of
+            nulls changed; of these the most important first.
+        empty: Columns that could not be measured, because they have no value in one window.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,10 +64,34 @@ class DriftFindings(BaseModel):
     columns: list[ColumnFinding]
     empty: list[str]
 
+    @classmethod
+    def of(cls, columns: Sequence[ColumnFinding], *, empty: Sequence[str], limit: float) -> Self:
+        """Judge the table by its columns.
+
+        Args:
+            columns: All of them.
+            empty: Names of those without a value in one window.
+            limit: The share of drifted columns from which the table drifted.
+        """
+        counting = [finding for finding in columns if finding.used and finding.column not in empty]
+        share = sum(finding.drifted for finding in counting) / max(1, len(counting))
+        return cls(
+            drifted=bool(counting) and share >= limit,
+            drifted_share=share,
+            limit=limit,
+            columns=sorted(columns, key=_rank),
+            empty=list(empty),
+        )
+
     @property
     def drifted_columns(self) -> list[str]:
-        """Names of the columns that drifted."""
-        return [finding.column for finding in self.columns if finding.drifted]
+        """Names of the columns that drifted and that the model uses, the most important first."""
+        return [finding.column for finding in self.columns if finding.drifted and finding.used]
+
+    @property
+    def ignored_columns(self) -> list[str]:
+        """Names of the columns that drifted, which is no alarm because the model hardly uses them."""
+        return [finding.column for finding in self.columns if finding.drifted and not finding.used]
 
     @property
     def changed_nulls(self) -> list[str]:
@@ -58,6 +102,11 @@ class DriftFindings(BaseModel):
     def measured(self) -> int:
         """Number of columns with values in both windows."""
         return len(self.columns) - len(self.empty)
+
+
+def _rank(finding: ColumnFinding) -> tuple[bool, bool, bool, float]:
+    importance = 1.0 if finding.importance is None else finding.importance
+    return not (finding.drifted and finding.used), not finding.drifted, not finding.nulls_changed, -importance
 
 
 def choose_tests(
@@ -90,94 +139,3 @@ def choose_tests(
                 f"use {', '.join(methods)}."
             )
     return pinned
-
-
-def compare(
-    reference: pd.DataFrame, current: pd.DataFrame, settings: MonitoringConfig, *, numeric: frozenset[str], page: Path
-) -> DriftFindings:
-    """Compare two windows and write Evidently's report page.
-
-    Args:
-        reference: Rows to compare with.
-        current: The newest rows, with the same columns.
-        settings: Methods and thresholds.
-        numeric: Columns that are numbers; the others are categories.
-        page: Where Evidently's page goes.
-
-    Returns:
-        What was found. A column without any value in a window cannot be measured: Evidently would break on it, so it is
-        listed as empty, and its share of nulls tells.
-
-    Raises:
-        DataError: The settings do not fit the columns.
-    """
-    pinned = choose_tests(list(reference), settings, numeric=numeric)
-    nulls = {name: (float(reference[name].isna().mean()), float(current[name].isna().mean())) for name in reference}
-    empty = [name for name, shares in nulls.items() if 1.0 in shares]
-    measured = {name: chosen for name, chosen in pinned.items() if name not in empty}
-    write_text(page, _NOTHING_MEASURED)
-    drift = _measure(reference, current, measured, numeric=numeric, page=page) if measured else {}
-    columns = [
-        ColumnFinding(
-            column=name,
-            method=pinned[name].method,
-            threshold=pinned[name].threshold,
-            value=drift[name][0] if name in drift else None,
-            drifted=name in drift and drift[name][1],
-            reference_nulls=before,
-            current_nulls=now,
-            nulls_changed=now != before and abs(now - before) >= settings.null_share_change,
-        )
-        for name, (before, now) in nulls.items()
-    ]
-    share = sum(finding.drifted for finding in columns) / max(1, len(measured))
-    return DriftFindings(
-        drifted=bool(measured) and share >= settings.drift_share,
-        drifted_share=share,
-        limit=settings.drift_share,
-        columns=sorted(columns, key=lambda finding: (not finding.drifted, not finding.nulls_changed)),
-        empty=empty,
-    )
-
-
-def _measure(
-    reference: pd.DataFrame,
-    current: pd.DataFrame,
-    pinned: dict[str, ColumnDrift],
-    *,
-    numeric: frozenset[str],
-    page: Path,
-) -> dict[str, tuple[float | None, bool]]:
-    """Value and verdict a column, by Evidently."""
-    # Evidently's libraries warn of one another on import, and NumPy of constant columns, which are no drift.
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        no_tracking()
-        from evidently import DataDefinition, Dataset, Report
-        from evidently.metrics import ValueDrift
-
-        names = list(pinned)
-        definition = DataDefinition(
-            numerical_columns=[name for name in names if name in numeric],
-            categorical_columns=[name for name in names if name not in numeric],
-        )
-        # One metric a column: the preset made of them measures every column three times.
-        metrics = [
-            ValueDrift(column=name, method=pinned[name].method, threshold=pinned[name].threshold) for name in names
-        ]
-        windows = [Dataset.from_pandas(frame[names], data_definition=definition) for frame in (current, reference)]
-        snapshot = Report(metrics, include_tests=True).run(*windows)
-        snapshot.save_html(str(page))
-        return _verdicts(snapshot.dict())
-
-
-def _verdicts(report: dict[str, Any]) -> dict[str, tuple[float | None, bool]]:
-    failed = {test["bound_test"]["metric_fingerprint"] for test in report["tests"] if test["status"] == "FAIL"}
-    return {
-        metric["config"]["column"]: (_finite(metric["value"]), metric["id"] in failed) for metric in report["metrics"]
-    }
-
-
-def _finite(value: Any) -> float | None:
-    """A number; None for NaN, which a test of a constant column answers."""
-    return float(value) if math.isfinite(value) else None

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.monitor.drift import DriftFindings, compare
+from components.monitor.drift import DriftFindings
+from components.monitor.evidently_page import MakePage, evidently_page
 from components.monitor.page import drift_page
+from components.monitor.reference import Reference, kept_reference, reference_statistics, table_of
+from components.monitor.skew import Skew, find_skew, skew_section
+from components.monitor.statistics import compare, gather
 from components.monitor.windows import Comparison, Kind, Window, numeric_columns, windows
 from components.shared.config import MonitoringConfig
 from components.shared.errors import DataError, in_short
@@ -81,6 +85,7 @@ def report_drift(
     splits: Path | None,
     files: ReportFiles,
     prefix: str = "",
+    make_page: MakePage = evidently_page,
 ) -> DriftReport:
     """Compare what the endpoint was asked last with a version's reference; else the test part with the training part.
 
@@ -92,6 +97,7 @@ def report_drift(
         splits: Folder with the training and the test part, as prepare writes it; None for nothing but a drift report.
         files: Where the report goes.
         prefix: Where in the object store the three are kept; empty for a new place, by time.
+        make_page: What makes Evidently's page.
 
     Raises:
         DataError: A watched column is not a feature, a method does not fit its column, or a window is empty.
@@ -105,23 +111,33 @@ def report_drift(
         verify(package, version=version)
         scorer = Scorer.load(package, version=version)
         compared = windows(store, name, package, settings, parts=splits, scorer=scorer)
-    findings = _findings(compared, settings, scorer=scorer, page=files.evidently)
-    _write_json(files.drift, findings, name=name, version=version, compared=compared)
-    drift_page(findings, compared, name=name, subtitle=f"Version {version} · {_now():%Y-%m-%d %H:%M} UTC").write(
-        files.page
-    )
+        reference = kept_reference(store, name, package, scorer) if compared.kind == "drift" else None
+        findings = _findings(compared, settings, reference, scorer=scorer)
+        before = compared.reference.frame[list(compared.current.frame)]
+        numeric = numeric_columns(scorer.schema)
+        make_page(before, compared.current.frame, findings, numeric=numeric, page=files.evidently)
+    skew = find_skew(store, name, scorer.schema, splits, settings) if splits and compared.kind == "drift" else None
+    _write_json(files.drift, findings, name=name, version=version, compared=compared, skew=skew)
+    page = drift_page(findings, compared, name=name, subtitle=f"Version {version} · {_now():%Y-%m-%d %H:%M} UTC")
+    if skew:
+        skew_section(page, skew)
+    page.write(files.page)
     prefix = prefix or new_prefix(name)
     _keep(store, prefix, files)
     current = compared.current
     return DriftReport(compared.kind, findings, current.origin, current.unwatched, prefix, compared.remark)
 
 
-def _findings(compared: Comparison, settings: MonitoringConfig, *, scorer: Scorer, page: Path) -> DriftFindings:
+def _findings(
+    compared: Comparison, settings: MonitoringConfig, reference: Reference | None, *, scorer: Scorer
+) -> DriftFindings:
     """How the windows differ; the table as a whole counts as drifted only where that is an alarm."""
-    watched = compared.reference.frame[list(compared.current.frame)]
-    numeric = numeric_columns(scorer.schema)
+    current, numeric = compared.current.frame, numeric_columns(scorer.schema)
+    before = compared.reference.frame[list(current)]
+    statistics = reference.statistics if reference else reference_statistics(before, numeric=numeric)
+    now = gather([table_of(current)], statistics.bins)
     fitting = _of(settings, compared.current)
-    found = compare(watched, compared.current.frame, fitting, numeric=numeric, page=page)
+    found = compare(statistics, now, fitting, importance=reference.importance if reference else None)
     return found if compared.kind == "drift" else found.model_copy(update={"drifted": False})
 
 
@@ -161,7 +177,9 @@ def _of(settings: MonitoringConfig, window: Window) -> MonitoringConfig:
     return settings.model_copy(update={"columns": columns})
 
 
-def _write_json(path: Path, findings: DriftFindings, *, name: str, version: str, compared: Comparison) -> None:
+def _write_json(
+    path: Path, findings: DriftFindings, *, name: str, version: str, compared: Comparison, skew: Skew | None
+) -> None:
     current, reference = compared.current, compared.reference
     content = {
         "name": name,
@@ -169,7 +187,8 @@ def _write_json(path: Path, findings: DriftFindings, *, name: str, version: str,
         "kind": compared.kind,
         "alarm": findings.drifted,
         "remark": compared.remark,
-        "warnings": _warnings(findings),
+        "warnings": [*_warnings(findings), *(skew.warnings if skew else [])],
+        "skew": skew.model_dump() if skew else None,
         "reference": {"origin": reference.origin, "rows": len(reference.frame), "remark": reference.remark},
         "current": {
             "origin": current.origin,

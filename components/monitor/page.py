@@ -10,14 +10,14 @@ from components.shared.pages.blocks import Badge, Chart, Status
 from components.shared.pages.charts import bars, lines
 from components.shared.pages.reports import Page
 
-_METHODS = {
+METHODS = {
     "wasserstein": "Wasserstein distance",
     "ks": "Kolmogorov–Smirnov, p-value",
     "psi": "population stability index",
     "jensenshannon": "Jensen–Shannon distance",
     "chisquare": "chi-square, p-value",
 }
-_P_VALUES = frozenset({"ks", "chisquare"})
+P_VALUES = frozenset({"ks", "chisquare"})
 _CHARTS = 12
 _BINS = 24
 _CATEGORIES = 8
@@ -25,7 +25,9 @@ _CATEGORIES = 8
 
 _TEXT = (
     "The prediction is watched like a column; timestamps are not, because time always moves on. "
-    "Wasserstein distances are in standard deviations of the reference."
+    "Wasserstein distances are in standard deviations of the reference. A distance counts only where chance does not "
+    "explain it. Importance is the share of all movement of the predictions that a feature causes; the drift of one "
+    "that the model hardly uses is no alarm."
 )
 _NEWEST_TEXT = (
     "The model learned from the training part and was judged on the test part. How the two differ says what has "
@@ -50,10 +52,11 @@ def drift_page(findings: DriftFindings, compared: Comparison, *, name: str, subt
         if remark:
             windows.note(f"{remark[0].upper()}{remark[1:].rstrip('.')}.")
     section = page.section("Columns", _TEXT if compared.kind == "drift" else _NEWEST_TEXT)
+    numbers = ["method", "value", f"{_word(compared.kind)} from", "importance", "nulls before", "nulls now"]
     section.table(
-        ["column", "outcome", "method", "value", f"{_word(compared.kind)} from", "nulls before", "nulls now"],
+        ["column", "outcome", *numbers],
         [_row(finding, compared.kind) for finding in findings.columns],
-        align=dict.fromkeys(("value", f"{_word(compared.kind)} from", "nulls before", "nulls now"), "right"),
+        align=dict.fromkeys(numbers[1:], "right"),
     )
     if findings.empty:
         section.note(f"Without any value in one window, so not measured: {', '.join(findings.empty)}.", "warning")
@@ -64,7 +67,7 @@ def drift_page(findings: DriftFindings, compared: Comparison, *, name: str, subt
             f"Numbers: share of rows by value, outermost hundredths left out. Categories: change of their share.{more}"
         )
         charts = [
-            _chart(finding.column, compared.reference.frame, compared.current.frame, kind=compared.kind)
+            distribution_chart(finding.column, compared.reference.frame, compared.current.frame, kind=compared.kind)
             for finding in shown
         ]
         page.section("Distributions", text).grid(charts)
@@ -103,18 +106,29 @@ def _row(finding: ColumnFinding, kind: Kind) -> list[object]:
     alarming: Status = "warning" if kind == "drift" else "info"
     moved = "drifted" if kind == "drift" else "differs"
     if finding.drifted:
-        outcome: Badge | str = Badge(alarming, f"{moved}, nulls changed" if finding.nulls_changed else moved)
+        notes = ["hardly used by the model"] * (not finding.used) + ["nulls changed"] * finding.nulls_changed
+        status = alarming if finding.used or finding.nulls_changed else "info"
+        outcome: Badge | str = Badge(status, ", ".join([moved, *notes]))
     elif finding.nulls_changed:
         outcome = Badge(alarming, "nulls changed")
     else:
         same = "stable" if kind == "drift" else "alike"
         outcome = same if finding.value is not None else "not measured"
-    limit = f"{'<' if finding.method in _P_VALUES else '≥'}\u00a0{format_number(finding.threshold)}"
+    limit = f"{'<' if finding.method in P_VALUES else '≥'}\u00a0{format_number(finding.threshold)}"
     shares = [format_share(finding.reference_nulls), format_share(finding.current_nulls)]
-    return [finding.column, outcome, _METHODS[finding.method], finding.value, limit, *shares]
+    importance = "" if finding.importance is None else format_share(finding.importance)
+    return [finding.column, outcome, METHODS[finding.method], finding.value, limit, importance, *shares]
 
 
-def _chart(column: str, reference: pd.DataFrame, current: pd.DataFrame, *, kind: Kind) -> Chart:
+def distribution_chart(column: str, reference: pd.DataFrame, current: pd.DataFrame, *, kind: Kind) -> Chart:
+    """What a column looks like in both windows.
+
+    Args:
+        column: Its name.
+        reference: Rows to compare with.
+        current: Rows to compare.
+        kind: What is compared.
+    """
     before, now = reference[column].dropna(), current[column].dropna()
     if before.dtype == object:
         return _shares(column, before, now)

@@ -184,8 +184,16 @@ def _of_parts(parts: Path, settings: MonitoringConfig, schema: Schema, *, remark
     newest = "newest " if schema.time_column else ""
     return Comparison(
         "newest_rows",
-        Window(f"{len(train):,} rows of the training part", _plain(train, schema), unwatched=unwatched),
-        Window(f"the {newest}{len(test):,} rows of the test part", _plain(test, schema), unwatched=unwatched),
+        Window(
+            f"{len(train):,} rows of the training part",
+            plain_frame(features(train, schema), schema),
+            unwatched=unwatched,
+        ),
+        Window(
+            f"the {newest}{len(test):,} rows of the test part",
+            plain_frame(features(test, schema), schema),
+            unwatched=unwatched,
+        ),
         remark,
     )
 
@@ -210,8 +218,14 @@ def part_rows(parts: Path, part: Literal["train", "test"], schema: Schema, *, ro
     return pa.Table.from_batches(chosen).select(schema.columns)
 
 
-def _plain(table: pa.Table, schema: Schema) -> pd.DataFrame:
-    return pd.DataFrame(_watched_features(features(table, schema), schema), copy=False)
+def plain_frame(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """The watched features of rows, without predictions.
+
+    Args:
+        frame: The model's input columns, made by `frames.features`.
+        schema: The model's columns.
+    """
+    return pd.DataFrame(_watched_features(frame, schema), copy=False)
 
 
 def _evenly(total: int, rows: int) -> NDArray[np.int64]:
@@ -271,14 +285,14 @@ def _watched_of_log(logged: list[_Logged], scorer: Scorer) -> pd.DataFrame:
 
 def _logged_prediction(table: pa.Table, scorer: Scorer) -> NDArray[Any] | None:
     """What the log says that this version predicted; None when it does not, or also tells of another version."""
-    name, version = _answer_columns(scorer.schema)
+    name, version = answer_columns(scorer.schema)
     if not {name, version} <= set(table.column_names) or table[version].unique().to_pylist() != [scorer.version]:
         return None
     kind = np.float32 if TASKS[scorer.schema.task].is_one_number else object
     return np.asarray(table[name].to_numpy(), dtype=kind)
 
 
-def _answer_columns(schema: Schema) -> tuple[str, str]:
+def answer_columns(schema: Schema) -> tuple[str, str]:
     """The logged columns of what is watched of a prediction, and of the version that made it."""
     of_positive = TASKS[schema.task].has_positive_class
     answer = probability_names(schema)[1] if of_positive else logged_name(PREDICTION, schema)
@@ -299,6 +313,6 @@ def _read(content: bytes, places: Positions, scorer: Scorer) -> _Logged:
         present = set(file.schema_arrow.names)
         missing = left_out(file.schema_arrow) - present
         known = _with_features(scorer.schema, set(scorer.schema.columns) - missing)
-        table = file.read(columns=[*known.columns, *present.intersection(_answer_columns(scorer.schema))])
+        table = file.read(columns=[*known.columns, *present.intersection(answer_columns(scorer.schema))])
     table = table.take(pa.array(places))
     return _Logged(features(table, known), _logged_prediction(table, scorer))

@@ -88,6 +88,17 @@ def find_blocks(splits: Path, part: str, schema: Schema) -> Blocks:
     return Blocks(rows.of, rows.kind, caution=caution)
 
 
+def time_blocks(times: pa.Array, column: str) -> Blocks:
+    """Choose the blocks of rows by when they were: periods, or single rows where there are too few periods.
+
+    Args:
+        times: Timestamps, shape (rows,).
+        column: Their column, to be named.
+    """
+    found = _periods(times, column)
+    return found if found.count >= min(FEWEST_BLOCKS, len(times)) else _single_rows(len(times))
+
+
 def _single_rows(rows: int) -> Blocks:
     return Blocks(np.arange(rows), "row")
 

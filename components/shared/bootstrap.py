@@ -52,6 +52,10 @@ class Estimate:
         """The estimate in another unit, or with a negative factor in the other direction."""
         return Estimate(self.value * factor, self.resampled * factor, self.blocks)
 
+    def plus(self, constant: float) -> "Estimate":
+        """The estimate shifted by what is not estimated."""
+        return Estimate(self.value + constant, self.resampled + constant, self.blocks)
+
     def interval(self, confidence: float) -> tuple[float, float] | None:
         """Confidence interval at a level such as 0.95; None when fewer than half of the resamples could tell."""
         finite = self.resampled[np.isfinite(self.resampled)]

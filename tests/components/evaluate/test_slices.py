@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.evaluate.slices import MOST_DEFAULT_COLUMNS, MOST_SLICES, SliceRows, _cut, find_slices, large_enough
+from components.evaluate.slices import MOST_DEFAULT_COLUMNS, MOST_SLICES, _cut, find_slices, large_enough
 from components.shared.config import EvaluationConfig
 from components.shared.errors import ConfigError
+from components.shared.judging import SliceRows
 from components.shared.package.schema import Feature, Schema
 from tests.helpers import make_schema, make_splits
 

@@ -1,4 +1,5 @@
 import math
+import multiprocessing
 import subprocess
 import warnings
 from pathlib import Path
@@ -9,7 +10,10 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from components.monitor.drift import DriftFindings, choose_tests, compare
+from components.monitor.drift import DriftFindings, choose_tests
+from components.monitor.evidently_page import evidently_page, page_maker
+from components.monitor.reference import reference_statistics, table_of
+from components.monitor.statistics import compare, gather
 from components.shared.config import ColumnDrift, DriftMethod, MonitoringConfig
 from components.shared.errors import DataError
 
@@ -34,7 +38,11 @@ def window(seed: int, **changes: Any) -> pd.DataFrame:
 
 def found(reference: pd.DataFrame, current: pd.DataFrame, page: Path, **settings: Any) -> DriftFindings:
     numeric = frozenset(name for name in reference if reference[name].dtype != object)
-    return compare(reference, current, MonitoringConfig.model_validate(settings), numeric=numeric, page=page)
+    before = reference_statistics(reference, numeric=numeric)
+    now = gather([table_of(current)], before.bins)
+    findings = compare(before, now, MonitoringConfig.model_validate(settings))
+    evidently_page(reference, current, findings, numeric=numeric, page=page)
+    return findings
 
 
 @pytest.fixture
@@ -142,10 +150,11 @@ def test_a_test_without_an_answer_is_not_drift(page):
 
 def test_a_column_may_have_its_own_method(page):
     settings = {
-        "columns": {"flag": {"method": "psi", "threshold": 0.0001}, "prediction": {"method": "ks", "threshold": 1e-9}}
+        "columns": {"flag": {"method": "psi", "threshold": 0.01}, "prediction": {"method": "ks", "threshold": 1e-9}},
     }
-    by_name = {finding.column: finding for finding in found(window(0), window(1), page, **settings).columns}
-    assert (by_name["flag"].method, by_name["flag"].threshold, by_name["flag"].drifted) == ("psi", 0.0001, True)
+    oftener = window(1, flag=(np.random.default_rng(1).random(ROWS) < 0.4).astype(np.float32))
+    by_name = {finding.column: finding for finding in found(window(0), oftener, page, **settings).columns}
+    assert (by_name["flag"].method, by_name["flag"].threshold, by_name["flag"].drifted) == ("psi", 0.01, True)
     assert (by_name["prediction"].method, by_name["prediction"].drifted) == ("ks", False)
     assert by_name["amount"].method == "wasserstein"
     assert by_name["colour"].method == "jensenshannon"
@@ -191,3 +200,41 @@ def test_settings_that_do_not_fit_the_columns():
 def test_general_methods_are_checked_with_the_configuration(kind, method):
     with pytest.raises(ValidationError, match=rf"{kind}.method: '{method}' is not for {kind} columns, use "):
         MonitoringConfig.model_validate({kind: {"method": method, "threshold": 0.1}})
+
+
+NUMERIC = frozenset(name for name in window(0) if window(0)[name].dtype != object)
+
+
+class TestPageMaker:
+    """The process that loads Evidently beside the reading, and makes the pages."""
+
+    def test_pages_are_those_of_this_process(self, page):
+        findings = found(window(0), window(1), page)
+        with page_maker() as make_page:
+            for number in range(2):
+                made = page.with_name(f"{number}.html")
+                make_page(window(0), window(1), findings, numeric=NUMERIC, page=made)
+                assert made.stat().st_size == pytest.approx(page.stat().st_size, rel=0.01)
+
+    def test_an_error_is_raised_here_and_the_next_page_is_made(self, page):
+        findings = found(window(0), window(1), page)
+        with page_maker() as make_page:
+            with pytest.raises(RuntimeError, match="could not be made:\n(.*\n)*KeyError"):
+                make_page(window(0)[["one"]], window(1)[["one"]], findings, numeric=frozenset(), page=page)
+            page.unlink()
+            make_page(window(0), window(1), findings, numeric=NUMERIC, page=page)
+            assert page.is_file()
+
+    def test_a_process_that_was_killed_is_said(self, page):
+        findings = found(window(0), window(1), page)
+        with page_maker() as make_page:
+            for process in multiprocessing.active_children():
+                process.kill()
+                process.join()
+            with pytest.raises(RuntimeError, match="ended with exit code -9, for want of memory most likely"):
+                make_page(window(0), window(1), findings, numeric=frozenset(), page=page)
+
+    def test_nothing_is_left_where_no_page_was_asked_for(self):
+        with page_maker():
+            pass
+        assert multiprocessing.active_children() == []

@@ -81,7 +81,7 @@ def test_a_report_of_each_task(store, publish, packages, splits, tmp_path, task)
     assert (content["kind"], content["alarm"], content["drifted"]) == ("drift", False, False)
     assert done.message.startswith(f"no drift, {len(done.findings.drifted_columns)} of 5 columns drifted")
     # The store keeps the same three files, by time.
-    kept = {item.key.removeprefix(done.prefix): item.key for item in store.list("monitoring/demo/")}
+    kept = {item.key.removeprefix(done.prefix): item.key for item in store.list(done.prefix)}
     assert set(kept) == {"drift.json", "drift.html", "evidently.html"}
     for path in outputs(tmp_path).values():
         assert store.get_bytes(kept[path.name]) == path.read_bytes()
@@ -229,7 +229,7 @@ def test_a_version_that_is_altered_or_missing_is_refused(store, publish, package
 
 
 def test_the_adapter(store, publish, packages, splits, tmp_path, capsys):
-    names = ("drift", "monitor_page", "evidently")
+    names = ("drift", "monitor_page", "evidently", "history_page")
     artifacts = {name: dsl.Artifact(uri=str(tmp_path / uuid.uuid4().hex)) for name in names}
     monitor.python_func(
         name="demo",

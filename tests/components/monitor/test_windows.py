@@ -201,6 +201,7 @@ def answered(scorer: Scorer, table: pa.Table, *leave_out: str, version: str = "v
         "request_row": range(count),
         "received": [datetime(2024, 3, 1, tzinfo=UTC)] * count,
         "model_version": [version] * count,
+        "latency_ms": [2.5] * count,
         "prediction": [{"binary": "true", "multiclass": "näh", "regression": 7.5}[schema.task]] * count,
         "probability_false": [0.125] * count,
         "probability_true": [0.875] * count,

@@ -1,21 +1,32 @@
-"""Metrics with their confidence intervals: of the whole test part, of each slice, and of the gaps between slices."""
+"""Metrics with their confidence intervals: of rows as a whole, of each slice, and of the gaps between slices."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
+from numpy.typing import NDArray
 
-from components.evaluate.slices import SliceRows
 from components.shared import metrics
 from components.shared.bootstrap import Draws, Estimate
-from components.shared.config import Metric
+from components.shared.config import Metric, TaskName
 from components.shared.evaluation import Gap, Scores, Slice
-from components.shared.package.scored import Scored
+from components.shared.metrics import Answers
+from components.shared.tasks.arrays import TargetArray
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRows:
+    """The rows that share a value of a column; `value` is None for the rows without one."""
+
+    column: str
+    value: str | None
+    rows: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Some rows of the test part and what was found of each metric."""
+    """Some rows and what was found of each metric."""
 
     rows: SliceRows
     estimates: dict[Metric, Estimate]
@@ -35,20 +46,30 @@ class Judged:
         )
 
 
-def judge(scored: Scored, slices: list[SliceRows], draws: Draws) -> tuple[Judged, list[Judged]]:
-    """Compute all metrics of the whole test part and of slices, on the same resamples.
+def judge(
+    task: TaskName,
+    target: TargetArray,
+    answers: Answers,
+    slices: list[SliceRows],
+    draws: Draws,
+    *,
+    only: Collection[Metric] | None = None,
+) -> tuple[Judged, list[Judged]]:
+    """Compute metrics of rows and of slices of them, on the same resamples.
 
     Args:
-        scored: The scored test part.
+        task: Decides which metrics there are.
+        target: Class indices or values, shape (rows,).
+        answers: The model's answers to them.
         slices: The slices, each large enough to be judged.
-        draws: Resamples of the part's rows.
+        draws: Resamples of the rows.
+        only: The metrics wanted; by default all of the task.
 
     Returns:
-        The whole part, then the slices in their order.
+        All rows, then the slices in their order.
     """
-    task, target, answers = scored.schema.task, scored.target, scored.answers
-    whole = Judged(SliceRows("", None, np.arange(len(target))), draws.estimates(task, target, answers))
-    return whole, [Judged(item, draws.estimates(task, target, answers, rows=item.rows)) for item in slices]
+    whole = Judged(SliceRows("", None, np.arange(len(target))), draws.estimates(task, target, answers, only=only))
+    return whole, [Judged(item, draws.estimates(task, target, answers, rows=item.rows, only=only)) for item in slices]
 
 
 def gaps(parts: list[Judged], confidence: float) -> list[Gap]:
