@@ -1,0 +1,100 @@
+"""What keys and labels mean however they are spelled, as SQL: a CSV file's `7.0` and the log's 7 are one key.
+
+The log has a key typed when it is a feature and as text otherwise; a table of labels has it as its format does. Both
+become one text before they are compared: whole numbers without a fraction, moments in UTC, `true` and `false`.
+"""
+
+import pyarrow as pa
+
+from components.shared.labels.layout import LabelColumns
+from components.shared.package.schema import FeatureKind, Schema
+from components.shared.tables import identifier, literal
+from components.shared.tasks import TASKS
+
+PLACE = "\x1fplace"  # a table's rows, numbered; no column of a schema is called so
+_EXACT = 2**53  # from here on a DOUBLE takes several whole numbers for one
+
+
+def key_texts(kinds: pa.Schema, schema: Schema) -> dict[str, str]:
+    """For each key of the schema, SQL of the one text that stands for its value; null where there is none.
+
+    Args:
+        kinds: The types of the table's columns, which include the keys.
+        schema: The model's columns and keys.
+    """
+    features: dict[str, FeatureKind] = {feature.name: feature.kind for feature in schema.features}
+    if schema.time_column and schema.time_column not in features:
+        features[schema.time_column] = "timestamp"
+    return {key: _key_text(key, features.get(key, "category"), kinds.field(key).type) for key in schema.keys}
+
+
+def _key_text(name: str, kind: FeatureKind, stored: pa.DataType) -> str:
+    text = f"CAST({identifier(name)} AS VARCHAR)"
+    if kind in ("number", "integer") or pa.types.is_floating(stored):
+        found = _number_text(text)
+    elif kind == "boolean":
+        found = f"coalesce(CAST(try_cast({text} AS BOOLEAN) AS VARCHAR), {text})"
+    elif kind == "timestamp":
+        found = f"coalesce(strftime({moment(name)} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S'), {text})"
+    else:
+        found = text
+    return f"nullif({found}, '')"
+
+
+def moment(name: str) -> str:
+    """SQL of a column of times as moments with a zone; UTC where they name none, null where they are no times."""
+    return f"try_cast(CAST({identifier(name)} AS VARCHAR) AS TIMESTAMPTZ)"
+
+
+def label_meaning(text: str, schema: Schema) -> str:
+    """SQL of a label as the schema spells it: a class, or a number; null where it is none that the model knows.
+
+    Args:
+        text: SQL of the label as text.
+        schema: The model's target and classes.
+    """
+    if not TASKS[schema.task].has_classes:
+        return f"CASE WHEN isfinite(try_cast({text} AS DOUBLE)) THEN {text} END"
+    known = ", ".join(literal(label) for label in schema.labels)
+    truth = f"CAST(try_cast({text} AS BOOLEAN) AS VARCHAR)"
+    spellings = [text, _number_text(text), *([truth] if isinstance(schema.classes[0], bool) else [])]
+    cases = " ".join(f"WHEN {spelling} IN ({known}) THEN {spelling}" for spelling in spellings)
+    return f"CASE {cases} END"
+
+
+def subject(columns: LabelColumns) -> str:
+    """SQL of what a label is about, as one text: the row of a request, or else the keys and the event time.
+
+    Null where neither a request's id nor all keys are there.
+    """
+    request = f"'request', {identifier(columns.request_id)}, {_text(columns.request_row)}"
+    if not columns.keys:
+        return f"CASE WHEN {identifier(columns.request_id)} IS NOT NULL THEN concat_ws(chr(31), {request}) END"
+    whole = " AND ".join(f"{identifier(key)} IS NOT NULL" for key in columns.keys)
+    entity = ", ".join(["'keys'", *map(_text, columns.keys), _text(columns.event_time)])
+    return (
+        f"CASE WHEN {identifier(columns.request_id)} IS NOT NULL THEN concat_ws(chr(31), {request}) "
+        f"WHEN {whole} THEN concat_ws(chr(31), {entity}) END"
+    )
+
+
+def readable_subject(text: str | None) -> str:
+    """A subject for people: `request 8f2c, 0` or `keys UA, 1545`; empty for none."""
+    if not text:
+        return ""
+    kind, *parts = text.split("\x1f")
+    return f"{kind} {', '.join(part for part in parts if part)}"
+
+
+def _text(name: str) -> str:
+    return f"coalesce(CAST({identifier(name)} AS VARCHAR), '')"
+
+
+def _number_text(text: str) -> str:
+    number = f"try_cast({text} AS DOUBLE)"
+    return (
+        f"CASE WHEN regexp_full_match({text}, '[+-]?[0-9]{{1,18}}') THEN CAST(try_cast({text} AS BIGINT) AS VARCHAR) "
+        f"WHEN {number} = trunc({number}) AND abs({number}) < {_EXACT} "
+        f"THEN CAST(try_cast({number} AS BIGINT) AS VARCHAR) "
+        f"ELSE coalesce(CAST({number} AS VARCHAR), {text}) END"
+    )
