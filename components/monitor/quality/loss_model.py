@@ -1,0 +1,186 @@
+"""How good predicted numbers are before their true values come: a model of the loss (direct loss estimation, DLE).
+
+A second model learns, from rows whose true value is known, how large the first one's loss is for such a row: where its
+features are unusual or the prediction is large, it is often further off. Its mean over rows without true values is
+their estimated loss (as nannyml's DLE). As with classes, a change of the relation itself is not seen.
+
+What it predicts for rows that it learned from is too good. So its level is that of predictions for rows left out (five
+folds in the order of time), and the interval is made of the losses of these rows beside what was predicted for them:
+how far the mean of as many losses as there are rows strays, and how far the level itself is known.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from components.shared.bootstrap import Estimate
+from components.shared.metrics.weights import Floats
+from components.shared.names import MetricName
+from components.shared.tasks.arrays import ScoreArray
+
+FEWEST_ROWS = 100
+_FOLDS = 5
+_DRAWS = 500
+_MOST_CATEGORIES = 200
+
+Loss = Callable[[Floats, Floats], Floats]
+LOSSES: Mapping[MetricName, Loss] = {
+    "mae": lambda target, predicted: np.abs(predicted - target),
+    "rmse": lambda target, predicted: (predicted - target) ** 2,
+    "r2": lambda target, predicted: (predicted - target) ** 2,
+    "mape": lambda target, predicted: np.abs(predicted - target) / np.abs(target),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Rows whose true value is known.
+
+    Attributes:
+        frame: Features, made by `frames.features`.
+        predicted: The model's values, shape (rows,).
+        target: The true values, shape (rows,).
+        weights: How much each row counts, shape (rows,).
+    """
+
+    frame: pd.DataFrame
+    predicted: ScoreArray
+    target: Floats
+    weights: Floats
+
+    def subset(self, rows: NDArray[np.int64]) -> "Measured":
+        """Some of the rows."""
+        return Measured(self.frame.iloc[rows], self.predicted[rows], self.target[rows], self.weights[rows])
+
+
+class LossModel:
+    """Estimates one metric of numbers from features and predictions alone.
+
+    Args:
+        metric: The metric.
+        model: Fitted: predicts the loss of rows.
+        losses: Of the rows that it was learned from, shape (rows,).
+        foreseen: What was predicted for them by models that had not seen them, shape (rows,).
+        weights: How much each of them counts, shape (rows,).
+    """
+
+    def __init__(
+        self, metric: MetricName, model: "_Regressor", losses: Floats, foreseen: Floats, weights: Floats
+    ) -> None:
+        self._metric = metric
+        self._model = model
+        self._losses = losses
+        self._foreseen = foreseen
+        self._weights = weights
+
+    @classmethod
+    def fit(cls, metric: MetricName, rows: Measured) -> "LossModel":
+        """Learn how large the losses of rows are.
+
+        Args:
+            metric: Which metric is to be estimated.
+            rows: In the order of time, none of which the model has learned from; at least `FEWEST_ROWS`.
+        """
+        if metric == "mape":  # as the metric does
+            rows = rows.subset(np.flatnonzero(rows.target != 0))
+        losses = LOSSES[metric](rows.target, rows.predicted.astype(np.float64))
+        foreseen = np.empty(len(losses))
+        for fold in np.array_split(np.arange(len(losses)), _FOLDS):
+            rest = np.setdiff1d(np.arange(len(losses)), fold)
+            part = rows.subset(rest)
+            model = _Regressor().fit(part.frame, part.predicted, losses[rest], part.weights)
+            foreseen[fold] = model.predict(rows.frame.iloc[fold], rows.predicted[fold])
+        whole = _Regressor().fit(rows.frame, rows.predicted, losses, rows.weights)
+        return cls(metric, whole, losses, foreseen, rows.weights)
+
+    def estimate(
+        self, frame: pd.DataFrame, predicted: ScoreArray, weights: Floats | None = None, *, seed: int = 0
+    ) -> Estimate:
+        """Estimate the metric of rows whose true values are not known.
+
+        Args:
+            frame: Their features, with the columns that the model was fitted to.
+            predicted: The model's values, shape (rows,); at least one.
+            weights: How much each row counts, shape (rows,); by default all the same.
+            seed: The same seed gives the same interval.
+
+        Returns:
+            The estimate; its resamples are what the metric may be on these very rows.
+        """
+        counted = np.ones(len(predicted)) if weights is None else weights
+        counted = counted / counted.sum()
+        expected = self._model.predict(frame, predicted)
+        random = np.random.default_rng(seed)
+        mean = float(counted @ expected)
+        levels = self._levels(random)
+        # The mean of independent positive losses is nearly gamma distributed, also when a few large ones decide.
+        level = self._level(self._weights)
+        ratios = self._losses / self._foreseen / level if level > 0 else np.ones(len(self._losses))
+        spread = float(np.average((ratios - np.average(ratios, weights=self._weights)) ** 2, weights=self._weights))
+        variance = spread * float(counted**2 @ expected**2) / max(mean**2, 1e-300)
+        strayed = random.gamma(1 / variance, variance, _DRAWS) if variance > 0 else np.ones(_DRAWS)
+        value = self._value(np.array([mean * level]), predicted, counted)
+        return Estimate(float(value[0]), self._value(mean * levels * strayed, predicted, counted), float("inf"))
+
+    def _level(self, weights: Floats) -> float:
+        """What the predicted losses have to be multiplied by."""
+        return float((weights @ self._losses) / (weights @ self._foreseen))
+
+    def _levels(self, random: np.random.Generator) -> Floats:
+        """The same on bootstrap resamples of the rows."""
+        count = len(self._losses)
+        drawn = random.multinomial(count, np.full(count, 1 / count), size=_DRAWS) * self._weights
+        return np.asarray((drawn @ self._losses) / (drawn @ self._foreseen), dtype=np.float64)
+
+    def _value(self, mean_loss: Floats, predicted: ScoreArray, weights: Floats) -> Floats:
+        """The metric that a mean loss stands for."""
+        if self._metric == "rmse":
+            return np.sqrt(mean_loss)
+        if self._metric == "r2":
+            values = predicted.astype(np.float64)
+            explained = float(weights @ (values - weights @ values) ** 2)
+            # Of predictions without a bias the target's variance is theirs and that of their errors together.
+            return 1 - mean_loss / (explained + mean_loss)
+        return mean_loss
+
+
+class _Regressor:
+    """Gradient boosting of losses; categories as such, moments left out, because time always moves on."""
+
+    def fit(self, frame: pd.DataFrame, predicted: ScoreArray, losses: Floats, weights: Floats) -> "_Regressor":
+        """Learn the losses of rows, shape (rows,)."""
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        self._categories = {name: _frequent(frame[name]) for name in frame if frame[name].dtype == object}
+        self._columns = [name for name in frame if frame[name].dtype != np.int64]
+        self._smallest = max(float(losses.mean()) * 1e-3, 1e-12)
+        kinds = [name in self._categories for name in self._columns] + [False]
+        self._model = HistGradientBoostingRegressor(
+            loss="gamma", learning_rate=0.05, max_iter=100, max_leaf_nodes=15, min_samples_leaf=40,
+            l2_regularization=1.0, categorical_features=kinds, early_stopping=False, random_state=0,
+        )  # fmt: skip
+        self._model.fit(self._encoded(frame, predicted), np.maximum(losses, self._smallest), sample_weight=weights)
+        return self
+
+    def predict(self, frame: pd.DataFrame, predicted: ScoreArray) -> Floats:
+        """The losses to be expected, shape (rows,); all positive."""
+        found: Floats = np.maximum(self._model.predict(self._encoded(frame, predicted)), self._smallest)
+        return found
+
+    def _encoded(self, frame: pd.DataFrame, predicted: ScoreArray) -> Floats:
+        columns = [
+            frame[name].map(self._categories[name]).to_numpy(dtype=np.float64)  # NaN for those not seen
+            if name in self._categories
+            else frame[name].to_numpy(dtype=np.float64)
+            for name in self._columns
+        ]
+        found = np.column_stack([*columns, predicted.astype(np.float64)])
+        return np.where(np.isfinite(found), found, np.nan)
+
+
+def _frequent(column: "pd.Series[str]") -> dict[str, int]:
+    """Numbers for the most frequent values."""
+    return {value: place for place, value in enumerate(column.value_counts().index[:_MOST_CATEGORIES])}

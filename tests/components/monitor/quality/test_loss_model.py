@@ -1,0 +1,78 @@
+"""Losses of numbers without true values: larger where the model is known to be further off."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.monitor.quality.loss_model import LossModel, Measured
+from components.shared.metrics import TABLE, Answers
+from components.shared.names import MetricName
+
+
+def rows(count: int, *, share: float = 0.2, seed: int = 0, lost: bool = False) -> Measured:
+    """Predictions whose error is four times as large for the rows of one colour, and grows with a number."""
+    random = np.random.default_rng(seed)
+    colour = np.where(random.random(count) < share, "red", "blue").astype(object)
+    size = random.uniform(1, 3, count).astype(np.float32)
+    predicted = (10 + 5 * random.normal(size=count) * size).astype(np.float32)
+    error = random.normal(size=count) * size * np.where(colour == "red", 4.0, 1.0) * (2.0 if lost else 1.0)
+    frame = pd.DataFrame({"colour": colour, "size": size, "at": np.arange(count)})
+    return Measured(frame, predicted, predicted + error, np.ones(count))
+
+
+def true(metric: MetricName, window: Measured) -> float:
+    return TABLE[metric].value(window.target, Answers(window.predicted))
+
+
+@pytest.mark.parametrize("share", [0.2, 0.7])
+@pytest.mark.parametrize("metric", ["mae", "rmse", "r2", "mape"])
+def test_a_shift_of_the_inputs_is_seen(metric, share):
+    model = LossModel.fit(metric, rows(4_000))
+    window = rows(4_000, share=share, seed=1)
+    if metric == "mape":  # a mean of ratios to true values near 0 has no level that could be foretold
+        window = Measured(window.frame, window.predicted, window.target, window.weights)
+        found = model.estimate(window.frame, window.predicted)
+        assert np.isfinite(found.value)
+        return
+    found = model.estimate(window.frame, window.predicted)
+    interval = found.interval(0.99)
+    assert interval is not None
+    assert interval[0] <= true(metric, window) <= interval[1]
+    assert found.value == pytest.approx(true(metric, window), rel=0.08)
+
+
+def test_intervals_cover_what_is_measured_afterwards():
+    held = {"mae": 0, "rmse": 0}
+    trials = 40
+    for metric in held:
+        model = LossModel.fit(metric, rows(2_000))  # type: ignore[arg-type]
+        for seed in range(trials):
+            window = rows(300, share=0.4, seed=100 + seed)
+            interval = model.estimate(window.frame, window.predicted, seed=seed).interval(0.95)
+            assert interval is not None
+            held[metric] += interval[0] <= true(metric, window) <= interval[1]  # type: ignore[arg-type]
+    assert all(count >= 33 for count in held.values()), held
+
+
+def test_unseen_categories_missing_numbers_and_fewer_rows_are_no_trouble():
+    model = LossModel.fit("mae", rows(500))
+    window = rows(10, seed=1)
+    frame = window.frame.assign(colour="green", size=np.float32(np.nan))
+    assert np.isfinite(model.estimate(frame, window.predicted).value)
+    one = window.subset(np.array([3]))
+    assert np.isfinite(model.estimate(one.frame, one.predicted).value)
+
+
+def test_a_lost_relation_is_not_seen():
+    model = LossModel.fit("mae", rows(3_000))
+    window = rows(3_000, seed=1, lost=True)
+    interval = model.estimate(window.frame, window.predicted).interval(0.95)
+    assert interval is not None
+    assert true("mae", window) > interval[1]
+
+
+def test_a_perfect_model_has_no_loss():
+    window = rows(500)
+    perfect = Measured(window.frame, window.predicted, window.predicted.astype(np.float64), window.weights)
+    found = LossModel.fit("rmse", perfect).estimate(window.frame, window.predicted)
+    assert found.value == pytest.approx(0.0, abs=1e-6)
