@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from components.ingest.query import (
     result_columns,
 )
 from components.ingest.sources import Registered, damaged, override_paths, register
+from components.ingest.unlogged import with_unlogged
 from components.shared.config import ProblemConfig, SourceConfig
 from components.shared.errors import SourceError
 from components.shared.files import replacing
@@ -118,6 +119,8 @@ def _write(
         fetched.update(registered.fetched)
         restrict(connection, readable=[file.path for file in registered.still_read], writable=staged.parent)
         columns = result_columns(connection, select)
+        if source.of_requests:
+            select, columns = with_unlogged(select, columns, problem)
         time_column = problem.time_column
         if is_timeless and time_column not in columns and not window:
             time_column = ""
@@ -142,12 +145,13 @@ def _write(
                 raise _NotStreamedError from error
             is_query = bool(source.query.strip())
             raise damaged(connection, registered.still_read) or failed(error, select, is_query=is_query) from error
-    return result, _warnings(registered, columns, problem)
+    keys = problem.keys if source.of_requests else []  # which the log has as texts
+    return result, _warnings(registered, columns, ignored={*problem.ignore, *keys})
 
 
-def _warnings(registered: Registered, columns: Mapping[str, str], problem: ProblemConfig) -> list[str]:
+def _warnings(registered: Registered, columns: Mapping[str, str], *, ignored: Collection[str]) -> list[str]:
     """What there is to say of the tables, and of those of their text columns that are in the result as such."""
-    texts = {name for name, kind in columns.items() if kind == "VARCHAR"} - set(problem.ignore)
+    texts = {name for name, kind in columns.items() if kind == "VARCHAR"} - set(ignored)
     return [remark.text for remark in registered.remarks if not remark.column or remark.column in texts]
 
 

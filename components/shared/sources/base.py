@@ -34,9 +34,12 @@ class Source(TableConfig):
     Attributes:
         schemes: Schemes of the places that this kind is for; of two kinds with the same one, a place is of the first
             in `table.SOURCES` where `kind` is not given. Empty for paths without a scheme.
+        of_requests: Whether its rows are requests that an endpoint logged, which have no columns that are known only
+            afterwards, and which the stages' own keys may not read.
     """
 
     schemes: ClassVar[tuple[str, ...]] = ()
+    of_requests: ClassVar[bool] = False
 
     kind: str
 

@@ -40,9 +40,17 @@ class S3Source(Source):
 
     def fingerprint(self) -> Fingerprint:
         """All objects that the key, the prefix or the glob may stand for, by their etags; a few more do no harm."""
+        return Fingerprint("its objects", self.objects())
+
+    def objects(self) -> list[tuple[str, str, int]]:
+        """Keys, ETags and sizes of all objects that the key, the prefix or the glob may stand for.
+
+        Raises:
+            StoreError: The object store cannot be reached or refuses.
+        """
         store, key = self._place()
         fixed = next((index for index, character in enumerate(key) if character in "*?["), len(key))
-        return Fingerprint("its objects", [(item.key, item.etag, item.size) for item in store.list(key[:fixed])])
+        return [(item.key, item.etag, item.size) for item in store.list(key[:fixed])]
 
     def _place(self) -> "tuple[Store, str]":
         from components.shared.store import Store, parse_s3_uri

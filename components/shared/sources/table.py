@@ -9,6 +9,7 @@ from components.shared.config.table import TableConfig
 from components.shared.sources.base import Source
 from components.shared.sources.files import FilesSource
 from components.shared.sources.http import HttpSource
+from components.shared.sources.log import LogSource
 from components.shared.sources.package import PackageSource
 from components.shared.sources.s3 import S3Source
 
@@ -17,6 +18,7 @@ SOURCES: tuple[type[Source], ...] = (
     HttpSource,
     S3Source,
     PackageSource,
+    LogSource,
 )
 KINDS: dict[str, type[Source]] = {get_args(source.model_fields["kind"].annotation)[0]: source for source in SOURCES}
 _TAG = "kind="  # before a kind's name in the place of a mistake, so that it differs from the name of a table

@@ -1,8 +1,5 @@
 """What every kind of source does: one suite, over real files, a real web server and a real object store."""
 
-import functools
-import http.server
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +10,7 @@ from components.shared.config import SourceConfig
 from components.shared.errors import SourceError
 from components.shared.sources.base import Source
 from components.shared.sources.table import KINDS, at_place, kind_at, source_at
+from tests.web import web_site
 
 CSV = b"a;b\n1;x\n"
 # By kind: where a table is, given a folder on the local disk, the address of a site, and that of a bucket.
@@ -21,12 +19,11 @@ PLACES = {
     "http": "{site}/t.csv",
     "s3": "{bucket}t.csv",
     "package": "package://tables_of_a_test/t.csv",
+    "log": "log://t.csv",
 }
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments: object) -> None:
-        pass
+# The others bring files as they are; rows of the log are put together (`test_log`).
+OF_FILES = sorted(kind for kind, source in KINDS.items() if not source.of_requests)
+of_files = pytest.mark.parametrize("kind", OF_FILES, indirect=True)
 
 
 @pytest.fixture
@@ -39,13 +36,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def site(folder: Path) -> Iterator[str]:
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with web_site(folder) as address:
+        yield address
 
 
 @pytest.fixture(params=sorted(KINDS))
@@ -75,6 +67,7 @@ def test_the_place_says_which_kind_it_is(kind, place):
     assert source_at(place) == stated
 
 
+@of_files
 def test_a_table_is_brought_here_as_it_is(place, write, tmp_path):
     write(CSV)
     (file,) = source_at(place).read(tmp_path)
@@ -83,12 +76,14 @@ def test_a_table_is_brought_here_as_it_is(place, write, tmp_path):
     assert file.name.endswith("t.csv")
 
 
+@of_files
 def test_its_hash_is_that_of_its_content_whatever_kind_it_is(place, write, folder, tmp_path):
     write(CSV)
     hashes = {fetch(source_at(where), tmp_path).fingerprint for where in (place, str(folder / "t.csv"))}
     assert len(hashes) == 1
 
 
+@of_files
 def test_its_fingerprint_changes_when_the_table_does_and_not_else(place, write):
     write(CSV)
     source = source_at(place)
@@ -99,6 +94,7 @@ def test_its_fingerprint_changes_when_the_table_does_and_not_else(place, write):
     assert source.fingerprint().by == before.by
 
 
+@of_files
 def test_a_table_that_is_not_there_is_named(place, tmp_path):
     with pytest.raises(SourceError, match=r"t\.csv"):
         source_at(place).read(tmp_path)
