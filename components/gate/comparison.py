@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.gate.inferiority import Comparison, allowed_loss, compare_losses
 from components.gate.verdict import Check
 from components.shared import frames, metrics
 from components.shared.blocks import find_blocks
@@ -18,6 +17,7 @@ from components.shared.config import ChampionRule, EvaluationConfig, Metric
 from components.shared.errors import DataError, PackageError
 from components.shared.evaluation import against_text, limit_text, metric_text
 from components.shared.formatting import format_count, format_share
+from components.shared.inferiority import Comparison, allowed_loss, compare_losses
 from components.shared.metrics import LABELS, Answers
 from components.shared.package.model_package import MANIFEST, TRAINING, Lineage, Manifest, verify, version_prefix
 from components.shared.package.schema import Schema
@@ -45,7 +45,7 @@ def compare(champion: Entry, store: Store, *, name: str, model: Path, splits: Pa
     """Hold the candidate against the champion by a paired bootstrap on the same rows.
 
     The check holds when the confidence interval of the candidate's loss lies within the margin, fails when it lies
-    wholly beyond it, and does what `gate.champion.when_unclear` says in between (`components.gate.inferiority`). It
+    wholly beyond it, and does what `gate.champion.when_unclear` says in between (`components.shared.inferiority`). It
     fails too when the champion cannot be compared at all. Each model answers by its own threshold.
 
     Args:

@@ -103,8 +103,14 @@ def judge(candidate: Candidate, rules: Rules, store: Store, *, force: bool = Fal
         check_size(candidate.files().values(), rules.gate.package_megabytes),
         check_latency(candidate.model, candidate.splits, rules.gate.row_milliseconds),
     ]
-    warn = rules.gate.mode == "warn"
-    return decide(checks, champion=champion, candidate=candidate.version(), force=force, warn=warn)
+    return decide(
+        checks,
+        champion=champion,
+        candidate=candidate.version(),
+        force=force,
+        warn=rules.gate.mode == "warn",
+        approval=rules.gate.approval != "none",
+    )
 
 
 def check_thresholds(evaluation: Evaluation, thresholds: dict[Metric, Threshold]) -> Iterator[Check]:

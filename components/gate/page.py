@@ -50,17 +50,20 @@ def verdict_page(name: str, verdict: Verdict) -> Page:
 def headline(verdict: Verdict) -> str:
     """The verdict in a line."""
     count, failed = len(verdict.checks), len(verdict.reasons)
+    promoted = "waits for approval" if verdict.waits else "promoted"
     if not failed:
-        return f"promoted: all {count} checks hold"
+        return f"{promoted}: all {count} checks hold"
     why = f"{failed} of {count} checks {'does' if failed == 1 else 'do'} not hold"
     if verdict.forced:
-        return f"promoted by force: {why}"
-    return f"promoted with a warning: {why}" if verdict.warned else f"not promoted: {why}"
+        return f"{promoted} by force: {why}"
+    return f"{promoted} with a warning: {why}" if verdict.warned else f"not promoted: {why}"
 
 
 def _status(verdict: Verdict) -> tuple[Status, str]:
     if not verdict.promoted:
         return "failed", "Blocked"
+    if verdict.waits:
+        return "warning", "Waits for approval"
     return ("warning", "Promoted anyway") if verdict.reasons else ("passed", "Promoted")
 
 

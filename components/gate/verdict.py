@@ -32,6 +32,9 @@ class Verdict(BaseModel):
     promoted: bool = Field(description="Whether the candidate goes on to be published and served.")
     forced: bool = Field(description="Whether it does so only because promotion was forced.")
     warned: bool = Field(description="Whether it does so only because the gate is set to warn instead of block.")
+    waits: bool = Field(
+        default=False, description="Whether it is published only, and serves when a person has approved it."
+    )
     reasons: list[str] = Field(description="Why it should not be promoted; empty when every check holds.")
     warnings: list[str] = Field(default=[], description="What holds although the test rows cannot tell.")
     checks: list[Check]
@@ -43,11 +46,24 @@ class Verdict(BaseModel):
         write_text(path, self.model_dump_json(indent=2) + "\n")
 
 
-def decide(checks: list[Check], *, champion: str | None, candidate: str, force: bool, warn: bool) -> Verdict:
-    """Promote when every check holds, when promotion is forced, or when the gate only warns."""
+def decide(
+    checks: list[Check], *, champion: str | None, candidate: str, force: bool, warn: bool, approval: bool = False
+) -> Verdict:
+    """Promote when every check holds, when promotion is forced, or when the gate only warns.
+
+    Args:
+        checks: Every condition.
+        champion: The version it was compared with; None for the first model.
+        candidate: The version it would be published as.
+        force: Whether promotion is forced.
+        warn: Whether the gate only warns.
+        approval: Whether a person has to approve what is promoted before it serves.
+    """
     reasons = [check.detail for check in checks if not check.holds]
+    promoted = not reasons or force or warn
     return Verdict(
-        promoted=not reasons or force or warn,
+        promoted=promoted,
+        waits=promoted and approval,
         forced=bool(reasons) and force,
         warned=bool(reasons) and warn and not force,
         reasons=reasons,

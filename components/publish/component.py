@@ -12,6 +12,9 @@ def publish(
     evaluated: dsl.Input[dsl.Artifact],
     verdict: dsl.Input[dsl.Artifact],
     monitoring: str = "{}",
+    waits_to_serve: str = "",
+    gate: str = "{}",
+    evaluation: str = "{}",
 ) -> str:
     """Store the model package as an immutable version; deploy makes it the champion once it has served.
 
@@ -21,16 +24,21 @@ def publish(
         evaluated: Folder with `metrics.json` and `card.html`.
         verdict: The gate's verdict, JSON.
         monitoring: Section `monitoring` of the configuration, JSON: how the version will be watched.
+        waits_to_serve: Section `serving` of the configuration, JSON, of a version that waits for approval, by a person
+            or by labelled requests, before it is deployed; empty for one that is deployed by this run.
+        gate: Section `gate` of the configuration, JSON, with the metric that is compared, of a version that waits.
+        evaluation: Section `evaluation` of the configuration, JSON, of a version that waits.
 
     Returns:
         The version's id.
     """
     from pathlib import Path
 
-    from components.publish.publish import publish_version
-    from components.shared.config import MonitoringConfig
+    from components.publish.publish import publish_version, wait_for_approval
+    from components.shared.config import EvaluationConfig, GateConfig, MonitoringConfig, ServingConfig
     from components.shared.progress import announce
     from components.shared.registry.monitoring import keep_settings
+    from components.shared.registry.pending import Terms
     from components.shared.store import Store
 
     store = Store.connect()
@@ -39,4 +47,11 @@ def publish(
     )
     keep_settings(store, name, published.version, MonitoringConfig.model_validate_json(monitoring))
     announce(published.message)
+    if waits_to_serve:
+        terms = Terms(
+            serving=ServingConfig.model_validate_json(waits_to_serve),
+            gate=GateConfig.model_validate_json(gate),
+            evaluation=EvaluationConfig.model_validate_json(evaluation),
+        )
+        announce(wait_for_approval(store, name, published.version, terms, verdict=Path(verdict.path)))
     return published.version

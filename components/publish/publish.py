@@ -20,7 +20,9 @@ from components.shared.package.model_package import (
     version_of,
     write_manifest,
 )
-from components.shared.registry.promotion import Judgement, read_json
+from components.shared.registry.history import this_run
+from components.shared.registry.judgement import Judgement, read_json
+from components.shared.registry.pending import PendingVersions, Terms
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 
@@ -66,6 +68,38 @@ def publish_version(store: Store, name: str, *, model: Path, evaluated: Path, ve
         Judgement.read(verdict, manifest.version)
         created = Registry(store, name).publish(package, manifest)
     return Published(manifest.version, created=created)
+
+
+def wait_for_approval(store: Store, name: str, version: str, terms: Terms, *, verdict: Path) -> str:
+    """Let a version wait until a person, or the newest labelled requests, decide about it.
+
+    Args:
+        store: The object store.
+        name: Name of the model.
+        version: A version that is stored.
+        terms: How it is to be served, and by what it is decided about.
+        verdict: The gate's verdict, JSON.
+
+    Returns:
+        One line for people: what to do, or that it was rejected before.
+
+    Raises:
+        PackageError: The verdict is not to promote this version.
+        StoreError: The object store cannot be reached or refuses.
+    """
+    judged = Judgement.read(verdict, version)
+    pending = PendingVersions(store, name).add(version, judged, terms, run=this_run())
+    if pending.answer:
+        return f"version {version} is not deployed: it was {pending.in_words}"
+    if terms.gate.approval == "live":
+        return (
+            f"version {version} {pending.in_words}: `make watch` deploys it when they show that it is no worse than the"
+            f" champion, and rejects it when it is worse"
+        )
+    return (
+        f"version {version} waits for approval: `make approve MODEL={name} VERSION={version}` deploys it, "
+        f"`make reject MODEL={name} VERSION={version} WHY=…` does not"
+    )
 
 
 def assemble(package: Path, name: str, *, model: Path, evaluated: Path) -> Manifest:

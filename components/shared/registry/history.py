@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from components.shared.append_only import Numbered
 from components.shared.errors import PackageError
 
 Action = Literal["promoted", "rolled back"]
@@ -21,10 +22,8 @@ RUN_VARIABLE = "KFP_RUN_ID"
 _BEFORE_THE_HISTORY = "champion when the history began"
 
 
-class Entry(BaseModel):
+class Entry(Numbered):
     """One move of the champion pointer. The newest entry is the pointer."""
-
-    model_config = ConfigDict(frozen=True)  # what a later program adds is no damage
 
     number: int = Field(description="1, 2, …; below 1 for what was champion before there was a history.")
     version: str = Field(min_length=1, description="The champion from here on; it had served before this was written.")
@@ -33,7 +32,6 @@ class Entry(BaseModel):
     run: str = Field(default="", description="The run that did it; empty for a person.")
     replaced: str | None = Field(default=None, description="The champion until then.")
     why: str = Field(default="", description="Why, in words.")
-    token: str = Field(default="", description="Random: tells this writer's entry from another's of the same number.")
 
     def is_same(self, other: "Entry | None") -> bool:
         """Whether both are the same move, and not two moves to the same version."""

@@ -1,64 +1,11 @@
 """What a deployment is to come to in the registry: begun before anything is changed, completed as its last act."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from components.shared.errors import PackageError, in_short
 from components.shared.registry.history import Action, Entry, rollback_target
+from components.shared.registry.judgement import Judgement
 from components.shared.registry.registry import MovedError, Registry
-
-
-class _Check(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    holds: bool
-
-
-class Judgement(BaseModel):
-    """What publish and deploy need of the gate's verdict."""
-
-    model_config = ConfigDict(frozen=True)
-
-    promoted: Any = Field(default=False, description="True, and nothing else, lets the candidate through.")
-    candidate: str = Field(default="", description="The version that was judged; empty when the verdict does not say.")
-    champion: str | None = Field(default=None, description="The version it was compared with; None for none.")
-    forced: bool = False
-    warned: bool = False
-    checks: list[_Check] = []
-
-    @classmethod
-    def read(cls, path: Path, version: str) -> "Judgement":
-        """Read the verdict on a version, which has to be that it is promoted.
-
-        Raises:
-            PackageError: The file is no verdict, one on another version, or not to promote it.
-        """
-        try:
-            found = cls.model_validate(read_json(path))
-        except ValidationError as error:
-            raise PackageError(f"{path} is no verdict of the gate: {in_short(error)}. Run the gate again.") from error
-        if found.promoted is not True:
-            raise PackageError(f"The gate's verdict, {path}, is not to promote this model; nothing was published.")
-        if (found.candidate or version) != version:
-            raise PackageError(
-                f"The gate judged version {found.candidate}, and the model is version {version}; nothing was published."
-            )
-        return found
-
-    @property
-    def why(self) -> str:
-        """Why it was promoted, for the history."""
-        if not self.checks:
-            return "let through by the gate"
-        held = f"{sum(check.holds for check in self.checks)} of {len(self.checks)} checks hold"
-        return (
-            f"{'forced' if self.forced else 'let through with warnings' if self.warned else 'passed the gate'}: {held}"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +70,17 @@ class Promotion:
 Begin = Callable[[Registry], Promotion]
 
 
-def of_verdict(version: str, judged: Judgement) -> Begin:
+def of_verdict(version: str, judged: Judgement, *, why: str = "", run: str | None = None) -> Begin:
     """Promote a version that the gate let through, if the champion is still the one that it was compared with.
 
     A version that is the champion already, as after a deployment that was killed behind its last act, is deployed
     again all the same.
+
+    Args:
+        version: The version.
+        judged: The gate's verdict.
+        why: For the history; empty for what the verdict says.
+        run: The run that made the version; None for that of this process.
     """
 
     def begin(registry: Registry) -> Promotion:
@@ -135,7 +88,7 @@ def of_verdict(version: str, judged: Judgement) -> Begin:
         found = champion.version if champion else None
         if found not in (judged.champion, version):
             raise registry.moved(version, champion, instead_of=judged.champion)
-        return Promotion(registry, version, champion, why=judged.why)
+        return Promotion(registry, version, champion, why=why or judged.why, run=run)
 
     return begin
 
@@ -161,18 +114,3 @@ def of_rollback(serves: str, *, wanted: str = "", why: str = "") -> Begin:
         return Promotion(registry, target, champion, "rolled back", why, run="")
 
     return begin
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object that a stage before wrote.
-
-    Raises:
-        PackageError: There is none.
-    """
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise PackageError(f"{path} cannot be read as JSON: {error}. Run the stage that writes it again.") from error
-    if not isinstance(content, dict):
-        raise PackageError(f"{path} holds no JSON object. Run the stage that writes it again.")
-    return content

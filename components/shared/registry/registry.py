@@ -3,10 +3,10 @@
 `models/<name>/versions/<version>/` contains a version, stored by publish and never changed. That makes it no champion:
 deploy proves it where clients ask it, and only then, as its last act, appends an entry to `models/<name>/history/`.
 
-The history is one object an entry, `00000001.json`, `00000002.json`, …, each created on the condition that there is
-none of its name. The newest entry is the champion pointer. So moving the pointer and remembering the move are one
-write: a process that is killed leaves both done or neither, of several at once one gets the number and the others learn
-of it, and nobody ever writes an entry again. Whoever reads the champion reads a version that has served.
+The history is an append-only log (see `append_only`), and its newest entry is the champion pointer. So moving the
+pointer and remembering the move are one write: a process that is killed leaves both done or neither, of several at once
+one gets the number and the others learn of it, and nobody ever writes an entry again. Whoever reads the champion reads
+a version that has served.
 
 Example: runs X and Y both begin while `00000002.json` is the newest entry, and both put `00000003.json` on the
 condition `If-None-Match: *`. The store takes the one that comes first, say X's, and refuses the other: Y fails with a
@@ -19,17 +19,22 @@ written.
 
 import json
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from components.shared.errors import PackageError
+from pydantic import TypeAdapter, ValidationError
+
+from components.shared.append_only import AppendOnlyLog
+from components.shared.errors import PackageError, in_short
 from components.shared.package.model_package import MANIFEST, Manifest, verify, version_prefix
+from components.shared.package.schema import FILE as SCHEMA
+from components.shared.package.schema import Schema
 from components.shared.registry.history import Action, Entry, earlier_entries, now, this_run
+from components.shared.registry.pending import Pending, PendingVersions
 from components.shared.store import Store
 
-State = Literal["champion", "served", "stored, never served"]
+State = Literal["champion", "served", "stored, never served", "waits for approval", "rejected", "expired"]
 
 _ROOT = "models/"
 _HISTORY = "history"
@@ -49,12 +54,14 @@ class Version:
         state: Whether it is the champion, was, or never served.
         stored: When it was stored, ISO 8601, UTC; empty when its package is gone.
         entry: The newest move of the pointer to it; None when there was none.
+        pending: What is known of its approval; None where it needed none.
     """
 
     version: str
     state: State
     stored: str
     entry: Entry | None
+    pending: Pending | None = None
 
 
 class Registry:
@@ -71,6 +78,7 @@ class Registry:
     def __init__(self, store: Store, name: str) -> None:
         self.store = store
         self.name = name
+        self._history = AppendOnlyLog(store, f"{_ROOT}{name}/{_HISTORY}/", TypeAdapter(Entry), name="a history")
 
     # Versions
 
@@ -103,10 +111,12 @@ class Registry:
         entries = self.history()
         newest = {entry.version: entry for entry in entries}
         champion = entries[-1].version if entries else ""
+        pending = PendingVersions(self.store, self.name).all()
 
         def described(version: str) -> Version:
-            state: State = "champion" if version == champion else "served" if version in newest else _NEVER
-            return Version(version, state, stored.get(version, ""), newest.get(version))
+            waits = pending.get(version)
+            state: State = "champion" if version == champion else "served" if version in newest else _stored(waits)
+            return Version(version, state, stored.get(version, ""), newest.get(version), waits)
 
         versions = [described(version) for version in {**stored, **newest}]
         return sorted(versions, key=lambda found: found.entry.when if found.entry else found.stored)
@@ -130,6 +140,19 @@ class Registry:
         self.store.get_folder(prefix, folder)
         return verify(folder, version=version)
 
+    def schema(self, version: str = "") -> Schema:
+        """What a version expects and answers; the champion's when no version is named.
+
+        Raises:
+            PackageError: There is no champion, or no such version, or its schema cannot be read.
+        """
+        version = version or self.champion_version()
+        key = version_prefix(self.name, version) + SCHEMA
+        try:
+            return Schema.model_validate_json(self.store.get_bytes(key))
+        except ValidationError as error:
+            raise PackageError(f"{self.store.uri(key)} is no schema of a model: {in_short(error)}.") from error
+
     def champion_version(self) -> str:
         """The name of the champion.
 
@@ -148,14 +171,14 @@ class Registry:
 
     def champion(self) -> Entry | None:
         """The newest entry of the history, which names the champion; None when no version has served yet."""
-        if keys := self._keys():
-            return self._read(keys[-1])
+        if newest := self._history.newest():
+            return newest
         earlier = self._earlier()
         return earlier[-1] if earlier else None
 
     def history(self) -> list[Entry]:
         """All entries, the oldest first."""
-        return [*self._earlier(), *map(self._read, self._keys())]
+        return [*self._earlier(), *self._history.entries()]
 
     def promote(
         self,
@@ -191,7 +214,7 @@ class Registry:
             why=why,
             token=uuid.uuid4().hex,
         )
-        if not self.store.create(self._key(entry.number), entry.model_dump_json(indent=2).encode()):
+        if not self._history.create(entry):
             raise self.moved(version, self.champion(), instead_of=entry.replaced, action=action)
         return entry
 
@@ -217,30 +240,6 @@ class Registry:
             "stored but not promoted; run the pipeline again."
         )
 
-    def _keys(self) -> Sequence[str]:
-        """The keys of the history's entries, the oldest first."""
-        found = [item.key for item in self.store.list(self._key(None))]
-        if strange := [key for key in found if not key[-13:-5].isdecimal() or key != self._key(int(key[-13:-5]))]:
-            raise PackageError(f"{self.store.uri(strange[0])} is no entry of a history. Remove it.")
-        return found
-
-    def _key(self, number: int | None) -> str:
-        """The key of an entry; without a number, what all of them begin with."""
-        return f"{_ROOT}{self.name}/{_HISTORY}/{'' if number is None else f'{number:08d}.json'}"
-
-    def _read(self, key: str) -> Entry:
-        found = self.store.read_with_etag(key)
-        content = found[0] if found else b""
-        try:
-            entry = Entry.model_validate_json(content)
-            if key == self._key(entry.number):
-                return entry
-        except ValueError:
-            pass
-        raise PackageError(
-            f"{self.store.uri(key)} is no entry of a history: {content[:80]!r}. Put back what it was, or remove it."
-        )
-
     def _earlier(self) -> list[Entry]:
         """What was champion before there was a history."""
         key = f"{_ROOT}{self.name}/{_EARLIER}"
@@ -254,7 +253,11 @@ class Registry:
             ) from error
 
 
-_NEVER: State = "stored, never served"
+def _stored(pending: Pending | None) -> State:
+    """The state of a version that has never served."""
+    if pending is None or pending.answer == "approved":
+        return "stored, never served"
+    return pending.answer or "waits for approval"
 
 
 def models_that_served(store: Store) -> list[str]:

@@ -1,0 +1,96 @@
+"""What the audit log says of the retrainings: which are open, what each came to, and how much they took."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from components.shared.config.monitoring_policy import PolicyMode
+from components.shared.decisions.records import Decided, Ended, Judged, Record, Resumed, Started
+
+
+@dataclass(slots=True)
+class Retraining:
+    """One that was decided.
+
+    Attributes:
+        decided: The decision.
+        started: Each attempt.
+        ended: What came of it; of several records the last, as one that was pending is decided later. None: open.
+        judged: Whether it helped; None while that is not known.
+    """
+
+    decided: Decided
+    started: list[Started] = field(default_factory=list)
+    ended: Ended | None = None
+    judged: Judged | None = None
+
+    @property
+    def number(self) -> int:
+        """The number of the decision."""
+        return self.decided.number
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to be done, or under way; one that a dry run would have done never is."""
+        return self.ended is None and self.decided.decision.retrains
+
+    @property
+    def rests_since(self) -> datetime:
+        """From when the cool-down counts: its end, however it ended, or the decision where there was no run."""
+        return self.ended.when if self.ended else self.decided.when
+
+    @property
+    def cpu_hours(self) -> float:
+        """Hours of one processor core that it took."""
+        return self.ended.cpu_hours if self.ended else 0.0
+
+    @property
+    def helped(self) -> bool | None:
+        """Whether it helped, as far as is known: one that is promoted did until its windows say otherwise."""
+        if self.judged is not None:
+            return self.judged.helped
+        if self.ended is None or self.ended.result == "pending":
+            return None
+        return self.ended.result == "promoted"
+
+
+def retrainings_of(records: Sequence[Record], mode: PolicyMode | None = None) -> list[Retraining]:
+    """Every retraining that was decided, the oldest first.
+
+    Args:
+        records: The audit log, the oldest first.
+        mode: Only those decided in this mode; None for all. What a dry run would have done holds back no other mode.
+    """
+    found: dict[int, Retraining] = {}
+    for record in records:
+        if isinstance(record, Decided):
+            if record.decision.action == "retrain" and mode in (None, record.decision.mode):
+                found[record.number] = Retraining(record)
+        elif not isinstance(record, Resumed) and record.about in found:
+            _add(found[record.about], record)
+    return list(found.values())
+
+
+def _add(retraining: Retraining, record: Started | Ended | Judged) -> None:
+    match record:
+        case Started():
+            retraining.started.append(record)
+        case Ended():
+            retraining.ended = record
+        case Judged():
+            retraining.judged = record
+
+
+def open_retraining(records: Sequence[Record]) -> Retraining | None:
+    """The retraining that is to be done or under way; None when there is none. There is never more than one."""
+    return next((one for one in retrainings_of(records) if one.is_open), None)
+
+
+def without_help(retrainings: Sequence[Retraining], records: Sequence[Record]) -> int:
+    """How many retrainings in a row, up to the last, did not help, since a person last let them go on.
+
+    Those of which it is not known yet are left out.
+    """
+    resumed = max((record.number for record in records if isinstance(record, Resumed)), default=0)
+    known = [one.helped for one in retrainings if one.helped is not None and one.number > resumed]
+    return next((count for count, helped in enumerate(reversed(known)) if helped), len(known))

@@ -1,0 +1,156 @@
+"""One look at a model: decide on what is known, see to the open retraining, and find out what earlier ones came to.
+
+A schedule takes such looks, or a loop on a laptop. Each leaves in the audit log what became known, and a look at which
+nothing became known leaves nothing.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from components.shared.config import MonitoringConfig
+from components.shared.config.monitoring_policy import PolicyConfig
+from components.shared.decisions.arrivals import Objects, objects_at
+from components.shared.decisions.audit import AuditLog
+from components.shared.decisions.evidence import Evidence
+from components.shared.decisions.evidence_files import read_evidence
+from components.shared.decisions.lease import LeaseLostError
+from components.shared.decisions.policy import judge
+from components.shared.decisions.records import Decided, Ended, Judged, Record, Result, Resumed, Started
+from components.shared.decisions.retraining import Clock, Retrainer, carry_out, retraining_lease
+from components.shared.decisions.retrainings import Retraining, retrainings_of
+from components.shared.notifications.outbox import tell
+from components.shared.registry.monitoring import read_settings
+from components.shared.registry.pending import PendingVersions
+from components.shared.registry.registry import Registry
+from components.shared.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """What looks at one model.
+
+    Attributes:
+        store: The object store.
+        model: Name of the model.
+        retrainer: Where the training pipeline runs.
+        clock: The moment, UTC.
+        by: Who writes into the audit log; empty for this process's run or person.
+        settle: Sees to the versions that wait: brings them up as shadows, and answers what can be answered. By default
+            nobody does.
+    """
+
+    store: Store
+    model: str
+    retrainer: Retrainer
+    clock: Clock
+    by: str = ""
+    settle: Callable[[], None] = lambda: None
+
+    def look(self) -> list[Record]:
+        """Take one look.
+
+        Returns:
+            The records that were added, by this process or by others meanwhile, the oldest first.
+
+        Raises:
+            PackageError: An object of the store is damaged.
+            StoreError: The object store cannot be reached or refuses.
+        """
+        log = AuditLog(self.store, self.model, by=self.by)
+        before = {record.number for record in log.records()}
+        settings, evidence = self.settings(), read_evidence(self.store, self.model)
+        policy = settings.policy
+        log.decide(evidence, policy, self.clock(), objects=self._objects(policy))
+        self._answered(log)
+        self._judged(log, evidence, policy)
+        self._carried_out(log, policy)
+        self.settle()
+        self._answered(log)
+        records = log.records()
+        self._told(records, evidence, settings)
+        return [record for record in records if record.number not in before]
+
+    def settings(self) -> MonitoringConfig:
+        """How the champion is watched; the default where there is no champion."""
+        champion = Registry(self.store, self.model).champion()
+        return read_settings(self.store, self.model, champion.version) if champion else MonitoringConfig()
+
+    def _objects(self, policy: PolicyConfig) -> Objects | None:
+        """What is at the places whose new objects ask for a retraining; None where there are none."""
+        champion = Registry(self.store, self.model).champion() if policy.new_objects else None
+        return objects_at(policy.new_objects, model=self.model, version=champion.version) if champion else None
+
+    def _told(self, records: Sequence[Record], evidence: Sequence[Evidence], settings: MonitoringConfig) -> None:
+        tell(
+            self.store,
+            self.model,
+            settings.notifications,
+            records=records,
+            history=Registry(self.store, self.model).history(),
+            evidence=evidence,
+            now=self.clock(),
+        )
+
+    def _carried_out(self, log: AuditLog, policy: PolicyConfig) -> None:
+        lease = retraining_lease(self.store, self.model, holder=log.by)
+        longest = timedelta(hours=policy.longest_hours)
+        try:
+            carry_out(log, lease, self.retrainer, longest=longest, clock=self.clock)
+        except LeaseLostError:
+            return  # another process sees to it
+
+    def _answered(self, log: AuditLog) -> None:
+        """Write down what came of versions that waited."""
+        waiting = [one for one in retrainings_of(log.records()) if one.ended and one.ended.result == "pending"]
+        pending = PendingVersions(self.store, self.model).all() if waiting else {}
+        for one in waiting:
+            version = one.ended.version if one.ended else ""
+            if version not in pending or not (answer := pending[version].answer):
+                continue
+            result: Result = "promoted" if answer == "approved" else answer
+            message = pending[version].in_words
+            ended = Ended(when=self.clock(), about=one.number, result=result, version=version, message=message)
+            _add_unless(log, ended, lambda found: found.ended is not None and found.ended.result != "pending")
+
+    def _judged(self, log: AuditLog, evidence: Sequence[Evidence], policy: PolicyConfig) -> None:
+        for one in retrainings_of(log.records()):
+            if one.ended and one.ended.result == "promoted" and one.judged is None:
+                verdict = judge(one, evidence, policy)
+                if verdict is not None:
+                    helped, message = verdict
+                    judged = Judged(when=self.clock(), about=one.number, helped=helped, message=message)
+                    _add_unless(log, judged, lambda found: found.judged is not None)
+
+
+def _add_unless(log: AuditLog, record: Ended | Judged, is_known: Callable[[Retraining], bool]) -> None:
+    """Add what became known of a retraining, unless another process has just done so."""
+
+    def make(records: Sequence[Record]) -> Record | None:
+        return None if is_known(_about(records, record.about)) else record
+
+    log.append(make)
+
+
+def _about(records: Sequence[Record], number: int) -> Retraining:
+    (found,) = (one for one in retrainings_of(records) if one.number == number)
+    return found
+
+
+def in_words(records: Sequence[Record]) -> Iterator[str]:
+    """Each record in a line for people."""
+    for record in records:
+        match record:
+            case Decided():
+                decision = record.decision
+                dry = ", were it not a dry run" if decision.action == "retrain" and not decision.retrains else ""
+                yield f"decision {record.number}: {decision.action}{dry}: {decision.reason}"
+            case Started():
+                yield f"retraining {record.about} begun, attempt {record.attempt}"
+            case Ended():
+                version = f", version {record.version}" if record.version else ""
+                yield f"retraining {record.about} {record.result}{version}: {record.message}"
+            case Judged():
+                yield f"retraining {record.about} {'helped' if record.helped else 'did not help'}: {record.message}"
+            case Resumed():
+                yield f"retraining may go on: {record.why or 'no reason given'}"

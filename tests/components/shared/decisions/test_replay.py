@@ -1,0 +1,49 @@
+from datetime import timedelta
+
+from components.shared.config import PolicyConfig
+from components.shared.decisions.policy import next_record
+from components.shared.decisions.records import Record
+from components.shared.decisions.replay import replay
+from tests.components.shared.decisions.windows import DAY, FIRST, ON, ended, estimated, log, measured, window
+
+# Each day is known a day later, its labels four days later.
+HISTORY = [window(day, quality=estimated(0.79)) for day in range(10)] + [
+    window(day, known=4, quality=measured(0.8 if day < 4 else 0.7)) for day in range(10)
+]
+
+
+def test_the_same_rule_decides_the_same():
+    past: list[Record] = []
+    for moment in sorted({one.made for one in HISTORY}):
+        record = next_record([one for one in HISTORY if one.made <= moment], past, ON, moment)
+        if record is not None:
+            past = log(*past, record)
+            if record.decision.retrains:
+                numbered = record.model_copy(update={"number": len(past)})
+                past = log(*past, ended(numbered, "blocked", hours=0))
+    replayed = replay(HISTORY, past, ON)
+    assert [one.would.decision.action for one in replayed].count("retrain") > 0
+    assert not any(one.differs for one in replayed)
+
+
+def test_another_rule_decides_otherwise_and_only_with_what_was_known():
+    def retrains(**policy: object) -> list[float]:
+        rule = PolicyConfig.model_validate(policy)
+        found = replay(HISTORY, [], rule)
+        return [(one.would.when - FIRST) / DAY for one in found if one.would.decision.action == "retrain"]
+
+    # Day 4 is the first bad one, and its labels are known on day 8, those of the next on day 9.
+    assert retrains(cool_down_hours=1000)[:1] == [9]
+    assert retrains(cool_down_hours=1000, rules={"measured_drop": {"action": "retrain"}}) == [8]
+    assert retrains(allowed_drop=0.2) == []
+    assert len(retrains(budget={"runs": 100})) > len(retrains(budget={"runs": 1}))
+
+
+def test_where_nothing_was_decided_every_moment_differs():
+    replayed = replay([window(0)], [], ON)
+    assert [(one.was, one.differs) for one in replayed] == [(None, True)]
+    decided = next_record([window(0)], [], ON, window(0).made + timedelta(minutes=5))
+    assert decided is not None
+    (one,) = replay([window(0)], log(decided), ON)
+    assert one.was is not None
+    assert not one.differs
