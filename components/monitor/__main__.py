@@ -1,10 +1,11 @@
-"""The drift report as a program of its own: `python -m components.monitor [MODEL …]`, for the scheduled job.
+"""Monitoring as a program of its own: `python -m components.monitor [MODEL …]`, for the scheduled job.
 
-Compares what the endpoint was asked last with the reference that the champion carries, for each model named, or for
-every model that has a champion. How, says the `monitoring` section of the configuration that published the version; the
-fields in `FULLCIRCLE_MONITORING` (JSON) go before it, for all models of the job. A run's monitor task starts it too,
-for one version, with its training and test part for as long as the log has too few rows, and the place where it looks
-for the report afterwards.
+For each model named, or for every model that has a champion, it reports on every window of requests that is over
+(`observation`), and makes the drift report of the newest requests, compared with the champion's reference. How, says
+the `monitoring` section of the configuration that published the version; the fields in `FULLCIRCLE_MONITORING` (JSON)
+go before it, for all models of the job. A run's monitor task starts it for its drift report alone, for one version,
+with its training and test part for as long as the log has too few rows, and the place where it looks for the report
+afterwards.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from components.monitor.each_model import for_each_model
+from components.monitor.evidently_page import MakePage, page_maker
 from components.shared.config import MonitoringConfig
 from components.shared.errors import in_short
 from components.shared.registry.monitoring import read_settings
@@ -33,15 +35,17 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code: 0, or 1 when a report could not be made; the others are made all the same.
     """
     given, override = _parse(arguments)
-    report = partial(_report, given=given, override=override)
-    return for_each_model(
-        given.models, models_that_served, report, none="no model is published yet: nothing to compare"
-    )
+    with page_maker() as make_page:
+        acts = [partial(_report, given=given, override=override, make_page=make_page)]
+        if not given.version and not given.destination:
+            acts.append(partial(_observe, override=override))
+        none = "no model is published yet: nothing to compare"
+        return for_each_model(given.models, models_that_served, *acts, none=none)
 
 
 def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, MonitoringConfig]:
     parser = argparse.ArgumentParser(
-        prog="python -m components.monitor", description="Reports how the newest requests drifted."
+        prog="python -m components.monitor", description="Reports on windows of requests, and how the newest drifted."
     )
     parser.add_argument(
         "models", nargs="*", metavar="MODEL", help="name of a model (default: all that have a champion)"
@@ -69,7 +73,9 @@ def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, MonitoringC
     return given, settings
 
 
-def _report(store: Store, name: str, *, given: argparse.Namespace, override: MonitoringConfig) -> str:
+def _report(
+    store: Store, name: str, *, given: argparse.Namespace, override: MonitoringConfig, make_page: MakePage
+) -> str:
     """Make one model's report; a model without champion or with too few logged rows gets none, and that is no error."""
     from components.monitor.windows import TooFewRowsError
 
@@ -78,12 +84,29 @@ def _report(store: Store, name: str, *, given: argparse.Namespace, override: Mon
         return "no version is published yet: nothing to compare"
     settings = read_settings(store, name, version).overridden(override)
     try:
-        return _made(store, name, version, settings, given=given)
+        return _made(store, name, version, settings, given=given, make_page=make_page)
     except TooFewRowsError as error:
         return f"no report yet: {error}."
 
 
-def _made(store: Store, name: str, version: str, settings: MonitoringConfig, *, given: argparse.Namespace) -> str:
+def _observe(store: Store, name: str, *, override: MonitoringConfig) -> str:
+    """Report on each window of one model that is over, and make its history."""
+    from components.monitor.observation.observe import observed
+
+    if not _champion(store, name):
+        return "no version is published yet: no windows"
+    return f"{observed(store, name, override=override).message}; {store.uri(f'monitoring/{name}/')}"
+
+
+def _made(
+    store: Store,
+    name: str,
+    version: str,
+    settings: MonitoringConfig,
+    *,
+    given: argparse.Namespace,
+    make_page: MakePage,
+) -> str:
     """Make the report, unless a pod before this one did; says what was found, and where it is."""
     from components.monitor.monitor import JSON, ReportFiles, report_drift
 
@@ -92,7 +115,16 @@ def _made(store: Store, name: str, version: str, settings: MonitoringConfig, *, 
     with tempfile.TemporaryDirectory(prefix="fullcircle-report-") as folder:
         files = ReportFiles(*(Path(folder, what) for what in ("drift", "page", "evidently")))
         parts = _parts(store, given.parts, Path(folder, "parts"))
-        done = report_drift(store, name, version, settings, splits=parts, files=files, prefix=given.destination)
+        done = report_drift(
+            store,
+            name,
+            version,
+            settings,
+            splits=parts,
+            files=files,
+            prefix=given.destination,
+            make_page=make_page,
+        )
     return f"{done.message}; {store.uri(done.prefix)}"
 
 

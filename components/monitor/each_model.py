@@ -1,4 +1,4 @@
-"""What the programs of the scheduled jobs have in common: one act for each model, whatever comes of the others."""
+"""What the programs of the scheduled jobs have in common: acts for each model, whatever comes of the others."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -9,18 +9,18 @@ from components.shared.store import Store
 
 
 def for_each_model(
-    named: Sequence[str], known: Callable[[Store], list[str]], act: Callable[[Store, str], str], *, none: str
+    named: Sequence[str], known: Callable[[Store], list[str]], *acts: Callable[[Store, str], str], none: str
 ) -> int:
     """Act on each model that is named, or else on all that are known, and say what came of each.
 
     Args:
         named: Names of models; none for all.
         known: Lists all models that there is something to do for.
-        act: Acts on one of them; returns what came of it, in words.
+        acts: Each acts on one of them; returns what came of it, in words.
         none: What to say when there is no model at all.
 
     Returns:
-        The exit code: 0, or 1 when something could not be done; the other models had their turn all the same.
+        The exit code: 0, or 1 when something could not be done; the other acts and models had their turn all the same.
     """
     try:
         store = Store.connect()
@@ -29,7 +29,7 @@ def for_each_model(
         return _failed(error)
     if not names:
         announce(none)
-    return max((_done(store, name, act) for name in names), default=0)
+    return max((_done(store, name, act) for name in names for act in acts), default=0)
 
 
 def _done(store: Store, name: str, act: Callable[[Store, str], str]) -> int:

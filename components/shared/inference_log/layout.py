@@ -1,5 +1,7 @@
 """Where the rows of the inference log are: `inference/<model>/date=YYYY-MM-DD/hour=HH/`, by server time (UTC).
 
+The log of a candidate that is sent copies of requests has the same layout below `shadow/<model>/`.
+
 An hour contains raw files, which the endpoint writes every few seconds, and once it is closed and compacted: parts, the
 rows of many raw files in one, and `compacted.json`, which commits them. A part counts only when the commit lists it; a
 raw file that the commit replaces counts no more. The commit is one object, written by a conditional write, so a reader
@@ -16,7 +18,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.inference_rows import log_prefix
+from components.shared.inference_rows import LOG_ROOT, log_prefix
 
 HOUR = timedelta(hours=1)
 COMMIT = "compacted.json"
@@ -69,14 +71,14 @@ class Commit(BaseModel):
     replaces: frozenset[str] = frozenset()
 
 
-def day_prefix(model: str, day: date) -> str:
+def day_prefix(model: str, day: date, *, root: str = LOG_ROOT) -> str:
     """What the keys of a day begin with."""
-    return f"{log_prefix(model)}date={day.isoformat()}/"
+    return f"{log_prefix(model, root)}date={day.isoformat()}/"
 
 
-def hour_prefix(model: str, hour: datetime) -> str:
+def hour_prefix(model: str, hour: datetime, *, root: str = LOG_ROOT) -> str:
     """What the keys of an hour begin with."""
-    return f"{day_prefix(model, hour.date())}hour={hour:%H}/"
+    return f"{day_prefix(model, hour.date(), root=root)}hour={hour:%H}/"
 
 
 def raw_name(moment: datetime, writer: str, rows: int) -> str:

@@ -80,15 +80,15 @@ class HourFolder:
         return parts + [LogFile(item.key, self.hour, item.size, rows_of(item.key)) for item in self.uncompacted()]
 
 
-def models(store: Store) -> list[str]:
+def models(store: Store, *, root: str = LOG_ROOT) -> list[str]:
     """Names of the models that have a log."""
-    return store.folders(LOG_ROOT)
+    return store.folders(root)
 
 
-def days(store: Store, model: str) -> list[date]:
+def days(store: Store, model: str, *, root: str = LOG_ROOT) -> list[date]:
     """The days of which there is anything, the oldest first; one listing for 1,000 of them."""
     found = []
-    for name in store.folders(log_prefix(model)):
+    for name in store.folders(log_prefix(model, root)):
         try:
             found.append(date.fromisoformat(name.removeprefix("date=")))
         except ValueError:
@@ -103,7 +103,9 @@ def hours(store: Store, model: str, day: date) -> list[datetime]:
     return sorted(hour for hour in found if hour)
 
 
-def day_folders(store: Store, model: str, day: date, *, since: datetime | None = None) -> list[HourFolder]:
+def day_folders(
+    store: Store, model: str, day: date, *, since: datetime | None = None, root: str = LOG_ROOT
+) -> list[HourFolder]:
     """What there is of a day, hour by hour.
 
     Args:
@@ -111,9 +113,10 @@ def day_folders(store: Store, model: str, day: date, *, since: datetime | None =
         model: Name of the model.
         day: The day.
         since: Hours before this full one are not looked at.
+        root: Of the inference log, or `SHADOW_ROOT` of a candidate's.
     """
-    start = hour_prefix(model, since) if since and since.date() == day else ""
-    return _folders(store, day_prefix(model, day), start_after=start)
+    start = hour_prefix(model, since, root=root) if since and since.date() == day else ""
+    return _folders(store, day_prefix(model, day, root=root), start_after=start)
 
 
 def hour_folder(store: Store, model: str, hour: datetime) -> HourFolder:
@@ -198,9 +201,9 @@ def retry_when_moved(action: Callable[[bool], T]) -> T:
     return action(True)
 
 
-def stable_day_folders(store: Store, model: str, day: date) -> list[HourFolder]:
+def stable_day_folders(store: Store, model: str, day: date, *, root: str = LOG_ROOT) -> list[HourFolder]:
     """What there is of a day, as `day_folders` tells it; looked at again when something moves meanwhile."""
-    return retry_when_moved(lambda _: day_folders(store, model, day))
+    return retry_when_moved(lambda _: day_folders(store, model, day, root=root))
 
 
 def _folders(store: Store, prefix: str, *, start_after: str = "") -> list[HourFolder]:

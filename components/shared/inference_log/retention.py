@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from components.shared.errors import StoreError
 from components.shared.inference_log.layout import HOUR
 from components.shared.inference_log.reading import HourFolder, days, stable_day_folders
+from components.shared.inference_rows import LOG_ROOT
 from components.shared.store import Store
 
 
@@ -40,15 +41,18 @@ class Pruned:
         return f"{self.hours:,} hours, {span}, {verb}: {self.objects:,} objects of {self.size / 1e6:,.1f} MB"
 
 
-def prune_log(store: Store, model: str, *, keep_days: float, delete: bool, now: datetime | None = None) -> Pruned:
+def prune_log(
+    store: Store, model: str, *, keep_days: float, delete: bool, now: datetime | None = None, root: str = LOG_ROOT
+) -> Pruned:
     """Find the hours of a model's log that are older, and remove them if that is wanted.
 
     Args:
-        store: The object store, with keys that may remove `inference/` if anything is to be removed.
+        store: The object store, with keys that may remove below the root if anything is to be removed.
         model: Name of the model.
         keep_days: An hour is kept until so many days after its end; at least 1, so that no open hour can be meant.
         delete: Whether to remove them; otherwise they are only counted.
         now: The end of these days; by default this moment.
+        root: Of the inference log, or `SHADOW_ROOT` of a candidate's.
 
     Raises:
         StoreError: `keep_days` is below 1; or the object store cannot be reached or refuses.
@@ -59,10 +63,10 @@ def prune_log(store: Store, model: str, *, keep_days: float, delete: bool, now: 
         )
     end = (now or datetime.now(UTC)) - timedelta(days=keep_days)
     found: list[HourFolder] = []
-    for day in days(store, model):
+    for day in days(store, model, root=root):
         if day > end.date():
             break
-        old = [one for one in stable_day_folders(store, model, day) if one.hour + HOUR <= end]
+        old = [one for one in stable_day_folders(store, model, day, root=root) if one.hour + HOUR <= end]
         for folder in old if delete else ():
             _remove(store, folder)
         found += old

@@ -59,7 +59,15 @@ class LoggedRows(Generic[T]):
 
 
 def read_window(
-    store: Store, model: str, read: Read[T], *, now: datetime, hours: float, rows: int, minimum: int
+    store: Store,
+    model: str,
+    read: Read[T],
+    *,
+    now: datetime,
+    hours: float,
+    rows: int,
+    minimum: int,
+    until: datetime | None = None,
 ) -> LoggedRows[T]:
     """Read the newest rows of a log.
 
@@ -72,6 +80,7 @@ def read_window(
         hours: Its length; whole hours are taken, so up to one more.
         rows: Most rows.
         minimum: While there are fewer, hours before the window are taken too, the newest first, of up to 40 days.
+        until: Hours that begin at this moment or later are left out; by default none is, whatever the clock says.
 
     Raises:
         StoreError: The object store cannot be reached, or the keys may not read the log.
@@ -82,8 +91,9 @@ def read_window(
         found = LoggedRows[T](end=now, first=now, last=datetime.min.replace(tzinfo=UTC))
         reader = _Reader(store, read, found, without=last)
         dates = days(store, model)
-        inside = [day for day in dates if day >= since.date()]
+        inside = [day for day in dates if day >= since.date() and (until is None or day <= until.date())]
         folders = [folder for day in inside for folder in day_folders(store, model, day, since=since)]
+        folders = [folder for folder in folders if until is None or folder.hour < until]
         reader.add([file for folder in folders for file in folder.files()], rows=rows)
         before = [day for day in dates if day <= since.date()][-_MOST_DAYS:]
         for folder in _older(store, model, before, since) if found.rows < minimum else ():

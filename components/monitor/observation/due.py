@@ -1,0 +1,109 @@
+"""Which windows are over, and what is kept of their rows."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from components.monitor.observation.calendar import Calendar, Span
+from components.monitor.observation.keeping import GroupKey, KeptPiece
+
+_EARLIER = 14  # windows before one, with whose rows its own are compared
+
+
+@dataclass(frozen=True, slots=True)
+class DueWindow:
+    """The rows of a window that one version answered.
+
+    Attributes:
+        span: The window.
+        version: The version; where the window has no rows, the one that answered last.
+        groups: Where its statistics are; none where it has no rows.
+        files: How many files the hours of the window had.
+        damaged: How many of these could not be read.
+        lost: How many rows these have, by their names.
+        total: How many rows the window has, of all versions.
+        earlier: How many rows the windows before it had, the oldest first.
+    """
+
+    span: Span
+    version: str
+    groups: tuple[GroupKey, ...]
+    files: int
+    damaged: int
+    lost: int
+    total: int
+    earlier: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        """How many rows the version answered."""
+        return sum(group.rows for group in self.groups)
+
+    @property
+    def is_superseded(self) -> bool:
+        """Whether the version answered nothing and another one did: the window is not one of its own any more."""
+        return bool(self.total) and not self.groups
+
+    @property
+    def content(self) -> str:
+        """What tells these rows from others of the same window: more of them, or other ones.
+
+        An hour of which there is more by now was read again. By event time that is a matter of the windows only that
+        got rows of it: of the others the same was counted as before.
+        """
+        parts = [f"{group.piece}/{group.step.name}/{group.rows}/{group.etag}" for group in sorted(self.groups)]
+        about = f"{self.damaged} {self.lost} {self.is_superseded}"
+        return hashlib.sha256("\n".join([*parts, about]).encode()).hexdigest()[:16]
+
+
+def due_windows(
+    kept: Mapping[str, KeptPiece],
+    calendar: Calendar,
+    *,
+    since: datetime,
+    now: datetime,
+    before: Mapping[str, frozenset[str]],
+) -> Iterator[DueWindow]:
+    """The windows that are over, the oldest first: from the first whole one that there is anything of.
+
+    Args:
+        kept: The pieces that were read, by name.
+        calendar: The steps.
+        since: Windows that begin before it are left out.
+        now: This moment.
+        before: Versions that there are reports on, by the name of the window. A version that is said to have answered
+            no row of a window, as the whole window had none, gets another report when another version answered some.
+    """
+    groups: dict[int, list[GroupKey]] = defaultdict(list)
+    received: dict[int, list[KeptPiece]] = defaultdict(list)
+    for piece in kept.values():
+        for group in piece.groups:
+            groups[calendar.number(group.step.start)].append(group)
+        if piece.damaged:
+            received[calendar.number(piece.received)].append(piece)
+    known = [number for number in (*groups, *received) if calendar.start(number) >= since]
+    if not known:
+        return
+    first = min(known) + len(calendar.steps_of(0)) - 1
+    rows: list[int] = []
+    answered: tuple[str, ...] = ()
+    for last in calendar.due(first, now):
+        inside = [group for number in calendar.steps_of(last) for group in groups.get(number, ())]
+        pieces = [piece for number in calendar.steps_of(last) for piece in received.get(number, ())]
+        answered = tuple(sorted({group.version for group in inside if group.rows})) or answered[-1:]
+        total = sum(group.rows for group in inside)
+        span = calendar.window(last)
+        for version in sorted({*answered, *before.get(span.name, ())}):
+            yield DueWindow(
+                span,
+                version,
+                tuple(group for group in inside if group.version == version and group.rows),
+                sum(piece.files for piece in pieces),
+                sum(piece.damaged for piece in pieces),
+                sum(piece.lost for piece in pieces),
+                total,
+                tuple(rows[-_EARLIER:]),
+            )
+        rows.append(total)

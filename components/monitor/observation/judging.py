@@ -1,0 +1,119 @@
+"""How good the answers of windows were: asked again when labels have come, and daily until a window is mature.
+
+Quality is found from the sample of a window's rows that is kept, so that the log need not be read again. By event time,
+labels are late from the event on.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.monitor.observation.calendar import Calendar
+from components.monitor.observation.columns import event_times
+from components.monitor.observation.counts import Counts
+from components.monitor.observation.versions import Version
+from components.monitor.quality.lines import History, WindowQuality, quality_of
+from components.monitor.quality.model import QualityModel
+from components.shared.config import WindowsConfig
+from components.shared.decisions.evidence import Quality
+from components.shared.inference_rows import RECEIVED, logged_name
+from components.shared.labels.joining import join
+from components.shared.labels.layout import LabelColumns, labels_prefix
+from components.shared.labels.store import Labels
+from components.shared.store import Store
+
+EARLIER = 14  # windows of the same version from which is learned how late labels come, and what estimates were off by
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """An earlier window of a version.
+
+    Attributes:
+        rows: Some of its rows.
+        quality: How good its answers were; None where it is not known.
+    """
+
+    rows: pa.Table
+    quality: Quality | None
+
+
+class Judge:
+    """Finds out how good answers were, by the labels that are known at a moment.
+
+    Args:
+        store: The object store.
+        model: Name of the model.
+        windows: How windows are cut.
+        now: The moment.
+    """
+
+    def __init__(self, store: Store, model: str, windows: WindowsConfig, *, now: datetime) -> None:
+        self._store = store
+        self._model = model
+        self._windows = windows
+        self._calendar = Calendar(windows)
+        self._now = now
+        self._labels: dict[str, pa.Table] = {}
+        self._models: dict[str, QualityModel] = {}
+
+    @cached_property
+    def stored(self) -> str:
+        """What tells the labels that are stored from those of another moment, without reading them."""
+        keys = [item.key for item in self._store.list(labels_prefix(self._model))]
+        return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
+
+    @property
+    def day(self) -> str:
+        """The day: what is expected of labels that have not come changes with time."""
+        return f"{self._now:%Y-%m-%d}"
+
+    def seen(self, version: Version, rows: pa.Table) -> str:
+        """What tells the labels of some rows from others that they may get."""
+        joined = join(rows, self._known(version), version.schema).table
+        columns = LabelColumns(version.schema)
+        frame = joined.select([columns.label, columns.arrival]).to_pandas()
+        hashes = np.asarray(pd.util.hash_pandas_object(frame, index=False), np.uint64)
+        return hashlib.sha256(hashes.tobytes()).hexdigest()[:16]
+
+    def judge(self, version: Version, rows: pa.Table, past: Sequence[Past]) -> WindowQuality:
+        """How good the answers of some rows were.
+
+        Args:
+            version: The version that answered them.
+            rows: As `rows` gives them.
+            past: Earlier windows of the version, the oldest first.
+        """
+        model = self._models.get(version.name)
+        if model is None:
+            model = self._models[version.name] = QualityModel.load(version.package, version=version.name)
+        history = History([one.rows for one in past], [one.quality for one in past if one.quality])
+        return quality_of(rows, self._known(version), history, model, version.settings.labels, now=self._now)
+
+    def rows(self, version: Version, sample: pa.Table, counts: Counts) -> pa.Table:
+        """Rows of a sample as they are judged: without columns that no row has, and by the time that counts."""
+        nothing = [
+            name
+            for name in (*counts.left_out, *counts.lacking)
+            if counts.left_out.get(name, 0) + counts.lacking.get(name, 0) >= counts.rows and name in sample.column_names
+        ]
+        sample = sample.drop_columns(nothing)
+        if self._windows.time == "server":
+            return sample
+        times = event_times(sample, version.schema, self._calendar)
+        name = logged_name(RECEIVED, version.schema)
+        moments = pa.array(times.seconds * 1_000_000, pa.timestamp("us", tz="UTC"), mask=~times.known)
+        place = sample.column_names.index(name)
+        return sample.set_column(place, name, pc.coalesce(moments, sample.column(name)))
+
+    def _known(self, version: Version) -> pa.Table:
+        if version.name not in self._labels:
+            self._labels[version.name] = Labels(self._store, self._model, version.schema).known_at(self._now)
+        return self._labels[version.name]

@@ -1,0 +1,99 @@
+"""A monitor that is killed at any point and run again ends in the state of one that was not."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pyarrow as pa
+import pytest
+
+from components.monitor.observation.observe import observe
+from components.shared.config import MonitoringConfig, WindowsConfig
+from components.shared.labels.store import Labels
+from components.shared.package.model_package import verify, version_prefix
+from components.shared.package.scoring import Scorer
+from components.shared.registry.monitoring import keep_settings
+from components.shared.registry.registry import Registry
+from components.shared.store import Store
+from tests.components.monitor.logged import START, put_log, requests
+from tests.helpers import put_folder
+
+KILLS = 10
+LENGTH = timedelta(hours=3)
+NOW = START + 4 * LENGTH - timedelta(hours=1)
+
+
+class Observing:
+    """The program that observes, from outside."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.components.monitor.observation.observing"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(self, bucket: str, *, seconds: float | None = None) -> float:
+        """Observe, and kill it after some seconds unless it has ended; how long it went on."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(f"{bucket} {NOW.isoformat()}\n")
+        self.process.stdin.flush()
+        number = int(self.process.stdout.readline())
+        started = time.monotonic()
+        if seconds is not None:
+            time.sleep(seconds)
+            os.kill(number, signal.SIGKILL)
+        _, status = self.process.stdout.readline().split()
+        assert status in ("0", "9")
+        return time.monotonic() - started
+
+
+@pytest.fixture
+def observing(store) -> Iterator[Observing]:
+    program = Observing()
+    yield program
+    program.process.kill()
+    program.process.communicate()
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_in_the_same_state(store, packages, observing):
+    other = Store(replace(store.settings, bucket=f"test-{uuid.uuid4().hex[:12]}"))
+    other.ensure_bucket()
+    fill(store, packages())
+    for item in store.list():
+        other.put_bytes(item.key, store.get_bytes(item.key))
+    whole = observing.run(other.settings.bucket)
+    moments = random.Random(7)
+    for _ in range(KILLS):
+        observing.run(store.settings.bucket, seconds=moments.uniform(0, whole / 5))
+    observing.run(store.settings.bucket)
+    assert state(store) == state(other)
+    assert observe(store, "demo", now=NOW) == observe(other, "demo", now=NOW)
+    assert [item.rows for item in observe(store, "demo", now=NOW)] == [120, 120, 120]
+
+
+def fill(store: Store, package) -> None:
+    version = verify(package).version
+    put_folder(store, version_prefix("demo", version), package)
+    Registry(store, "demo").promote(version, expected=None)
+    scorer = Scorer.load(package, version=version)
+    windows = WindowsConfig(size="3h", evidently="never")
+    keep_settings(store, "demo", version, MonitoringConfig(windows=windows))
+    for part in range(3):
+        put_log(
+            store, requests(scorer, 120, start=START + part * LENGTH, span=LENGTH, seed=part, shift=part // 2 * 3.0)
+        )
+    ids = [f"{START:%m%d%H%M}-0-{row}" for row in range(120)]
+    labels = pa.table({"request_id": ids, "label": ["true", "false"] * 60})
+    Labels(store, "demo", scorer.schema).append(labels, source="test", arrival=START + 2 * LENGTH)
+
+
+def state(store: Store) -> dict[str, str]:
+    """Everything that is kept, with its etag."""
+    return {item.key: item.etag for item in store.list("monitoring/")}
