@@ -5,16 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from components.deploy.cluster_endpoint import ClusterEndpoint, Rehearsal
+from components.deploy.cluster_shadow import ClusterShadow
 from components.deploy.comparison import Comparison
 from components.deploy.dark_launch import DarkLaunch, compared, prove
 from components.deploy.deployed import Deployed
 from components.deploy.fetching import fetch, stored_manifest
 from components.deploy.inference_service import Release
-from components.deploy.logged_requests import LoggedRequests, log_store, newest_requests
+from components.deploy.logged_requests import LoggedRequests, newest_requests
 from components.deploy.restoring import Outcome
 from components.deploy.serving_namespace import ServingNamespace
 from components.shared.config import ServingConfig
 from components.shared.errors import PackageError, StoreError, in_short
+from components.shared.inference_log.access import log_store
 from components.shared.package.model_package import Manifest, read_golden, verify, version_prefix
 from components.shared.package.proof import proof_token
 from components.shared.package.schema import Schema
@@ -40,16 +42,18 @@ def deploy_on_cluster(registry: Registry, promotion: Promotion, serving: Serving
         StoreError: The object store cannot be reached or has no such version.
     """
     store, name = registry.store, registry.name
-    endpoint = ClusterEndpoint(ServingNamespace.connect(namespace), name)
+    place = ServingNamespace.connect(namespace)
+    endpoint = ClusterEndpoint(place, name)
     with tempfile.TemporaryDirectory(prefix="fullcircle-deploy-") as folder:
         package = fetch(store, name, promotion.version, Path(folder))
         deployed = endpoint.deploy(
-            _release(store, verify(package)),
+            release_of(store, verify(package)),
             package,
             serving,
             rehearsal=_rehearsal(store, name, package, serving),
             outcome=Outcome(promotion.check, promotion.complete, lambda: _champion(registry)),
         )
+    ClusterShadow(place, name).end(promotion.version)  # it serves now
     return deployed.model_copy(update={"promoted": promotion.moves})
 
 
@@ -63,7 +67,7 @@ def _champion(registry: Registry) -> Release | None:
     champion = registry.champion()
     if champion is None:
         return None
-    return _release(registry.store, stored_manifest(registry.store, registry.name, champion.version))
+    return release_of(registry.store, stored_manifest(registry.store, registry.name, champion.version))
 
 
 def _rehearsal(store: Store, name: str, package: Path, serving: ServingConfig) -> Rehearsal:
@@ -120,7 +124,8 @@ def _logged(store: Store, name: str, schema: Schema, serving: ServingConfig) -> 
     return LoggedRequests([], (*found.remarks, "no logged requests were asked: the inference log has none yet"))
 
 
-def _release(store: Store, manifest: Manifest) -> Release:
+def release_of(store: Store, manifest: Manifest) -> Release:
+    """What is deployed, of a version in the store."""
     return Release(
         name=manifest.name,
         version=manifest.version,

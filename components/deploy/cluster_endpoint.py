@@ -14,12 +14,9 @@ from components.deploy.dark_launch import DarkLaunch
 from components.deploy.deployed import Deployed
 from components.deploy.diagnosis import pod_problems, problem_text
 from components.deploy.inference_service import (
-    MANAGED_BY,
-    MANAGER,
-    MODEL,
     MODEL_VERSION,
     REVISION,
-    ROLE,
+    SHADOW_ROLE,
     Release,
     annotation,
     candidate_service,
@@ -30,7 +27,8 @@ from components.deploy.inference_service import (
     with_new_revision,
     with_revision_of,
 )
-from components.deploy.readiness import pause, wait_until_ready
+from components.deploy.readiness import wait_until_ready
+from components.deploy.removing import remove_all
 from components.deploy.replay import golden_answers
 from components.deploy.restoring import Outcome, restore_on_failure
 from components.deploy.rollout import canary_progress, progress
@@ -46,9 +44,6 @@ from components.shared.package.golden import differences
 from components.shared.package.model_package import read_golden
 from components.shared.package.proof import proof_token
 from components.shared.processes import uninterrupted
-
-_LEAVE_SECONDS = 60.0
-
 
 # What a candidate has to do besides its golden requests: given the version that serves, if one does, gets ready to
 # prove a candidate by its V1 prediction URL.
@@ -144,6 +139,7 @@ class ClusterEndpoint:
             return ""
         refuse_foreign(found, "removed")
         self._remove_candidates()
+        remove_all(self.namespace, self.name, SHADOW_ROLE)
         self.namespace.delete(found)
         return annotation(found, MODEL_VERSION)
 
@@ -177,23 +173,7 @@ class ClusterEndpoint:
         )
 
     def _remove_candidates(self) -> None:
-        """Remove this model's candidates, those that a killed deployment left behind too, and wait until they are gone.
-
-        Raises:
-            DeployError: One does not go.
-        """
-        selector = f"{MANAGED_BY}={MANAGER},{MODEL}={self.name},{ROLE}=candidate"
-        deadline = time.monotonic() + _LEAVE_SECONDS
-        announced: set[str] = set()
-        while found := self.namespace.find(selector):
-            for candidate in found:
-                if candidate["metadata"]["uid"] not in announced:
-                    self.namespace.delete(candidate)
-                    announced.add(candidate["metadata"]["uid"])
-            if time.monotonic() > deadline:
-                names = ", ".join(candidate["metadata"]["name"] for candidate in found)
-                raise DeployError(f"{names} was asked to end and is still there: see its finalizers, or KServe's log.")
-            pause()
+        remove_all(self.namespace, self.name, "candidate")
 
     def _before(self) -> Object | None:
         found = self.namespace.get(self.name)

@@ -10,6 +10,7 @@ version with these settings is distinguished from one of the version before.
 import copy
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from components.shared.config import ResourcesConfig, ServingConfig
@@ -20,6 +21,9 @@ API_VERSION, KIND = "serving.kserve.io/v1beta1", "InferenceService"
 MANAGER = "fullcircle"  # of server-side apply, and in the label that says who made an object
 SERVICE_ACCOUNT = "fullcircle-serving"
 SETTINGS_VARIABLE = "FULLCIRCLE_SERVING"
+SHADOW_URL_VARIABLE = "FULLCIRCLE_SHADOW_URL"  # where a server sends copies of requests to
+SHADOW_VARIABLE = "FULLCIRCLE_SHADOW"  # the model whose candidate a server is
+SHADOW_ROLE = "shadow"
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 OF_SERVICE = "serving.kserve.io/inferenceservice"  # KServe's own label of its pods
@@ -63,7 +67,13 @@ def inference_service(release: Release, serving: ServingConfig, *, namespace: st
         serving: Settings of the servers, their number and resources.
         namespace: Where.
     """
-    return _object(release, release.name, namespace, role="endpoint", predictor=predictor(release, serving))
+    variables = {}
+    if serving.shadow.percent:
+        # By its name alone, which a pod's DNS looks for in its own namespace.
+        candidate = shadow_name(release.name)
+        variables[SHADOW_URL_VARIABLE] = f"http://{candidate}-predictor/v1/models/{candidate}:predict"
+    found = predictor(release, serving, variables)
+    return _object(release, release.name, namespace, role="endpoint", predictor=found)
 
 
 def candidate_service(release: Release, serving: ServingConfig, *, namespace: str) -> Object:
@@ -75,22 +85,61 @@ def candidate_service(release: Release, serving: ServingConfig, *, namespace: st
         namespace: Where.
     """
     quiet = serving.log.model_copy(update={"enabled": False})
-    serving = serving.model_copy(update={"log": quiet, "replicas": type(serving.replicas)()})
-    name = candidate_name(release.name)
-    found = _object(release, name, namespace, role="candidate", predictor=predictor(release, serving))
+    serving = serving.for_candidate.model_copy(update={"log": quiet, "replicas": type(serving.replicas)()})
+    found = predictor(release, serving)
+    return _inside(_object(release, candidate_name(release.name), namespace, role="candidate", predictor=found))
+
+
+def shadow_service(release: Release, serving: ServingConfig, *, namespace: str) -> Object:
+    """The InferenceService of a candidate that is sent copies of requests: one server that nothing outside reaches.
+
+    Args:
+        release: The candidate.
+        serving: Settings of the endpoint.
+        namespace: Where.
+    """
+    serving = serving.for_candidate.model_copy(update={"replicas": type(serving.replicas)()})
+    found = predictor(release, serving, {SHADOW_VARIABLE: release.name})
+    return _inside(_object(release, shadow_name(release.name), namespace, role=SHADOW_ROLE, predictor=found))
+
+
+def copies_requests(found: Object) -> bool:
+    """Whether the servers of an InferenceService send copies of requests to a candidate."""
+    variables = found["spec"]["predictor"]["model"].get("env") or []
+    return any(variable["name"] == SHADOW_URL_VARIABLE for variable in variables)
+
+
+def candidate_name(name: str) -> str:
+    """Name of a model's candidate in its dark launch."""
+    return _name_beside(name, "candidate")
+
+
+def shadow_name(name: str) -> str:
+    """Name of a model's candidate that is sent copies of requests."""
+    return _name_beside(name, "shadow")
+
+
+def _name_beside(name: str, suffix: str) -> str:
+    """A model's name with a suffix; a long one is cut, and made unique by a hash."""
+    if len(name) <= _LONGEST:
+        return f"{name}-{suffix}"
+    return f"{name[: _LONGEST - 5].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:4]}-{suffix}"
+
+
+def _inside(found: Object) -> Object:
+    """An InferenceService that is reached from inside the cluster only."""
     found["metadata"]["labels"][_VISIBILITY] = "cluster-local"
     return found
 
 
-def candidate_name(name: str) -> str:
-    """Name of a model's candidate; a long one is cut, and made unique by a hash."""
-    if len(name) <= _LONGEST:
-        return f"{name}-candidate"
-    return f"{name[: _LONGEST - 5].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:4]}-candidate"
+def predictor(release: Release, serving: ServingConfig, variables: Mapping[str, str] | None = None) -> Object:
+    """The predictor of an InferenceService, by the runtime of our model format.
 
-
-def predictor(release: Release, serving: ServingConfig) -> Object:
-    """The predictor of an InferenceService, by the runtime of our model format."""
+    Args:
+        release: What it serves.
+        serving: Settings of the servers, their number and resources.
+        variables: What else is in the servers' environment.
+    """
     from kserve import V1beta1ModelFormat, V1beta1ModelSpec, V1beta1PredictorSpec
 
     replicas = serving.replicas
@@ -99,7 +148,10 @@ def predictor(release: Release, serving: ServingConfig) -> Object:
         protocol_version="v2",
         # It is a prefix: without the slash, `v1` would take `v10` too.
         storage_uri=f"{release.uri.rstrip('/')}/",
-        env=[{"name": SETTINGS_VARIABLE, "value": serving.server_settings}],
+        env=[
+            {"name": name, "value": value}
+            for name, value in {SETTINGS_VARIABLE: serving.server_settings, **(variables or {})}.items()
+        ],
         resources=_resources(serving.resources) or None,
     )
     found = plain(

@@ -1,11 +1,8 @@
 """The endpoint of a laptop: the model server as its own process, remembered in a state file."""
 
 import fcntl
-import hashlib
-import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,18 +11,16 @@ from pathlib import Path
 import psutil
 
 from components.deploy.deployed import Deployed
-from components.deploy.replay import replay_golden, wait_until_ready
-from components.deploy.server_state import HOST, ServerState
+from components.deploy.local_server import Start, end_server, end_strays, prove_server, settings_of, start_server
+from components.deploy.local_shadow import LocalShadow
+from components.deploy.replay import replay_golden
+from components.deploy.server_state import ServerState
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError
 from components.shared.package.model_package import read_golden
-from components.shared.processes import end, free_port, log_tail, port_is_free, spawn, uninterrupted, write_private
+from components.shared.processes import free_port, port_is_free, uninterrupted, write_private
 
-_PROJECT = Path(__file__).resolve().parents[2]
-_OF_THE_STORE = ("AWS_", "FULLCIRCLE_BUCKET")
-_NOT_FOR_THE_SERVER = ("_KFP_",)  # it is no KFP task
 _POLL_SECONDS = 0.02
-_GRACE_SECONDS = 10.0  # for requests that are being answered, and for the log
 
 
 class LocalEndpoint:
@@ -39,6 +34,7 @@ class LocalEndpoint:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder / name
         self.name = name
+        self.shadow = LocalShadow(self.folder, name)
 
     @property
     def log(self) -> Path:
@@ -127,6 +123,7 @@ class LocalEndpoint:
         else:
             state = self._first(version, package, serving)
             self._succeed(None, state, promote)
+        self.shadow.end(version)  # it serves now
         self._forget_packages({version, before.version} if before else {version})
         return Deployed(
             name=self.name,
@@ -144,8 +141,9 @@ class LocalEndpoint:
         with self.locked():
             found = self._all_running()
             for state in found:
-                self._end(state)
-            self._end_strays(None)
+                end_server(state)
+            end_strays(self.versions)
+            self.shadow.end()
             for file in (self.candidate_file, self.next_file, self.leaving_file):
                 file.unlink(missing_ok=True)
             return bool(found)
@@ -160,14 +158,12 @@ class LocalEndpoint:
 
     @staticmethod
     def _is_served(state: ServerState, version: str, package: Path, serving: ServingConfig) -> bool:
-        wanted = (version, serving.port, _settings(serving))
+        wanted = (version, serving.port, settings_of(serving))
         found = (state.version, state.wanted_port, state.settings)
         return found == wanted and not replay_golden(state.url, package, version=version, rows=serving.rows)
 
     def _first(self, version: str, package: Path, serving: ServingConfig) -> ServerState:
-        state = self._start(version, package, self._port(serving), serving=serving, log=self.log)
-        self._prove(state, package, serving, log=self.log)
-        return state
+        return self._proven(self._start_for(version, package, self._port(serving), serving=serving, log=self.log))
 
     def _replace(
         self,
@@ -182,10 +178,10 @@ class LocalEndpoint:
             state = self._first(version, package, serving)
             self._succeed(before, state, promote)
             return state
-        candidate = self._start(
-            version, package, before.port, serving=serving, log=self.candidate_log, standby=self._spare_port(before)
+        standby = self._spare_port(before)
+        candidate = self._proven(
+            self._start_for(version, package, before.port, serving=serving, log=self.candidate_log, standby=standby)
         )
-        self._prove(candidate, package, serving, log=self.candidate_log)
         with self._discarded_on_failure(candidate):
             self._take_over(candidate, serving)
         state = candidate.model_copy(update={"standby": 0})
@@ -207,7 +203,7 @@ class LocalEndpoint:
                 promote()
             self._remember_next()
         if before:
-            self._end(before)
+            end_server(before)
             self.leaving_file.unlink(missing_ok=True)
 
     def _remember_next(self) -> None:
@@ -224,7 +220,7 @@ class LocalEndpoint:
             raise
 
     def _discard(self, candidate: ServerState) -> None:
-        self._end(candidate)
+        end_server(candidate)
         for file in (self.candidate_file, self.next_file, self.leaving_file):
             file.unlink(missing_ok=True)
 
@@ -251,59 +247,23 @@ class LocalEndpoint:
             f"{candidate.port}. Run again; the version before serves on."
         )
 
-    def _start(
+    def _start_for(
         self, version: str, package: Path, port: int, *, serving: ServingConfig, log: Path, standby: int = 0
-    ) -> ServerState:
-        # -P: what lies in the working folder is no part of the server.
-        command = [sys.executable, "-P", "-m", "images.predictor"]
-        arguments = {
-            "model_name": self.name,
-            "model_dir": package,
-            "http_host": HOST,
-            "http_port": port,
-            "standby_port": standby,
-            "grace_seconds": _GRACE_SECONDS,
-            "settings": serving.server_settings,
-        }
-        command += [f"--{key}={value}" for key, value in arguments.items()]
-        try:
-            process = spawn(command, log, environment=_environment())
-        except OSError as error:
-            raise DeployError(f"The model server cannot be started: {error}.") from error
-        state = ServerState(
-            name=self.name,
-            version=version,
-            port=port,
-            standby=standby,
-            wanted_port=serving.port,
-            settings=_settings(serving),
-            pid=process.pid,
-            created=process.created,
-        )
-        try:
-            write_private(self.candidate_file, state.model_dump())
-        except BaseException:
-            self._end(state)
-            raise
-        return state
+    ) -> Start:
+        shadow_port = self.shadow.port_for(serving, port)
+        return Start(self.name, version, package, serving, port, log, standby=standby, shadow_port=shadow_port)
 
-    def _prove(self, state: ServerState, package: Path, serving: ServingConfig, *, log: Path) -> None:
-        """Wait until a server is ready and answers its golden requests, or end it.
+    def _proven(self, start: Start) -> ServerState:
+        """Start a server, and end it unless it becomes ready and answers its golden requests.
 
         Raises:
             DeployError: It did not become ready in time, died, or answered wrongly.
         """
+        state = start_server(start)
         with self._discarded_on_failure(state):
-            if not wait_until_ready(
-                state.url, seconds=serving.start_seconds, alive=lambda: state.process() is not None
-            ):
-                why = f"was not ready within {serving.start_seconds:g} s" if state.process() else "ended while starting"
-                raise DeployError(f"Version {state.version} of {self.name!r} {why}. The end of {log}:\n{log_tail(log)}")
-            if wrong := replay_golden(state.url, package, version=state.version, rows=serving.rows):
-                raise DeployError(
-                    f"Version {state.version} of {self.name!r} answers {len(wrong)} golden requests wrongly; "
-                    f"it does not serve. {wrong[0]}"
-                )
+            write_private(self.candidate_file, state.model_dump())
+            prove_server(state, start)
+        return state
 
     def _port(self, serving: ServingConfig) -> int:
         """The port of last time, unless another one is asked for since then or it is taken."""
@@ -322,11 +282,6 @@ class LocalEndpoint:
         except OSError as error:
             raise DeployError(f"The new version needs a second port to be proven: {error}. Free one.") from error
 
-    def _end(self, state: ServerState) -> None:
-        process = state.process()
-        if process and not end(process, seconds=_GRACE_SECONDS + 2):
-            raise DeployError(f"The model server at port {state.port} does not end. End it with `kill -9 {state.pid}`.")
-
     def _settle(self, champion: str) -> None:
         """Leave one server where a deployment that was killed has left several.
 
@@ -337,24 +292,18 @@ class LocalEndpoint:
         Args:
             champion: The version that is champion; empty for none.
         """
+        if champion:
+            self.shadow.end(champion)
         serving, found = self._serving(), self._all_running()
         kept = next((state for state in found if state.version == champion and state.listens()), serving)
         if kept and kept != serving:
             write_private(self.state_file, kept.model_copy(update={"standby": 0}).model_dump())
         for state in found:
             if not (kept and state.is_same(kept)):
-                self._end(state)
-        self._end_strays(kept)
+                end_server(state)
+        end_strays(self.versions, kept)
         for file in (self.candidate_file, self.next_file, self.leaving_file):
             file.unlink(missing_ok=True)
-
-    def _end_strays(self, kept: ServerState | None) -> None:
-        """End servers of this endpoint whose deployment was killed before it could write down that it started them."""
-        mine = f"--model_dir={self.versions}/"
-        for process in psutil.process_iter(["cmdline"]):
-            is_mine = any(argument.startswith(mine) for argument in process.info["cmdline"] or [])
-            if is_mine and (kept is None or process.pid != kept.pid):
-                end(process, seconds=_GRACE_SECONDS + 2)
 
     def _all_running(self) -> list[ServerState]:
         """The servers that run: the one that is remembered, and what killed deployments have left."""
@@ -374,18 +323,3 @@ class LocalEndpoint:
         for package in self.versions.glob("*"):
             if package.name not in kept:
                 shutil.rmtree(package, ignore_errors=True)
-
-
-def _settings(serving: ServingConfig) -> str:
-    """What a server is started with, besides its version: the configuration, and a fingerprint of the store's keys."""
-    store = sorted(item for item in os.environ.items() if item[0].startswith(_OF_THE_STORE))
-    return f"{serving.server_settings} {hashlib.sha256(repr(store).encode()).hexdigest()[:16]}"
-
-
-def _environment() -> dict[str, str]:
-    """The server's environment: this one's, the store's keys included, and the project's code."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_FOR_THE_SERVER)}
-    return {
-        **environment,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(_PROJECT), environment.get("PYTHONPATH", "")])),
-    }

@@ -1,10 +1,9 @@
 """The requests that the endpoint was asked last, from its inference log: to be asked again."""
 
 import io
-import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,14 +11,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.shared.errors import DeployError, StoreError
+from components.shared.inference_log.access import ACCESS_KEY, SECRET_KEY
 from components.shared.inference_log.reading import fetched, newest_hours, retry_when_moved
 from components.shared.inference_log.window import UNFIT
 from components.shared.inference_rows import REQUEST_ID, REQUEST_ROW, logged_name
 from components.shared.package.schema import Schema
 from components.shared.store import Store
-
-ACCESS_KEY = "FULLCIRCLE_LOG_ACCESS_KEY_ID"
-SECRET_KEY = "FULLCIRCLE_LOG_SECRET_ACCESS_KEY"  # noqa: S105, the name of a variable
 
 # A request: rows by column, as a client sends them.
 Request = list[dict[str, Any]]
@@ -36,15 +33,6 @@ class LoggedRequests:
 
     requests: list[Request]
     remarks: tuple[str, ...] = ()
-
-
-def log_store(store: Store, environment: Mapping[str, str] | None = None) -> Store:
-    """The store with the keys that may read the log, where the environment has them; a stage's own may not."""
-    given = os.environ if environment is None else environment
-    access, secret = given.get(ACCESS_KEY), given.get(SECRET_KEY)
-    if not (access and secret):
-        return store
-    return Store(replace(store.settings, access_key=access, secret_key=secret, session_token=""))
 
 
 def newest_requests(

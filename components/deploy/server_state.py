@@ -19,6 +19,7 @@ class ServerState(BaseModel):
         version: The version it serves.
         port: Where it answers, or is going to once it is proven.
         standby: Where it answers until then; 0 when it answers at `port` from the start.
+        shadow_port: Where a candidate answers that it sends copies of requests to; 0 for no copies.
         wanted_port: The port that was asked for.
         settings: What else it was started with; a server that was started with something else is replaced.
         pid: The process.
@@ -31,6 +32,7 @@ class ServerState(BaseModel):
     version: str
     port: int
     standby: int = 0
+    shadow_port: int = 0
     wanted_port: int
     settings: str = ""
     pid: int

@@ -23,6 +23,7 @@ from components.shared.package.proof import HEADER, proof_token
 from components.shared.package.scoring import Inputs, Scorer, joined
 from components.shared.shapley import StoppedError
 from images.predictor import figures
+from images.predictor.answered import Answered, AnsweredRequest
 from images.predictor.explain import Explainer, Explanation
 from images.predictor.messages import ProtocolError, Reason, Reply, Request, Response
 from images.predictor.metrics import Histogram, Meters
@@ -30,7 +31,7 @@ from images.predictor.protocols.base import Codec
 from images.predictor.protocols.content_encoding import decompressed
 from images.predictor.protocols.query import Query
 from images.predictor.protocols.records import Records
-from images.predictor.recorder import Answered, Extras, Recorder
+from images.predictor.recorder import Recorder
 
 LOG = logging.getLogger("fullcircle.predictor")
 
@@ -140,7 +141,7 @@ class Endpoint:
         self, waiting: list["_Waiting"], inputs: Inputs, scores: NDArray[np.float32], seconds: float
     ) -> None:
         cells, place = self.meters.cells, 0
-        requests: list[tuple[bytes, float, int, Extras]] = []
+        requests: list[AnsweredRequest] = []
         answered = np.ones(len(inputs), dtype=bool)
         of_clients = []
         for item in waiting:
@@ -150,7 +151,8 @@ class Endpoint:
             try:
                 response = protocol.codec.write(query, scores[place : place + rows], None)
                 cells[protocol.cells[None]] += 1
-                requests.append((request.request_id, request.arrived, rows, query.extras))
+                taken = perf_counter() - item.start
+                requests.append(AnsweredRequest(request.request_id, request.arrived, rows, query.extras, taken))
                 of_clients.append(not self._proves(request))
             except Exception as error:  # noqa: BLE001, whatever it is, this client gets an answer, and so do the others
                 response = self.failed(request, protocol, error)
@@ -220,7 +222,7 @@ class Endpoint:
         start = perf_counter()
         loop = asyncio.get_running_loop()
         longest = min(self.settings.request_seconds, request.seconds)
-        future = self._threads.submit(self._work, request, protocol, explain)
+        future = self._threads.submit(self._work, request, protocol, explain, start)
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._left_queue))
         try:
             done = await asyncio.wait_for(asyncio.wrap_future(future), timeout=longest)
@@ -247,7 +249,7 @@ class Endpoint:
         self._queued -= 1
         self.meters.cells[self._queue_gauge] = self._queued
 
-    def _work(self, request: Request, protocol: "Counted", explain: bool) -> "_Done":
+    def _work(self, request: Request, protocol: "Counted", explain: bool, arrived: float) -> "_Done":
         start = perf_counter()
         query = protocol.codec.read(request, decompressed(request, self._body_bytes))
         inputs = self._tensors([query])
@@ -262,8 +264,9 @@ class Endpoint:
         explained = perf_counter()
         response = protocol.codec.write(query, scores, explanation)
         steps.append((protocol.postprocess, perf_counter() - explained))
-        answered = Answered(inputs, scores, [(request.request_id, request.arrived, len(scores), query.extras)])
-        return _Done(answered, response, steps)
+        taken = perf_counter() - arrived
+        about = AnsweredRequest(request.request_id, request.arrived, len(scores), query.extras, taken)
+        return _Done(Answered(inputs, scores, [about]), response, steps)
 
     def failed(self, request: Request, protocol: "Counted", error: Exception) -> Response:
         """Log and count a request that is not answered as its client wished, and say why."""

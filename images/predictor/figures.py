@@ -26,6 +26,10 @@ PREDICTED_VALUES = "fullcircle_predicted_value"
 LOG_ROWS = "fullcircle_log_rows"
 LOG_FAILED_WRITES = "fullcircle_log_failed_writes"
 LOG_WAITING_BYTES = "fullcircle_log_waiting_bytes"
+SHADOW_REQUESTS = "fullcircle_shadow_requests"
+SHADOW_SECONDS = "fullcircle_shadow_seconds"
+SHADOW_CANDIDATE = "fullcircle_shadow_candidate"
+SHADOW_OUTCOMES = ("answered", "refused", "failed", "dropped")
 STEPS = ("preprocess", "predict", "postprocess", "explain")  # KServe's names
 
 
@@ -70,6 +74,12 @@ def families(model: Described) -> list[Family]:
         Family(LOG_ROWS, "Rows to be logged, by what became of them.", "counter", {"outcome": ("written", "dropped")}),
         Family(LOG_FAILED_WRITES, "Failed attempts to write to the inference log.", "counter", {}),
         Family(LOG_WAITING_BYTES, "Memory of the rows that wait for the inference log.", "gauge", {}),
+        Family(
+            SHADOW_REQUESTS, "Copies of requests for a candidate, by what became of them.", "counter",
+            {"outcome": SHADOW_OUTCOMES},
+        ),
+        Family(SHADOW_SECONDS, "Seconds until a candidate had answered a copy.", "histogram", {}, SECONDS),
+        Family(SHADOW_CANDIDATE, "Processes whose copies a candidate takes.", "gauge", {}),
         Family(
             "fullcircle_model_info", "The version that serves.", "info",
             {**named, "model_version": (model.version,), "task": (schema.task,), "format": (FORMAT,)},

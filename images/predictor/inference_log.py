@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from components.shared.errors import FullcircleError
 from components.shared.inference_log.layout import hour_prefix, raw_name
-from components.shared.inference_rows import received_name
+from components.shared.inference_rows import LOG_ROOT, received_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,6 +45,8 @@ _COLUMN_BYTES = 1024
 _HOUR_MICROSECONDS = 3_600_000_000
 # Counts the files of the process, so that two logs of one process cannot meet.
 _NUMBERS = itertools.count()
+
+HourPrefix = Callable[[datetime], str]  # what the keys of an hour begin with
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class InferenceLog:
         connect: Gives the store, or raises a StoreError; called from the log's thread, again after a failure.
         count: Told of "written" and "dropped" rows and of "failed_writes". Called from the log's thread, from `close`,
             and from `add` after it; must be cheap, and must not call the log.
+        root: What keys begin with, in the place of `inference/`.
     """
 
     def __init__(
@@ -93,8 +97,9 @@ class InferenceLog:
         *,
         connect: "Callable[[], Store]",
         count: Callable[[str, int], None],
+        root: str = LOG_ROOT,
     ) -> None:
-        self._model = model
+        self._hour_prefix = partial(hour_prefix, model, root=root)
         self._settings = settings
         self._connect = connect
         self._count = count
@@ -178,7 +183,7 @@ class InferenceLog:
             _LOG.error("The inference log ends with %s rows that could not be written; they are lost.", f"{left:,}")
 
     def _run(self) -> None:
-        _lower_priority()
+        lower_priority()
         self._attempt(self._prepare)
         while self._wait():
             self._attempt(self._write)
@@ -238,7 +243,7 @@ class InferenceLog:
                 return
             taken = self._take()
         begun = time.monotonic()
-        files, error = _encoded(self._model, [batch.rows for batch in taken])
+        files, error = _encoded(self._hour_prefix, [batch.rows for batch in taken])
         lost = sum(batch.rows.num_rows for batch in taken) - sum(file.rows for file in files)
         if lost:
             _LOG.error("The inference log cannot encode %s rows; they are dropped.", f"{lost:,}", exc_info=error)
@@ -325,18 +330,18 @@ class InferenceLog:
             self._refused = 0
 
 
-def _encoded(model: str, batches: "list[pa.RecordBatch]") -> tuple[list[_File], Exception | None]:
+def _encoded(prefix: HourPrefix, batches: "list[pa.RecordBatch]") -> tuple[list[_File], Exception | None]:
     """The batches as files; when that fails, each for itself, so that a bad one is lost alone, and the first error."""
     try:
-        return list(_files(model, batches)), None
+        return list(_files(prefix, batches)), None
     except Exception as error:  # noqa: BLE001, whatever the rows hold, the log goes on
         if len(batches) == 1:
             return [], error
-    parts = [_encoded(model, [batch]) for batch in batches]
+    parts = [_encoded(prefix, [batch]) for batch in batches]
     return [file for files, _ in parts for file in files], next((error for _, error in parts if error), None)
 
 
-def _files(model: str, batches: "list[pa.RecordBatch]") -> Iterator[_File]:
+def _files(prefix: HourPrefix, batches: "list[pa.RecordBatch]") -> Iterator[_File]:
     """The batches as one file, or as one an hour when they cross a full one."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -346,14 +351,14 @@ def _files(model: str, batches: "list[pa.RecordBatch]") -> Iterator[_File]:
     hours = pc.divide(micros, _HOUR_MICROSECONDS)
     span = pc.min_max(hours)
     if span["min"] == span["max"]:
-        yield _file(model, table, pc.min(micros).as_py())
+        yield _file(prefix, table, pc.min(micros).as_py())
         return
     for hour in sorted(hours.unique().to_pylist()):
         chosen = pc.equal(hours, hour)
-        yield _file(model, table.filter(chosen), pc.min(micros.filter(chosen)).as_py())
+        yield _file(prefix, table.filter(chosen), pc.min(micros.filter(chosen)).as_py())
 
 
-def _file(model: str, table: "pa.Table", first: int) -> _File:
+def _file(prefix: HourPrefix, table: "pa.Table", first: int) -> _File:
     """One file, named by the server time of its first row in microseconds."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -372,7 +377,7 @@ def _file(model: str, table: "pa.Table", first: int) -> _File:
     moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
     host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())
     name = raw_name(moment, f"{host}-{os.getpid()}-{next(_NUMBERS)}", table.num_rows)
-    key = f"{hour_prefix(model, moment)}{name}"
+    key = f"{prefix(moment)}{name}"
     return _File(key, sink.getvalue().to_pybytes(), table.num_rows)
 
 
@@ -383,7 +388,7 @@ def _repeats(kind: "pa.DataType") -> bool:
     return not (pa.types.is_timestamp(kind) or pa.types.is_float32(kind) or pa.types.is_boolean(kind))
 
 
-def _lower_priority() -> None:
+def lower_priority() -> None:
     """Let the server's other threads go first, where the system knows a thread's own priority."""
     if sys.platform == "linux":
         with suppress(OSError):

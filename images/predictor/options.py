@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from components.shared.config import ServingConfig
 from components.shared.errors import in_short
 
 SETTINGS_VARIABLE = "FULLCIRCLE_SERVING"
+SHADOW_URL_VARIABLE = "FULLCIRCLE_SHADOW_URL"
+SHADOW_VARIABLE = "FULLCIRCLE_SHADOW"
+_PREDICTION_URL = re.compile(r"https?://[^/]+/v1/models/[^/]+:predict")
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class Options:
     workers: int
     drain_seconds: float
     grace_seconds: float
+    shadow_url: str
+    shadow: str
     settings: ServingConfig
 
 
@@ -50,6 +56,16 @@ def parse(arguments: list[str] | None) -> Options:
     )  # fmt: skip
     parser.add_argument("--grace_seconds", type=float, default=20.0, help="most seconds to end after that (20)")
     parser.add_argument(
+        "--shadow_url", default=os.environ.get(SHADOW_URL_VARIABLE, ""),
+        help="V1 prediction URL of a candidate that is sent copies of requests (serving.shadow.percent), "
+        f"by default from {SHADOW_URL_VARIABLE}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--shadow", default=os.environ.get(SHADOW_VARIABLE, ""), metavar="MODEL",
+        help="of such a candidate, the model it is for: its answers are logged below shadow/MODEL/, without features, "
+        f"by default from {SHADOW_VARIABLE}",
+    )  # fmt: skip
+    parser.add_argument(
         "--settings", default=os.environ.get(SETTINGS_VARIABLE, "{}"),
         help=f"the configuration's `serving` section as JSON, by default from {SETTINGS_VARIABLE}",
     )  # fmt: skip
@@ -71,6 +87,8 @@ def _check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     for name in ("standby_port", "grpc_port"):
         if getattr(given, name) == given.http_port:
             parser.error(f"--{name}: found {given.http_port}, which is --http_port; expected another one")
+    if given.shadow_url and not _PREDICTION_URL.fullmatch(given.shadow_url):
+        parser.error(f"--shadow_url: found {given.shadow_url!r}; expected such as http://host:8081/v1/models/m:predict")
     for name in ("drain_seconds", "grace_seconds"):
         if not 0 <= getattr(given, name) <= 86_400:
             parser.error(f"--{name}: found {getattr(given, name):g}; expected 0 to 86,400 seconds")

@@ -10,26 +10,23 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.shared import inference_rows
 from components.shared.config import InferenceLogConfig
 from components.shared.package.schema import Feature, Schema
-from components.shared.package.scoring import MISSING_TIME, Inputs, Scorer, joined
+from components.shared.package.scoring import MISSING_TIME, Inputs, Scorer
 from components.shared.tasks import TASKS
 from components.shared.tasks.choosing import choose_classes
 from images.predictor import figures
+from images.predictor.answered import Answered, together
+from images.predictor.batches import Batches
 from images.predictor.figures import is_complete
 from images.predictor.inference_log import InferenceLog
 from images.predictor.metrics import Meters
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from images.predictor.shadow import ShadowTraffic
 
 LOG = logging.getLogger("fullcircle.predictor")
 
@@ -37,40 +34,6 @@ _ROWS_AT_ONCE = 2_048
 _MOST_WAITING_ROWS = 200_000
 _MOST_WAITING_VALUES = 5_000_000
 _LONGEST_PAUSE = 0.5  # seconds; figures of rows are this much behind at most
-
-
-Extras = dict[str, list[str | None]]
-
-
-@dataclass(slots=True)
-class Answered:
-    """Requests that were answered together.
-
-    Attributes:
-        inputs: Their rows.
-        scores: The answers.
-        requests: Each one's id, when it arrived (in seconds since 1970), its number of rows, and the values of keys and
-            time column that came along.
-    """
-
-    inputs: Inputs
-    scores: NDArray[np.float32]
-    requests: Sequence[tuple[bytes, float, int, Extras]]
-
-    def sampled(self, share: float) -> "Answered":
-        """Some of the requests, by chance."""
-        if share >= 1.0:
-            return self
-        return self.only(np.random.default_rng().random(len(self.requests)) < share)
-
-    def only(self, chosen: NDArray[np.bool_]) -> "Answered":
-        """Some of the requests, each chosen or not."""
-        rows = np.repeat(chosen, [rows for _, _, rows, _ in self.requests])
-        return Answered(
-            self.inputs.rows(rows),
-            self.scores[rows],
-            [item for item, keep in zip(self.requests, chosen, strict=True) if keep],
-        )
 
 
 class Recorder:
@@ -81,14 +44,24 @@ class Recorder:
         settings: What is logged.
         meters: Where rows are counted.
         log: Where logged rows go; None when nothing is logged.
+        shadow: Sends copies of logged requests to a candidate; None for no copies.
     """
 
-    def __init__(self, scorer: Scorer, settings: InferenceLogConfig, meters: Meters, log: InferenceLog | None) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        settings: InferenceLogConfig,
+        meters: Meters,
+        log: InferenceLog | None,
+        *,
+        shadow: ShadowTraffic | None = None,
+    ) -> None:
         self.scorer = scorer
         self.schema = scorer.schema
         self._sample = settings.sample if log else 0.0
-        self._leave_out = frozenset(settings.leave_out)
+        self._batches = Batches(scorer, settings.leave_out)
         self._log = log
+        self._shadow = shadow
         self._tally = _Tally(self.schema, meters)
         self._meters = meters
         self._queue: deque[Answered] = deque()
@@ -99,13 +72,14 @@ class Recorder:
         self._closing = False
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
-        self._log_schema: pa.Schema | None = None
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
         if self._log:
             self._log.start()
+        if self._shadow:
+            self._shadow.start()
 
     def record(self, answered: Answered) -> None:
         """Take note of answered requests; to be called from one thread only, and never waits."""
@@ -140,6 +114,8 @@ class Recorder:
             self._thread.join(seconds)
         self._ended = True
         self._drop_left()
+        if self._shadow:
+            self._shadow.close()
         if self._log:
             self._log.close(max(0.0, deadline - time.monotonic()))
 
@@ -163,69 +139,25 @@ class Recorder:
             some.append(self._queue.popleft())
             rows += len(some[-1].inputs)
         self._taken += rows
-        answered = _together(some)
+        answered = together(some)
         try:
             self._tally.add(answered.inputs, answered.scores)
         except Exception:
             LOG.exception("%d answered rows could not be counted", rows)
         if self._log and (chosen := answered.sampled(self._sample)).requests:
             self._put_in_log(self._log, chosen)
+            if self._shadow:
+                self._shadow.offer(chosen)
 
     def _put_in_log(self, log: InferenceLog, chosen: Answered) -> None:
         try:
-            batch = self._batch(chosen)
+            batch = self._batches.of(chosen)
         except Exception:
             LOG.exception("%d answered rows could not be logged", len(chosen.inputs))
             self._drop(chosen)
         else:
-            first = min(received for _, received, _, _ in chosen.requests)
+            first = min(request.arrived for request in chosen.requests)
             log.add(batch, datetime.fromtimestamp(first, UTC))
-
-    def _batch(self, answered: Answered) -> "pa.RecordBatch":
-        import pyarrow as pa
-
-        if self._log_schema is None:
-            self._log_schema = inference_rows.log_schema(self.schema, self._leave_out)
-        columns = self._columns(answered)
-        arrays = [_array(columns[field.name](), field.type) for field in self._log_schema]
-        return pa.RecordBatch.from_arrays(arrays, schema=self._log_schema)
-
-    def _columns(self, answered: Answered) -> dict[str, Any]:
-        """For each column of the log, a function that gives its values."""
-        schema, inputs, scores, requests = self.schema, answered.inputs, answered.scores, answered.requests
-        counts = np.array([rows for _, _, rows, _ in requests])
-        request_of = np.repeat(np.arange(len(requests)), counts)
-        columns: dict[str, Any] = {}
-        for place, feature in enumerate(schema.numbers):
-            columns[feature.name] = lambda p=place, f=feature: _logged_numbers(inputs.numbers[:, p], f)
-        for place, feature in enumerate(schema.categories):
-            columns[feature.name] = lambda p=place, f=feature: _logged_texts(inputs.categories[:, p], f)
-        for place, feature in enumerate(schema.timestamps):
-            columns[feature.name] = lambda p=place: _logged_times(inputs.times[:, p])
-        for name in schema.extras:
-            columns[name] = lambda n=name: _extra_texts(requests, n)
-        about: dict[str, Any] = {
-            inference_rows.REQUEST_ID: lambda: _taken([name.decode() for name, _, _, _ in requests], request_of),
-            inference_rows.REQUEST_ROW: lambda: _numbers_within(counts),
-            inference_rows.RECEIVED: lambda: np.array([received * 1e6 for _, received, _, _ in requests]).astype(
-                "datetime64[us]"
-            )[request_of],
-            inference_rows.MODEL_VERSION: lambda: _taken([self.scorer.version], np.zeros(len(inputs), dtype=np.int64)),
-            inference_rows.PREDICTION: lambda: self.scorer.answer.logged(scores, schema),
-        }
-        columns |= {inference_rows.logged_name(name, schema): values for name, values in about.items()}
-        for place, name in enumerate(inference_rows.probability_names(schema)):
-            columns[name] = lambda p=place: scores[:, p]
-        return columns
-
-
-def _together(answered: Sequence[Answered]) -> Answered:
-    """Several as one."""
-    return Answered(
-        joined([item.inputs for item in answered]),
-        np.concatenate([item.scores for item in answered]),
-        [request for item in answered for request in item.requests],
-    )
 
 
 class _Tally:
@@ -287,52 +219,3 @@ def _ranges(features: Sequence[Feature]) -> tuple[NDArray[np.float64], NDArray[n
     low = [-np.inf if feature.minimum is None else feature.minimum for feature in features]
     high = [np.inf if feature.maximum is None else feature.maximum for feature in features]
     return np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)
-
-
-def _numbers_within(counts: NDArray[np.int64]) -> NDArray[np.int32]:
-    """0, 1, … within each request, one after another."""
-    starts = np.cumsum(counts) - counts
-    return (np.arange(counts.sum()) - np.repeat(starts, counts)).astype(np.int32)
-
-
-def _extra_texts(requests: Sequence[tuple[bytes, float, int, Extras]], name: str) -> list[str | None]:
-    return [text for _, _, rows, extras in requests for text in extras.get(name) or [None] * rows]
-
-
-def _logged_numbers(values: NDArray[Any], feature: Feature) -> Any:
-    if feature.kind == "number":
-        return values
-    import pyarrow as pa
-
-    missing = np.isnan(values)
-    whole = np.where(missing, 0, np.clip(values, -(2.0**63), 2.0**63 - 1024)).astype(np.int64)
-    return pa.array(whole.astype(bool) if feature.kind == "boolean" else whole, mask=missing)
-
-
-def _logged_texts(values: NDArray[np.object_], feature: Feature) -> Any:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    texts = pa.array(values, pa.string())
-    return pc.if_else(pc.not_equal(texts, ""), texts, None) if feature.nullable else texts
-
-
-def _logged_times(values: NDArray[np.int64]) -> Any:
-    import pyarrow as pa
-
-    return pa.array(values, mask=values == MISSING_TIME).cast(pa.timestamp("s"))
-
-
-def _taken(texts: list[str], places: NDArray[np.int64]) -> Any:
-    """For each place the text that stands there."""
-    import pyarrow as pa
-
-    return pa.array(texts, pa.string()).take(pa.array(places))
-
-
-def _array(values: Any, kind: "pa.DataType") -> "pa.Array":
-    import pyarrow as pa
-
-    if isinstance(values, pa.Array):
-        return values.cast(kind)
-    return pa.array(values, type=kind, from_pandas=True)

@@ -11,7 +11,10 @@ from collections.abc import Iterator
 
 import uvloop
 
+from components.shared.config import InferenceLogConfig
+from components.shared.inference_rows import LOG_ROOT, SHADOW_ROOT
 from components.shared.package.schema import Schema
+from components.shared.package.scoring import Scorer
 from components.shared.tasks import TASKS
 from images.predictor import figures
 from images.predictor.endpoint import Endpoint
@@ -23,6 +26,7 @@ from images.predictor.metrics import Meters
 from images.predictor.options import Options
 from images.predictor.package import load_package, prediction_quantiles
 from images.predictor.recorder import Recorder
+from images.predictor.shadow import ShadowTraffic
 from images.predictor.transports.base import Limits, Transport
 from images.predictor.transports.http import HttpTransport
 
@@ -52,7 +56,13 @@ def serve(
     meters.use(worker)
     settings = options.settings
     _warn_of_unknown(settings.log.leave_out, scorer.schema)
-    recorder = Recorder(scorer, settings.log, meters, _inference_log(options, meters))
+    recorder = Recorder(
+        scorer,
+        _log_settings(options, scorer.schema),
+        meters,
+        _inference_log(options, meters),
+        shadow=_shadow_traffic(options, scorer, meters),
+    )
     endpoint = Endpoint(
         options.model_name, scorer, options.model_dir, settings=settings, meters=meters, recorder=recorder
     )
@@ -71,7 +81,29 @@ def _inference_log(options: Options, meters: Meters) -> InferenceLog | None:
     def count(what: str, amount: int) -> None:
         meters.add(amount, *((figures.LOG_FAILED_WRITES,) if what == "failed_writes" else (figures.LOG_ROWS, what)))
 
-    return InferenceLog(options.model_name, options.settings.log, connect=connect_store, count=count)
+    model, root = (options.shadow, SHADOW_ROOT) if options.shadow else (options.model_name, LOG_ROOT)
+    return InferenceLog(model, options.settings.log, connect=connect_store, count=count, root=root)
+
+
+def _log_settings(options: Options, schema: Schema) -> InferenceLogConfig:
+    """What is logged: of a candidate every answer, without the features, which the version that serves logs."""
+    settings = options.settings.log
+    if not options.shadow:
+        return settings
+    return settings.model_copy(update={"sample": 1.0, "leave_out": [*schema.columns, *schema.extras]})
+
+
+def _shadow_traffic(options: Options, scorer: Scorer, meters: Meters) -> ShadowTraffic | None:
+    settings = options.settings
+    if not (options.shadow_url and settings.shadow.percent and settings.log.enabled):
+        return None
+    return ShadowTraffic(
+        scorer,
+        options.shadow_url,
+        share=settings.shadow.percent / 100,
+        seconds=settings.request_seconds,
+        meters=meters,
+    )
 
 
 def _warn_of_unknown(leave_out: list[str], schema: Schema) -> None:

@@ -27,7 +27,8 @@ from components.shared.config import ServingConfig
 from components.shared.errors import DeployError, PackageError
 from components.shared.package.model_package import GOLDEN, Manifest, read_golden, verify
 from components.shared.registry.history import Entry
-from components.shared.registry.promotion import Judgement, of_verdict
+from components.shared.registry.judgement import Judgement
+from components.shared.registry.promotion import of_verdict
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from tests.deployments import add_version, copy_package, write_verdict

@@ -13,11 +13,12 @@ import pytest
 from components.deploy.comparison import compare
 from components.deploy.dark_launch import Answered, DarkLaunch, answer_again, check, compared, prove
 from components.deploy.deployed import Deployed
-from components.deploy.logged_requests import ACCESS_KEY, SECRET_KEY, LoggedRequests, log_store, newest_requests
+from components.deploy.logged_requests import LoggedRequests, newest_requests
 from components.deploy.page import deployment_page
 from components.deploy.replay import replay_golden
 from components.shared.config import DarkLaunchConfig
 from components.shared.errors import DeployError
+from components.shared.inference_log.access import ACCESS_KEY, SECRET_KEY, log_store
 from components.shared.inference_log.compaction import compact_log
 from components.shared.package.model_package import read_golden, verify
 from components.shared.package.proof import HEADER, proof_token

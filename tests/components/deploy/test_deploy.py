@@ -31,6 +31,8 @@ from components.shared.store import Store
 from tests.components.deploy.conftest import NAME, Site
 from tests.deployments import asking, write_verdict
 
+pytestmark = pytest.mark.slow
+
 
 def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
@@ -360,7 +362,7 @@ def test_a_server_whose_deployment_was_killed_at_once_is_ended(site, monkeypatch
 
     with monkeypatch.context() as patched:
         patched.setattr("components.deploy.local_endpoint.write_private", killed)
-        patched.setattr(LocalEndpoint, "_end", lambda *_: None)
+        patched.setattr("components.deploy.local_endpoint.end_server", lambda *_: None)
         with pytest.raises(KilledError):
             site.deploy(site.add(7))
     assert len(servers(site)) == 2
@@ -488,8 +490,10 @@ def test_a_server_that_cannot_be_started_is_told(site, tmp_path, monkeypatch):
         with pytest.raises(DeployError, match=r"The model server cannot be started: .*No such file"):
             endpoint.deploy(package.name, package, site.serving, champion="", promote=lambda: None)
     endpoint.candidate_file.mkdir()  # in the way of the note of what was started
+    port = free_port(site.port)
+    start = endpoint._start_for(package.name, package, port, serving=site.serving, log=endpoint.log)
     with endpoint.locked(), pytest.raises(OSError, match="directory"):
-        endpoint._start(package.name, package, free_port(site.port), serving=site.serving, log=endpoint.log)
+        endpoint._proven(start)
     assert not [pid for pid in psutil.pids() if str(tmp_path) in " ".join(command_line(pid))]
 
 

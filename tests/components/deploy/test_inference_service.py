@@ -13,15 +13,24 @@ from components.deploy.inference_service import (
     applicable,
     candidate_name,
     candidate_service,
+    copies_requests,
     inference_service,
     label,
     refuse_foreign,
     same_revision,
     serving_of,
+    shadow_service,
     with_new_revision,
     with_revision_of,
 )
-from components.shared.config import CanaryConfig, InferenceLogConfig, ReplicasConfig, ResourcesConfig, ServingConfig
+from components.shared.config import (
+    CanaryConfig,
+    InferenceLogConfig,
+    ReplicasConfig,
+    ResourcesConfig,
+    ServingConfig,
+    ShadowConfig,
+)
 from components.shared.errors import DeployError
 from images.predictor import options
 
@@ -98,6 +107,38 @@ def test_a_candidate_is_alone_unreachable_from_outside_and_logs_nothing():
     assert not settings(found).log.enabled
     assert settings(found).log.leave_out == ["name"]
     assert found["spec"]["predictor"]["model"]["storageUri"] == f"{RELEASE.uri}/"
+
+
+def variables(service) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in service["spec"]["predictor"]["model"]["env"]}
+
+
+def test_servers_that_copy_requests_know_where_a_candidate_answers():
+    serving = SERVING.model_copy(update={"shadow": ShadowConfig(percent=5, rows=700)})
+    found, plain = (inference_service(RELEASE, one, namespace="place") for one in (serving, SERVING))
+    assert variables(found)[options.SHADOW_URL_VARIABLE] == "http://demo-shadow-predictor/v1/models/demo-shadow:predict"
+    assert options.SHADOW_URL_VARIABLE not in variables(plain)
+    assert (copies_requests(found), copies_requests(plain)) == (True, False)
+    assert serving_of(found).shadow == serving.shadow
+    assert (
+        options.parse(
+            ["--model_name=demo", "--model_dir=.", f"--shadow_url={variables(found)[options.SHADOW_URL_VARIABLE]}"]
+        ).shadow
+        == ""
+    )
+
+
+def test_a_candidate_that_is_sent_copies_logs_for_its_model_and_copies_nothing_itself():
+    serving = SERVING.model_copy(update={"shadow": ShadowConfig(percent=5), "extra_columns": "refuse"})
+    found = shadow_service(RELEASE, serving, namespace="place")
+    assert found["metadata"]["name"] == "demo-shadow"
+    assert found["metadata"]["labels"]["fullcircle/role"] == "shadow"
+    assert found["metadata"]["labels"]["networking.kserve.io/visibility"] == "cluster-local"
+    assert found["spec"]["predictor"]["minReplicas"] == found["spec"]["predictor"]["maxReplicas"] == 1
+    assert variables(found).keys() == {SETTINGS_VARIABLE, options.SHADOW_VARIABLE}
+    assert variables(found)[options.SHADOW_VARIABLE] == "demo"
+    given = serving_of(found)
+    assert (given.log.enabled, given.shadow.percent, given.extra_columns) == (True, 0, "ignore")
 
 
 def test_the_longest_names_fit_where_kserve_puts_them():

@@ -8,6 +8,7 @@ are interleaved request by request; one that is killed takes effect no more, its
 import itertools
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -28,14 +29,15 @@ from components.shared.config import DarkLaunchConfig, ServingConfig
 from components.shared.errors import DeployError, FullcircleError, PackageError, StoreError
 from components.shared.package.model_package import Manifest, read_golden, verify
 from components.shared.registry.history import Entry, rollback_target
-from components.shared.registry.promotion import Judgement, of_verdict
+from components.shared.registry.judgement import Judgement
+from components.shared.registry.promotion import of_verdict
 from components.shared.registry.registry import MovedError, Registry
 from components.shared.store import Store, StoreSettings
 from tests.components.deploy.kubernetes import FakeCluster, KServe, kserve
 from tests.deployments import copy_package
 
 NAME = "demo"
-SEQUENCES = int(os.environ.get("FULLCIRCLE_SEQUENCES", "25"))
+SEQUENCES = int(os.environ.get("FULLCIRCLE_SEQUENCES", "10"))
 STEPS = 30
 SERVING = ServingConfig(dark_launch=DarkLaunchConfig(requests=0), start_seconds=5, pull_seconds=5)
 FAILURES = [None, None, None, "candidate", "endpoint", "last act not done", "last act done, answer lost"]
@@ -88,8 +90,10 @@ class Run(threading.Thread):
 
     def kill(self) -> None:
         self._dead = True
-        self._go.release()
-        self.join(60)
+        end = time.monotonic() + 60
+        while self.is_alive() and time.monotonic() < end:
+            self._go.release()  # the history is read by several threads, each of which may wait
+            self.join(0.05)
         assert not self.is_alive()
 
 
@@ -317,6 +321,7 @@ def quick(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.deploy.cluster_proof.is_reachable", lambda url: True)
 
 
+@pytest.mark.slow
 def test_the_champion_has_always_served(place: Place, quick: None) -> None:
     class Machine(Promotions):
         pass

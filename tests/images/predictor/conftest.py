@@ -1,12 +1,14 @@
-"""Fixtures of the tests that run the server as a program."""
+"""Fixtures that tests of the model server share."""
 
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.shared import shapley
 from components.shared.package.model_package import read_golden
 
 
@@ -27,3 +29,18 @@ def free() -> int:
     """A port that nobody uses."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+@pytest.fixture
+def slow_walks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Explanations take their time: an entry for each walk through the features that has begun."""
+    walks: list[int] = []
+    walk = shapley._walk
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        walks.append(1)
+        time.sleep(0.05)
+        return walk(*arguments, **more)
+
+    monkeypatch.setattr(shapley, "_walk", slow)
+    return walks

@@ -15,7 +15,6 @@ import pytest
 import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
-from components.shared import shapley
 from components.shared.config import InferenceLogConfig, ServingConfig
 from components.shared.package.golden import differences
 from components.shared.package.model_package import read_golden
@@ -477,29 +476,19 @@ def test_a_model_of_too_many_features_is_not_explained(run, monkeypatch):
 
 
 @pytest.mark.parametrize("leave", ["close", "reset"])
-def test_an_explanation_is_given_up_when_its_client_leaves(run, monkeypatch, leave):
-    walks = []
-    walk = shapley._walk
-
-    def slow(*arguments: Any, **more: Any) -> Any:
-        walks.append(1)
-        time.sleep(0.05)
-        return walk(*arguments, **more)
-
-    monkeypatch.setattr(shapley, "_walk", slow)
-
+def test_an_explanation_is_given_up_when_its_client_leaves(run, slow_walks, leave):
     async def scenario(served):
         client = await served.connect()
         body = json.dumps(served.rows(2)).encode()
         await client.send(f"POST {V1}:explain HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-        while not walks:
+        while not slow_walks:
             await asyncio.sleep(0.01)
         client.writer.transport.abort() if leave == "reset" else client.writer.close()
         deadline = time.monotonic() + 10
         while not served.counted("v1", 408):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.01)
-        assert len(walks) < 2 * served.endpoint._explainer.background_rows
+        assert len(slow_walks) < 2 * served.endpoint._explainer.background_rows
         assert served.meters.total(figures.QUEUED, "demo") == 0
         assert served.meters.total(figures.ROWS, "demo") == 0
 

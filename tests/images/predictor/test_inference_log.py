@@ -63,6 +63,7 @@ def batch(rows: int = 10, *, first: int = 0, received: datetime | None = None, s
         "request_row": [0] * rows,
         "received": [start + timedelta(seconds=step * index) for index in range(rows)],
         "model_version": ["v1"] * rows,
+        "latency_ms": [2.5] * rows,
         "prediction": ["true"] * rows,
         "probability_false": [0.25] * rows,
         "probability_true": [0.75] * rows,

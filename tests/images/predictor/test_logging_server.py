@@ -110,7 +110,7 @@ def test_a_store_that_hangs_does_not_keep_it_beyond_its_grace(package, rows, fre
             begun = time.monotonic()
             server.process.terminate()
             assert server.process.wait(10) == 0
-            assert time.monotonic() - begun < 3
+            assert time.monotonic() - begun < 8
     assert "The inference log ends with 5 rows that could not be written; they are lost." in [
         line["message"] for line in server.lines()
     ]

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from images.predictor.program import REFUSED
+from images.predictor.program import REFUSED, main
 from tests.images.predictor.serving import HOST, Server, command, environment, is_open, serving, until
 
 QUIET = json.dumps({"log": {"enabled": False}})
@@ -53,11 +53,13 @@ def failed(*arguments: str, **variables: str) -> tuple[int, str]:
         (["--config=x"], "unrecognized arguments: --config=x"),
     ],
 )
-def test_wrong_arguments_are_told(arguments, message):
+def test_wrong_arguments_are_told(arguments, message, capsys):
+    """In this process: the program ends before it has begun anything."""
     given = ["--model_name=demo", "--model_dir=x"] if "--model_name=demo" not in arguments else []
-    code, errors = failed(*given, *arguments)
-    assert code == 2
-    assert message in errors
+    with pytest.raises(SystemExit) as ended:
+        main([*given, *arguments])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_wrong_settings_of_the_environment_are_told():

@@ -19,12 +19,14 @@ from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import MISSING_TIME, Inputs, parse_rows
 from components.shared.tasks import TASKS, Answer
 from images.predictor import recorder as recorder_module
+from images.predictor.answered import Answered, AnsweredRequest
 from images.predictor.figures import LOG_ROWS, Described, families
 from images.predictor.metrics import Meters
-from images.predictor.recorder import Answered, Recorder
+from images.predictor.recorder import Recorder
 from tests.helpers import classes_of, make_schema
 
 ARRIVED = 1_772_357_415.123456
+LATENCY_MS = 2.5
 
 
 @dataclass
@@ -104,7 +106,8 @@ def answered(
     found = counts or [len(rows)]
     names = [name.encode()] if len(found) == 1 else [f"{name}-{number}".encode() for number in range(len(found))]
     requests = [
-        (one, ARRIVED + place, count, extras or {}) for place, (one, count) in enumerate(zip(names, found, strict=True))
+        AnsweredRequest(one, ARRIVED + place, count, extras or {}, LATENCY_MS / 1e3)
+        for place, (one, count) in enumerate(zip(names, found, strict=True))
     ]
     return Answered(parse_rows(rows, schema), scores_of(schema, len(rows)), requests)
 
@@ -257,7 +260,7 @@ def test_the_threshold_decides_what_is_counted_and_logged():
     schema = make_schema().model_copy(update={"threshold": 0.9})
     bench = make(schema)
     scores = np.array([[0.2, 0.8], [0.05, 0.95]], dtype=np.float32)
-    bench.record(Answered(parse_rows([row(), row()], schema), scores, [(b"r", ARRIVED, 2, {})]))
+    bench.record(Answered(parse_rows([row(), row()], schema), scores, [AnsweredRequest(b"r", ARRIVED, 2, {}, 0.001)]))
     bench.finish()
     assert [item["prediction"] for item in bench.log.rows] == ["false", "true"]
     assert (bench.total("predictions", "false"), bench.total("predictions", "true")) == (1, 1)
@@ -276,7 +279,7 @@ def test_predicted_values_fall_into_buckets():
     schema = make_schema("regression")
     bench = make(schema, bounds=(1.0, 2.0))
     scores = np.array([0.5, 1.0, 1.5, 2.5, 1e30, math.nan, math.inf], dtype=np.float32)
-    sent = Answered(parse_rows([row()] * 7, schema), scores, [(b"r", ARRIVED, 7, {})])
+    sent = Answered(parse_rows([row()] * 7, schema), scores, [AnsweredRequest(b"r", ARRIVED, 7, {}, 0.001)])
     bench.record(sent)
     bench.finish()
     text = bench.meters.render().decode()
@@ -305,7 +308,7 @@ def test_written_and_dropped_rows_are_the_sampled_ones(counts, sample, room):
     asked: dict[str, int] = {}
     for place, rows in enumerate(counts):
         item = answered(schema, [row()] * sum(rows), counts=rows, name=f"r{place}")
-        asked |= {name.decode(): count for name, _, count, _ in item.requests}
+        asked |= {request.request_id.decode(): request.rows for request in item.requests}
         bench.record(item)
     bench.finish()
     logged: dict[str, int] = {}

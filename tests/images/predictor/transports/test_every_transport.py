@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import uvloop
 
-from components.shared import shapley
 from images.predictor import figures
 from images.predictor.messages import Reason
 from tests.images.predictor.transports.clients import NAME, TRANSPORTS, Served, serving
@@ -165,28 +164,18 @@ def test_a_request_that_does_not_arrive_in_time(run):
     run(scenario, limits={"request_seconds": 0.3})
 
 
-def test_an_explanation_is_given_up_when_its_client_leaves(run, monkeypatch):
-    walks = []
-    walk = shapley._walk
-
-    def slow(*arguments: Any, **more: Any) -> Any:
-        walks.append(1)
-        time.sleep(0.05)
-        return walk(*arguments, **more)
-
-    monkeypatch.setattr(shapley, "_walk", slow)
-
+def test_an_explanation_is_given_up_when_its_client_leaves(run, slow_walks):
     async def scenario(served):
         client = served.client()
         asked = asyncio.create_task(client.infer(served.tensors(2), parameters=EXPLAIN))
-        while not walks:
+        while not slow_walks:
             await asyncio.sleep(0.01)
         await client.leave()
         deadline = time.monotonic() + 10
         while not served.counted(served.protocol, Reason.LATE):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.01)
-        assert len(walks) < 2 * served.endpoint._explainer.background_rows
+        assert len(slow_walks) < 2 * served.endpoint._explainer.background_rows
         assert served.meters.total(figures.ROWS, NAME) == 0
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
