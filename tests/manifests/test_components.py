@@ -1,9 +1,11 @@
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import yaml
 
+from components.monitor.exporter.__main__ import PORT
 from tests.manifests.rendering import MANIFESTS, Object, build, one, overlay
 
 CONTROLLER = """
@@ -46,13 +48,18 @@ spec:
 """
 
 
-def render(folder: Path, component: str, target: str = "") -> Object:
-    """The one object that a component makes, or makes of its target."""
+def objects(folder: Path, component: str, target: str = "") -> list[Object]:
+    """The objects that a component makes, or makes of its target."""
     (folder / "target.yaml").write_text(target, encoding="utf-8")
     path = os.path.relpath((MANIFESTS / "components" / component).resolve(), folder.resolve())
     kustomization = {"components": [path], "resources": ["target.yaml"] if target else []}
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
-    (found,) = build(folder)
+    return build(folder)
+
+
+def render(folder: Path, component: str, target: str = "") -> Object:
+    """The one object that a component makes, or makes of its target."""
+    (found,) = objects(folder, component, target)
     return found
 
 
@@ -83,6 +90,44 @@ def test_storage_container_adds_a_security_context(tmp_path):
 def test_prometheus_asks_the_port_that_the_runtime_names(tmp_path):
     port, _ = one(overlay("one-node"), "ServingRuntime", "fullcircle")["spec"]["containers"][0]["ports"]
     assert render(tmp_path, "prometheus")["spec"]["podMetricsEndpoints"][0]["port"] == port["name"]
+
+
+def test_monitoring_brings_an_exporter_that_prometheus_reaches_and_that_reaches_the_store(tmp_path):
+    found = objects(tmp_path, "monitoring")
+    deployment = one(found, "Deployment", "fullcircle-exporter")
+    template = deployment["spec"]["template"]
+    labels, (container,) = template["metadata"]["labels"], template["spec"]["containers"]
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    clients = one(overlay("one-node"), "NetworkPolicy", "store-clients")["spec"]["podSelector"]["matchExpressions"][0]
+    assert labels[clients["key"]] in clients["values"]
+    (port,) = container["ports"]
+    policy = one(found, "NetworkPolicy", "fullcircle-exporter")["spec"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    assert policy["ingress"][0]["ports"] == [{"port": port["containerPort"], "protocol": "TCP"}]
+    monitor = one(found, "PodMonitor", "fullcircle-exporter")["spec"]
+    assert monitor["selector"]["matchLabels"].items() <= labels.items()
+    assert monitor["podMetricsEndpoints"][0]["port"] == port["name"]
+    assert port["containerPort"] == PORT
+    assert container["command"] == ["python", "-m", "components.monitor.exporter"]
+
+
+def test_the_exporter_keeps_what_the_scheduled_report_keeps(tmp_path):
+    """The same image, account, keys and profile."""
+    report = one(overlay("one-node"), "CronJob", "fullcircle-monitoring")["spec"]["jobTemplate"]["spec"]["template"]
+    exporter = one(objects(tmp_path, "monitoring"), "Deployment", "fullcircle-exporter")["spec"]["template"]
+    for name in ("serviceAccountName", "automountServiceAccountToken", "enableServiceLinks", "securityContext"):
+        assert exporter["spec"][name] == report["spec"][name]
+    (one_container,), (other,) = exporter["spec"]["containers"], report["spec"]["containers"]
+    assert one_container["securityContext"] == other["securityContext"]
+    assert one_container["envFrom"] == other["envFrom"]
+    settings = [variable for variable in other["env"] if variable["name"] != "FULLCIRCLE_MONITORING"]
+    assert one_container["env"] == settings
+
+
+def test_the_dashboard_is_found_by_grafana(tmp_path):
+    found = one(objects(tmp_path, "monitoring"), "ConfigMap", "fullcircle-dashboard")
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(found["data"]["dashboard.json"])["uid"] == "fullcircle"
 
 
 def test_make_secrets_is_valid_shell():
