@@ -14,9 +14,11 @@ from pipelines.cluster.diagnose import Diagnosis, diagnose
 from tests.cluster import needs
 from tests.cluster.containers import name_of
 from tests.cluster.kubectl import Kubectl
+from tests.components.receivers import receiving
 from tests.pipelines.command_line import call
 
 NAMESPACE = os.environ.get("FULLCIRCLE_TEST_NAMESPACE", "fullcircle-use")
+NODE = "10.244.0.1"  # this machine, for the pods of the one-node cluster
 SECURITY = {
     "allowPrivilegeEscalation": False,
     "runAsNonRoot": True,
@@ -192,3 +194,54 @@ def test_a_run_without_pods(run):
     (note,) = diagnose(run.run_id, Cluster.connect(), namespace=NAMESPACE).notes
 
     assert f"The namespace {NAMESPACE} has no pod of this run" in note
+
+
+def test_the_exit_task_tells_what_the_pods_of_its_run_say(kubectl, run, tmp_path):
+    """With the rights of an account that may look, and with those of one that may not."""
+    if not _is_here():
+        pytest.skip(f"this machine has not the address {NODE}, at which pods of the one-node cluster reach it")
+    run.add("exit-handler-1.ingest.executor", "python", "-c", CRASH)
+    run.settled()
+    with receiving(NODE) as receiver:
+        _notify(kubectl, run, receiver.url)
+        binding = ["-n", NAMESPACE, "rolebinding", "may-look"]
+        kubectl("create", *binding, "--clusterrole=view", f"--serviceaccount={NAMESPACE}:default")
+        try:
+            _notify(kubectl, run, receiver.url)
+        finally:
+            kubectl("delete", *binding)
+    refused, told = receiver.bodies()
+    assert "the run: its pods in" in refused["text"]
+    assert "could not be looked at" in refused["text"]
+    assert told["text"] == f"run {run.run_id} failed: ingest: The table wine has no rows."
+    (finding,) = told["findings"]
+    assert finding["message"] == "The table wine has no rows.\nGive it some."
+
+
+def _notify(kubectl: Kubectl, run: "Run", url: str) -> None:
+    """A pod of the run does what the exit task does of a run that failed."""
+    call_of_stage = (
+        "from components.notify.notify import notify_of_run\n"
+        "from components.shared.config.notifications import NotificationsConfig\n"
+        "receivers = [{'kind': 'webhook', 'url_variable': 'HOOK_URL'}]\n"
+        "settings = NotificationsConfig.model_validate({'receivers': receivers})\n"
+        "print(notify_of_run('wine', state='FAILED', error='', settings=settings))"
+    )
+    environment = {"HOOK_URL": url, "KFP_RUN_ID": run.run_id, "HOME": "/tmp"}
+    run.add(
+        "notify.executor",
+        "python",
+        "-c",
+        call_of_stage,
+        memory="512Mi",
+        env=[{"name": name, "value": value} for name, value in environment.items()],
+    )
+    run.settled()
+
+
+def _is_here() -> bool:
+    try:
+        with receiving(NODE):
+            return True
+    except OSError:
+        return False
