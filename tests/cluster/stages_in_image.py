@@ -56,23 +56,27 @@ def import_everything() -> list[str]:
 
 
 def run_wine() -> Any:
-    """Run the training pipeline with every model family, and batch prediction with what it published."""
+    """Run the training pipeline with every model family, and with what it published batch prediction and monitoring."""
     from components.shared.config.file import load_config
+    from components.shared.config.notifications import NotificationsConfig, ReceiverConfig
     from components.shared.families import FAMILIES
-    from pipelines import batch_prediction, training
+    from pipelines import batch_prediction, monitoring, training
     from pipelines.local.run import run_here
 
     config = load_config(Path("pipelines/configs/wine.yaml"))
     search = config.search.model_copy(update={"families": list(FAMILIES)})
-    config = config.model_copy(update={"search": search})
+    receiver = ReceiverConfig(kind="webhook", url_variable="HOOK_URL", events=["failed_run"])
+    told = config.monitoring.model_copy(update={"notifications": NotificationsConfig(receivers=[receiver])})
+    config = config.model_copy(update={"search": search, "monitoring": told})
     training.deploy = deploy  # type: ignore[attr-defined]
     build, console = Path("/tmp/build"), Console(file=sys.stderr)
     trained = run_here("wine", lambda: training.training_pipeline(config), console=console, build=build)
     predicted = run_here(
         "wine-predictions", lambda: batch_prediction.batch_prediction_pipeline(config), console=console, build=build
     )
+    observed = run_here("wine-monitoring", lambda: monitoring.monitoring_pipeline(config), console=console, build=build)
     return {
-        "tasks": [record.label for record in [*trained.records, *predicted.records]],
+        "tasks": [record.label for done in (trained, predicted, observed) for record in done.records],
         "messages": {record.label: record.message for record in trained.records},
         "promoted": trained.json("gate", "verdict")["promoted"],
         "predicted": predicted.json("predict", "summary"),

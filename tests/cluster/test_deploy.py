@@ -29,11 +29,11 @@ from components.deploy.inference_service import (
     candidate_service,
     inference_service,
 )
-from components.deploy.logged_requests import ACCESS_KEY, SECRET_KEY
 from components.deploy.rollback import roll_back
 from components.deploy.serving_namespace import ServingNamespace
 from components.shared.config import CanaryConfig, DarkLaunchConfig, ReplicasConfig, ResourcesConfig, ServingConfig
 from components.shared.errors import DeployError, PackageError
+from components.shared.inference_log.access import ACCESS_KEY, SECRET_KEY
 from components.shared.package.model_package import GOLDEN, read_golden, version_prefix
 from components.shared.registry.history import rollback_target
 from components.shared.registry.registry import Registry
@@ -60,6 +60,7 @@ class Site:
     folder: Path
     other: Path  # a package of another model for the same rows
     serving: ServingConfig = field(default_factory=lambda: ServingConfig(dark_launch=GOLDEN_ONLY))
+    place: str = NAMESPACE
 
     def add(self, number: int, *, broken: str = "", other: bool = False) -> str:
         """Store a version; all answer alike, but the other model's and those broken before their hashes were taken."""
@@ -69,7 +70,7 @@ class Site:
     def deploy(self, version: str, serving: ServingConfig | None = None) -> Deployed:
         """As a run does that the gate let through."""
         return deploy_version(
-            NAME, version, serving or self.serving, verdict=self.verdict(version), namespace=NAMESPACE
+            NAME, version, serving or self.serving, verdict=self.verdict(version), namespace=self.place
         )
 
     def champion(self) -> str:

@@ -103,6 +103,15 @@ class TestOneNode:
         assert wait.returncode == 0, log
         assert "no model is published yet" in log
 
+    def test_the_job_that_decides_runs(self, cluster, applied):
+        cluster("-n", NAMESPACE, "create", "job", "--from=cronjob/fullcircle-decisions", "decisions-now")
+        wait = cluster.run(
+            "-n", NAMESPACE, "wait", "--for=condition=complete", "job/decisions-now", "--timeout=120s", timeout=130
+        )
+        log = cluster.run("-n", NAMESPACE, "logs", "job/decisions-now").stdout
+        assert wait.returncode == 0, log
+        assert "no model is published yet: nothing to decide" in log
+
     def test_the_compaction_runs_with_the_rights_of_monitoring(self, cluster, applied):
         with cluster.forwarded(NAMESPACE, "minio-service", 9000) as address:
             root = Store(StoreSettings(address, *KEYS["root"]))
@@ -189,10 +198,22 @@ class TestOneNode:
             "selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews",
         }  # fmt: skip
 
+    @pytest.mark.parametrize(
+        ("what", "allowed"),
+        [
+            *((what, True) for what in ("list pods", "get pods --subresource=log", "list events")),
+            *((what, False) for what in ("get secrets", "create pods", "delete pods", "create jobs",
+                                         "patch inferenceservices.serving.kserve.io", "list pods -A")),
+        ],
+    )  # fmt: skip
+    def test_decisions_may_read_why_a_run_failed(self, cluster, applied, what, allowed):
+        assert may(cluster, f"system:serviceaccount:{NAMESPACE}:fullcircle-decisions", what) == allowed
+
     def test_every_account_of_the_overlay_is_in_these_tables(self, cluster, applied):
         found = cluster.json("-n", NAMESPACE, "get", "serviceaccounts")["items"]
         assert {one["metadata"]["name"] for one in found} == {
-            "minio", "fullcircle-serving", "fullcircle-monitoring", "default", "pipeline-runner",
+            "minio", "fullcircle-serving", "fullcircle-monitoring", "fullcircle-decisions", "default",
+            "pipeline-runner",
         }  # fmt: skip
 
     @pytest.mark.parametrize(
@@ -200,8 +221,10 @@ class TestOneNode:
         [
             ("stages", {"read data/", "read models/", "write models/", "read predictions/", "write predictions/",
                         "read monitoring/", "write monitoring/"}),
-            ("serving", {"read models/", "write inference/"}),
-            ("monitoring", {"read models/", "read inference/", "read monitoring/", "write monitoring/"}),
+            ("serving", {"read models/", "write inference/", "write shadow/"}),
+            ("monitoring", {"read data/", "read models/", "read predictions/", "read inference/", "read shadow/",
+                            "read monitoring/",
+                            "write monitoring/", "read labels/", "write labels/"}),
             ("artifacts", set()),
         ],
     )  # fmt: skip
@@ -209,7 +232,7 @@ class TestOneNode:
         with cluster.forwarded(NAMESPACE, "minio-service", 9000) as address:
             root, store = (Store(StoreSettings(address, *KEYS[name])) for name in ("root", user))
             found = set()
-            for prefix in ("data/", "models/", "predictions/", "monitoring/", "inference/"):
+            for prefix in ("data/", "models/", "predictions/", "monitoring/", "labels/", "inference/", "shadow/"):
                 key = f"{prefix}of-a-test"
                 root.put_bytes(key, b"1")
                 found |= {f"read {prefix}"} if allowed_to(partial(store.get_bytes, key)) else set()

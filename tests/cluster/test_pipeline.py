@@ -125,6 +125,12 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     return compiled(tmp_path_factory.mktemp("compiled"))
 
 
+def reports(cluster: Kubectl) -> set[str]:
+    """The Jobs that make drift reports; others of the namespace come and go by their schedules."""
+    label = "app.kubernetes.io/name=fullcircle-monitoring"
+    return set(cluster("-n", NAMESPACE, "get", "jobs", "-l", label, "-o", "name").split())
+
+
 class TestPipeline:
     """In this order."""
 
@@ -179,12 +185,12 @@ class TestPipeline:
         found = cluster.json("-n", NAMESPACE, "get", "pod", name)["status"]
         every = [*found["initContainerStatuses"], *found["containerStatuses"]]
         assert [one["name"] for one in every] == list(TRAINING)
-        jobs = cluster("-n", NAMESPACE, "get", "jobs", "-o", "name").split()
+        jobs = reports(cluster)
         assert len([job for job in jobs if "/monitor-wine-" in job]) == 2
 
     def test_a_task_that_is_started_again_leaves_one_job(self, cluster, ready, pipeline):
         """The same run's monitor once more: it finds its Job, and the report that is there."""
-        before = cluster("-n", NAMESPACE, "get", "jobs", "-o", "name")
+        before = reports(cluster)
         version = self.version(cluster)
         parts = [*(stage(pipeline, each) for each in ("fingerprint", "ingest", "validate", "prepare")),
                  stage(pipeline, "monitor", version=version)]  # fmt: skip
@@ -192,7 +198,7 @@ class TestPipeline:
         name = begin(cluster, pod("again", NAMESPACE, parts, run="stage-by-stage"))
         assert ended(cluster, name) == "Succeeded", log(cluster, name)
         assert "of this run is there already" in log(cluster, name, "-c", "monitor")
-        assert cluster("-n", NAMESPACE, "get", "jobs", "-o", "name") == before
+        assert reports(cluster) == before
 
     def test_stages_that_share_a_task_run_in_its_container(self, cluster, ready, tmp_path):
         """As compiled with `cluster.fuse`: the same data are the same version, and each stage has its part of a log."""
@@ -249,11 +255,11 @@ class TestKilled:
         self.repeated(cluster, tmp_path / "now")
 
     def test_the_monitoring_jobs_pod(self, cluster, ready, tmp_path):
-        before = set(cluster("-n", NAMESPACE, "get", "jobs", "-o", "name").split())
+        before = reports(cluster)
         name = run_wine(cluster, "wine-killed")
         until_logged(cluster, name, "✓ deploy")
         end = time.monotonic() + 60
-        while not (made := set(cluster("-n", NAMESPACE, "get", "jobs", "-o", "name").split()) - before):
+        while not (made := reports(cluster) - before):
             assert time.monotonic() < end
         (job,) = made
         selector = f"batch.kubernetes.io/job-name={job.removeprefix('job.batch/')}"
@@ -262,7 +268,7 @@ class TestKilled:
         cluster("-n", NAMESPACE, "delete", "pod", "-l", selector, "--grace-period=0", "--force")
         assert ended(cluster, name) == "Succeeded", log(cluster, name)
         # Another pod of the same Job has done it.
-        assert set(cluster("-n", NAMESPACE, "get", "jobs", "-o", "name").split()) - before == made
+        assert reports(cluster) - before == made
         assert cluster.json("-n", NAMESPACE, "get", job)["status"]["succeeded"] == 1
 
 

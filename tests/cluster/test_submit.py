@@ -9,17 +9,25 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import kfp_server_api as api
 import pytest
 
+from components.shared.config import MonitoringConfig
+from components.shared.decisions.audit import AuditLog
+from components.shared.decisions.evidence_files import keep_evidence
+from components.shared.registry.monitoring import keep_settings
+from components.shared.registry.registry import Registry
 from components.shared.store import Store, StoreSettings
 from tests.cluster import needs
 from tests.cluster.containers import name_of
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.own_namespace import apply, rendered
 from tests.cluster.test_diagnose import SECURITY
+from tests.components.shared.decisions.windows import ON, dropped
 from tests.manifests.rendering import kubectl as kubectl_program
 from tests.pipelines.command_line import WINE, call
 from tests.pipelines.kfp_server import Server, look, node, serving
@@ -179,6 +187,53 @@ def test_a_pod_of_the_cluster_submits_by_the_services_name(kubectl, kfp):
 
     assert len(kfp.runs) == 1
     assert kfp.runs[0].run_id in log
+
+
+def test_the_job_that_decides_begins_a_retraining_in_kubeflow_pipelines(kubectl, kfp):
+    """From the CronJob's own template, but for the namespaces: evidence that the monitoring kept leads to one run."""
+    kfp.pipelines.append(api.V2beta1Pipeline(pipeline_id="p", display_name="demo"))
+    version = api.V2beta1PipelineVersion(
+        pipeline_id="p", pipeline_version_id="v1", display_name="demo-1", created_at=datetime.now(UTC)
+    )
+    kfp.versions.append(version)
+    with kubectl.forwarded(NAMESPACE, "minio-service", 9000) as address:
+        stages, monitoring = (_store(address, purpose) for purpose in ("stages", "monitoring"))
+        keep_settings(stages, "demo", "v1", MonitoringConfig(policy=ON))
+        Registry(stages, "demo").promote("v1", expected=None, why="a test's")
+        for day in (1, 2):
+            keep_evidence(monitoring, dropped(day))
+        first, again = _decided(kubectl, "decides"), _decided(kubectl, "decides-again")
+        records = AuditLog(monitoring, "demo").records()
+    assert "demo: decision 1: retrain: roc_auc is measured as" in first, first
+    assert "demo: retraining 1 begun, attempt 1" in first
+    assert "demo: nothing new" in again, again
+    assert [record.kind for record in records] == ["decided", "started"]
+    (run,) = kfp.runs
+    assert run.display_name == "demo retraining 00000001"
+    assert run.pipeline_version_reference.pipeline_version_id == "v1"
+
+
+def _store(address: str, purpose: str) -> Store:
+    return Store(StoreSettings(address, f"development-{purpose}", f"development-{purpose}-secret"))
+
+
+def _decided(kubectl: Kubectl, name: str) -> str:
+    """The log of a Job that the CronJob makes."""
+    job = kubectl.json(
+        "-n", NAMESPACE, "create", "job", "--from=cronjob/fullcircle-decisions", name, "--dry-run=client"
+    )
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    container["args"] = ["watch", *PLACES]
+    apply(kubectl, [job])
+    for _ in range(240):
+        status = kubectl.json("-n", NAMESPACE, "get", "job", name)["status"]
+        if status.get("succeeded") or status.get("failed"):
+            break
+        time.sleep(0.5)
+    log = kubectl("-n", NAMESPACE, "logs", f"job/{name}")
+    kubectl("-n", NAMESPACE, "delete", "job", name)
+    assert status.get("succeeded"), log
+    return log
 
 
 def test_a_service_that_is_not_there_is_named(kubectl, environment, tmp_path):

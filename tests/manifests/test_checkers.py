@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.manifests.rendering import MANIFESTS, OVERLAYS, overlay
+from tests.manifests.rendering import MANIFESTS, OVERLAYS, build, overlay
 
 
 def checker(name: str) -> str:
@@ -27,8 +27,19 @@ def explained(name: str) -> set[str]:
 
 
 def rendered(name: str, folder: Path) -> Path:
+    """An overlay with the component that no overlay has of itself."""
+    components = folder / "components"
+    components.mkdir()
+    place = os.path.relpath((MANIFESTS / "components" / "monitoring").resolve(), components.resolve())
+    images = [{"name": "fullcircle/stage", "newTag": "dev"}]
+    kustomization = {
+        "namespace": "kubeflow" if name == "kubeflow" else "fullcircle",
+        "components": [place],
+        "images": images,
+    }
+    (components / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
     path = folder / "rendered.yaml"
-    path.write_text(yaml.safe_dump_all(overlay(name)), encoding="utf-8")
+    path.write_text(yaml.safe_dump_all([*overlay(name), *build(components)]), encoding="utf-8")
     return path
 
 

@@ -24,6 +24,14 @@ MONITOR = {
     ("batch", "jobs"): {"get", "create"},
     ("", "pods"): {"list"},
 }
+DECISIONS = {
+    ("", "pods"): {"list"},
+    ("", "events"): {"list"},
+    ("", "pods/log"): {"get"},
+    ("argoproj.io", "workflows"): {"list"},
+}
+ROLES = {"fullcircle-deploy": DEPLOY, "fullcircle-monitor": MONITOR, "fullcircle-decisions": DECISIONS}
+DECIDES = "CronJob/fullcircle-decisions"  # reads the pods of a run that failed
 CLUSTER_SCOPED = {"one-node": {"Namespace", "PersistentVolume"}, "kubeflow": set(), "production": {"Namespace"}}
 LAUNCHER = """
 minio:
@@ -79,7 +87,7 @@ def test_pods_keep_the_restricted_profile_and_more(name):
         for volume in pod.spec["volumes"]:
             assert volume.keys() - {"name"} <= {"emptyDir", "secret", "projected", "configMap"}
         if not pod.owner.startswith("ServingRuntime/"):
-            assert pod.spec["automountServiceAccountToken"] is False, pod.owner
+            assert pod.spec["automountServiceAccountToken"] is (pod.owner == DECIDES), pod.owner
             assert pod.spec["enableServiceLinks"] is False, pod.owner
             assert pod.spec["securityContext"]["runAsNonRoot"]
             assert pod.spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -126,7 +134,8 @@ def referenced_secrets(name: str) -> set[str]:
     for pod in pods(overlay(name)):
         for volume in pod.spec["volumes"]:
             found |= {volume["secret"]["secretName"]} if "secret" in volume else set()
-            found |= {source["secret"]["name"] for source in volume.get("projected", {}).get("sources", [])}
+            sources = volume.get("projected", {}).get("sources", [])
+            found |= {source["secret"]["name"] for source in sources if "secret" in source}
         for container in pod.spec["containers"]:
             references = [item["valueFrom"]["secretKeyRef"] for item in container["env"] if "valueFrom" in item]
             found |= {reference["name"] for reference in references}
@@ -146,19 +155,20 @@ def test_every_secret_that_is_used_is_made(name):
     assert all(re.search(rf"^make {secret} ", program, re.MULTILINE) for secret in wanted)
 
 
-def test_pods_run_under_accounts_that_are_made_and_have_no_rights(name):
+def test_pods_run_under_accounts_that_are_made_and_only_what_decides_has_rights(name):
     accounts = {account["metadata"]["name"] for account in kinds(overlay(name), "ServiceAccount")}
     subjects = {subject["name"] for binding in kinds(overlay(name), "RoleBinding") for subject in binding["subjects"]}
     for pod in pods(overlay(name)):
         if not pod.owner.startswith("ServingRuntime/"):
-            assert pod.spec["serviceAccountName"] in accounts - subjects
+            assert pod.spec["serviceAccountName"] in accounts, pod.owner
+            assert (pod.spec["serviceAccountName"] in subjects) == (pod.owner == DECIDES), pod.owner
 
 
 def test_rights_are_the_least_and_of_one_namespace(name):
     objects = overlay(name)
     assert not kinds(objects, "ClusterRole")
     assert not kinds(objects, "ClusterRoleBinding")
-    for role, wanted in (("fullcircle-deploy", DEPLOY), ("fullcircle-monitor", MONITOR)):
+    for role, wanted in ROLES.items():
         rules = one(objects, "Role", role)["rules"]
         assert "*" not in set(strings(rules))
         found = {
@@ -167,7 +177,10 @@ def test_rights_are_the_least_and_of_one_namespace(name):
         assert found == wanted
     home = "fullcircle" if name == "one-node" else "kubeflow"
     for binding in kinds(objects, "RoleBinding"):
-        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "pipeline-runner", "namespace": home}]
+        who, where = ("pipeline-runner", home)
+        if binding["metadata"]["name"] == "fullcircle-decisions":
+            who, where = ("fullcircle-decisions", NAMESPACES[name])
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": who, "namespace": where}]
 
 
 def test_all_that_names_the_store_names_the_same(name):
@@ -212,9 +225,14 @@ def test_jobs_call_commands_that_there_are(name):
         (container,) = pod.spec["containers"]
         if container.get("command") == ["python", "-m", "pipelines"]:
             verb, *arguments = container["args"]
-            assert verb == "prepare-store"
             with application().commands[verb].make_context(verb, arguments) as context:
-                assert context.params["keys"] == Path("/run/secrets/fullcircle")
+                match verb:
+                    case "prepare-store":
+                        assert context.params["keys"] == Path("/run/secrets/fullcircle")
+                    case "watch":
+                        assert context.params["what"] == ""  # every model
+                    case _:
+                        pytest.fail(f"{pod.owner} calls {verb}")
         if container.get("command") == ["python", "-m", "components.monitor"]:
             (settings,) = [item["value"] for item in container["env"] if item["name"] == SETTINGS_VARIABLE]
             MonitoringConfig.model_validate_json(settings)
@@ -247,6 +265,21 @@ def test_the_log_is_compacted_every_hour_with_the_rights_of_monitoring(name):
     assert container["envFrom"] == reporter["envFrom"]
     assert container["command"] == ["python", "-m", "components.monitor.compact"]
     assert container["securityContext"] == reporter["securityContext"]
+
+
+def test_decisions_are_taken_every_few_minutes_with_the_keys_of_monitoring(name):
+    spec = one(overlay(name), "CronJob", "fullcircle-decisions")["spec"]
+    assert spec["schedule"].startswith("*/")
+    assert spec["concurrencyPolicy"] == "Forbid"
+    assert spec["jobTemplate"]["spec"]["backoffLimit"] == 0
+    assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 600  # the next one is due
+    pod = spec["jobTemplate"]["spec"]["template"]
+    assert pod["metadata"]["labels"]["app.kubernetes.io/component"] == "decisions"
+    (container,) = pod["spec"]["containers"]
+    keys = {item["valueFrom"]["secretKeyRef"]["name"] for item in container["env"] if "valueFrom" in item}
+    assert keys == {"fullcircle-monitoring"}
+    (receivers,) = [source["secretRef"] for source in container["envFrom"] if "secretRef" in source]
+    assert receivers == {"name": "fullcircle-notifications", "optional": True}
 
 
 def test_nothing_goes_in_or_out_by_default(name):
