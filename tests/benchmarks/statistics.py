@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from components.gate.inferiority import compare_losses
 from components.shared.bootstrap import Draws, Estimate
 from components.shared.config import ChampionRule, Metric
+from components.shared.inferiority import compare_losses
 from components.shared.metrics import TABLE, Answers
 from tests.benchmarks.report import Figure, at_least, at_most, report, told
 
