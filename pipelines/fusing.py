@@ -14,8 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from components.shared.fused import Wiring, fused
+from components.shared.runs.task_names import stages_in
 from components.shared.stages import BY_NAME
-from pipelines.task_names import stages_in
 
 if TYPE_CHECKING:
     from kfp.dsl import structures

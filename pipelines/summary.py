@@ -146,8 +146,9 @@ def verdict_line(result: RunResult) -> str:
         return _NOT_KNOWN
     checks = verdict.get("checks", [])
     held = sum(check["holds"] for check in checks)
-    word = "promoted" if verdict.get("promoted") else "not promoted"
-    return f"{word}{' by force' if verdict.get('forced') else ''} ({held} of {len(checks)} checks hold)"
+    return (
+        f"{_verdict_word(verdict)}{' by force' if verdict.get('forced') else ''} ({held} of {len(checks)} checks hold)"
+    )
 
 
 def endpoint_line(result: RunResult) -> str:
@@ -158,9 +159,17 @@ def endpoint_line(result: RunResult) -> str:
     verdict = result.json("gate", "verdict")
     if verdict is None:
         return f"{_NOT_KNOWN}: neither what the gate nor what deploy wrote could be read"
+    if verdict.get("waits"):
+        return f"unchanged: version {verdict['candidate']} waits for approval (make approve, or make reject)"
     if verdict.get("promoted"):
         return f"{_NOT_KNOWN}: the candidate was promoted, and what deploy wrote could not be read"
     return "unchanged: the candidate was not deployed"
+
+
+def _verdict_word(verdict: dict[str, Any]) -> str:
+    if verdict.get("waits"):
+        return "waits for approval"
+    return "promoted" if verdict.get("promoted") else "not promoted"
 
 
 def curl_line(url: str, result: RunResult) -> str:
@@ -186,8 +195,9 @@ def write_index(config: Config, result: RunResult) -> Path:
     """
     verdict: dict[str, Any] = result.json("gate", "verdict") or {}
     endpoint = result.json("deploy", "endpoint")
-    status: Status = "passed" if verdict.get("promoted") and not verdict.get("forced") else "warning"
-    label = ("promoted" if verdict.get("promoted") else "not promoted") if verdict else _NOT_KNOWN
+    passed = verdict.get("promoted") and not verdict.get("forced") and not verdict.get("waits")
+    status: Status = "passed" if passed else "warning"
+    label = _verdict_word(verdict) if verdict else _NOT_KNOWN
     page = Page(config.name, config.description, status=status, status_label=label)
     section = page.section("This run")
     section.facts(

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.shared.progress import MARK, divide
+from components.shared.runs.task_names import stages_in
 from pipelines.fusing import own_names
-from pipelines.task_names import stages_in
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ The definition is built for one configuration: each stage receives its own secti
 section re-runs only what depends on it. What changes from run to run is a pipeline parameter.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from kfp import dsl
@@ -14,6 +15,7 @@ from components.evaluate.component import evaluate
 from components.gate.component import gate
 from components.ingest.component import fingerprint, ingest
 from components.monitor.component import monitor
+from components.notify.component import notify
 from components.prepare.component import prepare
 from components.profile.component import profile
 from components.publish.component import publish
@@ -21,7 +23,7 @@ from components.shared.config import Config
 from components.train.component import train
 from components.tune.component import tune
 from components.validate.component import validate
-from pipelines.cluster.tasks import constant
+from pipelines.cluster.tasks import constant, on_cluster, with_receivers
 from pipelines.fusing import Output
 from pipelines.wiring import Outputs, Tasks
 
@@ -55,15 +57,40 @@ def training_pipeline(config: Config) -> BaseComponent:
             paths: Other places of source tables, as JSON: {"table": "s3://bucket/key"}; empty for the configured ones.
             force_promotion: Promote even when the gate blocks; the verdict records it.
         """
-        tasks = Tasks(config.cluster, fuse=config.cluster.fuse)
-        data = _prepare(tasks, config, window_start=window_start, window_end=window_end, paths=paths)
-        model = _train(tasks, config, data)
-        evaluated, judged = _judge(tasks, config, data, model, force=force_promotion)
-        promoted = tasks.channel(judged["Output"]) == True  # a KFP expression
-        with dsl.If(promoted, name="Promoted by the gate"):
-            _release(tasks, config, splits=data.splits, model=model, evaluated=evaluated, verdict=judged["verdict"])
+        tasks = Tasks(config.cluster, fuse=_groups(config), reads_log=_log_readers(config))
+        with _told_if_it_fails(config):
+            data = _prepare(tasks, config, window_start=window_start, window_end=window_end, paths=paths)
+            model = _train(tasks, config, data)
+            evaluated, judged = _judge(tasks, config, data, model, force=force_promotion)
+            promoted = tasks.channel(judged["Output"]) == True  # a KFP expression
+            with dsl.If(promoted, name="Promoted by the gate"):
+                _release(tasks, config, splits=data.splits, model=model, evaluated=evaluated, verdict=judged["verdict"])
 
     return pipeline
+
+
+def _told_if_it_fails(config: Config) -> AbstractContextManager[object]:
+    """Where a receiver wants to know of failed runs, the context whose exit task tells it."""
+    notifications = config.monitoring.notifications
+    variables = notifications.variables("failed_run")
+    if not variables:
+        return nullcontext()
+    task = notify(name=config.name, settings=constant(notifications), families=",".join(config.search.families))
+    on_cluster(task, ("notify",), config.cluster).set_caching_options(False)
+    handler: AbstractContextManager[object] = dsl.ExitHandler(with_receivers(task, config.cluster, variables))
+    return handler
+
+
+def _groups(config: Config) -> list[list[str]]:
+    """The stages that share a task, without deploy where no run deploys: a person does."""
+    left_out = {"deploy"} if config.gate.approval != "none" else set()
+    groups = [[stage for stage in group if stage not in left_out] for group in config.cluster.fuse]
+    return [group for group in groups if len(group) > 1]
+
+
+def _log_readers(config: Config) -> tuple[str, ...]:
+    """The stages that read the source, where that is the inference log."""
+    return ("fingerprint", "ingest") if config.source.of_requests else ()
 
 
 def _prepare(tasks: Tasks, config: Config, *, window_start: str, window_end: str, paths: str) -> _Data:
@@ -136,7 +163,8 @@ def _judge(tasks: Tasks, config: Config, data: _Data, model: Output, *, force: b
 def _release(
     tasks: Tasks, config: Config, *, splits: Output, model: Output, evaluated: Output, verdict: Output
 ) -> None:
-    """Publish, deploy and watch the promoted version."""
+    """Publish, deploy and watch the promoted version; one that has to be approved waits instead of being deployed."""
+    waits = config.gate.approval != "none"
     version = tasks.add(
         publish,
         name=config.name,
@@ -144,15 +172,19 @@ def _release(
         evaluated=evaluated,
         verdict=verdict,
         monitoring=constant(config.monitoring),
+        waits_to_serve=constant(config.serving) if waits else "",
+        gate=constant(config.gate_of_metric) if waits else "{}",
+        evaluation=constant(config.evaluation) if waits else "{}",
     )["Output"]
-    tasks.add(
-        deploy,
-        name=config.name,
-        serving=constant(config.serving),
-        version=version,
-        verdict=verdict,
-        namespace=config.cluster.namespace,
-    )
+    if not waits:
+        tasks.add(
+            deploy,
+            name=config.name,
+            serving=constant(config.serving),
+            version=version,
+            verdict=verdict,
+            namespace=config.cluster.namespace,
+        )
     # Beside the deployment: it reads the version's package, and what was asked of the endpoint before it.
     tasks.add(
         monitor,

@@ -3,7 +3,7 @@
 A pipeline calls its stages in order and hands on what they put out; it does not see which of them share a task.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from kfp.dsl.base_component import BaseComponent
@@ -32,10 +32,19 @@ class Tasks:
         cluster: The section `cluster` of the configuration.
         fuse: Groups of stages that share a task; none for each a task of its own.
         cached: Whether tasks may be taken from an earlier run, of those stages for which the table allows it.
+        reads_log: Stages that read the inference log in this pipeline, besides those that always may.
     """
 
-    def __init__(self, cluster: ClusterConfig, *, fuse: Sequence[Sequence[str]] = (), cached: bool = True) -> None:
+    def __init__(
+        self,
+        cluster: ClusterConfig,
+        *,
+        fuse: Sequence[Sequence[str]] = (),
+        cached: bool = True,
+        reads_log: Collection[str] = (),
+    ) -> None:
         self.cluster = cluster
+        self.reads_log = frozenset(reads_log)
         self.cached = cached
         self._groups = {stage: tuple(group) for group in fuse for stage in group}
         self._calls: dict[str, Call] = {}
@@ -67,7 +76,7 @@ class Tasks:
         (first, *others) = calls.values()
         made = fuse(calls) if others else first
         task = made.component(**{name: self.channel(value) for name, value in made.inputs.items()})
-        on_cluster(task, stages, self.cluster)
+        on_cluster(task, stages, self.cluster, reads_log=bool(self.reads_log.intersection(stages)))
         if not (self.cached and all(BY_NAME[stage].cached for stage in stages)):
             task.set_caching_options(False)
         self._channels |= {output: task.outputs[name] for output, name in output_names(stages).items()}

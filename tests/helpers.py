@@ -1,6 +1,7 @@
 """Small real data sets and model packages for tests of several folders."""
 
 import json
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ COLOURS = ("röt", "blue 青", "green")
 LINEAGE = Lineage(
     rows=600, columns=8, content_hash="0" * 64, window_start="2024-01-01T00:00:00", window_end="2024-01-25T23:00:00"
 )
+# Of a wide table: above what stages decide by (2,000). `make bench-columns` runs the same tests with 10,000 columns,
+# of which planning the engine's queries takes ten times as long.
+MANY_COLUMNS = int(os.environ.get("FULLCIRCLE_COLUMNS", "3000"))
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
 
 

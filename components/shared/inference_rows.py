@@ -2,6 +2,9 @@
 
 A file holds the features as received, the schema's keys and time column where they are no features, and columns about
 the request and its answer. A file says in its metadata which columns were left out of it by configuration.
+
+A candidate that is sent copies of requests has a log of its own, below another root, with the same request ids. Its
+files hold the columns about the request and its answer alone; the log of the version that serves has the features.
 """
 
 import json
@@ -15,10 +18,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LOG_ROOT = "inference/"
+SHADOW_ROOT = "shadow/"
 REQUEST_ID = "request_id"
 REQUEST_ROW = "request_row"
 RECEIVED = "received"
 MODEL_VERSION = "model_version"
+LATENCY = "latency_ms"
 PREDICTION = "prediction"
 PROBABILITY = "probability_"
 
@@ -26,9 +31,9 @@ _LEFT_OUT = b"left_out"
 _RECEIVED_NAME = b"received"
 
 
-def log_prefix(model: str) -> str:
+def log_prefix(model: str, root: str = LOG_ROOT) -> str:
     """What the keys of a model's log begin with."""
-    return f"{LOG_ROOT}{model}/"
+    return f"{root}{model}/"
 
 
 def logged_name(name: str, schema: Schema) -> str:
@@ -68,6 +73,7 @@ def log_schema(schema: Schema, leave_out: Collection[str]) -> "pa.Schema":
         REQUEST_ROW: pa.int32(),
         RECEIVED: pa.timestamp("us", tz="UTC"),
         MODEL_VERSION: pa.string(),
+        LATENCY: pa.float32(),
         PREDICTION: TASKS[schema.task].answer.logged_type(),
     }
     fields = {name: kind for name, kind in columns.items() if name not in left_out}

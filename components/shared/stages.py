@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 # Where a task stands: in the training pipeline itself, in its loop over model families, behind the gate's condition,
-# or in the pipeline of batch predictions alone.
-Part = Literal["training", "each family", "promoted", "prediction"]
+# after all others, or in the pipeline of batch predictions or of monitoring alone.
+Part = Literal["training", "each family", "promoted", "exit", "prediction", "monitoring"]
 
 
 class Resources(TypedDict, total=False):
@@ -223,9 +223,16 @@ STAGES: tuple[Stage, ...] = (
         pages=[
             Page("monitor_page", "Drift", "how what the endpoint was asked differs from the version's reference"),
             Page("evidently", "Drift in detail", "Evidently's own report, with the distributions"),
+            Page("history_page", "History", "every window of requests so far: what moved, how good the answers were"),
         ],
         brought=[("drift", _ALL)],
         warnings=[Sentences("drift")],
+    ),
+    Stage(
+        name="notify",
+        part="exit",
+        cached=False,  # it tells what became of this run
+        resources=Resources(cpu_limit=1, memory_limit="512Mi", seconds=300, retries=0),
     ),
     Stage(
         name="predict",
@@ -236,10 +243,24 @@ STAGES: tuple[Stage, ...] = (
         large=Resources(cpu=1, memory="1Gi"),
         warnings=[Sentences("summary")],
     ),
+    Stage(
+        name="observe",
+        folder="monitor",
+        part="monitoring",
+        cached=False,  # the endpoint has been asked more since, and time has passed
+        uses_store=True,
+        reads_log=True,
+        resources=Resources(retries=2),
+        large=_WHOLE_TABLE,
+        pages=[Page("history_page", "History", "what moved, how good the answers were, and what was decided")],
+        brought=[("history", _ALL)],
+    ),
 )
 BY_NAME: dict[str, Stage] = {stage.name: stage for stage in STAGES}
-# The stages of the training pipeline, in the order in which it calls them.
-TRAINING: tuple[str, ...] = tuple(stage.name for stage in STAGES if stage.part != "prediction")
+# The stages of the training pipeline, in the order in which it calls them; the exit task, which not each has, aside.
+TRAINING: tuple[str, ...] = tuple(
+    stage.name for stage in STAGES if stage.part in ("training", "each family", "promoted")
+)
 
 # What a configuration may name. For mypy it is a text: only pydantic, at run time, needs the choice.
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 from minio.minioadmin import MinioAdmin
 
 from components.shared.errors import StoreError
-from components.shared.inference_rows import LOG_ROOT
+from components.shared.inference_rows import LOG_ROOT, SHADOW_ROOT
 from components.shared.store import Store, StoreSettings
 
 Policy = dict[str, Any]  # a policy of S3, or a statement of one, as JSON
@@ -29,7 +29,7 @@ Purpose = Literal["stages", "serving", "monitoring", "artifacts"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
 _PREFIX = "fullcircle-"
-_LOG_RULE = "fullcircle-inference-log"
+_LOG_RULES = {"fullcircle-inference-log": LOG_ROOT, "fullcircle-shadow-log": SHADOW_ROOT}
 _SHORTEST_SECRET = 8
 _PAUSE_SECONDS = 2.0
 _TIMEOUT = urllib3.Timeout(connect=3.0, read=30.0)
@@ -72,13 +72,15 @@ GRANTS: dict[Purpose, Grant] = {
         remove=("predictions/",),
     ),
     # KServe's storage-initializer looks up the bucket before it downloads.
-    "serving": Grant(read=("models/",), write=("inference/",), look_up=True),
-    # It reads what it wrote, and the rows of the parts that a run lays beside. Compaction puts files of the log
-    # together: it writes only objects called `compacted…`, never over the endpoint's own, and removes what it replaced.
+    "serving": Grant(read=("models/",), write=("inference/", "shadow/"), look_up=True),
+    # It reads what it wrote, the rows of the parts that a run lays beside, tables of predictions, and whether there are
+    # new tables. Labels are added and never removed; the endpoint, whose answers they judge, has no access to them.
+    # Compaction puts files of the log together: it writes only objects called `compacted…`, never over the endpoint's
+    # own, and removes what it replaced.
     "monitoring": Grant(
-        read=("models/", "inference/", "monitoring/"),
-        write=("monitoring/", COMPACTED),
-        remove=("inference/",),
+        read=("models/", "inference/", "shadow/", "labels/", "monitoring/", "predictions/", "data/"),
+        write=("monitoring/", "labels/", COMPACTED),
+        remove=("inference/", "shadow/"),
     ),
     "artifacts": Grant(read=("",), write=("",), remove=("",)),
 }
@@ -185,11 +187,12 @@ def expire_log(settings: StoreSettings, *, days: int) -> str:
     client = _client(settings)
     try:
         found = client.get_bucket_lifecycle(settings.bucket)
-        others = [rule for rule in (found.rules if found else []) if rule.rule_id != _LOG_RULE]
-        ours = Rule(
-            ENABLED, rule_filter=Filter(prefix=LOG_ROOT), rule_id=_LOG_RULE, expiration=Expiration(days=days or 1)
-        )
-        rules = [*others, ours] if days else others
+        others = [rule for rule in (found.rules if found else []) if rule.rule_id not in _LOG_RULES]
+        ours = [
+            Rule(ENABLED, rule_filter=Filter(prefix=prefix), rule_id=name, expiration=Expiration(days=days or 1))
+            for name, prefix in _LOG_RULES.items()
+        ]
+        rules = [*others, *ours] if days else others
         if rules:
             client.set_bucket_lifecycle(settings.bucket, LifecycleConfig(rules))
         elif found:

@@ -19,7 +19,10 @@ from components.shared.store_admin import GRANTS, Purpose
 Action = Literal["read", "write", "remove"]
 
 # The last one is where compaction writes.
-PREFIXES = ("data/", "models/", "predictions/", "monitoring/", "inference/", "inference/.rights/compacted")
+PREFIXES = (
+    "data/", "models/", "predictions/", "monitoring/", "labels/", "shadow/", "inference/",
+    "inference/.rights/compacted",
+)  # fmt: skip
 _NO_ETAG = "0" * 32
 
 

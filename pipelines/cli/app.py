@@ -15,16 +15,23 @@ from typing import TYPE_CHECKING
 import typer
 from typer.core import TyperGroup
 
+from pipelines.cli.approve import approve
 from pipelines.cli.compile import compile
 from pipelines.cli.contract import contract
+from pipelines.cli.decisions import decisions
+from pipelines.cli.demo import demo
 from pipelines.cli.diagnose import diagnose
 from pipelines.cli.doctor import doctor
 from pipelines.cli.fetch import fetch
 from pipelines.cli.follow import follow
+from pipelines.cli.labels import labels
 from pipelines.cli.open import open
 from pipelines.cli.predict import predict
 from pipelines.cli.prepare_store import prepare_store
 from pipelines.cli.prune import prune
+from pipelines.cli.reject import reject
+from pipelines.cli.replay_policy import replay_policy
+from pipelines.cli.resume import resume
 from pipelines.cli.rollback import rollback
 from pipelines.cli.run import run
 from pipelines.cli.schedule import schedule
@@ -35,14 +42,16 @@ from pipelines.cli.store_rights import store_rights
 from pipelines.cli.submit import submit
 from pipelines.cli.undeploy import undeploy
 from pipelines.cli.versions import versions
+from pipelines.cli.watch import watch
 
 if TYPE_CHECKING:
     from typer._click.core import Context
     from typer._click.formatting import HelpFormatter
 
 VERBS: dict[str, tuple[Callable[..., int], ...]] = {
-    "On this machine": (run, predict, contract, schema, stop),
-    "Models and their endpoints": (versions, open, rollback, undeploy),
+    "On this machine": (run, predict, contract, schema, demo, stop),
+    "Models and their endpoints": (versions, open, labels, approve, reject, rollback, undeploy),
+    "Watching and retraining": (watch, decisions, replay_policy, resume),
     "On Kubeflow Pipelines": (doctor, submit, follow, schedule, diagnose, compile),
     "The object store": (fetch, prune, prepare_store, store_policy, store_rights),
 }

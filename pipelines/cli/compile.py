@@ -12,7 +12,8 @@ from pipelines.cli.places import BUILD
 def compile(
     config: options.ConfigFile,
     pipeline: Annotated[
-        Literal["training", "batch-prediction"] | None, typer.Option(help="only this one (default: both)")
+        Literal["training", "batch-prediction", "monitoring"] | None,
+        typer.Option(help="only this one (default: all three)"),
     ] = None,
     output: options.Output = None,
 ) -> int:
@@ -30,6 +31,7 @@ def compile(
     outputs: dict[Kind, Path] = {
         "training": BUILD / f"{checked.name}.yaml",
         "batch-prediction": BUILD / f"{checked.name}-batch-prediction.yaml",
+        "monitoring": BUILD / f"{checked.name}-monitoring.yaml",
     }
     if pipeline or output:
         chosen: Kind = pipeline or "training"

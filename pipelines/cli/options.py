@@ -18,6 +18,11 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help="name of the model, 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="the run's id: it is in the address of its page")]
 PurposeOfKeys = Annotated[Purpose, typer.Argument(metavar="PURPOSE", help="who the keys are for")]
 
+WaitingVersion = Annotated[
+    str, typer.Option("--version", metavar="VERSION", help="the version that waits", show_default=False)
+]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="why, for the history", show_default=False)]
+
 WindowStart = Annotated[
     str, typer.Option(metavar="TIME", help="first moment of the data window, ISO 8601", show_default=False)
 ]

@@ -23,9 +23,16 @@ def prune(
     """
     from components.shared.inference_log.reading import models as logged_models
     from components.shared.inference_log.retention import prune_log
+    from components.shared.inference_rows import LOG_ROOT, SHADOW_ROOT
 
     store = local_store()
-    found = {name: prune_log(store, name, keep_days=days, delete=yes) for name in models or logged_models(store)}
+    found = {
+        f"{name}{suffix}": prune_log(store, name, keep_days=days, delete=yes, root=root)
+        for root, suffix in ((LOG_ROOT, ""), (SHADOW_ROOT, " (candidates)"))
+        # A model that is named is answered for, also where it has no log.
+        for name in (models if models and root == LOG_ROOT else logged_models(store, root=root))
+        if not models or name in models
+    }
     for name, pruned in found.items():
         print(f"{name}: {pruned.message(removed=yes)}")
     if not found:

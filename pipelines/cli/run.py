@@ -46,4 +46,16 @@ def run(
     with warnings_of_a_failed_run(console):
         result = run_here(checked.name, pipeline, console=console, arguments=parameters, serve_here=not on_cluster)
     print_summary(result, write_index(checked, result), console, served_here=not on_cluster)
+    if checked.gate.approval != "none" and checked.serving.shadow.percent and not on_cluster:
+        _shadow(checked.name)
     return 0
+
+
+def _shadow(model: str) -> None:
+    """Bring the version that waits now up beside the endpoint; the next look of `watch` would do it otherwise."""
+    from components.deploy.waiting import Place, begin_shadow
+    from pipelines.cli.places import LOCAL_ENDPOINTS, as_environment, local_store
+
+    store = local_store()
+    with as_environment(store):
+        begin_shadow(store, model, Place(LOCAL_ENDPOINTS.resolve()), tell=print)

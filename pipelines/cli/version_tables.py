@@ -9,7 +9,14 @@ from rich.text import Text
 from components.shared.registry.history import Entry
 from components.shared.registry.registry import Registry, Version
 
-_STYLES = {"champion": "bold green", "served": "", "stored, never served": "dim"}
+_STYLES = {
+    "champion": "bold green",
+    "served": "",
+    "stored, never served": "dim",
+    "waits for approval": "bold yellow",
+    "rejected": "dim",
+    "expired": "dim",
+}
 
 
 def print_versions(registry: Registry, console: Console) -> None:
@@ -51,10 +58,17 @@ def _versions_table(versions: list[Version]) -> Table:
             _moment(found.stored),
             _moment(entry.when) if entry else "–",
             (entry.run if entry else "") or "–",
-            (entry.why if entry else "") or "–",
+            _why(found),
         ]
         table.add_row(*cells)
     return table
+
+
+def _why(found: Version) -> str:
+    """Why a version serves or served; of one that never did, what came of its approval."""
+    if found.entry is None and found.pending is not None:
+        return found.pending.in_words
+    return (found.entry.why if found.entry else "") or "–"
 
 
 def _history_table(history: list[Entry]) -> Table:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from components.shared.config import Config
 
-Kind = Literal["training", "batch-prediction"]
+Kind = Literal["training", "batch-prediction", "monitoring"]
 
 _NAME_LENGTH = 12
 
@@ -23,9 +23,14 @@ def compile_to(config: Config, kind: Kind, output: Path) -> None:
     from kfp import compiler
 
     from pipelines.batch_prediction import batch_prediction_pipeline
+    from pipelines.monitoring import monitoring_pipeline
     from pipelines.training import training_pipeline
 
-    builders = {"training": training_pipeline, "batch-prediction": batch_prediction_pipeline}
+    builders = {
+        "training": training_pipeline,
+        "batch-prediction": batch_prediction_pipeline,
+        "monitoring": monitoring_pipeline,
+    }
     output.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)

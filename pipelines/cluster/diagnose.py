@@ -1,46 +1,19 @@
 """Why a run is stuck or failed: what Kubeflow Pipelines, Argo and the pods themselves say, put in a few lines."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from components.shared.kubernetes.api import Cluster, ClusterError, Object
-from components.shared.kubernetes.pods import PodProblem
-from components.shared.progress import divide
-from pipelines.cluster.pods import find_problem, last_lines, own_message, remedy, task_path
+from components.shared.kubernetes.api import Cluster, ClusterError
+from components.shared.runs.findings import Finding, find, in_a_line
+from components.shared.runs.task_names import label_of
 from pipelines.cluster.remote_run import steps_of_records, tasks_of
-from pipelines.cluster.workflow import RUN_LABEL, nodes_of, workflows_of
-from pipelines.task_names import label_of, path_of, stages_of
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1Run
-
-_LOG_LINES = 400
-_BROKEN = ("Failed", "Error")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong with a task.
-
-    Attributes:
-        task: Its name for people.
-        what: What is wrong, in a sentence.
-        message: The stage's own message; empty when it has none.
-        remedy: What to do.
-        pod: The pod; empty when there is none.
-        log: The last lines that the stage wrote; one where it was ended for its memory.
-    """
-
-    task: str
-    what: str
-    message: str = ""
-    remedy: str = ""
-    pod: str = ""
-    log: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -89,83 +62,17 @@ def diagnose(
 
 def _look(found: Diagnosis, cluster: Cluster, namespace: str, families: Sequence[str]) -> None:
     try:
-        pods = cluster.list(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"{RUN_LABEL}={found.run_id}")
-        found.findings += examine(cluster, namespace, pods, families)
-        if not found.findings:
-            _look_at_workflow(found, cluster, namespace, families)
-        if not pods and not found.findings:
-            found.notes.append(
-                f"The namespace {namespace} has no pod of this run: it has not begun, is cleaned up, or runs elsewhere "
-                "(NAMESPACE=…)."
-            )
+        seen = find(cluster, namespace, found.run_id, families)
     except ClusterError as error:
         found.notes.append(f"The pods could not be looked at: {error}")
-
-
-def examine(cluster: Cluster, namespace: str, pods: Iterable[Object], families: Sequence[str] = ()) -> list[Finding]:
-    """What is wrong with pods of a run, what ended before what waits, and stages before what serves them."""
-    with_problems = []
-    for pod in _last_attempts(pods):
-        if problem := find_problem(pod, _events(cluster, namespace, pod)):
-            with_problems.append((not problem.ended, not stages_of(task_path(pod)), _created(pod), pod, problem))
-    with_problems.sort(key=lambda item: item[:3])
-    return [_finding(cluster, namespace, pod, problem=problem, families=families) for *_, pod, problem in with_problems]
-
-
-def _last_attempts(pods: Iterable[Object]) -> list[Object]:
-    latest: dict[str, Object] = {}
-    for pod in sorted(pods, key=_created):
-        latest[".".join(task_path(pod)) or pod["metadata"]["name"]] = pod
-    return list(latest.values())
-
-
-def _created(pod: Object) -> str:
-    return str(pod["metadata"]["creationTimestamp"])
-
-
-def _events(cluster: Cluster, namespace: str, pod: Object) -> list[Object]:
-    selector = f"involvedObject.uid={pod['metadata']['uid']}"
-    found = cluster.list(f"/api/v1/namespaces/{namespace}/events", fieldSelector=selector)
-    return sorted(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-
-
-def _finding(cluster: Cluster, namespace: str, pod: Object, *, problem: PodProblem, families: Sequence[str]) -> Finding:
-    name = pod["metadata"]["name"]
-    log = ""
-    if problem.has_run:
-        log = cluster.log(namespace, name, problem.container, lines=_LOG_LINES, previous=problem.previous)
-        log = log or cluster.log(namespace, name, problem.container, lines=_LOG_LINES, previous=True)
-    parts = task_path(pod)
-    last = last_lines(log)
-    # What is ended from outside leaves no exception of its own.
-    is_own = problem.kind == "crash" and bool(message := own_message(log))
-    return Finding(
-        task=_at_work(parts, log) or (label_of(parts, families) if parts else name),
-        what=problem.what,
-        message=message if is_own else "",
-        remedy="" if is_own else remedy(problem),
-        pod=name,
-        log=last[-1:] if problem.kind == "memory" else last,
-    )
-
-
-def _at_work(parts: Sequence[str], log: str) -> str:
-    """The stage that was at work, of a task that runs several, by its log; empty where that does not say it."""
-    begun = divide(log) if stages_of(parts)[1:] else []
-    return begun[-1].stage if begun else ""
-
-
-def _look_at_workflow(found: Diagnosis, cluster: Cluster, namespace: str, families: Sequence[str]) -> None:
-    """What Argo says, where no pod tells: one that could not be made has left none."""
-    for workflow in workflows_of(cluster, namespace, found.run_id):
-        status = workflow.get("status", {})
-        found.state = found.state or str(status.get("phase", ""))
-        nodes = [node for node in nodes_of(workflow) if node.get("message")]
-        broken = [node for node in nodes if node.get("phase") in (*_BROKEN, "Pending") and not node.get("children")]
-        for node in broken:
-            found.findings.append(Finding(label_of(path_of(node["name"]), families), _sentence(node["message"])))
-        if not broken and status.get("message") and status.get("phase") in _BROKEN:
-            found.findings.append(Finding("the run", _sentence(status["message"])))
+        return
+    found.findings += seen.all
+    found.state = found.state or seen.state
+    if not seen.pods and not seen.all:
+        found.notes.append(
+            f"The namespace {namespace} has no pod of this run: it has not begun, is cleaned up, or runs elsewhere "
+            "(NAMESPACE=…)."
+        )
 
 
 def _add_kfp_findings(found: Diagnosis, run: "V2beta1Run", families: Sequence[str]) -> None:
@@ -175,11 +82,7 @@ def _add_kfp_findings(found: Diagnosis, run: "V2beta1Run", families: Sequence[st
     for label, said in dict(failed).items():
         found.findings.append(Finding(label, said or "it failed; its pod tells no more"))
     if not failed and run.error and run.error.message:
-        found.findings.append(Finding("the run", _sentence(run.error.message)))
-
-
-def _sentence(text: str) -> str:
-    return " ".join(text.split())
+        found.findings.append(Finding("the run", in_a_line(run.error.message)))
 
 
 def print_diagnosis(found: Diagnosis, console: Console) -> None:

@@ -224,7 +224,7 @@ def _check_annotations(cluster: Cluster, place: Place) -> Iterator[Check]:
 
 
 def _check_accounts(cluster: Cluster, place: Place) -> Iterator[Check]:
-    own = (rights.SERVING, rights.MONITORING)
+    own = (rights.SERVING, rights.MONITORING, rights.DECISIONS)
     for namespace, name in ((place.runs, rights.RUNS), *((place.namespace, name) for name in own)):
         account = cluster.get(f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}")
         if account is None:

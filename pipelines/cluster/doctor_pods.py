@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.shared.kubernetes.api import Cluster, ClusterError, Object
+from components.shared.runs.pods import find_problem, last_lines, remedy
 from pipelines.cluster import rights
 from pipelines.cluster.checks import Check, Place
-from pipelines.cluster.pods import find_problem, last_lines, remedy
 
 _SUBJECT = "from inside"
 _STORE = "fullcircle-store"

@@ -5,11 +5,8 @@ API server of the current kubeconfig context, which needs no port-forward but th
 """
 
 import contextlib
-import io
 import json
-import logging
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -19,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import urllib3
 
 from components.shared.errors import FullcircleError
+from pipelines.cluster.kfp_failures import network_cause, quiet, service_message
 
 if TYPE_CHECKING:
     from kfp.client import Client
@@ -187,6 +185,34 @@ class Kfp:
         """A run as the API describes it."""
         return self._do(f"look up the run {run_id}", lambda: self._client.get_run(run_id))
 
+    def find_run(self, name: str) -> "V2beta1Run | None":
+        """The newest run of this name; None when there is none."""
+        answer = self._do(
+            f"look for the run {name}",
+            lambda: self._client.list_runs(
+                page_size=_PAGE,
+                sort_by="created_at desc",
+                namespace=self.user_namespace,
+                filter=_equals("display_name", name),
+            ),
+        )
+        found = [run for run in answer.runs or [] if run.display_name == name]
+        return self.get_run(found[0].run_id) if found else None
+
+    def end_run(self, run_id: str) -> None:
+        """Terminate a run that goes on."""
+        self._do(f"terminate the run {run_id}", lambda: self._client.terminate_run(run_id))
+
+    def newest_version(self, pipeline_id: str) -> str | None:
+        """Id of the version of a pipeline that was uploaded last; None when there is none."""
+        found = self._pages(
+            "list the pipeline's versions",
+            "pipeline_versions",
+            lambda page: self._client.list_pipeline_versions(pipeline_id, page_token=page, page_size=_PAGE),
+        )
+        newest = max(found, key=lambda item: item.created_at, default=None)
+        return str(newest.pipeline_version_id) if newest else None
+
     def list_schedules(self, experiment: str, name: str) -> "list[V2beta1RecurringRun]":
         """The recurring runs of an experiment that have this name."""
         found = self._pages(
@@ -269,7 +295,7 @@ class Kfp:
                 self._context_setting = {"namespace": ""}
 
         self._check_there_is_a_way()
-        with self._explained("sign in"), _quiet():
+        with self._explained("sign in"), quiet():
             client = OneQuestion(host=self._host, existing_token=self.settings.token or None, namespace=self._found_in)
             client._existing_config.host = client._existing_config.host.rstrip("/")
             shared = client.get_kfp_healthz().multi_user
@@ -313,7 +339,7 @@ class Kfp:
                 return found
 
     def _do(self, what: str, action: Callable[[], Answer]) -> Answer:
-        with self._explained(what), _quiet():
+        with self._explained(what), quiet():
             return action()
 
     @contextlib.contextmanager
@@ -325,7 +351,7 @@ class Kfp:
         except kfp_server_api.ApiException as error:
             raise KfpError(self._refused(what, error)) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise KfpError(f"Could not {what} at {self._place}: {_network_cause(error)}. {self._advice}") from error
+            raise KfpError(f"Could not {what} at {self._place}: {network_cause(error)}. {self._advice}") from error
         except (ValueError, TypeError) as error:
             raise KfpError(
                 f"Could not {what} at {self._place}: what answers there is not Kubeflow Pipelines 2 ({error}). "
@@ -344,7 +370,7 @@ class Kfp:
         return f"Name it: run `{forward}` beside this and say HOST=http://localhost:8080."
 
     def _refused(self, what: str, error: "ApiException") -> str:
-        said = _message(error)
+        said = service_message(error)
         start = f"Could not {what} at {self._place}"
         if error.status == _UNAUTHORISED:
             have = "the token was not accepted" if self.settings.token else "it wants a token"
@@ -364,37 +390,5 @@ class Kfp:
         return f"{start}: it answered {error.status or 'nothing'}{said}."
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what kfp's client prints, warns and logs: what matters is in its answers and errors."""
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
-
-
 def _equals(key: str, value: str) -> str:
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": key, "stringValue": value}]})
-
-
-def _message(error: "ApiException") -> str:
-    """What the service said of it, with a comma before; of a page of HTML nothing."""
-    try:
-        said = json.loads(error.body or "")
-    except (TypeError, ValueError):
-        return ""
-    said = said if isinstance(said, dict) else {}
-    nested = said["error"] if isinstance(said.get("error"), dict) else {}
-    text = said.get("message") or nested.get("message") or said.get("error") or ""
-    return f", {' '.join(str(text).split())}" if text else ""
-
-
-def _network_cause(error: Exception) -> str:
-    reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason else error
-    if isinstance(reason, urllib3.exceptions.NameResolutionError):
-        return "the host name is not known"
-    if isinstance(reason, urllib3.exceptions.NewConnectionError):  # a time-out too, to urllib3
-        return f"nothing answers there ({str(reason).rpartition('] ')[2]})"
-    if isinstance(reason, urllib3.exceptions.TimeoutError):
-        return "no answer in time"
-    return " ".join(str(reason).split()) or type(reason).__name__

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from components.shared.kubernetes.api import Cluster, ClusterError, Object
+from components.shared.runs.pods import find_problem, input_places, own_message, remedy, task_path
+from components.shared.runs.task_names import attempt_of, label_of, path_of, stages_of, without_attempt
+from components.shared.runs.workflow import ENDED, RUN_LABEL, Step, moment, steps_of_run
 from pipelines.cluster.kfp_api import Kfp, KfpError
-from pipelines.cluster.pods import find_problem, input_places, own_message, remedy, task_path
-from pipelines.cluster.workflow import ENDED, RUN_LABEL, Step, moment, steps_of_run
 from pipelines.display import Progress
-from pipelines.task_names import attempt_of, label_of, path_of, stages_of, without_attempt
 from pipelines.task_records import TaskRecord, announced, divide_record
 
 if TYPE_CHECKING:

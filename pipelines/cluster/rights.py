@@ -5,6 +5,7 @@ from dataclasses import dataclass
 RUNS = "pipeline-runner"
 SERVING = "fullcircle-serving"
 MONITORING = "fullcircle-monitoring"
+DECISIONS = "fullcircle-decisions"
 MINIO = "minio"
 
 _SERVING_GROUP = "serving.kserve.io"
@@ -49,6 +50,12 @@ NEEDED: dict[str, tuple[Right, ...]] = {
     ),
     SERVING: (),
     MONITORING: (),
+    DECISIONS: (
+        *_rights("list", "pods", why="decisions say why a retraining failed"),
+        *_rights("get", "pods/log", why="decisions show what a pod of it said"),
+        *_rights("list", "events", why="decisions say why a pod of it does not run"),
+        *_rights("list", "workflows", "argoproj.io", why="decisions say why a retraining has no pod"),
+    ),
     MINIO: (),
 }
 

@@ -11,10 +11,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from components.shared.config import Config
+from components.shared.runs.workflow import ENDED
 from pipelines.cluster.cron import Cron
 from pipelines.cluster.kfp_api import Kfp, KfpError
 from pipelines.cluster.submit import upload
-from pipelines.cluster.workflow import ENDED
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1RecurringRun

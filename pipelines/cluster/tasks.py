@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
+from kfp.dsl.structures import ResourceSpec
 from pydantic import BaseModel
 
 from components.shared.config import ClusterConfig, TaskConfig
@@ -30,21 +31,23 @@ def constant(section: BaseModel) -> str:
     return section.model_dump_json(exclude_defaults=True)
 
 
-def on_cluster(task: PipelineTask, stages: Sequence[str], cluster: ClusterConfig) -> PipelineTask:
+def on_cluster(
+    task: PipelineTask, stages: Sequence[str], cluster: ClusterConfig, *, reads_log: bool = False
+) -> PipelineTask:
     """Say how a task is to run on a cluster.
 
     Args:
         task: The KFP task.
         stages: Names of its stages, in order: one, or those that share the task.
         cluster: The section `cluster` of the configuration.
+        reads_log: Whether this pipeline lets one of them read the inference log, whatever the table of stages says.
 
     Returns:
         The same task.
     """
     settings = combined_resources([cluster.tasks[stage] for stage in stages])
     task.set_display_name(", ".join(stages).capitalize())
-    task.set_cpu_request(f"{settings.cpu:g}").set_cpu_limit(f"{settings.cpu_limit:g}")
-    task.set_memory_request(settings.memory).set_memory_limit(settings.memory_limit)
+    _set_resources(task, settings)
     kubernetes.set_timeout(task, settings.seconds)
     # Set here, so that a namespace may enforce the restricted profile whatever KFP is configured to say.
     kubernetes.set_security_context(task, run_as_user=_USER, run_as_group=_USER, run_as_non_root=True)
@@ -58,9 +61,39 @@ def on_cluster(task: PipelineTask, stages: Sequence[str], cluster: ClusterConfig
         )
     if any(BY_NAME[stage].uses_store for stage in stages):
         _environment(task, cluster)
-    if any(BY_NAME[stage].reads_log for stage in stages):
+    if reads_log or any(BY_NAME[stage].reads_log for stage in stages):
         _secret(task, cluster.log_secret, _LOG_KEYS)
     return task
+
+
+def with_receivers(task: PipelineTask, cluster: ClusterConfig, variables: Sequence[str]) -> PipelineTask:
+    """Let a task know the receivers of notifications, and the run that it is to tell of.
+
+    Args:
+        task: The KFP task.
+        cluster: The section `cluster` of the configuration.
+        variables: Names of the receivers' variables, which are those of the secret's keys.
+
+    Returns:
+        The same task.
+    """
+    _secret(task, cluster.notifications_secret, {name: name for name in variables})
+    _run_id(task)
+    return task
+
+
+def _set_resources(task: PipelineTask, settings: TaskConfig) -> None:
+    """Say what a task's container asks for, in one assignment.
+
+    KFP's own four methods each read the source of every function on the stack (`inspect.stack`), only to name
+    themselves in an error: that was most of the time that compiling a pipeline took.
+    """
+    task.container_spec.resources = ResourceSpec(
+        cpu_request=f"{settings.cpu:g}",
+        cpu_limit=f"{settings.cpu_limit:g}",
+        memory_request=settings.memory,
+        memory_limit=settings.memory_limit,
+    )
 
 
 def combined_resources(tasks: Sequence[TaskConfig]) -> TaskConfig:
@@ -89,6 +122,10 @@ def _environment(task: PipelineTask, cluster: ClusterConfig) -> None:
         optional=True,
     )
     _secret(task, cluster.stages_secret, {key: key for key in _KEYS})
+    _run_id(task)
+
+
+def _run_id(task: PipelineTask) -> None:
     kubernetes.use_field_path_as_env(task, env_name="KFP_RUN_ID", field_path=_RUN_ID_LABEL)
 
 

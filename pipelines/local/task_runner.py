@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from components.shared.resources import cpu_count
+from components.shared.runs import CAUSE_VARIABLE
+from components.shared.runs.task_names import stages_in
 from pipelines.local.workers import take_worker
-from pipelines.task_names import stages_in
 from pipelines.task_records import TaskRecord, announced, divide_record
 
 _ITERATIONS = 2  # of a loop, at most so many run at once under kfp.local
@@ -85,6 +86,8 @@ class TaskRunner:
         environment = {**os.environ, **(env_vars or {}), "_KFP_RUNTIME": "true"}
         if record.item:
             environment["FULLCIRCLE_CPUS"] = str(max(1, cpu_count() // _ITERATIONS))
+        if failures := self.failures():  # for the exit task, which tells of them
+            environment[CAUSE_VARIABLE] = "; ".join(f"{failed.label}: {failed.cause}" for failed in failures)
         if record.label in self.background:
             thread = threading.Thread(target=self._run, args=(record, code, arguments, environment), daemon=True)
             self._threads.append(thread)

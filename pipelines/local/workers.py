@@ -21,6 +21,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from components.shared.errors import FullcircleError
 from components.shared.families import FAMILIES
 from components.shared.stages import STAGES
@@ -157,6 +159,17 @@ def _end_server() -> None:
     if pid is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def cpu_seconds() -> float:
+    """Seconds of a processor core that this process has taken so far, with all tasks that were run from it."""
+    own = os.times()
+    total = own.user + own.system + own.children_user + own.children_system
+    pid: int | None = getattr(forkserver._forkserver, "_forkserver_pid", None)
+    with contextlib.suppress(psutil.Error):
+        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)] if pid else []:
+            total += sum(process.cpu_times()[:4])
+    return total
 
 
 def _is_warm() -> bool:

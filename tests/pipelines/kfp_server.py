@@ -85,7 +85,7 @@ class Server:
             raise Refused(404, "Pipeline not found")
         if any((item.pipeline_id, item.display_name) == (query["pipelineid"], query["name"]) for item in self.versions):
             raise Refused(409, "Already exist error: The version's name is taken")
-        spec = next(iter(yaml.safe_load_all(body)))
+        spec = next(iter(yaml.load_all(body, yaml.CSafeLoader)))
         assert spec["pipelineInfo"]["name"]
         version = api.V2beta1PipelineVersion(
             pipeline_id=query["pipelineid"],

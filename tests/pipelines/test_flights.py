@@ -14,7 +14,10 @@ FLIGHTS = WINE.with_name("flights.yaml")
 
 @pytest.mark.slow
 def test_flights_end_to_end(tmp_path):
-    config = write_config(tmp_path / "flights.yaml", base=FLIGHTS, serving={"port": free_port(21_000)})
+    budget = {"seconds": 30, "trials": 2}  # of each family; `make run` and `make bench` do ten
+    config = write_config(
+        tmp_path / "flights.yaml", base=FLIGHTS, serving={"port": free_port(21_000)}, search={"budget": budget}
+    )
     try:
         code, output = call("run", config, folder=tmp_path, seconds=500)
 

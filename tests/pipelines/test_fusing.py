@@ -9,20 +9,20 @@ import pytest
 from components.shared.config import DEFAULT_TASKS, Config
 from components.shared.config.file import load_config
 from components.shared.errors import ConfigError
-from components.shared.stages import BY_NAME, STAGES
+from components.shared.runs.task_names import label_of, stages_in, stages_of
+from components.shared.stages import BY_NAME, TRAINING
 from pipelines.cluster.tasks import combined_resources, constant
 from pipelines.fusing import Call, Output, component_of, fuse, output_names, own_names
 from pipelines.local.task_runner import TaskRunner
-from pipelines.task_names import label_of, stages_in, stages_of
 from pipelines.task_records import TaskRecord, divide_record
-from tests.pipelines.command_line import WINE, call, definitions, write_config
+from tests.pipelines.command_line import WINE, call_here, definitions, write_config
 
 FUSE = [["ingest", "validate", "prepare"], ["train", "evaluate", "gate"], ["publish", "deploy"]]
 
 
 def compiled(folder: Path, fuse: list[list[str]]) -> tuple[Any, Any]:
     config = write_config(folder / "config.yaml", cluster={"fuse": fuse})
-    code, text = call("compile", config, folder=folder)
+    code, text = call_here("compile", config, folder=folder)
     assert code == 0, text
     return definitions(folder / "build" / "wine.yaml")
 
@@ -260,5 +260,5 @@ class TestConfig:
         assert {"fingerprint-ingest", "validate-prepare", "train-evaluate", "publish-deploy"} <= tasks(pipeline).keys()
 
     def test_nothing_is_fused_by_default(self, plain):
-        assert set(tasks(plain[0])) == {stage.name for stage in STAGES if stage.part != "prediction"}
+        assert set(tasks(plain[0])) == set(TRAINING)
         assert BY_NAME["predict"].part == "prediction"

@@ -12,7 +12,7 @@ from components.shared.stages import BY_NAME, TRAINING
 from pipelines import training
 from pipelines.__main__ import main
 from pipelines.cluster.artifacts import WANTED
-from tests.pipelines.command_line import ROOT, WINE, call, definitions, environment, write_config
+from tests.pipelines.command_line import ROOT, WINE, call_here, definitions, environment, write_config
 from tests.pipelines.kfp_cache import Cache
 
 CONFIGS = sorted(path.stem for path in WINE.parent.glob("*.yaml"))
@@ -29,7 +29,7 @@ HEAVY = {
 
 def compiled(config: Path, folder: Path) -> Any:
     output = folder / "pipeline.yaml"
-    code, text = call("compile", config, "--output", output, folder=folder)
+    code, text = call_here("compile", config, "--output", output, folder=folder)
     assert (code, text) == (0, f"wrote {output}\n")
     return definitions(output)[0]
 
@@ -53,8 +53,8 @@ def test_shipped_configs_compile_with_every_stage(name, tmp_path):
     assert set(tasks(definition)) == STAGES
 
 
-def test_three_use_cases_are_shipped():
-    assert CONFIGS == ["flights", "flights_minutes", "wine"]
+def test_three_use_cases_are_shipped_and_one_for_the_demonstration():
+    assert CONFIGS == ["flights", "flights_demo", "flights_minutes", "wine"]
 
 
 def test_all_stages_run_in_one_pinned_image_and_install_nothing(wine):
@@ -112,6 +112,7 @@ def test_no_two_pages_or_reports_of_a_run_have_the_same_name(wine):
         "deploy_page",
         "monitor_page",
         "evidently",
+        "history_page",
     }
 
 
@@ -157,6 +158,18 @@ def test_a_changed_section_changes_only_the_stages_that_use_it(wine, change, sta
 
     before, after = tasks(wine), tasks(definitions(output)[0])
     assert {name for name in STAGES if before[name] != after[name]} == stages
+
+
+@pytest.mark.parametrize("fuse", [[], [["publish", "deploy"]], [["publish", "deploy", "monitor"]]], ids=len)
+def test_where_a_person_approves_no_run_deploys(tmp_path, fuse):
+    output = tmp_path / "approval.yaml"
+    config = write_config(tmp_path / "config.yaml", gate={"approval": "required"}, cluster={"fuse": fuse})
+    assert main(["compile", str(config), "--output", str(output)]) == 0
+    definition = definitions(output)[0]
+    text = output.read_text(encoding="utf-8")
+    assert "deploy_page" not in text
+    if not fuse or len(fuse[0]) == 2:
+        assert set(tasks(definition)) == STAGES - {"deploy"}
 
 
 def at_a_second_run(first: Any, second: Any, *, marks: tuple[str, str] = ("m", "m")) -> set[str]:
@@ -216,3 +229,25 @@ def test_compiling_imports_kfp_and_pydantic_and_nothing_heavy(tmp_path):
     assert code == 0
     assert {"kfp", "pydantic"} <= set(modules)
     assert not HEAVY & set(modules)
+
+
+def test_where_a_receiver_wants_to_know_of_failed_runs_an_exit_task_tells_it(tmp_path):
+    receivers = [
+        {"kind": "slack", "url_variable": "SLACK_HOOK"},
+        {"kind": "webhook", "url_variable": "OTHER_HOOK", "events": ["promotion"]},
+    ]
+    config = write_config(tmp_path / "wine.yaml", monitoring={"notifications": {"receivers": receivers}})
+    output = tmp_path / "pipeline.yaml"
+    call_here("compile", config, "--output", output, folder=tmp_path)
+    definition, platform = definitions(output)
+    dag = definition["root"]["dag"]["tasks"]
+    assert set(dag) == {"exit-handler-1", "notify"}
+    assert dag["notify"]["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert dag["notify"]["cachingOptions"] == {}
+    assert dag["notify"]["inputs"]["parameters"]["status"] == {"taskFinalStatus": {"producerTask": "exit-handler-1"}}
+    assert set(tasks(definition)) == STAGES
+    executor = platform["deploymentSpec"]["executors"]["exec-notify"]
+    (secret,) = executor["secretAsEnv"]
+    assert (secret["secretName"], secret["optional"]) == ("fullcircle-notifications", True)
+    assert [item["secretKey"] for item in secret["keyToEnv"]] == ["SLACK_HOOK"]
+    assert executor["fieldPathAsEnv"][0]["name"] == "KFP_RUN_ID"

@@ -19,6 +19,9 @@ from components.shared.config.contract import CheckRule, ColumnRule, ContractCon
 from components.shared.config.evaluation import EvaluationConfig
 from components.shared.config.gate import ChampionRule, GateConfig, SliceRule, Threshold
 from components.shared.config.monitoring import ColumnDrift, DriftMethod, MonitoringConfig
+from components.shared.config.monitoring_labels import LabelsConfig
+from components.shared.config.monitoring_policy import EvidenceRule, EvidenceRules, PolicyConfig, RetrainingBudget
+from components.shared.config.monitoring_windows import WindowsConfig
 from components.shared.config.prepare import Bounds, PrepareConfig, SplitConfig
 from components.shared.config.problem import ErrorCosts, ProblemConfig, ThresholdRule
 from components.shared.config.profile import ProfileConfig
@@ -30,6 +33,7 @@ from components.shared.config.serving import (
     ReplicasConfig,
     ResourcesConfig,
     ServingConfig,
+    ShadowConfig,
 )
 from components.shared.config.source import SourceConfig
 from components.shared.config.table import NULLS, SpellingConfig, TableConfig
@@ -56,24 +60,30 @@ __all__ = [
     "DriftMethod",
     "ErrorCosts",
     "EvaluationConfig",
+    "EvidenceRule",
+    "EvidenceRules",
     "FamilyName",
     "FittingConfig",
     "GateConfig",
     "InferenceLogConfig",
+    "LabelsConfig",
     "Memory",
     "Metric",
     "MonitoringConfig",
     "ObjectName",
     "OnFailure",
     "ParameterSpace",
+    "PolicyConfig",
     "PrepareConfig",
     "ProblemConfig",
     "ProfileConfig",
     "ReplicasConfig",
     "ResourcesConfig",
+    "RetrainingBudget",
     "SearchConfig",
     "Section",
     "ServingConfig",
+    "ShadowConfig",
     "Share",
     "SliceRule",
     "SourceConfig",
@@ -86,4 +96,5 @@ __all__ = [
     "ThresholdRule",
     "TrainConfig",
     "UniqueRule",
+    "WindowsConfig",
 ]

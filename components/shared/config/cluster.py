@@ -82,6 +82,12 @@ class ClusterConfig(Section):
         description="The secret with keys that read the inference log, for the deployment's replay of logged requests.",
     )
 
+    notifications_secret: ObjectName = Field(
+        default="fullcircle-notifications",
+        description="The secret with addresses and keys of the receivers of `monitoring.notifications`, by the names "
+        "of their variables.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _keep_stage_defaults(cls, given: Any) -> Any:
@@ -115,7 +121,7 @@ def _why_not_one_task(group: Sequence[StageName]) -> str:
         return f"{names}: a group is of at least two neighbours"
     parts = {name: BY_NAME[name].part for name in group}
     for name, part in parts.items():
-        if part == "prediction":
+        if part in ("exit", "prediction", "monitoring"):
             return f"{names}: {name} is no stage of the training pipeline"
         if part == "each family":
             return (

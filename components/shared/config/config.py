@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from components.shared.config.base import Section
 from components.shared.config.cluster import ClusterConfig
@@ -15,7 +15,7 @@ from components.shared.config.problem import ProblemConfig
 from components.shared.config.profile import ProfileConfig
 from components.shared.config.search import SearchConfig
 from components.shared.config.serving import ServingConfig
-from components.shared.config.source import SourceConfig
+from components.shared.config.source import AnySourceConfig, SourceConfig
 from components.shared.config.train import TrainConfig
 from components.shared.names import MetricName
 from components.shared.tasks import TASKS
@@ -29,7 +29,10 @@ class Config(Section):
         description="Name of the pipeline, the model and the endpoint: lower-case letters, digits and - (at most 40).",
     )
     description: str = Field(default="", description="What is predicted and why, in a sentence.")
-    source: SourceConfig = Field(description="The source tables and the query that joins them.")
+    source: AnySourceConfig = Field(
+        description="The source tables and the query that joins them; or `{kind: log, weeks: 12}`, what the endpoint "
+        "was really asked, with the labels that have come.",
+    )
     problem: ProblemConfig = Field(description="What is to be predicted from what.")
     contract: ContractConfig = Field(default=ContractConfig(), description="The data contract.")
     prepare: PrepareConfig = Field(default=PrepareConfig(), description="Repairs and the split.")
@@ -41,6 +44,12 @@ class Config(Section):
     serving: ServingConfig = Field(default=ServingConfig(), description="The endpoint.")
     monitoring: MonitoringConfig = Field(default=MonitoringConfig(), description="The drift report.")
     cluster: ClusterConfig = Field(default=ClusterConfig(), description="Resources, time-outs and retries of tasks.")
+
+    @field_validator("source", mode="after")
+    @classmethod
+    def _log_of_this_model(cls, source: SourceConfig, known: ValidationInfo) -> SourceConfig:
+        name = known.data.get("name", "")  # missing where it is itself a mistake
+        return source.of_model(name) if source.of_requests and name else source
 
     @model_validator(mode="after")
     def _search_ends_in_time(self) -> Self:
@@ -71,6 +80,13 @@ class Config(Section):
                 "use `sigmoid`, or leave it at `auto`"
             )
         return self
+
+    @property
+    def gate_of_metric(self) -> GateConfig:
+        """The gate with the metric by which it compares, where the configuration names one."""
+        champion = self.gate.champion
+        named = champion.model_copy(update={"metric": champion.metric or self.search.metric})
+        return self.gate.model_copy(update={"champion": named})
 
     def _named_metrics(self) -> list[tuple[str, MetricName]]:
         """Every metric the configuration names, with its path."""

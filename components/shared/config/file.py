@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from components.shared.config import Config
 from components.shared.errors import ConfigError
+from components.shared.families.table import FAMILIES
 from components.shared.sources.table import KINDS, is_tag
 
 
@@ -62,11 +63,27 @@ def load_config(path: Path) -> Config:
     """
     content = _read_yaml(path)
     try:
-        return Config.model_validate(content)
+        config = Config.model_validate(content)
     except ValidationError as error:
-        lines = [_describe(detail) for detail in error.errors()]
-        mistakes = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
-        raise ConfigError(f"{path}: {mistakes}\n" + "\n".join(f"  {line}" for line in lines)) from error
+        raise _mistakes(path, [_describe(detail) for detail in error.errors()]) from error
+    if mistake := _families_that_do_not_fit(config):
+        raise _mistakes(path, [mistake])
+    return config
+
+
+def _mistakes(path: Path, lines: list[str]) -> ConfigError:
+    count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
+    return ConfigError(f"{path}: {count}\n" + "\n".join(f"  {line}" for line in lines))
+
+
+def _families_that_do_not_fit(config: Config) -> str:
+    """What is wrong with `search.families`; checked here, as the model server reads `Config` and knows no families."""
+    task = config.problem.task
+    fitting = [name for name, family in FAMILIES.items() if task in family.tasks]
+    unfit = [name for name in config.search.families if name not in fitting]
+    if not unfit:
+        return ""
+    return f"search.families: {', '.join(unfit)} cannot do a {task} task; these can: {', '.join(fitting)}."
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -154,6 +171,9 @@ def _model_at(parents: list[int | str]) -> type[BaseModel] | None:
     """The model that a path leads to; list indices and mapping keys step into the value's type."""
     annotation: Any = Config
     for part in parents:
+        if is_tag(part):
+            annotation = KINDS[str(part).partition("=")[2]]
+            continue
         model = _model_in(annotation)
         if model is not None and isinstance(part, str) and part in model.model_fields and annotation is model:
             annotation = model.model_fields[part].annotation

@@ -57,6 +57,18 @@ class GateConfig(Section):
     mode: Literal["block", "warn"] = Field(
         default="block", description="`block` keeps a failing candidate out; `warn` only says so."
     )
+    approval: Literal["none", "required", "live"] = Field(
+        default="none",
+        description="`required` stores a version that passes without deploying it: it waits until a person says "
+        "`make approve` or `make reject`. `live` lets it wait until the newest labelled requests show whether it is no "
+        "worse than the champion: `make watch` deploys or rejects it then.",
+    )
+    pending_days: float = Field(
+        default=14,
+        ge=0,
+        description="Days that a version waits before it expires, because nobody answered or too few labels came to "
+        "tell; 0 for no end.",
+    )
     thresholds: dict[MetricName, Threshold] = Field(default={}, description="Limits of metrics on the test part.")
     beat_baseline: bool = Field(
         default=True, description="Whether the candidate has to be better than answering without looking at a feature."

@@ -5,6 +5,11 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from components.shared.config.base import Section, Share
+from components.shared.config.monitoring_checks import ChecksConfig
+from components.shared.config.monitoring_labels import LabelsConfig
+from components.shared.config.monitoring_policy import PolicyConfig
+from components.shared.config.monitoring_windows import WindowsConfig
+from components.shared.config.notifications import NotificationsConfig
 
 DriftMethod = Literal["wasserstein", "ks", "psi", "jensenshannon", "chisquare"]
 
@@ -19,7 +24,7 @@ class ColumnDrift(Section):
 
 
 class MonitoringConfig(Section):
-    """The drift report."""
+    """The drift report, and what follows from it."""
 
     numeric: ColumnDrift = Field(default=ColumnDrift(method="wasserstein", threshold=0.1), description="For numbers.")
     categorical: ColumnDrift = Field(
@@ -29,9 +34,20 @@ class MonitoringConfig(Section):
     drift_share: Share = Field(
         default=0.5, description="Share of drifted columns from which the table counts as drifted."
     )
+    false_discovery_rate: Share = Field(
+        default=0.05,
+        description="Share of the columns called drifted that may be so by chance (Benjamini-Hochberg): a distance "
+        "counts only where chance alone seldom makes it as large, adjusted for the number of columns.",
+    )
+    least_importance: Share = Field(
+        default=0.01,
+        description="Share of the model's importance below which a feature counts as unused: its drift is reported and "
+        "is no alarm.",
+    )
     null_share_change: Share = Field(
         default=0.05, description="Change in a column's share of nulls from which it is reported."
     )
+    checks: ChecksConfig = Field(default=ChecksConfig(), description="When the rows themselves are wrong.")
     window_hours: float = Field(
         default=24,
         gt=0,
@@ -48,6 +64,10 @@ class MonitoringConfig(Section):
         ge=10,
         description="Fewest logged rows that are compared; while a window has fewer, hours before it are taken too.",
     )
+    labels: LabelsConfig = Field(default=LabelsConfig(), description="Labels that come late.")
+    windows: WindowsConfig = Field(default=WindowsConfig(), description="Windows of time, each with a report.")
+    policy: PolicyConfig = Field(default=PolicyConfig(), description="When to warn and when to retrain.")
+    notifications: NotificationsConfig = Field(default=NotificationsConfig(), description="Who is told of what.")
 
     NUMERIC: ClassVar[tuple[DriftMethod, ...]] = ("wasserstein", "ks", "psi", "jensenshannon")
     CATEGORICAL: ClassVar[tuple[DriftMethod, ...]] = ("jensenshannon", "psi", "chisquare")

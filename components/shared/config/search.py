@@ -1,5 +1,6 @@
 """`search`: the model families and how each is tuned."""
 
+import logging
 from typing import Any, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
@@ -7,6 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from components.shared.config.base import Section
 from components.shared.names import DefaultFamily, FamilyName, MetricName
 from components.shared.tasks import TASKS
+
+_logger = logging.getLogger(__name__)
 
 
 class ParameterSpace(Section):
@@ -81,6 +84,7 @@ class SearchConfig(Section):
             return families
         if not (others := [family for family in families if family != "dummy"]):
             raise ValueError("`dummy` is only the baseline: name at least one other family")
+        _logger.warning("search.families: `dummy` is left out, as evaluate always computes the baseline. Remove it.")
         return others
 
     @field_validator("families")

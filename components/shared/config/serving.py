@@ -93,6 +93,19 @@ class CanaryConfig(Section):
     )
 
 
+class ShadowConfig(Section):
+    """Copies of real requests for a candidate that waits for its decision, sent after they have been answered."""
+
+    percent: float = Field(
+        default=0, ge=0, le=100, description="Share of the logged requests that are copied, in percent; 0 for none."
+    )
+    rows: int = Field(
+        default=10_000,
+        ge=1,
+        description="Rows that both versions have to have answered before they say enough for a promotion.",
+    )
+
+
 class ServingConfig(Section):
     """The endpoint."""
 
@@ -120,6 +133,9 @@ class ServingConfig(Section):
         default=30, gt=0, description="Longest time, in seconds, for a request to arrive, and to be answered."
     )
     log: InferenceLogConfig = Field(default=InferenceLogConfig(), description="The inference log.")
+    shadow: ShadowConfig = Field(
+        default=ShadowConfig(), description="Copies of real requests for a candidate that waits for its decision."
+    )
     pull_seconds: float = Field(
         default=120, ge=0, description="Cluster only: what an image may take to arrive, in seconds, besides the start."
     )
@@ -134,6 +150,19 @@ class ServingConfig(Section):
     ROLLOUT: ClassVar[frozenset[str]] = frozenset(
         {"port", "start_seconds", "pull_seconds", "replicas", "resources", "dark_launch", "canary"}
     )
+
+    @model_validator(mode="after")
+    def _copies_are_logged(self) -> Self:
+        if self.shadow.percent and not self.log.enabled:
+            raise ValueError(
+                "shadow.percent is for logged requests, and log.enabled is false: answers are paired there"
+            )
+        return self
+
+    @property
+    def for_candidate(self) -> "ServingConfig":
+        """Settings of a candidate's server: it copies nothing itself, and takes rows of more columns than its own."""
+        return self.model_copy(update={"shadow": ShadowConfig(rows=self.shadow.rows), "extra_columns": "ignore"})
 
     @property
     def server_settings(self) -> str:

@@ -115,14 +115,12 @@ class Cluster:
         Raises:
             ClusterError: This is no pod, or it has no service account's token.
         """
-        from kubernetes import client, config
+        from kubernetes.config import ConfigException
 
-        settings = client.Configuration()
         try:
-            config.load_incluster_config(client_configuration=settings)
-        except (config.ConfigException, OSError) as error:
+            return cls(_client_of_this_pod())
+        except (ConfigException, OSError) as error:
             raise ClusterError(f"This pod cannot speak to the API server: {error}", said=str(error)) from error
-        return cls(_with_retry(client.ApiClient(settings)))
 
     @property
     def address(self) -> str:
@@ -242,21 +240,33 @@ def plain(model: object) -> Object:
     return found
 
 
+def _client_of_this_pod() -> "ApiClient":
+    """A client of the cluster that this process runs in, with the service account's token."""
+    from kubernetes import client, config
+
+    settings = client.Configuration()
+    config.load_incluster_config(client_configuration=settings)
+    return _with_retry(client.ApiClient(settings))
+
+
+def _client_of_kubeconfig(file: str | None) -> "ApiClient":
+    """A client of the cluster that a kubeconfig names; None for the one of this user."""
+    from kubernetes import client, config
+
+    settings = client.Configuration()
+    config.load_kube_config(config_file=file, client_configuration=settings)
+    return _with_retry(client.ApiClient(settings))
+
+
 def _make_client() -> "ApiClient":
     """A client of the cluster that this process runs in, or that a kubeconfig names.
 
     Raises:
         ClusterError: There are no credentials that can be used.
     """
-    from kubernetes import client, config
-
-    settings, file = client.Configuration(), os.environ.get("KUBECONFIG") or None
+    file = os.environ.get("KUBECONFIG") or None
     try:
-        if in_pod() and file is None:
-            config.load_incluster_config(client_configuration=settings)
-        else:
-            config.load_kube_config(config_file=file, client_configuration=settings)
-        return _with_retry(client.ApiClient(settings))
+        return _client_of_this_pod() if in_pod() and file is None else _client_of_kubeconfig(file)
     except Exception as error:  # kubernetes' own, YAML's, the operating system's
         said = str(error).rstrip(".")
         raise ClusterError(f"No cluster is named: {said}. {_HINT}", said=said) from error

@@ -4,9 +4,12 @@ import mimetypes
 from collections.abc import Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from components.shared.errors import StoreError
+
+if TYPE_CHECKING:
+    from minio.datatypes import Object
 
 GLOB_CHARACTERS = frozenset("*?[")
 
@@ -18,6 +21,12 @@ class ObjectInfo(NamedTuple):
     size: int
     etag: str
     modified: datetime
+
+    @classmethod
+    def of(cls, item: "Object") -> "ObjectInfo":
+        """What the client says of an object that it lists."""
+        etag, modified = (item.etag or "").strip('"'), item.last_modified or datetime.min
+        return cls(str(item.object_name), int(item.size or 0), etag, modified)
 
 
 class S3Location(NamedTuple):

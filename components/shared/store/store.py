@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
@@ -180,6 +181,22 @@ class Store:
             return True
 
     @_repeated
+    def age(self, key: str) -> float | None:
+        """Seconds since an object was written, both moments by the server's own clock; None when there is none.
+
+        Servers say them to the second.
+        """
+        with self._explained("look up", key):
+            try:
+                headers = self._client.stat_object(self.settings.bucket, key).metadata or {}
+            except S3Error as error:
+                if error.code != "NoSuchKey":
+                    raise
+                return None
+            now, written = (parsedate_to_datetime(headers[name]) for name in ("Date", "Last-Modified"))
+            return (now - written).total_seconds()
+
+    @_repeated
     def list(self, prefix: str = "", *, start_after: str = "") -> Objects:
         """All objects whose key begins with the prefix, sorted by key; one request for each 1,000 of them.
 
@@ -191,17 +208,8 @@ class Store:
             found = self._client.list_objects(
                 self.settings.bucket, prefix=prefix, recursive=True, start_after=start_after or None
             )
-            objects = [
-                ObjectInfo(
-                    key=str(item.object_name),
-                    size=int(item.size or 0),
-                    etag=(item.etag or "").strip('"'),
-                    modified=item.last_modified or datetime.min,
-                )
-                for item in found
-                if item.object_name and not item.object_name.endswith("/")
-            ]
-        return sorted(objects)
+            keys = [item for item in found if item.object_name and not item.object_name.endswith("/")]
+        return sorted(map(ObjectInfo.of, keys))
 
     @_repeated
     def folders(self, prefix: str = "") -> Names:

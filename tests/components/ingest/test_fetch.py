@@ -1,13 +1,10 @@
 """Bringing files here: places, archives, http, S3, packages, and what is refused."""
 
-import functools
 import gzip
-import http.server
 import importlib.util
 import os
 import socket
 import sys
-import threading
 import time
 import urllib.parse
 import zipfile
@@ -18,6 +15,7 @@ import pytest
 
 from components.shared.sources.table_files import format_of
 from components.shared.store import Store
+from tests.web import QuietHandler, web_site
 
 CSV = "a,b\n1,x\n2,y\n"
 ROWS = [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
@@ -168,10 +166,10 @@ def test_corrupt_zip(write, refuses, tmp_path):
     assert "cannot be unpacked" in refuses(write("locked.csv.zip", bytes(locked)))
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
+class Handler(QuietHandler):
     """Serves a folder; some paths misbehave."""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802, as http.server has it
         if self.path.startswith("/slow"):
             time.sleep(1)
         elif self.path.startswith("/short"):
@@ -184,20 +182,12 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         else:
             super().do_GET()
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "site").mkdir()
-    handler = functools.partial(Handler, directory=str(tmp_path / "site"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with web_site(tmp_path / "site", Handler) as address:
+        yield address
 
 
 def test_http(write, run, site):

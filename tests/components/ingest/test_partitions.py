@@ -28,6 +28,31 @@ def test_folders_that_were_partitioned(tmp_path, run, kind, place):
     assert table.to_pylist() == ROWS
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("place", ["data", "data/", "data/*/*", "data/label=*/*", "data/**/*.*"])
+def test_folders_that_were_partitioned_in_the_object_store(store, run, kind, place):
+    for row in ROWS:
+        frame = pd.DataFrame({"x": [row["x"]]})
+        content = frame.to_parquet(index=False) if kind == "parquet" else frame.to_csv(index=False).encode()
+        store.put_bytes(f"run=7/data/label={row['label']}/part.{kind}", content)
+    store.put_bytes("run=7/data/_SUCCESS", b"")
+    assert run(store.uri(f"run=7/{place}")).to_pylist() == ROWS
+
+
+def test_what_pandas_writes_means_the_same_in_the_object_store(tmp_path, store, run):
+    frame = pd.DataFrame({"x": range(6), "country": ["DE", "FR", "a b/c"] * 2, "code": ["01", "02", "03"] * 2})
+    frame.to_parquet(tmp_path / "d", partition_cols=["country", "code"])
+    for file in (tmp_path / "d").rglob("*.parquet"):
+        store.put_file(f"d/{file.relative_to(tmp_path / 'd').as_posix()}", file)
+    table = run(store.uri("d/"))
+    assert sorted(table.to_pylist(), key=lambda row: row["x"]) == frame.to_dict("records")
+
+
+def test_an_object_named_itself_has_no_partitions(store, run):
+    store.put_bytes("label=1/t.csv", b"x\n1\n")
+    assert run(store.uri("label=1/t.csv")).column_names == ["x"]
+
+
 def test_what_pandas_and_pyarrow_write(tmp_path, run):
     frame = pd.DataFrame({"x": range(6), "country": ["DE", "FR", "a b/c"] * 2, "code": ["01", "02", "03"] * 2})
     frame.to_parquet(tmp_path / "d", partition_cols=["country", "code"])

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from components.shared.errors import DataError
+from tests.helpers import MANY_COLUMNS
 
 N = 60
 X = list(range(N))
@@ -252,12 +253,12 @@ def test_a_category_of_100_000_values(prepared):
 
 
 @pytest.mark.slow
-def test_ten_thousand_columns(prepared):
-    random = np.random.default_rng(0)
-    columns = {f"n{i}": random.normal(size=60) for i in range(5_000)}
-    columns |= {f"c{i}": pa.array(np.char.add("v", random.integers(0, 3, 60).astype(str))) for i in range(5_000)}
+def test_thousands_of_columns(prepared):
+    random, half = np.random.default_rng(0), range(MANY_COLUMNS // 2)
+    columns = {f"n{i}": random.normal(size=60) for i in half}
+    columns |= {f"c{i}": pa.array(np.char.add("v", random.integers(0, 3, 60).astype(str))) for i in half}
     found = prepared({**columns, "y": Y})
-    assert len(found.schema.features) == 10_000
+    assert len(found.schema.features) == 2 * len(half)
 
 
 def test_names_may_hold_anything(prepared):

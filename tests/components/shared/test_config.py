@@ -11,6 +11,7 @@ import components.shared.config as config_module
 from components.shared.config import Config, SearchConfig
 from components.shared.config.file import load_config
 from components.shared.errors import ConfigError
+from components.shared.families import FAMILIES
 
 CONFIGS = sorted(Path("pipelines/configs").glob("*.yaml"))
 MINIMAL = """
@@ -231,8 +232,17 @@ def test_isotonic_calibration_is_for_two_classes(tmp_path):
     assert "train.calibration: `isotonic` is for two classes, and the task is multiclass" in mistakes(tmp_path, text)
 
 
-def test_the_baseline_that_earlier_configurations_name_is_no_family():
+def test_the_baseline_that_earlier_configurations_name_is_no_family(caplog):
     assert SearchConfig(families=["linear", "dummy"]).families == ["linear"]
+    assert "search.families: `dummy` is left out, as evaluate always computes the baseline" in caplog.text
+
+
+def test_a_family_that_cannot_do_the_task_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(type(FAMILIES["lightgbm"]), "tasks", frozenset({"regression"}))
+
+    message = mistakes(tmp_path, MINIMAL + "search: {families: [linear, lightgbm]}\n")
+
+    assert "search.families: lightgbm cannot do a binary task; these can: linear, hist_gradient_boosting," in message
 
 
 @pytest.mark.parametrize(
@@ -271,7 +281,7 @@ def test_values_are_what_was_written(tmp_path, written, value):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("{path: t.csv, kind: ftp}", "source.tables.t.kind: found 'ftp'; allowed: 'files', 'http', 's3', 'package'."),
+        ("{path: t.csv, kind: ftp}", "source.tables.t.kind: found 'ftp'; allowed: 'files', 'http', 's3', 'package',"),
         ("{path: t.csv, kind: s3}", "source.tables.t: `kind: s3` expects a path such as s3://…; found 't.csv'."),
         ("{path: s3://b/t.csv, delimitre: ;}", "source.tables.t.delimitre: unknown key. Did you mean `delimiter`?"),
         ("{path: t.parquet, format: parquet, delimiter: ';'}",

@@ -24,6 +24,7 @@ def test_the_columns_of_a_classifier():
         "request_row": "int32",
         "received": "timestamp[us, tz=UTC]",
         "model_version": "string",
+        "latency_ms": "float",
         "prediction": "string",
         "probability_false": "float",
         "probability_true": "float",

@@ -23,6 +23,7 @@ from components.shared.processes import (
     port_is_free,
     spawn,
     stoppable,
+    uninterrupted,
     write_private,
 )
 
@@ -205,6 +206,57 @@ with stoppable():
         program.send_signal(signal.SIGTERM)
         assert program.wait(10) == 128 + signal.SIGTERM
     assert (tmp_path / "tidied").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_takes_effect_at_the_end_of_what_must_not_be_torn_apart(number):
+    class InterruptedHereError(Exception): ...
+
+    def interrupt(*_: object) -> None:
+        raise InterruptedHereError
+
+    done: list[int] = []
+
+    def work() -> None:
+        with uninterrupted():
+            for part in range(2):
+                signal.raise_signal(number)
+                done.append(part)
+
+    before = signal.signal(number, interrupt)
+    try:
+        with pytest.raises(InterruptedHereError):
+            work()
+        assert done == [0, 1]
+        assert signal.getsignal(number) is interrupt
+        with uninterrupted():
+            done.append(2)
+    finally:
+        signal.signal(number, before)
+    assert done == [0, 1, 2]
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with uninterrupted():
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_another_thread_changes_no_handlers():
+    before, seen = signal.getsignal(signal.SIGTERM), []
+
+    def work() -> None:
+        with uninterrupted():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]
 
 
 def test_the_handler_that_was_there_is_put_back():

@@ -71,17 +71,25 @@ def may(action, *arguments: object) -> bool:
 
 # read, write, remove; what a purpose may do below each prefix.
 RIGHTS: dict[Purpose, dict[str, str]] = {
-    "stages": {"data/": "r", "models/": "rw", "predictions/": "rwd", "monitoring/": "rw", "inference/": ""},
-    "serving": {"data/": "", "models/": "r", "predictions/": "", "monitoring/": "", "inference/": "w"},
-    "monitoring": {
-        "data/": "",
-        "models/": "r",
-        "predictions/": "",
+    "stages": {
+        "data/": "r",
+        "models/": "rw",
+        "predictions/": "rwd",
         "monitoring/": "rw",
+        "inference/": "",
+        "shadow/": "",
+    },
+    "serving": {"data/": "", "models/": "r", "predictions/": "", "monitoring/": "", "inference/": "w", "shadow/": "w"},
+    "monitoring": {
+        "data/": "r",
+        "models/": "r",
+        "predictions/": "r",
+        "monitoring/": "rw",
+        "shadow/": "rd",
         "inference/": "rd",  # no row of the endpoint's is written,
         "inference/demo/date=2026-03-01/hour=09/compacted-": "rwd",  # only what compaction makes of them
     },
-    "artifacts": dict.fromkeys(("data/", "models/", "predictions/", "monitoring/", "inference/"), ""),
+    "artifacts": dict.fromkeys(("data/", "models/", "predictions/", "monitoring/", "inference/", "shadow/"), ""),
 }
 
 
@@ -113,11 +121,13 @@ def test_the_log_expires_by_a_rule_of_the_store(store):
 
     other = Rule(ENABLED, rule_filter=Filter(prefix="tmp/"), rule_id="other", expiration=Expiration(days=1))
     assert expire_log(store.settings, days=30) == "rows of the inference log expire after 30 days"
-    assert rules() == {"fullcircle-inference-log": ("inference/", 30)}
+    assert rules() == {"fullcircle-inference-log": ("inference/", 30), "fullcircle-shadow-log": ("shadow/", 30)}
     client.set_bucket_lifecycle(store.settings.bucket, LifecycleConfig([other]))
     expire_log(store.settings, days=7)
     expire_log(store.settings, days=9)
-    assert rules() == {"other": ("tmp/", 1), "fullcircle-inference-log": ("inference/", 9)}
+    assert rules() == {
+        "other": ("tmp/", 1), "fullcircle-inference-log": ("inference/", 9), "fullcircle-shadow-log": ("shadow/", 9),
+    }  # fmt: skip
     assert expire_log(store.settings, days=0) == "rows of the inference log are kept"
     assert rules() == {"other": ("tmp/", 1)}
     client.delete_bucket_lifecycle(store.settings.bucket)

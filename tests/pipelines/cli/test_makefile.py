@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,18 +13,26 @@ from tests.pipelines.command_line import ROOT
 
 VARIABLES = {
     "DATA": "new.parquet", "VERSION": "abc", "DESTINATION": "june", "MODEL": "wine", "REASON": "it was wrong",
+    "WHY": "it is whole again", "POLICY": "stricter.yaml",
     "DAYS": "3", "YES": "1", "TAG": "dev", "HOST": "http://localhost:1", "NAMESPACE": "ns", "RUNS": "runs", "RUN": "id",
     "JSON": "1", "CRON": "0 3 * * mon", "WINDOW_START": "2024-01-01", "WINDOW_END": "2024-02-01",
     "PATHS": '{"t": "p.csv"}',
-    "FORCE": "1", "ACCOUNT": "runner", "NO_FOLLOW": "1",
+    "HERE": "1", "EVERY": "60", "FORCE": "1", "ACCOUNT": "runner", "NO_FOLLOW": "1",
 }  # fmt: skip
 TARGETS = (
-    "run", "predict", "stop", "rollback", "versions", "undeploy", "prune", "contract", "compile", "submit", "follow",
+    "run", "predict", "labels", "stop", "rollback", "approve", "reject", "versions", "watch", "decisions",
+    "replay-policy", "resume", "undeploy", "prune", "contract", "compile", "submit", "follow",
     "schedule", "diagnose", "doctor",
 )  # fmt: skip
 VALUES: dict[str, dict[str, Any]] = {
     "predict": {"data": "new.parquet", "version": "abc", "destination": "june"},
+    "labels": {"data": "new.parquet", "label": "", "days": 40.0},
     "rollback": {"model": "wine", "version": "abc", "reason": "it was wrong", "namespace": "ns"},
+    "replay-policy": {"model": "wine", "policy": Path("stricter.yaml")},
+    "resume": {"model": "wine", "why": "it is whole again"},
+    "approve": {"model": "wine", "version": "abc", "why": "it is whole again", "namespace": "ns", "here": True},
+    "reject": {"model": "wine", "version": "abc", "why": "it is whole again"},
+    "watch": {"every": 60.0},
     "prune": {"models": ["wine"], "days": 3.0, "yes": True},
     "submit": {
         "window_start": "2024-01-01", "paths": '{"t": "p.csv"}', "force": True, "account": "runner", "no_follow": True,

@@ -27,7 +27,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_compile_writes_beside_the_runs_unless_told_otherwise(folder, capsys):
     assert main(["compile", str(WINE)]) == 0
 
-    assert capsys.readouterr().out == "wrote build/wine.yaml\nwrote build/wine-batch-prediction.yaml\n"
+    assert capsys.readouterr().out == "".join(
+        f"wrote build/wine{ending}.yaml\n" for ending in ("", "-batch-prediction", "-monitoring")
+    )
     definition, _ = definitions(folder / "build/wine.yaml")
     assert definition["pipelineInfo"]["name"] == "wine"
     assert (folder / "build/wine-batch-prediction.yaml").is_file()

@@ -68,7 +68,7 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
     with answering(tmp_path) as (server, kubeconfig):
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
         for path in sorted((ROOT / "manifests" / "base").glob("*.yaml")):
-            for item in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            for item in yaml.load_all(path.read_text(encoding="utf-8"), yaml.CSafeLoader):
                 if item["kind"] not in ("Kustomization", "Namespace"):
                     server.add(item, NAMESPACE)
         server.add(a("Namespace", NAMESPACE))

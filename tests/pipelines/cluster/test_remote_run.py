@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from components.shared.kubernetes.api import Cluster
+from components.shared.runs.workflow import nodes_of, steps_of_run
 from pipelines.cluster.remote_run import TaskView, steps_of_records, tasks_of
-from pipelines.cluster.workflow import nodes_of, steps_of_run
 from tests.pipelines.api_server import answering
 from tests.pipelines.cluster.runs import workflow, workflow_node
 from tests.pipelines.kfp_server import look, node, record, task_records

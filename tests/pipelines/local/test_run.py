@@ -25,11 +25,15 @@ from components.shared.registry.registry import Registry
 from components.shared.stages import TRAINING
 from components.shared.store import Store
 from pipelines.local.store import LocalStore
+from tests.components.receivers import receiving
 from tests.pipelines.command_line import call, environment, processes_of, read_until, settled, start, write_config
+
+pytestmark = pytest.mark.slow
 
 STAGES = [*(set(TRAINING) - {"tune"}), "tune (linear)", "tune (hist_gradient_boosting)"]
 # Runs of the same data make the same version only where the clock cuts no search short.
-SEARCH = {"budget": {"seconds": 600, "trials": 2}}
+# Few rounds of boosting: how good the models are is not shown here.
+SEARCH = {"budget": {"seconds": 600, "trials": 2}, "rounds": 20}
 UNREACHABLE = {"thresholds": {"accuracy": {"minimum": 1.01}}}
 
 
@@ -151,7 +155,7 @@ def first(place):
 def twice(place, first):
     """Two runs of the same at once, with the champion in place."""
     with start("run", place.config, folder=place.folder) as one, start("run", place.config, folder=place.folder) as two:
-        outputs = [process.communicate(timeout=180)[0] for process in (one, two)]
+        outputs = [process.communicate(timeout=400)[0] for process in (one, two)]
     return [Run(process.returncode, output, place.serving) for process, output in zip((one, two), outputs, strict=True)]
 
 
@@ -280,6 +284,22 @@ def test_a_failing_stage_shows_its_cause_and_names_its_log(forced, place, missin
     assert log, output
     assert "Traceback" in Path(log[1]).read_text(encoding="utf-8")
     assert len(output.splitlines()) < 12
+    assert place.serving == forced.serving
+
+
+def test_a_failed_run_tells_its_receivers_why(forced, place, missing):
+    with receiving() as receiver:
+        notifications = {"receivers": [{"kind": "webhook", "url_variable": "HOOK_URL", "events": ["failed_run"]}]}
+        config = write_config(place.folder / "told.yaml", base=missing, monitoring={"notifications": notifications})
+        code, output = call("run", config, folder=place.folder, HOOK_URL=receiver.url)
+
+    assert code == 1
+    assert " ✓ notify" in output
+    (told,) = receiver.bodies()
+    assert told["kind"] == "failed_run"
+    assert told["run"] == f"wine/{place.latest.name}"
+    assert "fingerprint: " in told["text"] or "ingest: " in told["text"]
+    assert "nowhere/wine.csv" in told["text"]
     assert place.serving == forced.serving
 
 

@@ -189,6 +189,27 @@ def segment_outline(pairs: Sequence[tuple[tuple[float, float], tuple[float, floa
     return outline
 
 
+def draw_hatching(plot: Plot, low: float, high: float, *, spacing: float = 7.0) -> None:
+    """Draw diagonal strokes over the whole height, between two places of the horizontal axis.
+
+    Args:
+        plot: The drawing.
+        low: Left end, 0 to 1.
+        high: Right end, 0 to 1.
+        spacing: Between two strokes, in pixels.
+    """
+    width, height = plot.inner_size
+    left, right = low * width, high * width
+    pairs = []
+    for start in np.arange(left - height, right, spacing):
+        first, last = max(start, left), min(start + height, right)
+        if first < last:
+            ends = ((first, first - start), (last, last - start))
+            pairs.append(tuple((x / width, y / height) for x, y in ends))
+    if pairs:
+        plot.shape(segment_outline(pairs), fill=False, edgecolor=MUTED, lw=0.8, alpha=0.45)  # type: ignore[arg-type]
+
+
 def draw_dots(plot: Plot, x: Floats, y: Floats, *, color: str, width: float) -> None:
     """Draw dots as lines without length and with round ends, by far the shortest SVG for them."""
     pairs = [((a, b), (a, b)) for a, b in zip(x.tolist(), y.tolist(), strict=True)]

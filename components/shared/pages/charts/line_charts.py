@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from components.shared.formatting import format_number
 from components.shared.pages.blocks import Chart, LegendEntry
-from components.shared.pages.charts.canvas import DASHES, Plot, Size, canvas_with_axes, draw_dots, no_data
+from components.shared.pages.charts.canvas import (
+    DASHES,
+    Plot,
+    Size,
+    canvas_with_axes,
+    draw_dots,
+    draw_hatching,
+    no_data,
+)
 from components.shared.pages.charts.scales import Places, Scale
 from components.shared.pages.charts.svg import MUTED, SERIES
 from components.shared.pages.charts.values import MOST_POINTS, Floats, Values, check_length, numbers
@@ -23,6 +31,7 @@ def lines(  # noqa: PLR0913 - every one is a part of one drawing
     title: str,
     band: Mapping[str, tuple[Values, Values]] | None = None,
     diagonal: bool = False,
+    hatched: Sequence[tuple[object, object]] = (),
     x_label: str = "",
     y_label: str = "",
     alt: str = "",
@@ -36,6 +45,7 @@ def lines(  # noqa: PLR0913 - every one is a part of one drawing
         title: Caption.
         band: Lower and upper bound by name, shape (n,) each, drawn as a shade, such as a confidence interval.
         diagonal: Draw y = x for reference, as for ROC and calibration curves.
+        hatched: From where to where along the horizontal axis values are not final yet; hatched.
         x_label: Name of the horizontal axis.
         y_label: Name of the vertical axis.
         alt: Description in words; otherwise made from the data.
@@ -55,6 +65,8 @@ def lines(  # noqa: PLR0913 - every one is a part of one drawing
         if diagonal:
             ends = np.array([max(x_scale.low, y_scale.low), min(x_scale.high, y_scale.high)])
             plot.line(x_scale.unit(ends), y_scale.unit(ends), color=MUTED, dash=DASHES[1][0], width=1.0)
+        for low, high in hatched:
+            draw_hatching(plot, *np.clip(x_scale.unit(Places.of([low, high]).values), 0, 1).tolist())
         for number, curve in enumerate(curves):
             _draw_curve(plot, curve, number=number, scales=(x_scale, y_scale))
         several = curves if len(curves) > 1 else []

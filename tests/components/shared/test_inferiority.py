@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.gate.inferiority import Comparison, allowed_loss, compare_losses
 from components.shared.bootstrap import Estimate
 from components.shared.config import ChampionRule
+from components.shared.inferiority import Comparison, allowed_loss, compare_losses
 
 
 @pytest.mark.parametrize(

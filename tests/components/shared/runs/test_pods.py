@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.cluster.pods import find_problem, last_lines, own_message, remedy, task_path
-from pipelines.task_names import label_of, stages_of
+from components.shared.runs.pods import find_problem, last_lines, own_message, remedy, task_path
+from components.shared.runs.task_names import label_of, stages_of
 from pipelines.task_records import announced
 
 LOG = """I0301 12:00:00.000001       1 launcher_v2.go:150] starting
@@ -179,6 +179,13 @@ LOOP_2_17 = "root(0).for-loop-2(0).iteration-iterations(1:1)(0).iteration-item(0
             "tune (lightgbm)",
             "root.for-loop-2.iteration-iterations(1:1).iteration-item.tune.executor",
         ),
+        (  # with an exit task, the others are nested in its handler
+            "wine-wk57s(0).root(0).exit-handler-1(0).for-loop-3(0).iteration-iterations(2:2)(0).iteration-item(0).tune(0)"
+            ".executor(0)",
+            "tune (dummy)",
+            "root.exit-handler-1.for-loop-3.iteration-iterations(2:2).iteration-item.tune.executor",
+        ),
+        ("wine-wk57s(0).root(0).notify(0).executor(0)", "notify", "root.notify.executor"),
         ("wine-wk57s(0).root(0).ingest-driver(0)", "ingest-driver", "root.ingest-driver"),
         ("", "the run", ""),
     ],
