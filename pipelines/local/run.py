@@ -235,15 +235,20 @@ def git_commit() -> str:
 @contextlib.contextmanager
 def _stop_on_signal(runner: TaskRunner) -> Iterator[None]:
     """End the tasks at once on Ctrl-C and SIGTERM, from whatever kfp is waiting for."""
+    interrupted = False
 
     def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
         del number, frame
+        interrupted = True
         runner.stop()
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+        if interrupted:  # what was at work when the signal came has kept the exception to itself
+            raise KeyboardInterrupt
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
