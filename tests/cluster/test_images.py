@@ -15,12 +15,12 @@ import pytest
 
 from components.shared.errors import StoreError
 from components.shared.package.model_package import read_golden
-from components.shared.processes import free_port
 from components.shared.stages import BY_NAME
 from components.shared.store import Store, StoreSettings
 from tests.cluster import containers
 from tests.images.predictor.serving import until
 from tests.pipelines.command_line import ROOT
+from tests.ports import free_port
 
 REASON = containers.why_not()
 REQUIRED = bool(os.environ.get("FULLCIRCLE_CLUSTER_REQUIRED"))  # then what is missing fails
@@ -53,7 +53,7 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSettings]:
     """The object store's image, running."""
     data = tmp_path_factory.mktemp("minio")
     data.chmod(0o777)
-    port, console = free_port(19000), free_port(19200)
+    port, console = free_port(), free_port()
     options = (f"--volume={data}:/data", *as_options(KEYS))
     command = ("server", "/data", f"--address=127.0.0.1:{port}", f"--console-address=127.0.0.1:{console}")
     with containers.running("minio", *command, options=options):
@@ -183,7 +183,7 @@ def test_minio_lists_its_modules(tmp_path):
 def test_the_predictor_serves_a_package_and_logs_to_the_store(minio, packages: Callable[..., Path], tmp_path):
     package = containers.readable(Path(shutil.copytree(packages("binary"), tmp_path / "package")))
     golden = read_golden(package)
-    port = free_port(18080)
+    port = free_port()
     options = (f"--volume={package}:/mnt/models:ro", *as_options(minio.environment()))
     start = time.monotonic()
     with containers.running(

@@ -15,10 +15,11 @@ import psutil
 
 from components.shared.package.model_package import read_golden
 from components.shared.package.schema import Schema
-from components.shared.processes import free_port, log_tail
+from components.shared.processes import log_tail
 from images.predictor.protocols.tensors import DATATYPES
 from tests.hostile.corpus import Attack, Target
 from tests.hostile.runner import send
+from tests.ports import free_port
 
 NAME = "flights"
 _PROJECT = Path(__file__).parents[2]
@@ -39,7 +40,7 @@ def target(package: Path) -> Target:
 @contextmanager
 def ours(package: Path, log: Path, *, name: str = NAME) -> Iterator[tuple[psutil.Process, int]]:
     """Our server: short patience, so that slow clients do not make the test slow."""
-    port = free_port(18200)
+    port = free_port()
     settings = json.dumps({"request_seconds": 3, "log": {"enabled": False}})
     command = [
         *(sys.executable, "-m", "images.predictor", f"--model_name={name}", f"--model_dir={package}"),

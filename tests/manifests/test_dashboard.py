@@ -1,7 +1,6 @@
 """Every query of the dashboard and every rule, asked of a Prometheus that scrapes real servers and the exporter."""
 
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -16,13 +15,13 @@ import pytest
 import yaml
 
 from components.shared.package.model_package import read_golden
-from components.shared.processes import free_port
 from tests.components.monitor.test_exporter import answers, exporting
 from tests.components.monitor.watched import fill
 from tests.deployments import copy_package
 from tests.images.predictor.serving import HOST, NAME, Server, serving, until
 from tests.manifests.rendering import MANIFESTS
 from tests.manifests.test_alerts import rules
+from tests.ports import free_port
 
 DASHBOARD = MANIFESTS / "components" / "monitoring" / "dashboard.json"
 # What Grafana puts in the place of its own variables.
@@ -90,7 +89,7 @@ def scraping(folder: Path, servers: dict[str, int], exporter: int) -> Iterator[P
         ],
     }
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(configuration))
-    port = free_port(24000 + os.getpid() % 1000)
+    port = free_port()
     command = [
         program, f"--config.file={folder / 'prometheus.yaml'}", f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={HOST}:{port}", "--log.level=warn",
@@ -109,8 +108,8 @@ def scraping(folder: Path, servers: dict[str, int], exporter: int) -> Iterator[P
 def watched(store: Any, package: Path, folder: Path) -> Iterator[tuple[Server, Prometheus]]:
     """An endpoint with a candidate, the exporter, and a Prometheus that scrapes all of them."""
     fill(store)
-    first = free_port(22000 + os.getpid() % 1000)
-    beside, exporter = free_port(first + 1), free_port(first + 50)
+    first = free_port()
+    beside, exporter = free_port(), free_port()
     settings = json.dumps({"shadow": {"percent": 100}, "log": {"flush_seconds": 0.5}})
     url = f"http://{HOST}:{beside}/v1/models/{NAME}:predict"
     other = copy_package(package, folder / "candidate", name=NAME, number=2)

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from components.shared.processes import free_port
 from tests.pipelines.command_line import WINE, call, environment, settled, write_config
+from tests.ports import free_port
 
 FLIGHTS = WINE.with_name("flights.yaml")
 
@@ -16,7 +16,7 @@ FLIGHTS = WINE.with_name("flights.yaml")
 def test_flights_end_to_end(tmp_path):
     budget = {"seconds": 30, "trials": 2}  # of each family; `make run` and `make bench` do ten
     config = write_config(
-        tmp_path / "flights.yaml", base=FLIGHTS, serving={"port": free_port(21_000)}, search={"budget": budget}
+        tmp_path / "flights.yaml", base=FLIGHTS, serving={"port": free_port(200)}, search={"budget": budget}
     )
     try:
         code, output = call("run", config, folder=tmp_path, seconds=500)

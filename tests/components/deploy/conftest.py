@@ -1,6 +1,5 @@
 """Versions in a real object store, and an endpoint of real server processes that ends with the tests."""
 
-import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,9 +11,9 @@ from components.deploy.deploy import FOLDER_VARIABLE, deploy_version
 from components.deploy.deployed import Deployed
 from components.deploy.local_endpoint import LocalEndpoint
 from components.shared.config import ServingConfig
-from components.shared.processes import free_port
 from components.shared.store import Store, StoreSettings
 from tests.deployments import add_version, champion_of, crown, write_verdict
+from tests.ports import free_port
 
 NAME = "my-model-2"
 
@@ -66,7 +65,7 @@ def module_site(s3: StoreSettings, packages, tmp_path_factory) -> Iterator[Site]
     store = Store(replace(s3, bucket=f"test-{uuid.uuid4().hex[:12]}"))
     store.ensure_bucket()
     folder = tmp_path_factory.mktemp("machine") / "serving"
-    site = Site(store, folder, packages(), free_port(19000 + os.getpid() % 1000))
+    site = Site(store, folder, packages(), free_port(200))
     yield site
     site.endpoint.stop()
 

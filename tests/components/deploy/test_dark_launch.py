@@ -23,11 +23,11 @@ from components.shared.inference_log.compaction import compact_log
 from components.shared.package.model_package import read_golden, verify
 from components.shared.package.proof import HEADER, proof_token
 from components.shared.package.scoring import Scorer
-from components.shared.processes import free_port
 from components.shared.store import Store, StoreSettings
 from components.shared.tasks import TASKS
 from tests.helpers import make_manifest, make_package
 from tests.images.predictor.serving import NAME, Server, serving, until
+from tests.ports import free_port
 
 EASY = DarkLaunchConfig(latency_ms=5000)
 SETTINGS = json.dumps({"log": {"flush_seconds": 0.1}})
@@ -46,7 +46,7 @@ def scorer(package) -> Scorer:
 @pytest.fixture
 def server(package, store: Store, tmp_path) -> Iterator[Server]:
     environment = store.settings.environment()
-    with serving(package, free_port(18300), tmp_path / "log", store=environment, settings=SETTINGS) as found:
+    with serving(package, free_port(), tmp_path / "log", store=environment, settings=SETTINGS) as found:
         yield found
 
 

@@ -3,7 +3,6 @@
 import http.client
 import io
 import json
-import os
 import socket
 import time
 from collections.abc import Iterator
@@ -27,12 +26,12 @@ from components.shared.decisions.evidence import Estimate
 from components.shared.errors import DeployError
 from components.shared.inference_rows import LOG_ROOT, SHADOW_ROOT, log_prefix
 from components.shared.package.model_package import GOLDEN, read_golden
-from components.shared.processes import free_port
 from components.shared.registry.registry import Registry
 from components.shared.shadow.comparison import ShadowComparison
 from tests.components.deploy.conftest import NAME, Site
 from tests.components.deploy.kubernetes import FakeCluster, KServe, kserve
 from tests.components.deploy.test_deploy import servers, wait_until
+from tests.ports import free_port
 
 COPIED = ServingConfig(shadow=ShadowConfig(percent=100), log=InferenceLogConfig(flush_seconds=0.5))
 
@@ -40,7 +39,7 @@ COPIED = ServingConfig(shadow=ShadowConfig(percent=100), log=InferenceLogConfig(
 @contextmanager
 def machine(module_site: Site, folder: Path) -> Iterator[Site]:
     """The same store, on a machine of its own."""
-    site = replace(module_site, folder=folder / "serving", port=free_port(21000 + os.getpid() % 1000))
+    site = replace(module_site, folder=folder / "serving", port=free_port(200))
     try:
         yield site
     finally:

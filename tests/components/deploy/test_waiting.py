@@ -1,6 +1,5 @@
 """Versions that wait, as each look of `watch` sees to them: a real store, a real log, real servers."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,6 @@ from components.shared.config import GateConfig, InferenceLogConfig, ServingConf
 from components.shared.errors import DeployError
 from components.shared.labels.store import Labels
 from components.shared.package.scoring import Scorer
-from components.shared.processes import free_port
 from components.shared.registry.pending import Pending, PendingVersions, Terms
 from components.shared.registry.registry import Registry
 from tests.components.deploy.conftest import NAME, Site
@@ -24,12 +22,13 @@ from tests.components.deploy.test_deploy import servers, wait_until
 from tests.components.deploy.test_shadow import ask
 from tests.components.monitor.logged import START, put_log, requests
 from tests.helpers import make_schema, make_table
+from tests.ports import free_port
 
 
 @pytest.fixture
 def own(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """The same store, on a machine of its own."""
-    found = replace(site, folder=tmp_path / "serving", port=free_port(23000 + os.getpid() % 1000))
+    found = replace(site, folder=tmp_path / "serving", port=free_port(200))
     monkeypatch.setenv("FULLCIRCLE_SERVING_FOLDER", str(found.folder))
     yield found
     found.endpoint.stop()

@@ -16,10 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from components.monitor.exporter.__main__ import Exporter
 from components.monitor.exporter.known import Models
 from components.shared.decisions.evidence_files import evidence_key
-from components.shared.processes import free_port
 from components.shared.store import Store
 from tests.components.monitor.watched import LABELLED, fill
 from tests.images.predictor.serving import PROJECT, until
+from tests.ports import free_port
 
 Samples = dict[str, float]
 VERSION = "model_name=demo,model_version=v1"
@@ -161,7 +161,7 @@ def answers(port: int) -> bool:
 
 
 def test_the_program_looks_again_and_ends_when_it_is_told_to(store):
-    port = free_port(23000 + os.getpid() % 1000)
+    port = free_port()
     with exporting(port, seconds=0.2) as process:
         until(lambda: answers(port))
         assert f"window_rows{{{VERSION}}}" not in scraped(port)
@@ -172,7 +172,7 @@ def test_the_program_looks_again_and_ends_when_it_is_told_to(store):
 
 
 def test_the_program_without_a_store_or_a_port(store, monkeypatch):
-    port = free_port(23000 + os.getpid() % 1000)
+    port = free_port()
     with exporting(port) as process:
         until(lambda: answers(port))
         with exporting(port) as second:

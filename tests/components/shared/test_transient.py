@@ -1,6 +1,5 @@
 """Trying again what fails for a moment."""
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -14,11 +13,7 @@ from components.shared.errors import StoreError
 from components.shared.kubernetes.api import Cluster, ClusterError
 from components.shared.store import Store, StoreSettings
 from components.shared.transient import retry_seconds, retry_transient
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+from tests.ports import free_port
 
 
 class Failing:

@@ -1,6 +1,5 @@
 """Fixtures that tests of the model server share."""
 
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from components.shared import shapley
 from components.shared.package.model_package import read_golden
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -27,8 +27,7 @@ def rows(package: Path) -> list[dict[str, Any]]:
 @pytest.fixture
 def free() -> int:
     """A port that nobody uses."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

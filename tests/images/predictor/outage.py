@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Self
 
+from tests.ports import free_port
+
 HOST = "127.0.0.1"
 
 
@@ -77,7 +79,7 @@ class Switch:
         self._target = (host, int(port))
         self._open: set[socket.socket] = set()
         self._ended = False
-        self._server: socket.socket | None = socket.create_server((HOST, 0))
+        self._server: socket.socket | None = socket.create_server((HOST, free_port()))
         self._address = self._server.getsockname()
 
     @property

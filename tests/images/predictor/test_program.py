@@ -18,6 +18,7 @@ import pytest
 
 from images.predictor.program import REFUSED, main
 from tests.images.predictor.serving import HOST, Server, command, environment, is_open, serving, until
+from tests.ports import free_port
 
 QUIET = json.dumps({"log": {"enabled": False}})
 
@@ -216,8 +217,7 @@ def test_failures_of_the_server_are_always_logged(package, rows, free, tmp_path)
 
 @pytest.fixture(scope="module")
 def pair(packages, tmp_path_factory) -> Iterator[Server]:
-    with socket.create_server((HOST, 0)) as server:
-        port = int(server.getsockname()[1])
+    port = free_port()
     log = tmp_path_factory.mktemp("pair") / "log"
     with serving(packages(), port, log, workers=2, settings=QUIET, grace_seconds=4) as pair:
         until(lambda: len([line for line in pair.lines() if "answers at port" in line["message"]]) == 2)
@@ -301,8 +301,7 @@ def test_workers_end_with_the_process_that_watches_over_them(package, free, tmp_
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_server_takes_over_a_port_without_a_failed_request(package, rows, free, tmp_path, workers):
-    with socket.create_server((HOST, 0)) as server:
-        standby = int(server.getsockname()[1])
+    standby = free_port()
     with serving(package, free, tmp_path / "first", settings=QUIET, workers=workers) as first:
         results, stop = asking(first, rows)
         with serving(
@@ -353,8 +352,7 @@ def asking(server: Server, rows: list[dict[str, Any]]) -> tuple[list[list[int | 
 
 
 def test_a_stranger_at_the_port_is_no_one_to_take_over_from(package, free):
-    with socket.create_server((HOST, 0)) as server:
-        standby = int(server.getsockname()[1])
+    standby = free_port()
     with socket.create_server((HOST, free)):
         done = subprocess.run(
             command(package, free, standby_port=standby, settings=QUIET),

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ from components.shared.config import ServingConfig
 from components.shared.inference_rows import LOG_ROOT, SHADOW_ROOT, log_prefix
 from components.shared.package.proof import HEADER, proof_token
 from components.shared.package.scoring import Scorer, parse_rows
-from components.shared.processes import free_port
 from components.shared.store import Store
 from images.predictor import shadow as shadow_module
 from images.predictor.answered import Answered, AnsweredRequest
@@ -34,6 +32,7 @@ from tests.helpers import make_table
 from tests.images.predictor.outage import Load
 from tests.images.predictor.serving import HOST, NAME, Server, serving, until
 from tests.images.predictor.transports.clients import typed
+from tests.ports import free_port
 
 FOUND = "fullcircle_shadow_candidate"
 
@@ -59,7 +58,7 @@ def candidate_package(package, tmp_path) -> Path:
 @pytest.fixture
 def beside() -> int:
     """The port of the candidate."""
-    return free_port(20000 + os.getpid() % 1000)
+    return free_port()
 
 
 def logged(store: Store, root: str) -> pa.Table:
@@ -107,7 +106,7 @@ def ask_grpc(port: int, rows: list[dict[str, Any]], name: str) -> None:
 def test_requests_of_every_protocol_are_copied_and_both_answers_logged(
     package, candidate_package, free, beside, tmp_path, store
 ):
-    rows, grpc_port = rows_of(12), free_port(beside + 1)
+    rows, grpc_port = rows_of(12), free_port()
     with (
         serving(candidate_package, beside, tmp_path / "beside", settings=settings(0), shadow=NAME) as candidate,
         serving(

@@ -8,10 +8,10 @@ import pytest
 
 from components.shared.config.file import load_config
 from components.shared.decisions.records import Decided
-from components.shared.processes import free_port
 from pipelines.demo.cases import CASES
 from pipelines.demo.demo import demonstrate
 from pipelines.local.store import LocalStore
+from tests.ports import free_port
 
 WEEKS = 7
 BROKEN = datetime(2013, 5, 6, tzinfo=UTC)
@@ -23,7 +23,7 @@ def test_a_fault_at_the_source_is_seen_and_nothing_is_learned_from_it(tmp_path):
     search = config.search.model_copy(
         update={"rows": 2000, "rounds": 50, "budget": config.search.budget.model_copy(update={"trials": 1})}
     )
-    serving = config.serving.model_copy(update={"port": free_port(25000)})
+    serving = config.serving.model_copy(update={"port": free_port(200)})
     shrunk = config.model_copy(update={"search": search, "serving": serving})
     said: list[str] = []
 

@@ -13,11 +13,11 @@ from components.shared.decisions.evidence import Estimate, Evidence, Quality
 from components.shared.decisions.evidence_files import keep_evidence
 from components.shared.decisions.records import Decided, Ended
 from components.shared.package.model_package import GOLDEN
-from components.shared.processes import free_port
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from pipelines.local.store import LocalStore
 from tests.pipelines.command_line import call, write_config
+from tests.ports import free_port
 
 SEARCH = {"families": ["linear"], "budget": {"seconds": 600, "trials": 2}}
 POLICY = {"policy": {"mode": "on", "rules": {"measured_drop": {"action": "retrain"}}}}
@@ -28,7 +28,7 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        given: dict[str, Any] = {"search": SEARCH, "serving": {"port": free_port(24000)}, "monitoring": POLICY}
+        given: dict[str, Any] = {"search": SEARCH, "serving": {"port": free_port(200)}, "monitoring": POLICY}
         self.config = write_config(folder / "wine.yaml", **given)
         self.with_approval = write_config(folder / "approval.yaml", gate={"approval": "required"}, **given)
 

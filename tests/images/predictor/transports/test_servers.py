@@ -24,6 +24,7 @@ from images.predictor.program import REFUSED
 from images.predictor.protocols.tensors import DATATYPES
 from tests.images.predictor.serving import HOST, NAME, PROJECT, command, environment, is_open, serving, until
 from tests.images.predictor.transports.clients import TRANSPORTS, Answer, Client, GrpcCalls, HttpCalls
+from tests.ports import free_port
 
 EXPLAIN = {"explain": True}
 QUIET = json.dumps({"log": {"enabled": False}})
@@ -31,8 +32,7 @@ QUIET = json.dumps({"log": {"enabled": False}})
 
 @pytest.fixture
 def grpc_port() -> int:
-    with socket.create_server((HOST, 0)) as server:
-        return int(server.getsockname()[1])
+    return free_port()
 
 
 def options(kind: str, grpc_port: int) -> dict[str, Any]:
