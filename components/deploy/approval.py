@@ -96,8 +96,7 @@ def _early(store: Store, name: str, pending: Pending) -> str:
     champion = pending.judgement.champion
     if not pending.is_shadowed or not champion:
         return ""
-    look = Look(needed=pending.serving.shadow.rows, metric=pending.gate.champion.metric)
-    found = look_at_shadow(log_store(store), name, pending.version, look, champion=champion)
+    found = look_at_shadow(log_store(store), name, pending.version, Look.at(pending), champion=champion)
     if found.enough:
         return ""
     return (

@@ -6,12 +6,12 @@ own load it while it reads, and make the pages of the rows that it is sent.
 
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,19 +25,29 @@ _NOTHING_MEASURED = "<!doctype html><title>Drift</title><p>No column has values 
 _MOST_ROWS, _MOST_COLUMNS = 2_000, 40
 
 
-class MakePage(Protocol):
-    """What makes the page: `evidently_page`, or the process that runs it."""
+class Compared(NamedTuple):
+    """What a page is about.
 
-    def __call__(
-        self,
-        reference: pd.DataFrame,
-        current: pd.DataFrame,
-        findings: DriftFindings,
-        *,
-        numeric: frozenset[str],
-        page: Path,
-    ) -> None:
-        """Write Evidently's report."""
+    Attributes:
+        reference: Rows to compare with.
+        current: The newest rows, with the same columns.
+        findings: What was found of all rows. The page shows its first columns that have values in both windows, with
+            their methods and thresholds; Evidently breaks on a column without any.
+        numeric: Columns that are numbers; the others are categories.
+    """
+
+    reference: pd.DataFrame
+    current: pd.DataFrame
+    findings: DriftFindings
+    numeric: frozenset[str]
+
+    def sampled(self) -> "Compared":
+        """The same, with a bounded number of rows."""
+        return self._replace(reference=_sample(self.reference), current=_sample(self.current))
+
+
+# Writes the page of a comparison to a file: `evidently_page`, or the process that runs it.
+MakePage = Callable[[Compared, Path], None]
 
 
 @contextmanager
@@ -52,16 +62,9 @@ def page_maker() -> Iterator[MakePage]:
     process.start()
     there.close()
 
-    def make(
-        reference: pd.DataFrame,
-        current: pd.DataFrame,
-        findings: DriftFindings,
-        *,
-        numeric: frozenset[str],
-        page: Path,
-    ) -> None:
+    def make(compared: Compared, page: Path) -> None:
         try:
-            here.send((_sample(reference), _sample(current), findings, numeric, page))
+            here.send((compared.sampled(), page))
             error = here.recv()
         except (EOFError, OSError):
             process.join()
@@ -85,40 +88,29 @@ def _make_pages(connection: Connection) -> None:
     _load()
     while True:
         try:
-            reference, current, findings, numeric, page = connection.recv()
+            compared, page = connection.recv()
         except EOFError:
             return
         error = ""
         try:
-            evidently_page(reference, current, findings, numeric=numeric, page=page)
+            evidently_page(compared, page)
         except Exception:  # noqa: BLE001, it is raised where the page was asked for
             error = traceback.format_exc()
         connection.send(error)
 
 
-def evidently_page(
-    reference: pd.DataFrame,
-    current: pd.DataFrame,
-    findings: DriftFindings,
-    *,
-    numeric: frozenset[str],
-    page: Path,
-) -> None:
+def evidently_page(compared: Compared, page: Path) -> None:
     """Write Evidently's report of drift and of the columns as they are.
 
     Args:
-        reference: Rows to compare with.
-        current: The newest rows, with the same columns.
-        findings: What was found of all rows. The page shows its first columns that have values in both windows, with
-            their methods and thresholds; Evidently breaks on a column without any.
-        numeric: Columns that are numbers; the others are categories.
+        compared: What it is about.
         page: Where the page goes.
     """
-    windows = [_sample(frame) for frame in (reference, current)]
+    reference, current, findings, numeric = compared.sampled()
     names = [
         finding.column
         for finding in findings.columns
-        if finding.value is not None and not any(frame[finding.column].isna().all() for frame in windows)
+        if finding.value is not None and not any(frame[finding.column].isna().all() for frame in (reference, current))
     ][:_MOST_COLUMNS]
     if not names:
         write_text(page, _NOTHING_MEASURED)
@@ -133,7 +125,7 @@ def evidently_page(
             numerical_columns=[name for name in names if name in numeric],
             categorical_columns=[name for name in names if name not in numeric],
         )
-        before, now = (Dataset.from_pandas(frame[names], data_definition=definition) for frame in windows)
+        before, now = (Dataset.from_pandas(frame[names], data_definition=definition) for frame in (reference, current))
         Report(_metrics(findings, names), include_tests=True).run(now, before).save_html(str(page))
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.monitor.drift import DriftFindings
-from components.monitor.evidently_page import MakePage, evidently_page
+from components.monitor.evidently_page import Compared, MakePage, evidently_page
 from components.monitor.page import drift_page
 from components.monitor.reference import Reference, kept_reference, reference_statistics, table_of
 from components.monitor.skew import Skew, find_skew, skew_section
@@ -113,9 +113,9 @@ def report_drift(
         compared = windows(store, name, package, settings, parts=splits, scorer=scorer)
         reference = kept_reference(store, name, package, scorer) if compared.kind == "drift" else None
         findings = _findings(compared, settings, reference, scorer=scorer)
-        before = compared.reference.frame[list(compared.current.frame)]
-        numeric = numeric_columns(scorer.schema)
-        make_page(before, compared.current.frame, findings, numeric=numeric, page=files.evidently)
+        current = compared.current.frame
+        rows = Compared(compared.reference.frame[list(current)], current, findings, numeric_columns(scorer.schema))
+        make_page(rows, files.evidently)
     skew = find_skew(store, name, scorer.schema, splits, settings) if splits and compared.kind == "drift" else None
     _write_json(files.drift, findings, name=name, version=version, compared=compared, skew=skew)
     page = drift_page(findings, compared, name=name, subtitle=f"Version {version} · {_now():%Y-%m-%d %H:%M} UTC")

@@ -26,7 +26,7 @@ def compare_waiting(store: Store, model: str, champion: str, *, now: datetime) -
     found = []
     for pending in PendingVersions(store, model).all_waiting():
         if pending.is_shadowed and pending.version != champion:
-            look = Look(needed=pending.serving.shadow.rows, metric=pending.gate.champion.metric)
+            look = Look.at(pending)
             found.append(look_at_shadow(store, model, pending.version, look, champion=champion, now=now))
             keep_comparison(store, found[-1])
     return found

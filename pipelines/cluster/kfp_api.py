@@ -187,16 +187,8 @@ class Kfp:
 
     def find_run(self, name: str) -> "V2beta1Run | None":
         """The newest run of this name; None when there is none."""
-        answer = self._do(
-            f"look for the run {name}",
-            lambda: self._client.list_runs(
-                page_size=_PAGE,
-                sort_by="created_at desc",
-                namespace=self.user_namespace,
-                filter=_equals("display_name", name),
-            ),
-        )
-        found = [run for run in answer.runs or [] if run.display_name == name]
+        runs = self._newest_runs(f"look for the run {name}", _equals("display_name", name))
+        found = [run for run in runs if run.display_name == name]
         return self.get_run(found[0].run_id) if found else None
 
     def end_run(self, run_id: str) -> None:
@@ -260,16 +252,8 @@ class Kfp:
 
     def newest_runs(self, schedule_id: str) -> "list[V2beta1Run]":
         """The newest runs that a recurring run has started, the last one first."""
-        answer = self._do(
-            f"list the runs of the recurring run {schedule_id}",
-            lambda: self._client.list_runs(
-                page_size=_PAGE,
-                sort_by="created_at desc",
-                namespace=self.user_namespace,
-                filter=_equals("recurring_run_id", schedule_id),
-            ),
-        )
-        return answer.runs or []
+        asked = _equals("recurring_run_id", schedule_id)
+        return self._newest_runs(f"list the runs of the recurring run {schedule_id}", asked)
 
     def delete_schedule(self, schedule_id: str) -> None:
         """Delete a recurring run, and with it the Workflows and pods of those runs of it that still go on."""
@@ -328,6 +312,16 @@ class Kfp:
     @property
     def _found_in(self) -> str:
         return self.settings.kfp_namespace
+
+    def _newest_runs(self, what: str, asked: str) -> "list[V2beta1Run]":
+        """One page of the runs that a filter asks for, the last one first."""
+        answer = self._do(
+            what,
+            lambda: self._client.list_runs(
+                page_size=_PAGE, sort_by="created_at desc", namespace=self.user_namespace, filter=asked
+            ),
+        )
+        return answer.runs or []
 
     def _pages(self, what: str, items: str, fetch: Callable[[str], Any]) -> list[Any]:
         found, page = list[Any](), ""

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from components.shared.decisions.evidence import Evidence
 from components.shared.decisions.records import Decided, Ended, Judged, Record
-from components.shared.formatting import format_number
+from components.shared.formatting import format_duration
 
 
 def week_line(week: datetime, evidence: Sequence[Evidence], records: Sequence[Record]) -> str:
@@ -58,8 +58,8 @@ def _followed(records: Sequence[Record]) -> list[str]:
     found = []
     for record in records:
         if isinstance(record, Ended):
-            hours = f" in {format_number(record.cpu_hours * 60)} minutes" if record.cpu_hours else ""
-            found.append(f"retraining {record.result}{hours}: {record.message}")
+            spent = f", {format_duration(record.cpu_hours * 3600)} of the processor" if record.cpu_hours else ""
+            found.append(f"retraining {record.result}{spent}: {record.message}")
         if isinstance(record, Judged):
             found.append(f"the retraining {'helped' if record.helped else 'did not help'}: {record.message}")
     return found

@@ -1,6 +1,7 @@
 """What tests on a cluster cannot do without."""
 
 import os
+import socket
 import subprocess
 from typing import NoReturn
 
@@ -9,6 +10,7 @@ import pytest
 from tests.cluster import containers
 from tests.cluster.kubectl import Kubectl
 
+NODE = "10.244.0.1"  # this machine, for the pods of the one-node cluster
 _REQUIRED = "FULLCIRCLE_CLUSTER_REQUIRED"
 
 
@@ -40,3 +42,11 @@ def free_namespace(cluster: Kubectl, name: str) -> None:
     """A namespace that is not there yet, since the test deletes it."""
     if not cluster.run("get", "namespace", name).returncode:
         lacking(f"the namespace {name} is there already: this test would delete it")
+
+
+def this_machine() -> None:
+    """An address at which pods reach this machine."""
+    try:
+        socket.create_server((NODE, 0)).close()
+    except OSError:
+        pytest.skip(f"this machine has not the address {NODE}, at which pods of the one-node cluster reach it")

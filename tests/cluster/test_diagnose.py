@@ -14,11 +14,11 @@ from pipelines.cluster.diagnose import Diagnosis, diagnose
 from tests.cluster import needs
 from tests.cluster.containers import name_of
 from tests.cluster.kubectl import Kubectl
+from tests.cluster.needs import NODE
 from tests.components.receivers import receiving
 from tests.pipelines.command_line import call
 
 NAMESPACE = os.environ.get("FULLCIRCLE_TEST_NAMESPACE", "fullcircle-use")
-NODE = "10.244.0.1"  # this machine, for the pods of the one-node cluster
 SECURITY = {
     "allowPrivilegeEscalation": False,
     "runAsNonRoot": True,
@@ -198,8 +198,7 @@ def test_a_run_without_pods(run):
 
 def test_the_exit_task_tells_what_the_pods_of_its_run_say(kubectl, run, tmp_path):
     """With the rights of an account that may look, and with those of one that may not."""
-    if not _is_here():
-        pytest.skip(f"this machine has not the address {NODE}, at which pods of the one-node cluster reach it")
+    needs.this_machine()
     run.add("exit-handler-1.ingest.executor", "python", "-c", CRASH)
     run.settled()
     with receiving(NODE) as receiver:
@@ -237,11 +236,3 @@ def _notify(kubectl: Kubectl, run: "Run", url: str) -> None:
         env=[{"name": name, "value": value} for name, value in environment.items()],
     )
     run.settled()
-
-
-def _is_here() -> bool:
-    try:
-        with receiving(NODE):
-            return True
-    except OSError:
-        return False

@@ -75,6 +75,17 @@ def allowed_to(ask: Callable[[], object]) -> bool:
     return True
 
 
+def done(cluster: Kubectl, cron_job: str, name: str) -> str:
+    """The log of a Job that is made from a CronJob, and ends well."""
+    cluster("-n", NAMESPACE, "create", "job", f"--from=cronjob/{cron_job}", name)
+    wait = cluster.run(
+        "-n", NAMESPACE, "wait", "--for=condition=complete", f"job/{name}", "--timeout=120s", timeout=130
+    )
+    log = cluster.run("-n", NAMESPACE, "logs", f"job/{name}").stdout
+    assert wait.returncode == 0, log
+    return log
+
+
 class TestOneNode:
     """In this order."""
 
@@ -95,21 +106,11 @@ class TestOneNode:
         assert cluster.run("diff", "-k", applied).stdout == ""
 
     def test_the_monitoring_job_runs(self, cluster, applied):
-        cluster("-n", NAMESPACE, "create", "job", "--from=cronjob/fullcircle-monitoring", "monitoring-now")
-        wait = cluster.run(
-            "-n", NAMESPACE, "wait", "--for=condition=complete", "job/monitoring-now", "--timeout=120s", timeout=130
-        )
-        log = cluster.run("-n", NAMESPACE, "logs", "job/monitoring-now").stdout
-        assert wait.returncode == 0, log
+        log = done(cluster, "fullcircle-monitoring", "monitoring-now")
         assert "no model is published yet" in log
 
     def test_the_job_that_decides_runs(self, cluster, applied):
-        cluster("-n", NAMESPACE, "create", "job", "--from=cronjob/fullcircle-decisions", "decisions-now")
-        wait = cluster.run(
-            "-n", NAMESPACE, "wait", "--for=condition=complete", "job/decisions-now", "--timeout=120s", timeout=130
-        )
-        log = cluster.run("-n", NAMESPACE, "logs", "job/decisions-now").stdout
-        assert wait.returncode == 0, log
+        log = done(cluster, "fullcircle-decisions", "decisions-now")
         assert "no model is published yet: nothing to decide" in log
 
     def test_the_compaction_runs_with_the_rights_of_monitoring(self, cluster, applied):
@@ -121,12 +122,7 @@ class TestOneNode:
                 root.put_bytes(
                     f"inference/of-a-test/date=2024-01-01/hour=00/00000{number}-a_1.parquet", buffer.getvalue()
                 )
-        cluster("-n", NAMESPACE, "create", "job", "--from=cronjob/fullcircle-log-compaction", "compaction-now")
-        wait = cluster.run(
-            "-n", NAMESPACE, "wait", "--for=condition=complete", "job/compaction-now", "--timeout=120s", timeout=130
-        )
-        log = cluster.run("-n", NAMESPACE, "logs", "job/compaction-now").stdout
-        assert wait.returncode == 0, log
+        log = done(cluster, "fullcircle-log-compaction", "compaction-now")
         assert "of-a-test: 2 files of 1 hours are 1 now (2 rows)" in log
 
     def test_data_outlive_the_pod(self, cluster, applied):

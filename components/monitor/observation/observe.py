@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 
-from components.monitor.drift import DriftFindings
-from components.monitor.evidently_page import evidently_page
+from components.monitor.evidently_page import Compared, evidently_page
 from components.monitor.history.keeping import keep_history
 from components.monitor.history.record import History
 from components.monitor.observation.calendar import Calendar
@@ -250,7 +248,7 @@ class _Observer:
         reference = version.reference_window.frame if version else None
         evidently = EVIDENTLY if self._wants_evidently(report) else ""
         if evidently and version and report.findings and sample is not None and reference is not None:
-            self._put_evidently(window, report.findings, reference, sample, numeric=numeric_columns(version.schema))
+            self._put_evidently(window, Compared(reference, sample, report.findings, numeric_columns(version.schema)))
         page = window_page(report, reference, sample, evidently=evidently)
         self._reports.put(window, PAGE, page.render().encode())
 
@@ -260,18 +258,10 @@ class _Observer:
             return bool(report.evidence.drifted or report.evidence.prediction)
         return self._windows.evidently == "always" and report.findings is not None
 
-    def _put_evidently(
-        self,
-        window: DueWindow,
-        findings: DriftFindings,
-        reference: pd.DataFrame,
-        sample: pd.DataFrame,
-        *,
-        numeric: frozenset[str],
-    ) -> None:
+    def _put_evidently(self, window: DueWindow, compared: Compared) -> None:
         with tempfile.TemporaryDirectory(prefix="fullcircle-window-") as folder:
             page = Path(folder, EVIDENTLY)
-            evidently_page(reference, sample, findings, numeric=numeric, page=page)
+            evidently_page(compared, page)
             self._reports.put(window, EVIDENTLY, page.read_bytes())
 
     def _remarks(self) -> list[str]:

@@ -157,16 +157,6 @@ class NumberStatistics(_Column):
         lower, upper = bins.edges[:-1], bins.edges[1:]
         return float(self.counts[1:-1][(upper <= low) | (lower > high)].sum()) + self.beyond(low, high)
 
-    @property
-    def below(self) -> int:
-        """Values smaller than any of the reference."""
-        return int(self.counts[0]) if len(self.counts) > 1 else 0
-
-    @property
-    def above(self) -> int:
-        """Values larger than any of the reference."""
-        return int(self.counts[-1])
-
     def merge(self, other: Self) -> Self:
         """Of the rows of both (mean and squares as Chan, Golub and LeVeque 1983 add them up)."""
         outside = new_sketch()

@@ -116,7 +116,7 @@ def _check_numbers(
     at_once: bool,
 ) -> Iterator[Problem]:
     low, high = _known_range(before, learned)
-    outside = column.beyond(low, high) if (low, high) != _known_range(before) else column.below + column.above
+    outside = column.beyond(low, high)
     share, checks = outside / column.values, settings.checks
     # A sample's minimum and maximum leave out 2 in n + 1 rows on average.
     if share >= checks.outside and _exceeds(outside, column.values * 2 / (before.values + 1)):
@@ -132,7 +132,7 @@ def _check_numbers(
         yield Problem(kind="range", column=name, value=1.0, severe=True, message=message)
 
 
-def _known_range(before: NumberStatistics, learned: tuple[float, float] | None = None) -> tuple[float, float]:
+def _known_range(before: NumberStatistics, learned: tuple[float, float] | None) -> tuple[float, float]:
     """From where to where the reference reaches, and what the model has learned from."""
     ends = [(before.minimum or 0.0, before.maximum or 0.0), *([learned] if learned else [])]
     return min(low for low, _ in ends), max(high for _, high in ends)

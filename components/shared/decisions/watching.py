@@ -59,9 +59,11 @@ class Watcher:
         """
         log = AuditLog(self.store, self.model, by=self.by)
         before = {record.number for record in log.records()}
-        settings, evidence = self.settings(), read_evidence(self.store, self.model)
+        champion, evidence = Registry(self.store, self.model).champion(), read_evidence(self.store, self.model)
+        version = champion.version if champion else ""
+        settings = self._settings(version)
         policy = settings.policy
-        log.decide(evidence, policy, self.clock(), objects=self._objects(policy))
+        log.decide(evidence, policy, self.clock(), objects=self._objects(policy, version))
         self._answered(log)
         self._judged(log, evidence, policy)
         self._carried_out(log, policy)
@@ -71,15 +73,15 @@ class Watcher:
         self._told(records, evidence, settings)
         return [record for record in records if record.number not in before]
 
-    def settings(self) -> MonitoringConfig:
+    def _settings(self, champion: str) -> MonitoringConfig:
         """How the champion is watched; the default where there is no champion."""
-        champion = Registry(self.store, self.model).champion()
-        return read_settings(self.store, self.model, champion.version) if champion else MonitoringConfig()
+        return read_settings(self.store, self.model, champion) if champion else MonitoringConfig()
 
-    def _objects(self, policy: PolicyConfig) -> Objects | None:
-        """What is at the places whose new objects ask for a retraining; None where there are none."""
-        champion = Registry(self.store, self.model).champion() if policy.new_objects else None
-        return objects_at(policy.new_objects, model=self.model, version=champion.version) if champion else None
+    def _objects(self, policy: PolicyConfig, champion: str) -> Objects | None:
+        """What is at the places whose new objects ask for a retraining; None where there are none, or no champion."""
+        if not champion or not policy.new_objects:
+            return None
+        return objects_at(policy.new_objects, model=self.model, version=champion)
 
     def _told(self, records: Sequence[Record], evidence: Sequence[Evidence], settings: MonitoringConfig) -> None:
         tell(

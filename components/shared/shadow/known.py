@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from components.shared.labels.joining import join
 from components.shared.labels.store import Labels
 from components.shared.names import MetricName
+from components.shared.registry.pending import Pending
 from components.shared.registry.registry import Registry
 from components.shared.shadow.comparison import ShadowComparison, Side, compare_shadow
 from components.shared.shadow.reading import read_candidate, read_champion
@@ -30,6 +31,11 @@ class Look:
     metric: MetricName | None = None
     minimum_labels: int = 100
     days: float = DAYS
+
+    @classmethod
+    def at(cls, pending: Pending) -> "Look":
+        """At a version that waits: by what it was told to answer, and by what the gate compares."""
+        return cls(needed=pending.serving.shadow.rows, metric=pending.gate.champion.metric)
 
 
 def look_at_shadow(

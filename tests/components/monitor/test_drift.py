@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from components.monitor.drift import DriftFindings, choose_tests
-from components.monitor.evidently_page import evidently_page, page_maker
+from components.monitor.evidently_page import Compared, evidently_page, page_maker
 from components.monitor.reference import reference_statistics, table_of
 from components.monitor.statistics import compare, gather
 from components.shared.config import ColumnDrift, DriftMethod, MonitoringConfig
@@ -41,7 +41,7 @@ def found(reference: pd.DataFrame, current: pd.DataFrame, page: Path, **settings
     before = reference_statistics(reference, numeric=numeric)
     now = gather([table_of(current)], before.bins)
     findings = compare(before, now, MonitoringConfig.model_validate(settings))
-    evidently_page(reference, current, findings, numeric=numeric, page=page)
+    evidently_page(Compared(reference, current, findings, numeric), page)
     return findings
 
 
@@ -213,16 +213,16 @@ class TestPageMaker:
         with page_maker() as make_page:
             for number in range(2):
                 made = page.with_name(f"{number}.html")
-                make_page(window(0), window(1), findings, numeric=NUMERIC, page=made)
+                make_page(Compared(window(0), window(1), findings, NUMERIC), made)
                 assert made.stat().st_size == pytest.approx(page.stat().st_size, rel=0.01)
 
     def test_an_error_is_raised_here_and_the_next_page_is_made(self, page):
         findings = found(window(0), window(1), page)
         with page_maker() as make_page:
             with pytest.raises(RuntimeError, match="could not be made:\n(.*\n)*KeyError"):
-                make_page(window(0)[["one"]], window(1)[["one"]], findings, numeric=frozenset(), page=page)
+                make_page(Compared(window(0)[["one"]], window(1)[["one"]], findings, frozenset()), page)
             page.unlink()
-            make_page(window(0), window(1), findings, numeric=NUMERIC, page=page)
+            make_page(Compared(window(0), window(1), findings, NUMERIC), page)
             assert page.is_file()
 
     def test_a_process_that_was_killed_is_said(self, page):
@@ -232,7 +232,7 @@ class TestPageMaker:
                 process.kill()
                 process.join()
             with pytest.raises(RuntimeError, match="ended with exit code -9, for want of memory most likely"):
-                make_page(window(0), window(1), findings, numeric=frozenset(), page=page)
+                make_page(Compared(window(0), window(1), findings, frozenset()), page)
 
     def test_nothing_is_left_where_no_page_was_asked_for(self):
         with page_maker():

@@ -55,8 +55,8 @@ def test_what_is_gathered_is_what_the_rows_hold(bins):
     edges = bins.columns["number"].edges
     assert column.counts.tolist() == np.histogram(present, [-np.inf, *edges.astype(np.float64), np.inf])[0].tolist()
     assert column.sums.sum() == pytest.approx(present.sum())
-    assert column.below == (present < edges[0]).sum()
-    assert column.outside.n == column.below + column.above > 0
+    assert column.counts[0] == (present < edges[0]).sum()
+    assert column.outside.n == column.counts[0] + column.counts[-1] > 0
     counted = rows["text"].value_counts()
     assert dict(zip(bins.columns["text"].names, texts(found).counts, strict=True)) == counted.to_dict()
     assert (texts(found).nulls, texts(found).new) == (600, 0)
@@ -77,11 +77,11 @@ def test_a_thousand_shards_add_up_to_one_pass(bins):
     assert (other.minimum, other.maximum, other.nulls) == (one.minimum, one.maximum, one.nulls)
     assert (other.mean, other.deviation) == pytest.approx((one.mean, one.deviation))
     assert texts(merged) .model_dump_json() == texts(whole).model_dump_json()  # fmt: skip
-    beyond = np.sort(rows["number"].dropna().to_numpy())[-one.above :]
+    beyond = np.sort(rows["number"].dropna().to_numpy())[-one.counts[-1] :]
     assert other.outside.n == one.outside.n > 1_000
     for share in (0.1, 0.5, 0.9):
         rank = other.outside.get_rank(float(beyond[int(share * len(beyond))]))
-        below = one.below / one.outside.n
+        below = one.counts[0] / one.outside.n
         assert rank == pytest.approx(below + share * (1 - below), abs=0.02)
 
 
