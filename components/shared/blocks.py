@@ -75,17 +75,34 @@ def find_blocks(splits: Path, part: str, schema: Schema) -> Blocks:
     path = part_path(splits, part)
     column = schema.group or schema.time_column
     if not column or column not in pq.read_schema(path).names:
-        return _single_rows(pq.read_metadata(path).num_rows)
+        return single_rows(pq.read_metadata(path).num_rows)
     values = pq.read_table(path, columns=[column]).column(0).combine_chunks()
     found = _groups(values, column) if schema.group else _periods(values, column)
     if found.count >= min(FEWEST_BLOCKS, len(values)):
         return found
-    rows = _single_rows(len(values))
+    rows = single_rows(len(values))
     caution = (
         f"Intervals are by single rows, because the {part} part has only {found.text}: they are too narrow as far as "
         f"rows of the same {found.kind} are alike."
     )
     return Blocks(rows.of, rows.kind, caution=caution)
+
+
+def table_blocks(rows: pa.Table, schema: Schema) -> Blocks:
+    """Choose the blocks of a table's rows: groups, periods, or single rows where it does not have enough of either.
+
+    Args:
+        rows: With the group or the time column, if the schema names one.
+        schema: Names them.
+    """
+    column = schema.group or schema.time_column
+    if not column or column not in rows.column_names:
+        return single_rows(rows.num_rows)
+    values = rows[column].combine_chunks()
+    if not schema.group:
+        return time_blocks(values, column)
+    found = _groups(values, column)
+    return found if found.count >= min(FEWEST_BLOCKS, len(values)) else single_rows(len(values))
 
 
 def time_blocks(times: pa.Array, column: str) -> Blocks:
@@ -96,10 +113,11 @@ def time_blocks(times: pa.Array, column: str) -> Blocks:
         column: Their column, to be named.
     """
     found = _periods(times, column)
-    return found if found.count >= min(FEWEST_BLOCKS, len(times)) else _single_rows(len(times))
+    return found if found.count >= min(FEWEST_BLOCKS, len(times)) else single_rows(len(times))
 
 
-def _single_rows(rows: int) -> Blocks:
+def single_rows(rows: int) -> Blocks:
+    """Each row is a block of its own."""
     return Blocks(np.arange(rows), "row")
 
 

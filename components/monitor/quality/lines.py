@@ -119,8 +119,10 @@ def _quality(
     model: QualityModel,
     settings: LabelsConfig,
 ) -> Quality | None:
-    if model.reference_value is None:
+    reference = model.reference_quality
+    if reference is None:
         return None
+    low, high = reference.interval(CONFIDENCE) or (None, None)
     rows, total = window.rows, window.rows.table.num_rows
     labelled = len(rows.targets.rows)
     mature = is_mature(labelled, total, window.lag, coverage=settings.coverage, minimum=settings.minimum_rows)
@@ -128,7 +130,9 @@ def _quality(
     return Quality(
         metric=model.metric,
         higher_is_better=not TABLE[model.metric].lower_is_better,
-        reference=model.reference_value,
+        reference=reference.value,
+        reference_low=low,
+        reference_high=high,
         measured=as_evidence(whole.estimates[model.metric]) if whole else None,
         estimated=_estimated(rows, newest, model),
         labelled=labelled / total if total else 0.0,
@@ -169,7 +173,8 @@ def _relation_changed(off: Estimate, history: History, model: QualityModel) -> b
         for past in history.qualities
         if past.off and past.mature and past.metric == model.metric and not past.relation_changed
     ]
-    return has_changed(model.metric, before, off, reference=model.reference_value or 0.0)
+    reference = model.reference_quality
+    return has_changed(model.metric, before, off, reference=reference.value if reference else 0.0)
 
 
 def _known(rows: Rows, columns: tuple[str, ...], weights: Floats, schema: Schema) -> Known:

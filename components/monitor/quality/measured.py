@@ -7,7 +7,7 @@ for those whose labels are quick.
 import numpy as np
 import pyarrow as pa
 
-from components.monitor.quality.model import QualityModel
+from components.monitor.quality.model import RESAMPLES, QualityModel
 from components.monitor.quality.rows import Rows
 from components.monitor.quality.slices import slice_rows
 from components.shared import bootstrap
@@ -19,7 +19,6 @@ from components.shared.judging import Judged, judge
 from components.shared.labels.maturity import Floats
 
 CONFIDENCE = 0.95
-RESAMPLES = 500
 _FEWEST = 20  # labelled rows of which a metric is worth telling
 
 

@@ -9,17 +9,20 @@ import pyarrow.parquet as pq
 
 from components.monitor.quality.estimators import Estimator, Known, off_in_parts
 from components.monitor.quality.rows import known_features
-from components.shared.bootstrap import Estimate
+from components.shared.blocks import Blocks, single_rows, table_blocks
+from components.shared.bootstrap import Draws, Estimate
 from components.shared.errors import PackageError, in_short
 from components.shared.evaluation import Evaluation, Slice
 from components.shared.frames import features, inputs
 from components.shared.frames import labels as targets_of
-from components.shared.metrics import TABLE, Answers
+from components.shared.metrics import Answers
 from components.shared.names import MetricName
 from components.shared.package.model_package import METRICS, REFERENCE, TRAINING, reference_origin
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Scorer, score_rows
 from components.shared.tasks import TASKS
+
+RESAMPLES = 500
 
 
 class QualityModel:
@@ -30,13 +33,22 @@ class QualityModel:
         metric: The metric by which it was chosen.
         reference: The reference rows of its package, which it has not learned from; None where it has.
         slices: The slices that it was evaluated by.
+        blocks: Which reference rows belong together; by default each stands alone.
     """
 
-    def __init__(self, schema: Schema, metric: MetricName, reference: Known | None, slices: tuple[Slice, ...]) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        metric: MetricName,
+        reference: Known | None,
+        slices: tuple[Slice, ...],
+        blocks: Blocks | None = None,
+    ) -> None:
         self.schema = schema
         self.metric = metric
         self.reference = reference
         self.slices = slices
+        self._blocks = blocks
         self._estimators: dict[tuple[str, ...], Estimator | None] = {}
 
     @classmethod
@@ -51,16 +63,18 @@ class QualityModel:
             PackageError: It is incomplete or of another format.
         """
         scorer = Scorer.load(package, version=version)
-        return cls(scorer.schema, _metric(package, scorer.schema), _reference(package, scorer), _slices(package))
+        rows, blocks = _reference(package, scorer)
+        return cls(scorer.schema, _metric(package, scorer.schema), rows, _slices(package), blocks)
 
     @cached_property
-    def reference_value(self) -> float | None:
+    def reference_quality(self) -> Estimate | None:
         """The metric on the reference rows; None where there are none that the model has not learned from."""
         if self.reference is None:
             return None
-        rows = self.reference
-        value = TABLE[self.metric].value(rows.target, rows.answers, rows.weights)
-        return value if np.isfinite(value) else None
+        rows, blocks = self.reference, self._blocks or single_rows(len(self.reference.target))
+        draws = Draws(blocks.of, RESAMPLES, run_length=blocks.run_length, weights=rows.weights)
+        found = draws.estimates(self.schema.task, rows.target, rows.answers, only=[self.metric])[self.metric]
+        return found if np.isfinite(found.value) else None
 
     @cached_property
     def reference_off(self) -> tuple[Estimate, ...]:
@@ -101,16 +115,17 @@ def _metric(package: Path, schema: Schema) -> MetricName:
     return found
 
 
-def _reference(package: Path, scorer: Scorer) -> Known | None:
-    """The reference rows; those of packages of before, which the model was fitted on, are no measure of anything."""
+def _reference(package: Path, scorer: Scorer) -> tuple[Known | None, Blocks | None]:
+    """The reference rows and their blocks; rows that the model was fitted on, as before, are no measure of anything."""
     schema = scorer.schema
     table = pq.read_table(package / REFERENCE)
     if reference_origin(package).part == "train" or not table.num_rows or schema.target not in table.column_names:
-        return None
+        return None, None
     table = table.filter(table[schema.target].is_valid())
     frame = features(table, schema)
     answers = Answers(score_rows(scorer, inputs(frame, schema)), schema.threshold)
-    return Known(answers, targets_of(table, schema), known_features(table, schema, schema.columns), np.ones(len(frame)))
+    known = known_features(table, schema, schema.columns)
+    return Known(answers, targets_of(table, schema), known, np.ones(len(frame))), table_blocks(table, schema)
 
 
 def _slices(package: Path) -> tuple[Slice, ...]:

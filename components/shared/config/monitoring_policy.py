@@ -33,8 +33,8 @@ class EvidenceRules(Section):
 
     measured_drop: EvidenceRule = Field(
         default=_rule("retrain", 2, 3),
-        description="The quality on labelled rows is worse than on the reference rows by more than `allowed_drop`, its "
-        "whole interval included. Only mature windows count.",
+        description="The quality on labelled rows is worse than on the reference rows by more than `allowed_drop`, "
+        "the whole interval of the difference included. Only mature windows count.",
     )
     estimated_drop: EvidenceRule = Field(
         default=_rule("retrain", 3, 4),

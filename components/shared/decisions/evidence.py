@@ -80,6 +80,8 @@ class Quality(_Frozen):
         metric: Name of the metric.
         higher_is_better: Its direction.
         reference: The metric on the reference rows, which the model had not seen.
+        reference_low: Lower end of its 95 % interval; None where it is not known, as in records of before.
+        reference_high: Upper end of it.
         measured: On the labelled rows; None without any.
         estimated: Without labels; None where it cannot be estimated.
         labelled: Share of the rows that have a label, 0 to 1.
@@ -94,6 +96,8 @@ class Quality(_Frozen):
     metric: str
     higher_is_better: bool
     reference: float
+    reference_low: float | None = None
+    reference_high: float | None = None
     measured: Estimate | None = None
     estimated: Estimate | None = None
     labelled: float = 0.0

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.shared.blocks import Blocks, find_blocks
+from components.shared.blocks import Blocks, find_blocks, table_blocks
 from components.shared.package.schema import Schema
 
 START = datetime(2024, 1, 1)
@@ -88,3 +88,17 @@ def test_too_few_blocks_are_rows_with_a_caution(tmp_path: Path) -> None:
 def test_a_moment_that_is_missing_is_a_block_of_its_own(tmp_path: Path) -> None:
     found = find(tmp_path, [None, *(START + timedelta(days=index) for index in range(40)), None], time_column="c")
     assert found.count == 42
+
+
+def test_blocks_of_a_table_at_hand() -> None:
+    days = [datetime(2024, 1, 1) + timedelta(hours=12 * number) for number in range(100)]
+    rows = pa.table({"when": days, "who": [number % 20 for number in range(100)]})
+
+    def text(**given: str) -> str:
+        return table_blocks(rows, Schema(task="regression", target="y", features=[], **given)).text
+
+    assert text(time_column="when") == "50 days of 'when'"
+    assert text(time_column="when", group="who") == "20 groups of 'who'"
+    assert text() == text(time_column="gone") == text(group="gone") == "single rows"
+    few = rows.set_column(1, "who", pa.array([0] * 100))
+    assert table_blocks(few, Schema(task="regression", target="y", features=[], group="who")).kind == "row"

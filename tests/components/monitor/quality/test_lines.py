@@ -51,7 +51,7 @@ def test_estimated_at_once_and_measured_when_labels_have_come(endpoints):
     assert before is not None
     assert after is not None
     assert (before.labelled, before.measured, before.mature, before.expected) == (0.0, None, False, None)
-    assert (after.metric, after.higher_is_better, after.reference) == ("roc_auc", True, model.reference_value)
+    assert (after.metric, after.higher_is_better, after.reference) == ("roc_auc", True, model.reference_quality.value)
     assert (after.labelled, after.mature, after.relation_changed) == (1.0, True, False)
     assert before.estimated is not None
     assert after.measured is not None

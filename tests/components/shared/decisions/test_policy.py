@@ -1,6 +1,7 @@
 import itertools
 from datetime import datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from components.shared.decisions.evidence import Drifted, Evidence
 from components.shared.decisions.policy import decide, judge, next_record
 from components.shared.decisions.records import Decided, Judged, Record, Resumed
 from components.shared.decisions.retrainings import retrainings_of, without_help
+from components.shared.decisions.rules import BY_KIND
 from tests.components.shared.decisions.windows import (
     BAD_ROWS,
     DAY,
@@ -92,6 +94,26 @@ def test_a_drop_is_one_that_the_whole_interval_shows():
     assert holds(0.784, 0.001, allowed_drop=0.0)
     errors = measured(12.0, half=1.0).model_copy(update={"metric": "rmse", "higher_is_better": False, "reference": 10})
     assert kinds([window(day, quality=errors) for day in (0, 1)]) == {"measured_drop"}
+    unsure = errors.model_copy(update={"reference_low": 9.5, "reference_high": 12.5})
+    assert kinds([window(day, quality=unsure) for day in (0, 1)]) == set()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_lucky_reference_is_no_drop(known):
+    """Of windows as good as the reference 2.5 % may look worse, however few rows the reference has."""
+    generator = np.random.default_rng(0)
+    true, few, many, trials = 0.8, 300, 3000, 2000
+    spread = {rows: 1.96 * (true * (1 - true) / rows) ** 0.5 for rows in (few, many)}
+    found = 0
+    for _ in range(trials):
+        reference, value = generator.binomial(few, true) / few, generator.binomial(many, true) / many
+        quality = measured(value, half=spread[many]).model_copy(update={"reference": reference})
+        if known:
+            ends = {"reference_low": reference - spread[few], "reference_high": reference + spread[few]}
+            quality = quality.model_copy(update=ends)
+        found += bool(BY_KIND["measured_drop"].found(window(0, quality=quality), PolicyConfig(allowed_drop=0.0)))
+    share = found / trials
+    assert (share < 0.035) if known else (share > 0.2)
 
 
 def test_labels_come_late_so_measured_windows_are_the_last_mature_ones():
