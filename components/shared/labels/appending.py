@@ -1,6 +1,6 @@
 """What of a table of labels is new: the rows are cleaned, held against what is known, and counted."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,6 +12,8 @@ from components.shared.labels.layout import LabelColumns
 from components.shared.labels.spelled import PLACE, key_texts, label_meaning, moment, readable_subject, subject
 from components.shared.package.schema import Schema
 from components.shared.tables import Engine, fetch_arrow, fetch_row, identifier
+
+_ROWS_AT_ONCE = 200_000  # of stored labels that one query looks at
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +118,13 @@ def find_known(backend: Engine, stored: Iterable[pa.Table], columns: LabelColumn
 
     Args:
         backend: Has the table `given`.
-        stored: Tables of labels, one at a time in memory.
+        stored: Tables of labels; some at a time are in memory.
         columns: Their columns.
         file: The column of the file that a label is in: of labels that arrived at one moment the last one counts.
     """
     backend.con.execute("CREATE TABLE candidates (subject VARCHAR, label VARCHAR, arrival TIMESTAMPTZ, file VARCHAR)")
     backend.con.execute("CREATE TABLE wanted AS SELECT DISTINCT subject FROM given WHERE subject IS NOT NULL")
-    for table in stored:
+    for table in _together(stored):
         backend.con.register("stored_part", table)
         backend.con.execute(
             f"INSERT INTO candidates SELECT * FROM (SELECT {subject(columns)} AS subject, {identifier(columns.label)}, "
@@ -133,6 +135,18 @@ def find_known(backend: Engine, stored: Iterable[pa.Table], columns: LabelColumn
         "CREATE TABLE known AS SELECT subject, label FROM candidates "
         "QUALIFY row_number() OVER (PARTITION BY subject ORDER BY arrival DESC, file DESC) = 1"
     )
+
+
+def _together(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Small tables as fewer larger ones: a query costs more than looking at some hundred rows does."""
+    parts: list[pa.Table] = []
+    for table in tables:
+        parts.append(table)
+        if sum(part.num_rows for part in parts) >= _ROWS_AT_ONCE:
+            yield pa.concat_tables(parts)
+            parts = []
+    if parts:
+        yield pa.concat_tables(parts)
 
 
 def sort_out(backend: Engine, arrival: datetime) -> AppendReport:

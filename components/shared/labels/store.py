@@ -5,7 +5,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -132,19 +132,19 @@ class Labels:
 
     def _read(self, moment: datetime, *, since: datetime | None = None) -> Iterator[pa.Table | None]:
         """Files of labels that arrived up to a moment, the oldest day first; None for what cannot be read."""
-        last = moment.astimezone(UTC).date()
-        first = since.astimezone(UTC).date() if since else date.min
-        for folder in self._store.folders(labels_prefix(self._model)):
-            day = day_of(folder)
-            if day is not None and first <= day <= last:
-                yield from fetched(self._store, self._files(day), self._parsed)
+        yield from fetched(self._store, self._files(moment, since), self._parsed)
 
-    def _files(self, day: date) -> list[LogFile]:
-        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        found = self._store.list(day_prefix(self._model, day))
-        return [
-            LogFile(item.key, start, item.size, rows_of(item.key)) for item in found if item.key.endswith(".parquet")
-        ]
+    def _files(self, moment: datetime, since: datetime | None) -> list[LogFile]:
+        """The files up to a moment's day, the oldest first: one listing for 1,000 of them, of however many days."""
+        prefix = labels_prefix(self._model)
+        after = day_prefix(self._model, since.astimezone(UTC).date()) if since else ""
+        last, files = moment.astimezone(UTC).date(), []
+        for item in self._store.list(prefix, start_after=after):
+            day = day_of(item.key.removeprefix(prefix).partition("/")[0])
+            if day is not None and day <= last and item.key.endswith(".parquet"):
+                start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+                files.append(LogFile(item.key, start, item.size, rows_of(item.key)))
+        return files
 
     def _parsed(self, file: LogFile, content: bytes) -> pa.Table | None:
         try:
