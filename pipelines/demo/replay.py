@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -176,12 +177,15 @@ class Replay:
         self.answers += ask(url, requests, positive=positive)
         wait_for_log(self.store, self.config.name, len(self.answers))
 
+    @cached_property
+    def _labels(self) -> Labels:
+        return Labels(self.store, self.config.name, Registry(self.store, self.config.name).schema())
+
     def _label(self, after: datetime, until: datetime) -> None:
-        labels = Labels(self.store, self.config.name, Registry(self.store, self.config.name).schema())
         for arrival, (start, end) in self.timetable.arrivals(after, until):
             known = self.rows.labels(self.rows.between(start, end))
             if known.num_rows:
-                labels.append(known, source="landed", arrival=arrival)
+                self._labels.append(known, source="landed", arrival=arrival)
 
     def _look(self, moment: datetime) -> tuple[list[Evidence], list[Record]]:
         began = cpu_seconds()

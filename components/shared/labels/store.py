@@ -37,6 +37,7 @@ from components.shared.store import Store
 from components.shared.tables import engine, fetch_arrow, identifier
 
 _ROWS = 500_000  # of a file
+_MOST_KEPT = 200_000  # rows of files, some 30 MB, that an object does not read twice
 _DAMAGED = b"damaged"
 _FILE, _SUBJECT = "\x1ffile", "\x1fsubject"  # no column of a schema is called so
 
@@ -55,6 +56,8 @@ class Labels:
         self._model = model
         self._schema = schema
         self.columns = LabelColumns(schema)
+        self._kept: dict[str, pa.Table] = {}  # files that were read, by key: they never change
+        self._kept_rows = 0
 
     def append(self, table: pa.Table, *, source: str, arrival: datetime | None = None) -> AppendReport:
         """Add labels; rows that say what is known already are left out, so that a table may be given twice.
@@ -131,8 +134,18 @@ class Labels:
             raise StoreError(f"{self._store.uri(key)} is there already; labels are never overwritten. Add them again.")
 
     def _read(self, moment: datetime, *, since: datetime | None = None) -> Iterator[pa.Table | None]:
-        """Files of labels that arrived up to a moment, the oldest day first; None for what cannot be read."""
-        yield from fetched(self._store, self._files(moment, since), self._parsed)
+        """Files of labels that arrived up to a moment, in no order; None for what cannot be read."""
+        unread = []
+        for file in self._files(moment, since):
+            if (known := self._kept.get(file.key)) is not None:
+                yield known
+            else:
+                unread.append(file)
+        for file, table in zip(unread, fetched(self._store, unread, self._parsed), strict=True):
+            if table is not None and self._kept_rows + table.num_rows <= _MOST_KEPT:
+                self._kept[file.key] = table
+                self._kept_rows += table.num_rows
+            yield table
 
     def _files(self, moment: datetime, since: datetime | None) -> list[LogFile]:
         """The files up to a moment's day, the oldest first: one listing for 1,000 of them, of however many days."""
