@@ -17,6 +17,8 @@ from pipelines.demo.outcome import Outcome, Story
 
 _NAN = float("nan")
 _COLUMNS = 16  # of the map
+_HELPED = "What had asked for it was gone afterwards."
+_NO_HELP = "What had asked for it was found afterwards, too."
 _RESULTS: dict[str, Status] = {"promoted": "passed", "blocked": "warning", "failed": "failed"}
 
 
@@ -93,7 +95,8 @@ def _retrainings_told(story: Story) -> Iterator[str]:
             continue
         kinds = " and ".join(finding.kind.replace("_", " ") for finding in one.decided.decision.findings)
         text = f"{_day(ended.when)}: retrained for {kinds}, {ended.result}: {ended.message.rstrip('.')}."
-        yield text + (f" It {'helped' if judged.helped else 'did not help'}." if judged else "")
+        after = "" if judged is None else _HELPED if judged.helped else _NO_HELP
+        yield f"{text} {after}".rstrip()
     if not retrainings_of(story.records):
         yield "Nothing was retrained."
 
@@ -102,13 +105,25 @@ def _faults_told(story: Story) -> Iterator[str]:
     severe = [window for window in story.windows if any(problem.severe for problem in window.problems)]
     if not severe:
         return
-    first, last = min(window.start for window in severe), max(window.end for window in severe)
-    inside = [when for when in story.ours.retrained if first <= when < last]
-    messages = dict.fromkeys(problem.message for problem in severe[0].problems if problem.severe)
+    spans = _spans(severe)
+    inside = sum(first <= when < last for when in story.ours.retrained for first, last in spans)
+    messages = dict.fromkeys(problem.message.rstrip(".") for problem in severe[0].problems if problem.severe)
+    told = ", ".join(f"from {_day(first)} to {_day(last)}" for first, last in spans)
     yield (
-        f"From {_day(first)} to {_day(last)} the rows could not be trusted ({'; '.join(messages)}): "
-        + ("nothing was learned from them." if not inside else f"{len(inside)} retrainings began meanwhile.")
+        f"The rows could not be trusted {told} (first: {'; '.join(messages)}): "
+        + ("nothing was learned from them." if not inside else f"{inside} retrainings began meanwhile.")
     )
+
+
+def _spans(windows: Sequence[WindowEntry]) -> list[tuple[datetime, datetime]]:
+    """From when to when windows reach that follow one another."""
+    spans: list[tuple[datetime, datetime]] = []
+    for window in sorted(windows, key=lambda window: window.start):
+        if spans and window.start <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], window.end))
+        else:
+            spans.append((window.start, window.end))
+    return spans
 
 
 def _compared_told(story: Story) -> str:

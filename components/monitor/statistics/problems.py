@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
+import numpy as np
+
 from components.monitor.statistics.bins import NumberBins
 from components.monitor.statistics.columns import CategoryStatistics, NumberStatistics
 from components.monitor.statistics.statistics import Statistics
@@ -18,6 +20,8 @@ from components.shared.formatting import format_number, format_share
 Column = NumberStatistics | CategoryStatistics
 Ranges = Mapping[str, tuple[float, float]]
 
+_NEAR = 0.5  # of the width of a range
+_USUAL = 0.5  # of the reference's values
 _CERTAIN = 1e-6  # probability of a false alarm about a column that is always the same
 
 
@@ -41,7 +45,8 @@ def check_rows(
             newest weeks has seen less of the seasons, and what the model knows is no fault.
         earlier: From where to where numbers reached in the window before, by column. Values that are beyond what the
             model knows, and that came by degrees, as summer does, are told and are no fault of the rows: only those
-            that came at once are severe. Without it, whatever lies beyond counts as come at once.
+            that came at once are severe, of which most are far from that range. Without it, whatever lies beyond
+            counts as come at once.
 
     Returns:
         Problems with the rows as a whole, then those of each column.
@@ -95,13 +100,12 @@ def _check_column(
         yield Problem(kind="nulls", column=name, value=now - was, severe=severe, message=message)
     if not (before.values and column.values):
         return
-    if isinstance(column, NumberStatistics) and isinstance(before, NumberStatistics):
-        bins = reference.bins.columns[name]
+    bins = reference.bins.columns[name]
+    if isinstance(column, NumberStatistics) and isinstance(before, NumberStatistics) and isinstance(bins, NumberBins):
         at_once = name not in earlier or (
-            isinstance(bins, NumberBins)
-            and column.outside_of(*earlier[name], bins) >= settings.checks.severe * column.values
+            column.outside_of(*_near(*earlier[name]), bins) >= settings.checks.severe * column.values
         )
-        yield from _check_numbers(name, before, column, settings, learned.get(name), at_once=at_once)
+        yield from _check_numbers(name, before, column, settings, learned.get(name), bins=bins, at_once=at_once)
     elif isinstance(column, CategoryStatistics):
         yield from _check_categories(name, reference, column, settings)
 
@@ -113,6 +117,7 @@ def _check_numbers(
     settings: MonitoringConfig,
     learned: tuple[float, float] | None,
     *,
+    bins: NumberBins,
     at_once: bool,
 ) -> Iterator[Problem]:
     low, high = _known_range(before, learned)
@@ -129,7 +134,14 @@ def _check_numbers(
         yield Problem(kind="range", column=name, value=share, severe=severe, message=message)
     if _is_frozen(before, column):
         message = f"{name}: all {column.values:,} values are {format_number(column.minimum)}."
-        yield Problem(kind="range", column=name, value=1.0, severe=True, message=message)
+        severe = not _is_usual(column.minimum or 0.0, before, bins)
+        yield Problem(kind="range", column=name, value=1.0, severe=severe, message=message)
+
+
+def _near(low: float, high: float) -> tuple[float, float]:
+    """A range and half of its width on either side: a cold week after a mild one is still near it."""
+    near = _NEAR * (high - low)
+    return low - near, high + near
 
 
 def _known_range(before: NumberStatistics, learned: tuple[float, float] | None) -> tuple[float, float]:
@@ -144,6 +156,15 @@ def _is_frozen(before: NumberStatistics, column: NumberStatistics) -> bool:
         return False
     most_frequent = float(before.counts.max() + 1) / (before.values + 1)
     return column.values * math.log(most_frequent) < math.log(_CERTAIN)
+
+
+def _is_usual(value: float, before: NumberStatistics, bins: NumberBins) -> bool:
+    """Whether half of the reference's values or more are this one: that it does not rain for a week is no fault.
+
+    Rows next to each other in time are alike, so that of such values many come in a row.
+    """
+    place = int(np.searchsorted(bins.edges, np.float32(value), side="right"))
+    return float(before.counts[place]) >= _USUAL * before.values
 
 
 def _check_categories(

@@ -156,7 +156,7 @@ def second_version(store, packages, tmp_path) -> Scorer:
 
 def test_a_season_comes_by_degrees_and_a_fault_at_once(store, scorer):
     """Severe is what came at once, for as long as it stays, also where the windows are observed one by one."""
-    shifts = (0.0, 2.0, 4.0, 6.0, 60.0, 60.0, 7.0)
+    shifts = (0.0, 2.0, 5.0, 9.0, 60.0, 60.0, 12.0)
     for day, shift in enumerate(shifts):
         put_log(store, requests(scorer, 300, start=START + day * DAY, seed=day, shift=shift))
         found = observe(store, "demo", now=START + (day + 1) * DAY + timedelta(hours=1))

@@ -82,7 +82,10 @@ def test_a_sensor_that_is_stuck_is_told():
     assert problem.message == "amount: all 500 values are 1.5."
     # A flag that is nearly always set may well be set in every row of a small window.
     assert found(frame(50).assign(flag=np.float32(1))) == []
-    assert [problem.column for problem in found(frame(500).assign(flag=np.float32(1)))] == ["flag"]
+    # In every row of a large one it is told and not severe: rows that follow one another are alike.
+    for value, severe in ((1, False), (0, True)):
+        (problem,) = found(frame(500).assign(flag=np.float32(value)))
+        assert (problem.column, problem.severe) == ("flag", severe)
 
 
 def test_new_categories_are_told_beyond_those_that_chance_brings():
