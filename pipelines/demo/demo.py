@@ -32,7 +32,7 @@ class Told:
     Attributes:
         story: What happened.
         page: Tells it.
-        figure: Quality by week, SVG.
+        figure: Regret of each strategy, added up over the weeks, SVG.
     """
 
     story: Story
@@ -96,5 +96,5 @@ def tell(story: Story, case: Case, root: Path) -> Told:
     """Write the story, its page and its figure."""
     write_text(root / "story.json", story.model_dump_json(indent=2))
     page = story_page(story, case, [Link("The monitor's own history page", HISTORY)])
-    write_text(root / "quality.svg", picture(figure(story)))
-    return Told(story, page.write(root / "index.html"), root / "quality.svg")
+    write_text(root / "regret.svg", picture(figure(story)))
+    return Told(story, page.write(root / "index.html"), root / "regret.svg")

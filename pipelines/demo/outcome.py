@@ -91,11 +91,22 @@ class Story(_Frozen):
         """The product."""
         return self.outcomes[-1]
 
+    @property
+    def others(self) -> tuple[Outcome, ...]:
+        """What it is compared with."""
+        return self.outcomes[:-1]
+
+    def lost(self, outcome: Outcome) -> list[float | None]:
+        """How much worse a strategy was than the best one, by week; None where a week cannot tell."""
+        weeks = zip(*(one.quality for one in self.outcomes), outcome.quality, strict=True)
+        return [
+            None if week[-1] is None else max(value for value in week if value is not None) - week[-1] for week in weeks
+        ]
+
     def regret(self, outcome: Outcome) -> float:
         """How much worse a strategy was than the best one of each week, on average."""
-        weeks = zip(*(one.quality for one in self.outcomes), outcome.quality, strict=True)
-        lost = [max(value for value in week if value is not None) - week[-1] for week in weeks if week[-1] is not None]
-        return float(sum(lost) / len(lost))
+        known = [value for value in self.lost(outcome) if value is not None]
+        return sum(known) / len(known)
 
 
 def quality_by_week(rows: Rows, timetable: Timetable, probabilities: Sequence[float]) -> tuple[float | None, ...]:

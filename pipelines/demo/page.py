@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 
+import numpy as np
+
 from components.monitor.history.record import WindowEntry
 from components.shared.decisions.evidence import Estimate
 from components.shared.decisions.records import Decided, Ended, Judged
@@ -42,12 +44,19 @@ def story_page(story: Story, case: Case, links: Sequence[Link] = ()) -> Page:
 
 
 def figure(story: Story) -> Chart:
-    """Quality by week, a line for each strategy, ours the last."""
-    first = [one for one in story.outcomes if one is not story.ours]
-    series = {outcome.name: [_number(value) for value in outcome.quality] for outcome in (story.ours, *first)}
-    return lines(
-        list(story.weeks), series, title="ROC AUC of each week's answers, by when the model was retrained", size="wide"
-    )
+    """What each strategy has lost so far to the best one of each week: the lower, the better."""
+    series = {
+        outcome.name: np.cumsum([value or 0.0 for value in story.lost(outcome)]).tolist()
+        for outcome in (story.ours, *story.others)
+    }
+    title = "Regret: ROC AUC lost to the best strategy of each week, added up (lower is better)"
+    return lines(list(story.weeks), series, title=title, size="wide")
+
+
+def _by_week(story: Story) -> Chart:
+    series = {one.name: [_number(value) for value in one.quality] for one in (story.ours, *story.others)}
+    title = "ROC AUC of each week's answers, by when the model was retrained"
+    return lines(list(story.weeks), series, title=title, size="wide")
 
 
 def summary(story: Story) -> list[str]:
@@ -67,7 +76,7 @@ def _told(section: Section, story: Story, links: Sequence[Link]) -> None:
         }
     )
     section.list(summary(story))
-    section.chart(figure(story))
+    section.chart(_by_week(story))
     for link in links:
         section.link(link.label, link.href)
 
@@ -111,7 +120,7 @@ def _faults_told(story: Story) -> Iterator[str]:
     told = ", ".join(f"from {_day(first)} to {_day(last)}" for first, last in spans)
     yield (
         f"The rows could not be trusted {told} (first: {'; '.join(messages)}): "
-        + ("nothing was learned from them." if not inside else f"{inside} retrainings began meanwhile.")
+        + ("nothing was learned from them." if not inside else f"{_counted(inside, 'retraining')} began meanwhile.")
     )
 
 
@@ -128,12 +137,12 @@ def _spans(windows: Sequence[WindowEntry]) -> list[tuple[datetime, datetime]]:
 
 def _compared_told(story: Story) -> str:
     others = ", ".join(
-        f"{one.name} {format_number(one.mean)} with {len(one.retrained)} retrainings"
-        for one in story.outcomes
-        if one is not story.ours
+        f"{one.name} {format_number(one.mean)} with {_counted(len(one.retrained), 'retraining')}"
+        for one in story.others
     )
     ours = story.ours
-    return f"Mean ROC AUC: ours {format_number(ours.mean)} with {len(ours.retrained)} retrainings; {others}."
+    done = _counted(len(ours.retrained), "retraining")
+    return f"Mean ROC AUC: ours {format_number(ours.mean)} with {done}; {others}."
 
 
 def _regret(section: Section, story: Story) -> None:
@@ -145,6 +154,7 @@ def _regret(section: Section, story: Story) -> None:
         ),
         caption="The same weeks, the same training",
     )
+    section.chart(figure(story))
     section.note(
         "Regret: how much worse than the best of the strategies, week by week, on average. CPU minutes are those of "
         "the processes: of looking at what was asked, and of retraining. Ours trains, judges, publishes and proves a "
@@ -201,7 +211,7 @@ def _happened(story: Story, first: datetime, end: datetime) -> str:
         for record in story.records
     )
     done = [f"retraining {record.result}" for record in ended]
-    return ", ".join([*done, *([f"{warned} warnings" if warned > 1 else "1 warning"] if warned else [])]) or "nothing"
+    return ", ".join([*done, *([_counted(warned, "warning")] if warned else [])]) or "nothing"
 
 
 def _quality(section: Section, story: Story) -> None:
@@ -224,7 +234,7 @@ def _quality(section: Section, story: Story) -> None:
     parted = [window for window in known if window.quality and window.quality.relation_changed]
     section.note(
         "Measured and estimated quality parted in "
-        + (f"{len(parted)} weeks, first in that of {_day(parted[0].start)}" if parted else "no week")
+        + (f"{_counted(len(parted), 'week')}, first in that of {_day(parted[0].start)}" if parted else "no week")
         + ". Estimates look at the answers alone: where the relation of features and target changes, only labels tell.",
         "warning" if parted else "info",
     )
@@ -300,6 +310,10 @@ def _method(section: Section, story: Story) -> None:
 
 def _number(value: float | None) -> float:
     return _NAN if value is None else value
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _day(moment: datetime) -> str:

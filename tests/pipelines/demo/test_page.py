@@ -72,6 +72,7 @@ def story() -> Story:
 def test_regret_is_what_each_week_lacked_to_the_best_strategy(story):
     never, ours = story.outcomes
 
+    assert story.lost(never) == [0, 0, pytest.approx(0.2), None]
     assert story.regret(ours) == 0
     assert story.regret(never) == pytest.approx(0.2 / 3)
     assert (never.mean, never.worst) == (pytest.approx(0.6), 0.5)
@@ -84,7 +85,7 @@ def test_the_summary_says_what_happened_and_no_more(story):
     promoted = "15 April: retrained for measured drop, promoted: it passed the gate."
     assert f"{promoted} What had asked for it was gone afterwards." in told
     assert "22 April: retrained for measured drop, blocked: it is no better." in told
-    assert "The rows could not be trusted from 15 April to 22 April (first: temp is cold): 1 retrainings began" in told
+    assert "The rows could not be trusted from 15 April to 22 April (first: temp is cold): 1 retraining began" in told
     assert "ours 0.675 with 2 retrainings; never retrain 0.6 with 0 retrainings." in told
     quiet = story.model_copy(update={"records": (), "windows": (window(0),)})
     assert "Nothing was retrained." in summary(quiet)
@@ -94,7 +95,13 @@ def test_the_summary_says_what_happened_and_no_more(story):
 def test_the_page_has_the_table_the_figure_and_the_months(story):
     html = story_page(story, CASES["year"]).render()
 
-    for text in ("never retrain", "0.067", "April", "retraining promoted, retraining blocked", "parted in 1 weeks"):
+    for text in (
+        "never retrain",
+        "0.067",
+        "April",
+        "retraining promoted, retraining blocked",
+        "parted in 1 week, first",
+    ):
         assert text in html
     assert "<script" not in html
 
