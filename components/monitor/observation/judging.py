@@ -61,7 +61,7 @@ class Judge:
         self._windows = windows
         self._calendar = Calendar(windows)
         self._now = now
-        self._labels: dict[str, pa.Table] = {}
+        self._labels: dict[tuple[str, ...], pa.Table] = {}
         self._models: dict[str, QualityModel] = {}
 
     @cached_property
@@ -114,6 +114,8 @@ class Judge:
         return sample.set_column(place, name, pc.coalesce(moments, sample.column(name)))
 
     def _known(self, version: Version) -> pa.Table:
-        if version.name not in self._labels:
-            self._labels[version.name] = Labels(self._store, self._model, version.schema).known_at(self._now)
-        return self._labels[version.name]
+        """The labels, read once for all versions whose labels have the same columns."""
+        columns = tuple(LabelColumns(version.schema).arrow().names)
+        if columns not in self._labels:
+            self._labels[columns] = Labels(self._store, self._model, version.schema).known_at(self._now)
+        return self._labels[columns]
