@@ -8,7 +8,7 @@ import numpy as np
 
 from components.monitor.history.record import WindowEntry
 from components.shared.decisions.evidence import Estimate
-from components.shared.decisions.records import Decided, Ended, Judged
+from components.shared.decisions.records import Decided, Ended, Judged, Resumed
 from components.shared.decisions.retrainings import retrainings_of
 from components.shared.formatting import format_duration, format_number
 from components.shared.pages.blocks import Badge, Chart, Link, Status
@@ -108,6 +108,9 @@ def _retrainings_told(story: Story) -> Iterator[str]:
         yield f"{text} {after}".rstrip()
     if not retrainings_of(story.records):
         yield "Nothing was retrained."
+    asked = [_day(record.when) for record in story.records if isinstance(record, Resumed)]
+    if asked:
+        yield f"{', '.join(asked)}: the last retrainings had not helped; a person was asked, and let it go on."
 
 
 def _faults_told(story: Story) -> Iterator[str]:
@@ -211,6 +214,8 @@ def _happened(story: Story, first: datetime, end: datetime) -> str:
         for record in story.records
     )
     done = [f"retraining {record.result}" for record in ended]
+    asked = sum(isinstance(record, Resumed) and first <= record.when < end for record in story.records)
+    done += [f"{_counted(asked, 'question')} to a person"] if asked else []
     return ", ".join([*done, *([_counted(warned, "warning")] if warned else [])]) or "nothing"
 
 

@@ -6,7 +6,7 @@ Only time goes faster: windows are cut by the time of the flights, and monitor a
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -20,7 +20,7 @@ from components.monitor.observation.observe import observed
 from components.shared.config import Config, MonitoringConfig
 from components.shared.decisions.audit import AuditLog
 from components.shared.decisions.evidence import Evidence
-from components.shared.decisions.records import Ended, Record
+from components.shared.decisions.records import Decided, Ended, Record, Resumed
 from components.shared.decisions.watching import Watcher
 from components.shared.errors import DeployError
 from components.shared.labels.store import Labels
@@ -203,7 +203,16 @@ class Replay:
         self.watching += 0.0 if ended else spent
         self.retrained += [moment for _ in ended]
         self.deployed += [moment for record in ended if record.result == "promoted"]
-        return evidence, records
+        return evidence, [*records, *self._answered(records, moment)]
+
+    def _answered(self, records: Sequence[Record], moment: datetime) -> list[Record]:
+        """What a person says who is asked whether to go on, as `resume` does: in a demonstration always yes."""
+        decided = [record.decision for record in records if isinstance(record, Decided)]
+        if not any(decision.held_back == "not helping" for decision in decided):
+            return []
+        resumed = Resumed(when=moment, why="the demonstration lets it go on")
+        AuditLog(self.store, self.config.name).add(resumed)
+        return [resumed]
 
     @contextlib.contextmanager
     def _log(self) -> Iterator[Console]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from components.shared.decisions.evidence import Evidence
-from components.shared.decisions.records import Decided, Ended, Judged, Record
+from components.shared.decisions.records import Decided, Ended, Judged, Record, Resumed
 from components.shared.formatting import format_duration
 
 
@@ -62,4 +62,6 @@ def _followed(records: Sequence[Record]) -> list[str]:
             found.append(f"retraining {record.result}{spent}: {record.message}")
         if isinstance(record, Judged):
             found.append(f"the retraining {'helped' if record.helped else 'did not help'}: {record.message}")
+        if isinstance(record, Resumed):
+            found.append("a person is asked, and lets it go on")
     return found

@@ -53,7 +53,7 @@ class DueWindow:
         An hour of which there is more by now was read again. By event time that is a matter of the windows only that
         got rows of it: of the others the same was counted as before.
         """
-        parts = [f"{group.piece}/{group.step.name}/{group.rows}/{group.etag}" for group in sorted(self.groups)]
+        parts = [f"{group.piece}/{group.step.name}/{group.rows}/{group.digest}" for group in sorted(self.groups)]
         about = f"{self.damaged} {self.lost} {self.is_superseded}"
         return hashlib.sha256("\n".join([*parts, about]).encode()).hexdigest()[:16]
 

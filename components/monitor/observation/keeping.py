@@ -1,14 +1,15 @@
 """What is kept of pieces that were read, and of windows: where it is in the object store, and when it counts.
 
 ```
-monitoring/<model>/pieces/<identity>/<piece>/<amount>/<step>_<version>_<rows>.json, ….parquet   statistics, sample
-monitoring/<model>/pieces/<identity>/<piece>/<amount>/read_<files>_<damaged>_<lost>             the piece was read
+monitoring/<model>/pieces/<identity>/<piece>/<amount>/…
+    <step>_<version>_<rows>_<digest>.json, ….parquet   statistics, sample
+    read_<files>_<damaged>_<lost>                      the piece was read
 ```
 
-The last one is written last: what is there without it does not count. A listing tells which pieces were read and how
-many rows each version has in each step, so that no object has to be read for it. A piece that was read again because
-there was more of it has a larger amount, which counts instead. The identity stands for how steps are cut and for the
-format of statistics: what was kept by others is left alone.
+The last one is written last: what is there without it does not count. A listing tells which pieces were read, how many
+rows each version has in each step, and by the digest whether the same was counted as before, so that no object has to
+be read for it. A piece that was read again because there was more of it has a larger amount, which counts instead. The
+identity stands for how steps are cut and for the format of statistics: what was kept by others is left alone.
 """
 
 import hashlib
@@ -34,14 +35,15 @@ from components.shared.errors import DataError, StoreError, in_short
 from components.shared.inference_log.reading import MovedError
 from components.shared.store import ObjectInfo, Store, is_missing
 
-FORMAT: Final = "fullcircle-piece/1"
+FORMAT: Final = "fullcircle-piece/2"
 _THREADS = 8
+_NOT_EXACT = {"outside", "sums", "mean", "squares"}
 
 
 class _KeptGroup(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal["fullcircle-piece/1"] = FORMAT
+    format: Literal["fullcircle-piece/2"] = FORMAT
     counts: Counts
     statistics: str  # their JSON; empty where the store does not have the version
 
@@ -57,7 +59,7 @@ class GroupKey:
         version: The version that answered.
         rows: How many rows it answered.
         stem: Key of its objects up to the suffix.
-        etag: Of what was counted: the same as long as the same was.
+        digest: Of what was counted: the same as long as the same was.
     """
 
     piece: str
@@ -66,7 +68,7 @@ class GroupKey:
     version: str
     rows: int
     stem: str
-    etag: str = ""
+    digest: str = ""
 
 
 @dataclass(slots=True)
@@ -138,9 +140,10 @@ class Pieces:
         groups = []
         for (number, version), group in sorted(found.groups.items()):
             step = self._calendar.step(number)
-            stem = f"{folder}{step.name}_{quote(version, safe='')}_{group.counts.rows}"
+            rows, digest = group.counts.rows, _digest(group)
+            stem = f"{folder}{step.name}_{quote(version, safe='')}_{rows}_{digest}"
             self._put(stem, group)
-            groups.append(GroupKey(piece.name, piece.amount, step, version, group.counts.rows, stem))
+            groups.append(GroupKey(piece.name, piece.amount, step, version, rows, stem, digest))
         self._store.put_bytes(f"{folder}read_{found.files}_{found.damaged}_{found.lost}", b"{}", "application/json")
         return KeptPiece(piece.name, piece.amount, found.files, found.damaged, found.lost, groups)
 
@@ -194,5 +197,16 @@ class Pieces:
 def _group_key(piece: str, amount: str, item: ObjectInfo) -> GroupKey:
     stem = item.key.removesuffix(".json")
     step, rest = stem.rpartition("/")[2].split("_", 1)
-    version, _, rows = rest.rpartition("_")
-    return GroupKey(piece, amount, Span.parse(step), unquote(version), int(rows), stem, item.etag)
+    version, rows, digest = rest.rsplit("_", 2)
+    return GroupKey(piece, amount, Span.parse(step), unquote(version), int(rows), stem, digest)
+
+
+def _digest(group: Group) -> str:
+    """What tells counted rows from others: all whole numbers that were counted of them.
+
+    Not the sketches, which draw lots, nor sums, whose last digits depend on the order in which files are read.
+    """
+    found = hashlib.sha256(group.counts.model_dump_json().encode())
+    for name, column in sorted(group.statistics.columns.items() if group.statistics else ()):
+        found.update(f"\n{name} {column.model_dump_json(exclude=_NOT_EXACT)}".encode())
+    return found.hexdigest()[:16]

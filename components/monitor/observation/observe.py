@@ -5,6 +5,7 @@ own, and the object that makes it count comes last (see `keeping` and `kept_wind
 """
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ import pyarrow as pa
 from components.monitor.evidently_page import Compared, evidently_page
 from components.monitor.history.keeping import keep_history
 from components.monitor.history.record import History
-from components.monitor.observation.calendar import Calendar
+from components.monitor.observation.calendar import Calendar, Span
 from components.monitor.observation.columns import watched_frame
 from components.monitor.observation.due import DueWindow, due_windows
 from components.monitor.observation.judging import Judge
@@ -41,6 +42,7 @@ from components.shared.registry.registry import Registry
 from components.shared.store import Store
 
 _SAMPLES = 50  # of windows that are in memory at once
+_EARLIER = 14  # windows before those that are looked at among which one is looked for whose rows could be trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +165,10 @@ class _Observer:
 
     def _report(self) -> tuple[list[DueWindow], list[WindowReport], int]:
         """The windows that are over and their reports, and how many of these are new."""
-        self._trusted = None
         kept = self._kept.index(self._since)
         before = self._reports.versions()
         due = list(due_windows(kept, self._calendar, since=self._since, now=self._now, before=before))
+        self._trusted = self._trusted_before(due, before)
         reports, fresh = [], 0
         for window, known in zip(due, self._reports.reports(due), strict=True):
             report, is_fresh = self._reported(window, known)
@@ -200,6 +202,20 @@ class _Observer:
             self._put_details(window, report, group or self._group(window))
         self._reports.put(window, REPORT, report.model_dump_json(indent=2).encode())
         return report, known is None or report.evidence != known.evidence
+
+    def _trusted_before(
+        self, due: Sequence[DueWindow], versions: Mapping[str, frozenset[str]]
+    ) -> tuple[DueWindow, Statistics | None] | None:
+        """The newest window before those that are looked at whose rows could be trusted; None where there is none."""
+        first = min((window.span.start for window in due), default=self._since)
+        spans = sorted((Span.parse(name) for name in versions), key=lambda span: span.start)
+        for span in reversed([span for span in spans if span.start < first][-_EARLIER:]):
+            for version in sorted(versions[span.name]):
+                window = DueWindow(span, version, (), 0, 0, 0, 0, ())
+                (report,) = self._reports.reports([window])
+                if report and report.status == "compared" and not is_severe(report.evidence):
+                    return window, None
+        return None
 
     def _earlier_ranges(self) -> Ranges | None:
         """From where to where numbers reached in the newest window so far whose rows can be trusted."""

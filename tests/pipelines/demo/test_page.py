@@ -7,7 +7,7 @@ import pytest
 
 from components.monitor.history.record import WindowEntry
 from components.shared.decisions.evidence import Drifted, Estimate, Problem, Quality
-from components.shared.decisions.records import Decided, Decision, Ended, Finding, Judged
+from components.shared.decisions.records import Decided, Decision, Ended, Finding, Judged, Resumed
 from components.shared.pages.picture import picture
 from pipelines.demo.cases import CASES
 from pipelines.demo.demo import tell
@@ -64,6 +64,7 @@ def story() -> Story:
             decided(3, 3, "retrain"),
             Ended(number=4, when=when + WEEK, about=3, result="blocked", message="it is no better"),
             Judged(number=5, when=when + WEEK, about=1, helped=True, message="not found any more"),
+            Resumed(number=6, when=when + WEEK, why="go on"),
         ),
         seconds=100,
     )
@@ -85,6 +86,7 @@ def test_the_summary_says_what_happened_and_no_more(story):
     promoted = "15 April: retrained for measured drop, promoted: it passed the gate."
     assert f"{promoted} What had asked for it was gone afterwards." in told
     assert "22 April: retrained for measured drop, blocked: it is no better." in told
+    assert "22 April: the last retrainings had not helped; a person was asked, and let it go on." in told
     assert "The rows could not be trusted from 15 April to 22 April (first: temp is cold): 1 retraining began" in told
     assert "ours 0.675 with 2 retrainings; never retrain 0.6 with 0 retrainings." in told
     quiet = story.model_copy(update={"records": (), "windows": (window(0),)})
@@ -99,7 +101,7 @@ def test_the_page_has_the_table_the_figure_and_the_months(story):
         "never retrain",
         "0.067",
         "April",
-        "retraining promoted, retraining blocked",
+        "retraining promoted, retraining blocked, 1 question",
         "parted in 1 week, first",
     ):
         assert text in html

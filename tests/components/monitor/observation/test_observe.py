@@ -154,15 +154,18 @@ def second_version(store, packages, tmp_path) -> Scorer:
     return Scorer.load(folder, version=version)
 
 
-def test_a_season_comes_by_degrees_and_a_fault_at_once(store, scorer):
-    """Severe is what came at once, for as long as it stays, also where the windows are observed one by one."""
+@pytest.mark.parametrize("look_back", ["8w", "2d"])
+def test_a_season_comes_by_degrees_and_a_fault_at_once(store, scorer, look_back):
+    """Severe is what came at once, for as long as it stays, also where only the newest window is looked at."""
+    watch(store, scorer, size="1d", look_back=look_back)
+    newest = []
     shifts = (0.0, 2.0, 5.0, 9.0, 60.0, 60.0, 12.0)
     for day, shift in enumerate(shifts):
         put_log(store, requests(scorer, 300, start=START + day * DAY, seed=day, shift=shift))
-        found = observe(store, "demo", now=START + (day + 1) * DAY + timedelta(hours=1))
-    severe = [[problem.column for problem in item.problems if problem.severe] for item in found]
+        newest.append(observe(store, "demo", now=START + (day + 1) * DAY + timedelta(hours=1))[-1])
+    severe = [[problem.column for problem in item.problems if problem.severe] for item in newest]
     assert severe == [[], [], [], [], ["amount"], ["amount"], []]
-    assert all("amount" in [problem.column for problem in item.problems] for item in found[2:])
+    assert all("amount" in [problem.column for problem in item.problems] for item in newest[2:])
 
 
 # What can be wrong with a log: each has its place in the report
@@ -414,15 +417,16 @@ def test_by_event_time_rows_count_when_they_happened_however_late_they_came(stor
 def test_an_hour_that_grows_by_rows_of_one_day_leaves_the_other_days_as_they_are(store, scorer):
     watch(store, scorer, size="1d", time="event")
     played = datetime(2025, 6, 2, tzinfo=UTC)
-    for number in range(2):
-        events = [played + number * DAY + timedelta(minutes=minute) for minute in range(300)]
-        minute = START + timedelta(minutes=number)
-        put_log(store, requests(scorer, 300, start=minute, span=timedelta(minutes=1), seed=number, events=events))
+    rows = 1200  # all of them outside of the reference, so that the sketches of these draw lots
+    for number in range(3):
+        events = [played + number * DAY + timedelta(minutes=minute) for minute in range(rows)]
+        start, span = START + timedelta(minutes=number), timedelta(minutes=1)
+        put_log(store, requests(scorer, rows, start=start, span=span, seed=number, events=events, shift=60.0))
         found = observed(store, "demo", now=played + (number + 1) * DAY + timedelta(hours=1))
 
         assert (found.read, found.fresh) == (1, 1)
-        assert [window.rows for window in found.evidence] == [300] * (number + 1)
-    assert len({key.split("/")[0] for key in kept(store)}) == 2
+        assert [window.rows for window in found.evidence] == [rows] * (number + 1)
+    assert len({key.split("/")[0] for key in kept(store)}) == 3
 
 
 def test_a_past_that_is_played_again_has_windows_by_its_own_clock(store, scorer):
