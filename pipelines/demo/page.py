@@ -123,7 +123,7 @@ def _faults_told(story: Story) -> Iterator[str]:
     told = ", ".join(f"from {_day(first)} to {_day(last)}" for first, last in spans)
     yield (
         f"The rows could not be trusted {told} (first: {'; '.join(messages)}): "
-        + ("nothing was learned from them." if not inside else f"{_counted(inside, 'retraining')} began meanwhile.")
+        + ("no retraining began meanwhile." if not inside else f"{_counted(inside, 'retraining')} began meanwhile.")
     )
 
 
