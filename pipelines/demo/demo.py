@@ -7,8 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from components.monitor.history.page import history_page
 from components.shared.config import Config
+from components.shared.errors import FullcircleError
 from components.shared.files import write_text
 from components.shared.pages.blocks import Link
 from components.shared.pages.picture import picture
@@ -16,13 +19,15 @@ from pipelines.demo.cases import Case
 from pipelines.demo.outcome import Outcome, Story
 from pipelines.demo.page import figure, story_page
 from pipelines.demo.replay import Replay, own_store
-from pipelines.demo.rows import make_source
+from pipelines.demo.rows import Rows, make_source
 from pipelines.demo.strategies import replay_strategies
 from pipelines.demo.timetable import Timetable
 
 HISTORY = "history.html"
 ROWS_A_WEEK = 2_000
+OTHERS = "others.json"
 _POLITENESS = 10  # of what runs beside the product
+_OUTCOMES = TypeAdapter(list[Outcome])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +87,24 @@ def _replayed(replay: Replay) -> tuple[Outcome, ...]:
     """What the strategies and, last, the product come to."""
     first = replay.train_first()
     replay.say(first.message)
-    spawn = multiprocessing.get_context("spawn")
-    # In a process of its own, which gives way: the product goes first where there are few cores.
-    with spawn.Pool(1, initializer=os.nice, initargs=(_POLITENESS,)) as beside:
-        given = (replay.config, replay.timetable, replay.rows, first.model, replay.root / "models")
-        others = beside.apply_async(replay_strategies, given)
+    given = (replay.config, replay.timetable, replay.rows, first.model, replay.root / "models")
+    beside = multiprocessing.get_context("spawn").Process(target=_replay_others, args=(replay.root / OTHERS, given))
+    beside.start()
+    try:
         replay.run(first.url)
         replay.say("… and the other strategies on the same weeks")
-        return (*others.get(), replay.outcome())
+        beside.join()
+    finally:
+        beside.terminate()
+    if beside.exitcode:
+        raise FullcircleError("The other strategies could not be replayed; what came before this line says why.")
+    return (*_OUTCOMES.validate_json((replay.root / OTHERS).read_bytes()), replay.outcome())
+
+
+def _replay_others(path: Path, given: tuple[Config, Timetable, Rows, Path, Path]) -> None:
+    """What the strategies come to, into a file: a process that gives way to the product where there are few cores."""
+    os.nice(_POLITENESS)
+    write_text(path, _OUTCOMES.dump_json(replay_strategies(*given)).decode())
 
 
 def tell(story: Story, case: Case, root: Path) -> Told:
