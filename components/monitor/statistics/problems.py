@@ -132,7 +132,8 @@ def _check_numbers(
         )
         severe = at_once and share >= checks.severe
         yield Problem(kind="range", column=name, value=share, severe=severe, message=message)
-    if _is_frozen(before, column):
+    # A few values may well be of one moment, and so the same.
+    if column.values >= settings.minimum_rows and _is_frozen(before, column):
         message = f"{name}: all {column.values:,} values are {format_number(column.minimum)}."
         severe = not _is_usual(column.minimum or 0.0, before, bins)
         yield Problem(kind="range", column=name, value=1.0, severe=severe, message=message)

@@ -80,6 +80,7 @@ def test_a_sensor_that_is_stuck_is_told():
     (problem,) = found(frame().assign(amount=np.float32(1.5)))
     assert (problem.kind, problem.column, problem.severe) == ("range", "amount", True)
     assert problem.message == "amount: all 500 values are 1.5."
+    assert found(frame(90).assign(amount=np.float32(1.5))) == []
     # A flag that is nearly always set may well be set in every row of a small window.
     assert found(frame(50).assign(flag=np.float32(1))) == []
     # In every row of a large one it is told and not severe: rows that follow one another are alike.
