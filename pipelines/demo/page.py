@@ -117,10 +117,10 @@ def _faults_told(story: Story) -> Iterator[str]:
     severe = [window for window in story.windows if any(problem.severe for problem in window.problems)]
     if not severe:
         return
-    spans = _spans(severe)
-    inside = sum(first <= when < last for when in story.ours.retrained for first, last in spans)
+    starts = {window.start for window in severe}
+    inside = sum(one.decided.decision.window[0] in starts for one in retrainings_of(story.records))
     messages = dict.fromkeys(problem.message.rstrip(".") for problem in severe[0].problems if problem.severe)
-    told = ", ".join(f"from {_day(first)} to {_day(last)}" for first, last in spans)
+    told = ", ".join(f"from {_day(first)} to {_day(last)}" for first, last in _spans(severe))
     yield (
         f"The rows could not be trusted {told} (first: {'; '.join(messages)}): "
         + ("no retraining began meanwhile." if not inside else f"{_counted(inside, 'retraining')} began meanwhile.")

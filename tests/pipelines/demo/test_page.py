@@ -38,8 +38,9 @@ def window(number: int, *, drifted: bool = False, broken: bool = False, parted: 
 
 def decided(number: int, week: int, action: str) -> Decided:
     finding = Finding(kind="measured_drop", action=action, latest=START + week * WEEK, message="it has dropped")
+    window = (START + week * WEEK, START + (week + 1) * WEEK)
     decision = Decision(
-        model="flights", version="a1", window=(START, START + WEEK), windows=(), mode="on", policy={},
+        model="flights", version="a1", window=window, windows=(), mode="on", policy={},
         findings=(finding,), action=action, reason="it has dropped",
     )  # fmt: skip
     return Decided(number=number, when=START + week * WEEK, decision=decision)
