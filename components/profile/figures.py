@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from components.shared.formatting import format_quantity
 from components.shared.names import TaskName
 from components.shared.tasks import TASKS
 
@@ -145,5 +146,5 @@ def _rare(found: Profile) -> list[str]:
 
 def headline(found: Profile) -> str:
     """One line for people."""
-    remarks = f"{len(found.warnings):,} remark{'' if len(found.warnings) == 1 else 's'}"
+    remarks = format_quantity(len(found.warnings), "remark")
     return f"{found.rows:,} rows, {len(found.columns) + found.left_out:,} columns described; {remarks}"

@@ -7,7 +7,7 @@ import numpy as np
 from components.profile.figures import ColumnProfile, Profile
 from components.profile.relations import Points
 from components.profile.statistics import MEDIAN, MOST_COLUMNS, QUANTILES
-from components.shared.formatting import format_count, format_number, format_share
+from components.shared.formatting import format_count, format_number, format_quantity, format_share
 from components.shared.pages.blocks import Block, Card, Chart, Facts, Table, table
 from components.shared.pages.charts import bars, heatmap, histogram, lines, scatter
 from components.shared.pages.reports import Page
@@ -32,7 +32,7 @@ def build(profile: Profile, points: Points | None) -> Page:
         f"Profile of the data: {profile.target}",
         f"{profile.rows:,} rows, {len(profile.columns) + profile.left_out:,} columns, all parts of the split together",
         status="warning" if profile.warnings else "passed",
-        status_label=_count(len(profile.warnings), "remark"),
+        status_label=format_quantity(len(profile.warnings), "remark"),
     )
     _overview(page, profile)
     _target(page, profile)
@@ -42,10 +42,6 @@ def build(profile: Profile, points: Points | None) -> Page:
     _correlations(page, profile)
     _components(page, profile, points)
     return page
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _overview(page: Page, profile: Profile) -> None:

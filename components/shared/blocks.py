@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from components.shared.bootstrap import FEWEST_BLOCKS
+from components.shared.formatting import format_quantity
 from components.shared.frames import part_path
 from components.shared.metrics.weights import Indices
 from components.shared.package.schema import Schema
@@ -61,7 +62,7 @@ class Blocks:
         """For people: `single rows`, or such as `55 days of 'time_hour'`."""
         if self.kind == "row":
             return "single rows"
-        return f"{self.count:,} {self.kind}{'' if self.count == 1 else 's'} of {self.column!r}"
+        return f"{format_quantity(self.count, self.kind)} of {self.column!r}"
 
 
 def find_blocks(splits: Path, part: str, schema: Schema) -> Blocks:
@@ -77,8 +78,8 @@ def find_blocks(splits: Path, part: str, schema: Schema) -> Blocks:
     if not column or column not in pq.read_schema(path).names:
         return single_rows(pq.read_metadata(path).num_rows)
     values = pq.read_table(path, columns=[column]).column(0).combine_chunks()
-    found = _groups(values, column) if schema.group else _periods(values, column)
-    if found.count >= min(FEWEST_BLOCKS, len(values)):
+    found = _blocks(values, schema)
+    if _are_enough(found):
         return found
     rows = single_rows(len(values))
     caution = (
@@ -98,11 +99,8 @@ def table_blocks(rows: pa.Table, schema: Schema) -> Blocks:
     column = schema.group or schema.time_column
     if not column or column not in rows.column_names:
         return single_rows(rows.num_rows)
-    values = rows[column].combine_chunks()
-    if not schema.group:
-        return time_blocks(values, column)
-    found = _groups(values, column)
-    return found if found.count >= min(FEWEST_BLOCKS, len(values)) else single_rows(len(values))
+    found = _blocks(rows[column].combine_chunks(), schema)
+    return found if _are_enough(found) else single_rows(rows.num_rows)
 
 
 def time_blocks(times: pa.Array, column: str) -> Blocks:
@@ -113,12 +111,20 @@ def time_blocks(times: pa.Array, column: str) -> Blocks:
         column: Their column, to be named.
     """
     found = _periods(times, column)
-    return found if found.count >= min(FEWEST_BLOCKS, len(times)) else single_rows(len(times))
+    return found if _are_enough(found) else single_rows(len(times))
 
 
 def single_rows(rows: int) -> Blocks:
     """Each row is a block of its own."""
     return Blocks(np.arange(rows), "row")
+
+
+def _blocks(values: pa.Array, schema: Schema) -> Blocks:
+    return _groups(values, schema.group) if schema.group else _periods(values, schema.time_column)
+
+
+def _are_enough(found: Blocks) -> bool:
+    return found.count >= min(FEWEST_BLOCKS, len(found.of))
 
 
 def _groups(values: pa.Array, column: str) -> Blocks:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from components.shared.config import Metric, TaskName
 from components.shared.errors import PackageError
 from components.shared.files import write_text
-from components.shared.formatting import format_against, format_limit, format_number, format_share
+from components.shared.formatting import format_against, format_limit, format_number, format_quantity, format_share
 from components.shared.metrics import TABLE
 from components.shared.package.model_package import METRICS
 
@@ -231,7 +231,7 @@ def resampled_text(by: Resampled) -> str:
     if by.kind == "row":
         return "single rows"
     run = f", {by.together} in a row" if by.together > 1 else ""
-    return f"{by.count:,} {by.kind}{'' if by.count == 1 else 's'} of {by.column!r}{run}"
+    return f"{format_quantity(by.count, by.kind)} of {by.column!r}{run}"
 
 
 def value_text(value: str | None) -> str:

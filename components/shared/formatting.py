@@ -45,6 +45,11 @@ def format_count(n: float | None) -> str:
     return format_number(n if n is None or not math.isfinite(n) else round(n))
 
 
+def format_quantity(n: int, what: str) -> str:
+    """Write how many of something there are: `1 retraining`, `1,200 retrainings`."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def format_share(x: float | None, digits: int = 1) -> str:
     """Write a share of 1 as a percentage with `digits` decimals; only exactly 0 and 1 read as 0% and 100%."""
     if x is None or not math.isfinite(x):

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from components.shared.decisions.records import Decided, Decision, Ended, Judged, Record, Resumed, Started
 from components.shared.decisions.replay import Replayed
+from components.shared.formatting import format_quantity
 
 _STYLES = {"retrain": "bold", "warn": "yellow", "nothing": "dim"}
 
@@ -24,7 +25,7 @@ def print_records(model: str, records: Sequence[Record], console: Console, *, ev
     """
     shown = [record for record in records if everything or not _is_nothing(record)]
     quiet = len(records) - len(shown)
-    console.print(Text.assemble("\n ", (model, "bold"), f" · {_count(len(records), 'record')} of decisions\n"))
+    console.print(Text.assemble("\n ", (model, "bold"), f" · {format_quantity(len(records), 'record')} of decisions\n"))
     table = _table("NUMBER", "WHEN (UTC)", "WINDOW (UTC)", "WHAT", "BY", "WHY")
     for record in reversed(shown):
         window, what, why = _cells(record)
@@ -33,7 +34,7 @@ def print_records(model: str, records: Sequence[Record], console: Console, *, ev
     if shown:
         console.print(table)
     if quiet:
-        console.print(Text(f"\n {_count(quiet, 'decision')} to do nothing left out: --all shows them.", "dim"))
+        console.print(Text(f"\n {format_quantity(quiet, 'decision')} to do nothing left out: --all shows them.", "dim"))
 
 
 def print_replay(replayed: Sequence[Replayed], console: Console) -> None:
@@ -56,7 +57,7 @@ def print_replay(replayed: Sequence[Replayed], console: Console) -> None:
     console.print(f"\n This rule: {_totals([one.would.decision for one in replayed])}.", soft_wrap=True)
     console.print(f" As decided: {_totals(taken)}.", soft_wrap=True)
     if len(taken) < len(replayed):
-        left = _count(len(replayed) - len(taken), "moment")
+        left = format_quantity(len(replayed) - len(taken), "moment")
         console.print(Text(f" Of {left} the audit log has no decision.", "dim"), soft_wrap=True)
 
 
@@ -91,13 +92,9 @@ def _totals(decisions: Sequence[Decision]) -> str:
     actions = [decision.action for decision in decisions]
     retrainings, warnings = actions.count("retrain"), actions.count("warn")
     return (
-        f"{_count(retrainings, 'retraining')}, {_count(warnings, 'warning')} and nothing "
-        f"{_count(actions.count('nothing'), 'time')} in {_count(len(actions), 'decision')}"
+        f"{format_quantity(retrainings, 'retraining')}, {format_quantity(warnings, 'warning')} and nothing "
+        f"{format_quantity(actions.count('nothing'), 'time')} in {format_quantity(len(actions), 'decision')}"
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _window(decision: Decision) -> str:

@@ -10,7 +10,7 @@ from components.monitor.history.record import WindowEntry
 from components.shared.decisions.evidence import Estimate
 from components.shared.decisions.records import Decided, Ended, Judged, Resumed
 from components.shared.decisions.retrainings import retrainings_of
-from components.shared.formatting import format_duration, format_number
+from components.shared.formatting import format_duration, format_number, format_quantity
 from components.shared.pages.blocks import Badge, Chart, Link, Status
 from components.shared.pages.charts import heatmap, lines
 from components.shared.pages.reports import Page, Section
@@ -121,10 +121,8 @@ def _faults_told(story: Story) -> Iterator[str]:
     inside = sum(one.decided.decision.window[0] in starts for one in retrainings_of(story.records))
     messages = dict.fromkeys(problem.message.rstrip(".") for problem in severe[0].problems if problem.severe)
     told = ", ".join(f"from {_day(first)} to {_day(last)}" for first, last in _spans(severe))
-    yield (
-        f"The rows could not be trusted {told} (first: {'; '.join(messages)}): "
-        + ("no retraining began meanwhile." if not inside else f"{_counted(inside, 'retraining')} began meanwhile.")
-    )
+    learned = format_quantity(inside, "retraining") if inside else "no retraining"
+    yield f"The rows could not be trusted {told} (first: {'; '.join(messages)}): {learned} began meanwhile."
 
 
 def _spans(windows: Sequence[WindowEntry]) -> list[tuple[datetime, datetime]]:
@@ -140,11 +138,11 @@ def _spans(windows: Sequence[WindowEntry]) -> list[tuple[datetime, datetime]]:
 
 def _compared_told(story: Story) -> str:
     others = ", ".join(
-        f"{one.name} {format_number(one.mean)} with {_counted(len(one.retrained), 'retraining')}"
+        f"{one.name} {format_number(one.mean)} with {format_quantity(len(one.retrained), 'retraining')}"
         for one in story.others
     )
     ours = story.ours
-    done = _counted(len(ours.retrained), "retraining")
+    done = format_quantity(len(ours.retrained), "retraining")
     return f"Mean ROC AUC: ours {format_number(ours.mean)} with {done}; {others}."
 
 
@@ -215,8 +213,8 @@ def _happened(story: Story, first: datetime, end: datetime) -> str:
     )
     done = [f"retraining {record.result}" for record in ended]
     asked = sum(isinstance(record, Resumed) and first <= record.when < end for record in story.records)
-    done += [f"{_counted(asked, 'question')} to a person"] if asked else []
-    return ", ".join([*done, *([_counted(warned, "warning")] if warned else [])]) or "nothing"
+    done += [f"{format_quantity(asked, 'question')} to a person"] if asked else []
+    return ", ".join([*done, *([format_quantity(warned, "warning")] if warned else [])]) or "nothing"
 
 
 def _quality(section: Section, story: Story) -> None:
@@ -239,7 +237,7 @@ def _quality(section: Section, story: Story) -> None:
     parted = [window for window in known if window.quality and window.quality.relation_changed]
     section.note(
         "Measured and estimated quality parted in "
-        + (f"{_counted(len(parted), 'week')}, first in that of {_day(parted[0].start)}" if parted else "no week")
+        + (f"{format_quantity(len(parted), 'week')}, first in that of {_day(parted[0].start)}" if parted else "no week")
         + ". Estimates look at the answers alone: where the relation of features and target changes, only labels tell.",
         "warning" if parted else "info",
     )
@@ -315,10 +313,6 @@ def _method(section: Section, story: Story) -> None:
 
 def _number(value: float | None) -> float:
     return _NAN if value is None else value
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _day(moment: datetime) -> str:

@@ -31,6 +31,7 @@ from components.monitor.observation.pieces import Piece
 from components.monitor.observation.sample import Sample
 from components.monitor.observation.versions import Version, Versions
 from components.monitor.statistics import Statistics, gather
+from components.shared.chunks import chunks
 from components.shared.config import WindowsConfig
 from components.shared.inference_log.layout import LogFile
 from components.shared.inference_log.reading import fetched
@@ -109,7 +110,7 @@ class PieceReader:
         """
         found = Found(files=len(piece.files))
         counting = _Counting(self, piece, found)
-        for rows in _chunks(self._tables(piece, found, last_look=last_look)):
+        for rows in chunks(self._tables(piece, found, last_look=last_look), _CHUNK, cells=_CELLS):
             counting.add(rows)
         return found
 
@@ -238,19 +239,6 @@ def merged(one: Group, other: Group) -> Group:
         one.statistics.merge(other.statistics) if one.statistics and other.statistics else None,
         one.sample.plus(other.sample) if one.sample and other.sample else None,
     )
-
-
-def _chunks(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in fewer tables: those of the same columns together, up to so many rows."""
-    waiting: dict[str, list[pa.Table]] = {}
-    for table in tables:
-        key = table.schema.to_string(show_schema_metadata=True)
-        together = waiting.setdefault(key, [])
-        together.append(table)
-        if sum(map(len, together)) >= min(_CHUNK, _CELLS // max(1, table.num_columns)):
-            yield pa.concat_tables(waiting.pop(key))
-    for together in waiting.values():
-        yield pa.concat_tables(together)
 
 
 def inside(times: Times, span: Span) -> tuple[Seconds, Mask]:

@@ -1,12 +1,13 @@
 """What of a table of labels is new: the rows are cleaned, held against what is known, and counted."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 
+from components.shared.chunks import chunks
 from components.shared.errors import DataError
 from components.shared.labels.layout import LabelColumns
 from components.shared.labels.spelled import PLACE, key_texts, label_meaning, moment, readable_subject, subject
@@ -124,7 +125,7 @@ def find_known(backend: Engine, stored: Iterable[pa.Table], columns: LabelColumn
     """
     backend.con.execute("CREATE TABLE candidates (subject VARCHAR, label VARCHAR, arrival TIMESTAMPTZ, file VARCHAR)")
     backend.con.execute("CREATE TABLE wanted AS SELECT DISTINCT subject FROM given WHERE subject IS NOT NULL")
-    for table in _together(stored):
+    for table in chunks(stored, _ROWS_AT_ONCE):
         backend.con.register("stored_part", table)
         backend.con.execute(
             f"INSERT INTO candidates SELECT * FROM (SELECT {subject(columns)} AS subject, {identifier(columns.label)}, "
@@ -135,18 +136,6 @@ def find_known(backend: Engine, stored: Iterable[pa.Table], columns: LabelColumn
         "CREATE TABLE known AS SELECT subject, label FROM candidates "
         "QUALIFY row_number() OVER (PARTITION BY subject ORDER BY arrival DESC, file DESC) = 1"
     )
-
-
-def _together(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Small tables as fewer larger ones: a query costs more than looking at some hundred rows does."""
-    parts: list[pa.Table] = []
-    for table in tables:
-        parts.append(table)
-        if sum(part.num_rows for part in parts) >= _ROWS_AT_ONCE:
-            yield pa.concat_tables(parts)
-            parts = []
-    if parts:
-        yield pa.concat_tables(parts)
 
 
 def sort_out(backend: Engine, arrival: datetime) -> AppendReport:

@@ -16,6 +16,7 @@ from components.shared.formatting import (
     format_duration,
     format_limit,
     format_number,
+    format_quantity,
     format_share,
     format_value,
 )
@@ -136,6 +137,7 @@ def test_other_values(value, text):
 
 def test_counts():
     assert [format_count(n) for n in (336776, 12.0, None, math.inf)] == ["336,776", "12", "–", "∞"]
+    assert [format_quantity(n, "row") for n in (0, 1, 1200)] == ["0 rows", "1 row", "1,200 rows"]
 
 
 # Limits
