@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.gate.requests import check_requests
 from components.gate.verdict import Check
 from components.shared import frames, metrics
 from components.shared.blocks import find_blocks
@@ -34,19 +35,22 @@ class IncomparableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is compared, and how much worse the candidate may be."""
+    """What is compared, how much worse the candidate may be, and whether it has to take the champion's requests."""
 
     metric: Metric
     rule: ChampionRule
     evaluation: EvaluationConfig
+    same_requests: bool
 
 
-def compare(champion: Entry, store: Store, *, name: str, model: Path, splits: Path, question: Question) -> Check:
-    """Hold the candidate against the champion by a paired bootstrap on the same rows.
+def compare(champion: Entry, store: Store, *, name: str, model: Path, splits: Path, question: Question) -> list[Check]:
+    """Hold the candidate against the champion: its answers, by a paired bootstrap on the same rows, and its requests.
 
-    The check holds when the confidence interval of the candidate's loss lies within the margin, fails when it lies
-    wholly beyond it, and does what `gate.champion.when_unclear` says in between (`components.shared.inferiority`). It
-    fails too when the champion cannot be compared at all. Each model answers by its own threshold.
+    The check `champion` holds when the confidence interval of the candidate's loss lies within the margin, fails when
+    it lies wholly beyond it, and does what `gate.champion.when_unclear` says in between
+    (`components.shared.inferiority`). It fails too when the champion cannot be compared at all. Each model answers by
+    its own threshold. The check `requests` holds when clients of the champion would not be refused
+    (`components.gate.requests`).
 
     Args:
         champion: The pointer to the version that serves.
@@ -64,13 +68,17 @@ def compare(champion: Entry, store: Store, *, name: str, model: Path, splits: Pa
         with tempfile.TemporaryDirectory(prefix="fullcircle-champion-") as temporary:
             folder = Path(temporary, "package")
             manifest = _fetch(store, champion.version, name=name, folder=folder)
+            schema = Schema.read(folder)
             theirs = _score_champion(folder, splits, ours)
     except IncomparableError as reason:
         detail = f"The champion {champion.version} cannot be compared: {reason} {_REMEDY}"
-        return Check(name="champion", value=None, limit=question.rule.allowed_loss, holds=False, detail=detail)
+        return [Check(name="champion", value=None, limit=question.rule.allowed_loss, holds=False, detail=detail)]
     found = _judge(champion.version, ours, theirs, splits=splits, question=question)
     caution = _caution(manifest.lineage, model, splits, schema=ours.schema)
-    return found.model_copy(update={"detail": found.detail + caution})
+    compared = found.model_copy(update={"detail": found.detail + caution})
+    if not question.same_requests:
+        return [compared]
+    return [compared, check_requests(schema, ours.schema, champion.version)]
 
 
 def _fetch(store: Store, version: str, *, name: str, folder: Path) -> Manifest:

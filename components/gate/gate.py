@@ -94,11 +94,11 @@ def judge(candidate: Candidate, rules: Rules, store: Store, *, force: bool = Fal
     """
     evaluation = Evaluation.read(candidate.evaluated)
     metric = rules.search.metric or TASKS[evaluation.task].default_metric
-    champion, compared = _check_champion(candidate, rules, store, metric=metric)
+    champion, compared = _check_against_champion(candidate, rules, store, metric=metric)
     checks = [
         *check_thresholds(evaluation, rules.gate.thresholds),
         *([check_baseline(evaluation, metric)] if rules.gate.beat_baseline else []),
-        compared,
+        *compared,
         *check_slices(evaluation, rules.gate.slices, metric),
         check_size(candidate.files().values(), rules.gate.package_megabytes),
         check_latency(candidate.model, candidate.splits, rules.gate.row_milliseconds),
@@ -142,19 +142,22 @@ def check_baseline(evaluation: Evaluation, metric: Metric) -> Check:
     return Check(name="baseline", value=value, limit=baseline, holds=holds, detail=detail)
 
 
-def _check_champion(candidate: Candidate, rules: Rules, store: Store, *, metric: Metric) -> tuple[str | None, Check]:
-    """The champion's version, if there is one, and how the candidate compares with it."""
+def _check_against_champion(
+    candidate: Candidate, rules: Rules, store: Store, *, metric: Metric
+) -> tuple[str | None, list[Check]]:
+    """The champion's version, if there is one, and what the candidate has to fulfil beside it."""
     store.ensure_bucket()
     champion = Registry(store, candidate.name).champion()
     allowed = rules.gate.champion.allowed_loss
     if champion is None:
         detail = f"The first model of {candidate.name!r}: there is no champion to compare with."
-        return None, Check(name="champion", value=None, limit=None, holds=True, detail=detail)
+        return None, [Check(name="champion", value=None, limit=None, holds=True, detail=detail)]
     if champion.version == candidate.version():
         detail = f"The candidate is the champion, version {champion.version}: same data, same settings, same model."
-        return champion.version, Check(name="champion", value=0.0, limit=allowed, holds=True, detail=detail)
-    question = Question(rules.gate.champion.metric or metric, rules.gate.champion, rules.evaluation)
-    check = compare(
+        return champion.version, [Check(name="champion", value=0.0, limit=allowed, holds=True, detail=detail)]
+    gate = rules.gate
+    question = Question(gate.champion.metric or metric, gate.champion, rules.evaluation, gate.same_requests)
+    checks = compare(
         champion, store, name=candidate.name, model=candidate.model, splits=candidate.splits, question=question
     )
-    return champion.version, check
+    return champion.version, checks

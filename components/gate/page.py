@@ -8,6 +8,7 @@ from components.shared.pages.reports import Page
 _NAMES = {
     "baseline": "Better than the dummy baseline",
     "champion": "No worse than the champion",
+    "requests": "Takes the champion's requests",
     "slice_floor": "Worst slice",
     "slice_gap": "Gap between slices",
     "package_size": "Package size (MB)",

@@ -16,7 +16,9 @@ class Check(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(description="Such as `threshold:roc_auc`, `baseline`, `champion`, `slice_floor`, `latency`.")
+    name: str = Field(
+        description="Such as `threshold:roc_auc`, `baseline`, `champion`, `requests`, `slice_floor`, `latency`."
+    )
     value: Number = Field(description="What was found; None when it is not known.")
     limit: Number = Field(description="What it was held against; None when there is no number.")
     holds: bool

@@ -9,7 +9,7 @@ from components.shared.component import stage
 def prepare(
     settings: str,
     problem: str,
-    minimum_rows: int,
+    contract: str,
     table: dsl.Input[dsl.Dataset],
     splits: dsl.Output[dsl.Dataset],
     prepare_page: dsl.Output[dsl.HTML],
@@ -19,7 +19,8 @@ def prepare(
     Args:
         settings: The `prepare` section of the configuration, as JSON.
         problem: The `problem` section of the configuration, as JSON.
-        minimum_rows: What the contract asks for; repairs have to leave as many rows.
+        contract: The `contract` section of the configuration, as JSON: fewest rows that repairs have to leave, columns
+            in which values may be missing.
         table: The checked table, one Parquet file.
         splits: Folder with train.parquet, validation.parquet, test.parquet, schema.json (features and classes,
             as seen in the training part) and summary.json (what was removed and why, the
@@ -30,7 +31,7 @@ def prepare(
 
     from components.prepare import prepare as logic
     from components.prepare.page import preparation_page
-    from components.shared.config import PrepareConfig, ProblemConfig
+    from components.shared.config import ContractConfig, PrepareConfig, ProblemConfig
     from components.shared.progress import announce
 
     summary = logic.prepare(
@@ -38,7 +39,7 @@ def prepare(
         Path(splits.path),
         problem=ProblemConfig.model_validate_json(problem),
         settings=PrepareConfig.model_validate_json(settings),
-        minimum_rows=minimum_rows,
+        contract=ContractConfig.model_validate_json(contract),
     )
     preparation_page(summary).write(prepare_page.path)
     splits.metadata.update({part: found.rows for part, found in summary.parts.items()}, features=summary.features)

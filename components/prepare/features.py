@@ -1,7 +1,7 @@
 """Which columns a model learns from, and what the training part says about them: the schema."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.prepare.columns import Column, batches
-from components.shared.config import ProblemConfig
+from components.shared.config import ColumnRule, ProblemConfig
 from components.shared.errors import DataError
 from components.shared.frames import PARTS, part_path
 from components.shared.package.schema import FLOAT32_MAX, Feature, FeatureKind
@@ -32,12 +32,16 @@ _BOUNDED_TYPES = (
 )
 
 
-def select_features(columns: dict[str, Column], problem: ProblemConfig, *, group: str = "") -> dict[str, FeatureKind]:
+def select_features(
+    columns: dict[str, Column], problem: ProblemConfig, promises: Mapping[str, ColumnRule], *, group: str = ""
+) -> dict[str, FeatureKind]:
     """The features by name with their kinds, in the table's order or that of the configuration.
 
     Args:
         columns: The table's columns.
         problem: Roles of the columns.
+        promises: What the contract says of columns. One of type `number` is a number although these rows have whole
+            ones only: what comes later may have fractions.
         group: The column that groups the split, if any.
 
     Raises:
@@ -64,19 +68,29 @@ def select_features(columns: dict[str, Column], problem: ProblemConfig, *, group
         raise DataError(
             f"problem.categorical names {_some(wrong)}; codes are whole numbers and texts. Cast them in the query."
         )
-    return {name: _kind(columns[name], problem) for name in names}
+    return {name: _kind(columns[name], problem, promises.get(name)) for name in names}
 
 
-def _kind(column: Column, problem: ProblemConfig) -> FeatureKind:
+def _kind(column: Column, problem: ProblemConfig, promise: ColumnRule | None) -> FeatureKind:
     if column.kind == "text" or (column.kind == "integer" and column.name in problem.categorical):
         return "category"
     if column.kind == "unsupported":
         raise AssertionError(column)  # refused before
-    return column.kind
+    return "number" if column.kind == "integer" and promise and promise.type == "number" else column.kind
 
 
-def describe_features(folder: Path, kinds: dict[str, FeatureKind]) -> tuple[list[Feature], dict[str, str]]:
+def describe_features(
+    folder: Path, kinds: dict[str, FeatureKind], promises: Mapping[str, ColumnRule]
+) -> tuple[list[Feature], dict[str, str]]:
     """Describe the features by what the three parts in a folder hold, a few columns in memory at a time.
+
+    Values may be missing where some are, and where the contract says that they may (`nullable`): a model of few weeks
+    then takes what one of a whole year takes.
+
+    Args:
+        folder: The parts.
+        kinds: The features.
+        promises: What the contract says of columns.
 
     Returns:
         The usable features, and those dropped with the reason.
@@ -84,7 +98,7 @@ def describe_features(folder: Path, kinds: dict[str, FeatureKind]) -> tuple[list
     Raises:
         DataError: A feature contains an infinite number or one beyond float32, or none is usable.
     """
-    nullable: set[str] = set()
+    nullable = {name for name, promise in promises.items() if promise.nullable}
     trained: dict[str, Feature] = {}
     dropped: dict[str, str] = {}
     for part in PARTS:

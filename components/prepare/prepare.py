@@ -33,7 +33,7 @@ from components.prepare.split import ROW_PARTS, assign_parts, choose_method
 from components.prepare.target import Label, check_parts, check_type, check_values
 from components.prepare.texts import encode_texts
 from components.prepare.weights import check_weight_type, check_weights
-from components.shared.config import PrepareConfig, ProblemConfig
+from components.shared.config import ContractConfig, PrepareConfig, ProblemConfig
 from components.shared.errors import DataError
 from components.shared.files import replacing
 from components.shared.frames import PARTS, part_path
@@ -75,7 +75,7 @@ class Summary(BaseModel):
 
 
 def prepare(
-    table: Path, folder: Path, *, problem: ProblemConfig, settings: PrepareConfig, minimum_rows: int = 0
+    table: Path, folder: Path, *, problem: ProblemConfig, settings: PrepareConfig, contract: ContractConfig
 ) -> Summary:
     """Repair and divide a table.
 
@@ -86,7 +86,7 @@ def prepare(
             else by chance.
         problem: What is to be predicted from what.
         settings: Repairs and split.
-        minimum_rows: What the contract asks for; repairs have to leave as many rows.
+        contract: What the table promises: repairs have to leave as many rows, and the schema takes what may come.
 
     Returns:
         The summary.
@@ -96,26 +96,26 @@ def prepare(
     """
     with replacing(folder) as partial:
         partial.mkdir()
-        summary = _prepare(table, partial, problem, settings, minimum_rows=minimum_rows)
+        summary = _prepare(table, partial, problem, settings, contract)
         (partial / SUMMARY).write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
     return summary
 
 
 def _prepare(
-    table: Path, folder: Path, problem: ProblemConfig, settings: PrepareConfig, *, minimum_rows: int
+    table: Path, folder: Path, problem: ProblemConfig, settings: PrepareConfig, contract: ContractConfig
 ) -> Summary:
     with engine(memory=min(memory_budget(), _MEMORY)) as backend:
         columns = _read(backend, str(table), problem, settings)
-        kinds = _check_columns(backend, str(table), columns, problem, settings)
+        kinds = _check_columns(backend, str(table), columns, problem, settings, contract)
         method = choose_method(settings.split, problem)
         dates = check_dates(backend, str(table), columns, dates=settings.dates)
         create_view(backend, str(table), columns)
         kinds, left_out = _without_useless(backend, columns, kinds, problem)
         remarks, warnings = about_group(settings.split.group, problem)
         found, removed = _repair(backend, columns, problem, settings=settings, by_time=method == "chronological")
-        if found - removed.total < minimum_rows:
-            raise too_few(found, removed, minimum_rows=minimum_rows)
+        if found - removed.total < contract.minimum_rows:
+            raise too_few(found, removed, minimum_rows=contract.minimum_rows)
         classes = check_values(backend, problem)
         equals = separate_equal_rows(backend)
         lost = f"Of {found:,} rows, {removed.text(found)} were removed." if removed.total else ""
@@ -125,7 +125,7 @@ def _prepare(
         if problem.weights:
             check_weights(backend, problem.weights)
         _write_parts(backend, str(table), folder, columns, problem, by_time=method == "chronological")
-        features, dropped = describe_features(folder, kinds)
+        features, dropped = describe_features(folder, kinds, contract.columns)
         schema = _schema(columns, problem, settings, features=features, classes=classes)
         schema.write(folder)
         suspects = find_leaks(backend, folder, schema, threshold=settings.leak_threshold)
@@ -162,7 +162,12 @@ def _read(backend: Engine, table: str, problem: ProblemConfig, settings: Prepare
 
 
 def _check_columns(
-    backend: Engine, table: str, columns: dict[str, Column], problem: ProblemConfig, settings: PrepareConfig
+    backend: Engine,
+    table: str,
+    columns: dict[str, Column],
+    problem: ProblemConfig,
+    settings: PrepareConfig,
+    contract: ContractConfig,
 ) -> dict[str, FeatureKind]:
     """Everything that can be refused by types alone; the answer is the features with their kinds."""
     check_bounds(columns, settings.bounds)
@@ -177,7 +182,7 @@ def _check_columns(
             f"timestamp. For text, list its formats in prepare.dates.{problem.time_column}; otherwise convert it in "
             "the query."
         )
-    return select_features(columns, problem, group=settings.split.group)
+    return select_features(columns, problem, contract.columns, group=settings.split.group)
 
 
 def _without_useless(

@@ -131,7 +131,7 @@ def run_stages(config: Config, folder: Path) -> tuple[Path, Path, str]:
     lineage = ingest.ingest_table(config.source, config.problem, table, window=ingest.Window.parse("", ""))
     outputs = validate.Outputs(*(folder / name for name in ("valid.parquet", "aside.parquet", "report.json", "a.html")))
     validate.validate(table, outputs, contract=config.contract, problem=config.problem)
-    prepare(outputs.valid, splits, problem=config.problem, settings=config.prepare)
+    prepare(outputs.valid, splits, problem=config.problem, settings=config.prepare, contract=config.contract)
     trials = [
         tune_family(family, splits, search=config.search, training=config.train) for family in config.search.families
     ]

@@ -145,7 +145,9 @@ def run_stages(data: Path, output: Path) -> dict[str, int]:
     ingest_table(config.source, config.problem, table, paths=paths)
     outputs = Outputs(valid, output / "quarantine.parquet", output / "validation.json", output / "validation.html")
     validate(table, outputs, contract=config.contract, problem=config.problem)
-    summary = prepare(valid, output / "splits", problem=config.problem, settings=config.prepare)
+    summary = prepare(
+        valid, output / "splits", problem=config.problem, settings=config.prepare, contract=config.contract
+    )
     return {name: part.rows for name, part in summary.parts.items()}
 
 

@@ -87,7 +87,7 @@ class TestCompiled:
             ),
             "prepare": Call(
                 component_of("prepare"),
-                {"settings": "{}", "problem": "2", "minimum_rows": 1, "table": Output("validate", "valid")},
+                {"settings": "{}", "problem": "2", "contract": "{}", "table": Output("validate", "valid")},
             ),
         }
 
@@ -168,11 +168,11 @@ class Ears:
 
 def command(config: Config, folder: Path) -> list[str]:
     """What KFP would start for the task that reads, checks and prepares the wine, with its outputs in a folder."""
-    problem = constant(config.problem)
+    problem, contract = constant(config.problem), constant(config.contract)
     given: dict[str, dict[str, Any]] = {
         "ingest": {"source": constant(config.source), "window_start": "", "window_end": "", "paths": "", "mark": "m"},
-        "validate": {"contract": constant(config.contract), "table": Output("ingest", "table")},
-        "prepare": {"settings": constant(config.prepare), "minimum_rows": 1, "table": Output("validate", "valid")},
+        "validate": {"contract": contract, "table": Output("ingest", "table")},
+        "prepare": {"settings": constant(config.prepare), "contract": contract, "table": Output("validate", "valid")},
     }
     made = fuse({stage: Call(component_of(stage), {"problem": problem, **inputs}) for stage, inputs in given.items()})
     spec = made.component.component_spec

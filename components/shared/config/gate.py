@@ -74,6 +74,11 @@ class GateConfig(Section):
         default=True, description="Whether the candidate has to be better than answering without looking at a feature."
     )
     champion: ChampionRule = Field(default=ChampionRule(), description="No worse than the champion.")
+    same_requests: bool = Field(
+        default=True,
+        description="Whether the candidate has to take every request that the champion takes: no new columns, no value "
+        "that may not be missing any more, no other type.",
+    )
     slices: SliceRule = Field(default=SliceRule(), description="Floors and gaps of slices.")
     package_megabytes: float = Field(
         default=50, gt=0, description="Largest size of the model package, in MB (10^6 bytes)."

@@ -350,3 +350,34 @@ def test_a_champion_that_may_know_the_test_rows_is_pointed_out(
     other = rewrite(made, tmp_path / "other", lambda rows: rows, time_column=time_column)
     check = champion_check(judge(other, rules(), store))
     assert ("may have learned from some of these rows" in check.detail) is cautioned
+
+
+def test_a_candidate_that_refuses_what_the_champion_takes_is_blocked(
+    candidate: Make, crown: Crown, store: Store
+) -> None:
+    """Clients that changed nothing would be answered 400: a fault of weeks in which nothing happened to be missing."""
+    made = candidate()
+    version = crown(made)
+    before = Schema.read(made.model)
+    name = next(feature.name for feature in before.features if feature.nullable)
+    narrow_schema(made, name)
+    verdict = judge(made, rules(), store)
+    (check,) = [check for check in verdict.checks if check.name == "requests"]
+    assert not verdict.promoted
+    assert verdict.reasons == [check.detail]
+    assert check.detail == (
+        f"Requests that the champion {version} takes would be refused. {name!r} may not be missing any more, as it is "
+        f"in no row this time. Promise that it may be: set contract.columns.{name}.nullable to true. Where clients are "
+        "ready for it, set gate.same_requests to false."
+    )
+    assert "Takes the champion&#39;s requests" in verdict_page("demo", verdict).render()
+    allowed = judge(made, rules(same_requests=False), store)
+    assert allowed.promoted
+    assert "requests" not in [check.name for check in allowed.checks]
+
+
+def narrow_schema(made: Candidate, name: str) -> None:
+    """As if no value of a column had been missing in training."""
+    schema = Schema.read(made.model)
+    features = [one.model_copy(update={"nullable": one.nullable and one.name != name}) for one in schema.features]
+    schema.model_copy(update={"features": features}).write(made.model)

@@ -18,9 +18,9 @@ def prepared(tmp_path: Path) -> Callable[..., Prepared]:
         data: pa.Table | dict[str, Any],
         problem: dict[str, Any] | None = None,
         *,
-        minimum_rows: int = 0,
+        contract: dict[str, Any] | None = None,
         **settings: Any,
     ) -> Prepared:
-        return run(tmp_path, data, problem or {}, settings, minimum_rows)
+        return run(tmp_path, data, problem or {}, settings, contract)
 
     return call

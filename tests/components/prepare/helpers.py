@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.prepare.prepare import Summary, prepare
-from components.shared.config import PrepareConfig, ProblemConfig
+from components.shared.config import ContractConfig, PrepareConfig, ProblemConfig
 from components.shared.frames import PARTS, part_path
 from components.shared.package.schema import Schema
 
@@ -33,7 +33,7 @@ def run(
     data: pa.Table | dict[str, Any],
     problem: dict[str, Any],
     settings: dict[str, Any],
-    minimum_rows: int = 0,
+    contract: dict[str, Any] | None = None,
 ) -> Prepared:
     folder.mkdir(parents=True, exist_ok=True)
     table = data if isinstance(data, pa.Table) else pa.table(data)
@@ -44,7 +44,7 @@ def run(
         splits,
         problem=ProblemConfig.model_validate({"target": "y", "task": "binary", **problem}),
         settings=PrepareConfig.model_validate(settings),
-        minimum_rows=minimum_rows,
+        contract=ContractConfig.model_validate({"minimum_rows": 2} | (contract or {})),
     )
     parts = {part: pq.read_table(part_path(splits, part)) for part in PARTS}
     return Prepared(splits, summary, Schema.read(splits), parts)

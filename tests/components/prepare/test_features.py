@@ -280,3 +280,26 @@ def test_names_may_hold_anything(prepared):
     problem = {"target": "label; --", "keys": ["rank"]}
     found = prepared(data, problem, bounds={"größe": {"minimum": -10}}, split={"method": "grouped", "group": "it's"})
     assert set(found.schema.columns) == set(names) - {"rank", "it's"}  # the key and the group
+
+
+def test_the_contract_says_what_may_come_besides_what_is_there(prepared):
+    """So that a version of few weeks takes what one of a year takes."""
+    data = {"seen": [None, *map(float, X[1:])], "whole": X, "real": [i / 7 for i in X], "one": [1] * N, "y": Y}
+    contract = {
+        "columns": {
+            "whole": {"type": "number", "nullable": True},
+            "real": {"type": "number"},
+            "one": {"nullable": True},
+        }
+    }
+    found = prepared(data, contract=contract)
+    assert [(feature.name, feature.kind, feature.nullable) for feature in found.schema.features] == [
+        ("seen", "number", True),
+        ("whole", "number", True),
+        ("real", "number", False),
+    ]
+    assert found.summary.dropped_features == {"one": "constant"}  # a promise teaches nothing
+    assert [(feature.name, feature.kind, feature.nullable) for feature in prepared(data).schema.features[:2]] == [
+        ("seen", "number", True),
+        ("whole", "integer", False),
+    ]

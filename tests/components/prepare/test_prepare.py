@@ -9,7 +9,7 @@ from kfp import dsl
 
 from components.prepare.component import prepare as component
 from components.prepare.prepare import SUMMARY, Summary
-from components.shared.config import PrepareConfig, ProblemConfig
+from components.shared.config import ContractConfig, PrepareConfig, ProblemConfig
 from components.shared.errors import DataError
 from components.shared.frames import PARTS, load_part
 
@@ -60,7 +60,7 @@ def test_the_adapter(tmp_path, capsys):
     component.python_func(
         settings=PrepareConfig().model_dump_json(),
         problem=ProblemConfig(target="y", task="binary").model_dump_json(),
-        minimum_rows=50,
+        contract=ContractConfig().model_dump_json(),
         table=dsl.Dataset(uri=str(tmp_path / "table.parquet")),
         splits=splits,
         prepare_page=dsl.HTML(uri=str(tmp_path / "page")),
@@ -77,7 +77,7 @@ def test_the_headline_names_removed_rows_and_leaks(tmp_path, capsys):
     component.python_func(
         settings=PrepareConfig().model_dump_json(),
         problem=ProblemConfig(target="y", task="binary").model_dump_json(),
-        minimum_rows=50,
+        contract=ContractConfig().model_dump_json(),
         table=dsl.Dataset(uri=str(tmp_path / "table.parquet")),
         splits=dsl.Dataset(uri=str(tmp_path / "splits")),
         prepare_page=dsl.HTML(uri=str(tmp_path / "page")),

@@ -73,12 +73,12 @@ def test_many_rows_without_a_label_are_a_warning(prepared):
 def test_the_contracts_fewest_rows_hold_after_repairs(prepared):
     data = {"x": ["a", "b"] * 40, "y": [0, 1] * 40}
     with pytest.raises(DataError) as refused:
-        prepared(data, minimum_rows=50, drop_duplicates=True)
+        prepared(data, contract={"minimum_rows": 50}, drop_duplicates=True)
     assert str(refused.value) == (
         "2 of 80 rows are left after repairs, fewer than contract.minimum_rows (50); removed were 78 equal to another "
         "row (97.5%). Set prepare.drop_duplicates to false when equal rows are different observations."
     )
-    assert prepared(data, minimum_rows=50).summary.rows == 80
+    assert prepared(data, contract={"minimum_rows": 50}).summary.rows == 80
 
 
 def test_too_few_rows_to_divide_says_why_rows_went(prepared):

@@ -169,7 +169,7 @@ def test_methods_that_do_not_fit_the_problem_are_refused(prepared):
         prepared(tables(100, 0, 60), {"task": "regression", "target": "x"}, split={"method": "stratified"})
 
 
-@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("rows", [2, 5])
 def test_too_few_rows_are_refused(prepared, rows):
     with pytest.raises(DataError, match="constant|too few to divide"):
         prepared({"x": list(range(rows)), "y": [i % 2 for i in range(rows)]})

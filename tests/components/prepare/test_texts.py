@@ -7,7 +7,7 @@ import pytest
 
 from components.prepare import texts
 from components.prepare.prepare import prepare
-from components.shared.config import PrepareConfig, ProblemConfig
+from components.shared.config import ContractConfig, PrepareConfig, ProblemConfig
 from components.shared.frames import PARTS, part_path
 from components.shared.package.schema import Schema
 from components.shared.tables import engine, fetch, write_sql
@@ -30,7 +30,7 @@ def table(tmp_path: Path) -> Path:
 
 def prepared(table: Path, folder: Path) -> list[list[dict[str, object]]]:
     problem = ProblemConfig(target="y", task="binary", keys=["id"])
-    prepare(table, folder, problem=problem, settings=PrepareConfig())
+    prepare(table, folder, problem=problem, settings=PrepareConfig(), contract=ContractConfig())
     return [pq.read_table(part_path(folder, part)).to_pylist() for part in PARTS]
 
 

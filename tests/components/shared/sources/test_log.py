@@ -11,7 +11,7 @@ import pytest
 
 from components.ingest.ingest import ingest_table
 from components.prepare.prepare import prepare
-from components.shared.config import Config, PrepareConfig, ProblemConfig, SourceConfig
+from components.shared.config import Config, ContractConfig, PrepareConfig, ProblemConfig, SourceConfig
 from components.shared.config.file import load_config
 from components.shared.errors import ConfigError, SourceError
 from components.shared.inference_log.compaction import compact_log
@@ -92,7 +92,8 @@ def test_the_same_configuration_learns_from_it(store, scorer, tmp_path):
     assert (lineage.rows, lineage.columns) == (600, 9)
     assert lineage.window_start.startswith("2026-03-01")
     settings = PrepareConfig.model_validate({"split": {"method": "chronological"}})
-    prepare(tmp_path / "table.parquet", tmp_path / "splits", problem=PROBLEM, settings=settings)
+    contract = ContractConfig()
+    prepare(tmp_path / "table.parquet", tmp_path / "splits", problem=PROBLEM, settings=settings, contract=contract)
     found = Schema.read(tmp_path / "splits")
     expected = make_schema()
     kinds = [(one.name, one.kind) for one in expected.features if one.name != "opened at"]  # time is no feature here
