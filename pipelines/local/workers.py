@@ -130,9 +130,14 @@ def warm_up(preload: Sequence[str] = PRELOAD, standby: Mapping[str, Sequence[str
 
 
 def _start_standby(standby: Mapping[str, Sequence[str]]) -> None:
-    """Start the workers that import ahead; the first start returns when the server has loaded its libraries."""
+    """Start the workers that import ahead; the first start returns when the server has loaded its libraries.
+
+    One that still waits, as its stage was not reached in the run before, waits for the next run.
+    """
     with contextlib.suppress(EOFError, OSError):  # the command ended meanwhile, and the server with it
         for stage, modules in standby.items():
+            if stage in _standby:
+                continue
             worker = Worker(modules)
             worker.start()
             _standby[stage] = worker

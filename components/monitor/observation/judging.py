@@ -5,6 +5,7 @@ labels are late from the event on.
 """
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,7 @@ from components.shared.labels.layout import LabelColumns, labels_prefix
 from components.shared.labels.store import Labels
 from components.shared.store import Store
 
+_KEPT_MODELS = 8
 EARLIER = 14  # windows of the same version from which is learned how late labels come, and what estimates were off by
 
 
@@ -62,7 +64,6 @@ class Judge:
         self._calendar = Calendar(windows)
         self._now = now
         self._labels: dict[tuple[str, ...], pa.Table] = {}
-        self._models: dict[str, QualityModel] = {}
 
     @cached_property
     def stored(self) -> str:
@@ -91,9 +92,7 @@ class Judge:
             rows: As `rows` gives them.
             past: Earlier windows of the version, the oldest first.
         """
-        model = self._models.get(version.name)
-        if model is None:
-            model = self._models[version.name] = QualityModel.load(version.package, version=version.name)
+        model = _quality_model(version)
         history = History([one.rows for one in past], [one.quality for one in past if one.quality])
         return quality_of(rows, self._known(version), history, model, version.settings.labels, now=self._now)
 
@@ -119,3 +118,20 @@ class Judge:
         if columns not in self._labels:
             self._labels[columns] = Labels(self._store, self._model, version.schema).known_at(self._now)
         return self._labels[columns]
+
+
+_models: OrderedDict[str, QualityModel] = OrderedDict()
+
+
+def _quality_model(version: Version) -> QualityModel:
+    """What is known of a version's quality before it served.
+
+    Its name is a hash of its package: where one process looks many times, the last few versions are worked out once.
+    """
+    model = _models.get(version.name)
+    if model is None:
+        model = _models[version.name] = QualityModel.load(version.package, version=version.name)
+        if len(_models) > _KEPT_MODELS:
+            _models.popitem(last=False)
+    _models.move_to_end(version.name)
+    return model
