@@ -175,6 +175,7 @@ def _release(
         waits_to_serve=constant(config.serving) if waits else "",
         gate=constant(config.gate_of_metric) if waits else "{}",
         evaluation=constant(config.evaluation) if waits else "{}",
+        namespace=config.cluster.namespace if waits else "",
     )["Output"]
     if not waits:
         tasks.add(

@@ -32,7 +32,7 @@ def approve(
         name: Name of the model.
         version: The version.
         folder: Folder of this machine's endpoints, to serve it here; None for the cluster.
-        namespace: Of the endpoint on a cluster; empty for that of the pod, or of the kubeconfig's context.
+        namespace: Of the endpoint on a cluster; empty for the one that the configuration names.
         by: Who approves it; by default this person.
         why: For the history.
         force: Deploy it although it has answered too few copies of requests; `why` has to say why.
@@ -54,7 +54,8 @@ def approve(
     person = by or this_person() or "somebody"
     reason = f"approved by {person}{f' ({why})' if why else ''}; {pending.judgement.why}"
     begin = of_verdict(version, pending.judgement, why=f"{reason}; {early}" if early else reason, run=pending.run)
-    deployed = deploy_on(store, name, pending.serving, begin=begin, folder=folder, namespace=namespace)
+    place = namespace or pending.namespace
+    deployed = deploy_on(store, name, pending.serving, begin=begin, folder=folder, namespace=place)
     waiting.answer(version, "approved", by=person, why=why)
     return deployed
 
@@ -77,7 +78,7 @@ def reject(
         version: The version.
         why: For the record.
         folder: Folder of this machine's endpoints, where the model is served here; None for the cluster.
-        namespace: Of the endpoint on a cluster.
+        namespace: Of the endpoint on a cluster; empty for the one that the configuration names.
         by: Who rejects it; by default this person.
 
     Raises:
@@ -87,7 +88,7 @@ def reject(
     """
     answered = PendingVersions(store, name).answer(version, "rejected", by=by or this_person() or "somebody", why=why)
     if answered.is_shadowed:
-        end_shadow(name, version=version, folder=folder, namespace=namespace)
+        end_shadow(name, version=version, folder=folder, namespace=namespace or answered.namespace)
     return answered
 
 

@@ -4,7 +4,7 @@ Every step can be done again, and each look does all of them. A version that can
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,11 +26,16 @@ class Place:
 
     Attributes:
         folder: Folder of this machine's endpoints; None for the cluster.
-        namespace: Of the endpoint on a cluster; empty for that of the pod, or of the kubeconfig's context.
+        namespace: Of the endpoint on a cluster, where the version does not say; empty for that of the pod, or of the
+            kubeconfig's context.
     """
 
     folder: Path | None = None
     namespace: str = ""
+
+    def of(self, pending: Pending) -> "Place":
+        """Where a version is to be served."""
+        return replace(self, namespace=pending.namespace or self.namespace)
 
 
 def see_to_waiting(
@@ -53,7 +58,7 @@ def see_to_waiting(
     moment = now or datetime.now(UTC)
     for pending in PendingVersions(store, name).all_waiting():
         try:
-            tell(f"version {pending.version} {_seen_to(store, name, pending, place, moment)}")
+            tell(f"version {pending.version} {_seen_to(store, name, pending, place.of(pending), moment)}")
         except FullcircleError as error:
             tell(f"version {pending.version} waits on: {error}")
 
@@ -63,7 +68,7 @@ def begin_shadow(store: Store, name: str, place: Place, *, tell: Callable[[str],
     waiting = PendingVersions(store, name).all_waiting()
     if waiting and waiting[-1].is_shadowed:
         try:
-            tell(_shadowed(store, name, waiting[-1], place))
+            tell(_shadowed(store, name, waiting[-1], place.of(waiting[-1])))
         except FullcircleError as error:
             tell(f"no requests are copied to version {waiting[-1].version}: {error}")
 

@@ -15,6 +15,7 @@ def publish(
     waits_to_serve: str = "",
     gate: str = "{}",
     evaluation: str = "{}",
+    namespace: str = "",
 ) -> str:
     """Store the model package as an immutable version; deploy makes it the champion once it has served.
 
@@ -28,6 +29,7 @@ def publish(
             or by labelled requests, before it is deployed; empty for one that is deployed by this run.
         gate: Section `gate` of the configuration, JSON, with the metric that is compared, of a version that waits.
         evaluation: Section `evaluation` of the configuration, JSON, of a version that waits.
+        namespace: Where a version that waits is to be served on a cluster; empty for the namespace of the run.
 
     Returns:
         The version's id.
@@ -36,6 +38,7 @@ def publish(
 
     from components.publish.publish import publish_version, wait_for_approval
     from components.shared.config import EvaluationConfig, GateConfig, MonitoringConfig, ServingConfig
+    from components.shared.kubernetes.api import in_pod, pod_namespace
     from components.shared.progress import announce
     from components.shared.registry.monitoring import keep_settings
     from components.shared.registry.pending import Terms
@@ -52,6 +55,7 @@ def publish(
             serving=ServingConfig.model_validate_json(waits_to_serve),
             gate=GateConfig.model_validate_json(gate),
             evaluation=EvaluationConfig.model_validate_json(evaluation),
+            namespace=namespace or (pod_namespace() if in_pod() else ""),
         )
         announce(wait_for_approval(store, name, published.version, terms, verdict=Path(verdict.path)))
     return published.version

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,7 +13,7 @@ from components.shared.store import Store, StoreSettings
 from components.shared.store_admin import PURPOSES, Keys, prepare
 from tests.cluster import containers, needs
 from tests.cluster.kubectl import Kubectl
-from tests.manifests.rendering import MANIFESTS, Object, overlay
+from tests.manifests.rendering import MANIFESTS, Object, overlay, overlay_with
 
 _STORAGE_CONTAINER = MANIFESTS / "components" / "storage-container" / "cluster-storage-container.yaml"
 _ELSEWHERE = ("PersistentVolume", "Job", "CronJob")  # of which deployments need none
@@ -86,6 +87,12 @@ def apply(cluster: Kubectl, objects: list[Object]) -> None:
 def rendered(namespace: str) -> list[Object]:
     """The overlay's objects, in this namespace and with the images under test."""
     return [_moved(item, namespace) for item in overlay("one-node")]
+
+
+def rendered_with(namespace: str, component: str, folder: Path) -> list[Object]:
+    """What a component adds to the overlay's objects or changes of them, as `rendered`; `folder` is empty."""
+    before = overlay("one-node")
+    return [_moved(item, namespace) for item in overlay_with("one-node", component, folder) if item not in before]
 
 
 def _moved(item: Object, namespace: str) -> Object:

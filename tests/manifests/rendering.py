@@ -53,6 +53,17 @@ def overlay(name: str) -> list[Object]:
     return _overlay(name)
 
 
+def overlay_with(name: str, component: str, folder: Path) -> list[Object]:
+    """The objects of an overlay with a component; `folder` is an empty folder for the kustomization."""
+    base, part = (
+        os.path.relpath((MANIFESTS / place).resolve(), folder.resolve())
+        for place in (f"overlays/{name}", f"components/{component}")
+    )
+    kustomization = {"namespace": "fullcircle", "resources": [base], "components": [part]}
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+    return build(folder)
+
+
 def one(objects: list[Object], kind: str, name: str) -> Object:
     """The object of a kind and a name."""
     (found,) = [item for item in objects if item["kind"] == kind and item["metadata"]["name"] == name]

@@ -6,7 +6,8 @@ from pathlib import Path
 import yaml
 
 from components.monitor.exporter.__main__ import PORT
-from tests.manifests.rendering import MANIFESTS, Object, build, one, overlay
+from components.shared.inference_log.access import ACCESS_KEY, SECRET_KEY
+from tests.manifests.rendering import MANIFESTS, Object, build, one, overlay, overlay_with
 
 CONTROLLER = """
 apiVersion: apps/v1
@@ -128,6 +129,26 @@ def test_the_dashboard_is_found_by_grafana(tmp_path):
     found = one(objects(tmp_path, "monitoring"), "ConfigMap", "fullcircle-dashboard")
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert json.loads(found["data"]["dashboard.json"])["uid"] == "fullcircle"
+
+
+def test_waiting_versions_gives_the_job_that_decides_what_a_deploy_task_has(tmp_path):
+    found = overlay_with("one-node", "waiting-versions", tmp_path)
+    binding = one(found, "RoleBinding", "fullcircle-decisions-deploy")
+    assert binding["roleRef"]["name"] == one(found, "RoleBinding", "fullcircle-deploy")["roleRef"]["name"]
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": "fullcircle-decisions", "namespace": "fullcircle"}
+    ]
+    template = one(found, "CronJob", "fullcircle-decisions")["spec"]["jobTemplate"]["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    keys = {item["name"]: item["valueFrom"]["secretKeyRef"]["name"] for item in container["env"] if "valueFrom" in item}
+    assert keys == {
+        "AWS_ACCESS_KEY_ID": "fullcircle-stages",
+        "AWS_SECRET_ACCESS_KEY": "fullcircle-stages",
+        ACCESS_KEY: "fullcircle-monitoring",
+        SECRET_KEY: "fullcircle-monitoring",
+    }
+    policy = one(found, "NetworkPolicy", "decisions-to-endpoints")["spec"]
+    assert policy["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
 
 
 def test_make_secrets_is_valid_shell():

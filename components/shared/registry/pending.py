@@ -20,7 +20,7 @@ Answer = Literal["", "approved", "rejected", "expired"]
 
 
 class Terms(BaseModel):
-    """How a version that waits is decided about: sections of the configuration that made it."""
+    """How a version that waits is decided about and served, as the configuration says that made it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,6 +29,10 @@ class Terms(BaseModel):
         default=GateConfig(approval="required"), description="`champion.metric` is the one that is compared."
     )
     evaluation: EvaluationConfig = Field(default=EvaluationConfig(), description="Resamples and confidence.")
+    namespace: str = Field(
+        default="",
+        description="Where it is to be served on a cluster; empty on one machine, and in what was kept before this was.",
+    )
 
 
 class Pending(Terms):

@@ -15,6 +15,7 @@ from components.shared.config import GateConfig, InferenceLogConfig, ServingConf
 from components.shared.errors import DeployError
 from components.shared.labels.store import Labels
 from components.shared.package.scoring import Scorer
+from components.shared.registry.judgement import Judgement
 from components.shared.registry.pending import Pending, PendingVersions, Terms
 from components.shared.registry.registry import Registry
 from tests.components.deploy.conftest import NAME, Site
@@ -23,6 +24,15 @@ from tests.components.deploy.test_shadow import ask
 from tests.components.monitor.logged import START, put_log, requests
 from tests.helpers import make_schema, make_table
 from tests.ports import free_port
+
+
+def test_a_version_says_where_it_is_to_be_served(store):
+    """Else it is where the one who looks says; packages of before have nothing of it."""
+    waiting, judged = PendingVersions(store, NAME), Judgement(promoted=True)
+    said = waiting.add("v1", judged, Terms(serving=ServingConfig(), namespace="team-a"), run="r")
+    unsaid = waiting.add("v2", judged, Terms(serving=ServingConfig()), run="r")
+    place = Place(namespace="kubeflow")
+    assert (place.of(said).namespace, place.of(unsaid).namespace) == ("team-a", "kubeflow")
 
 
 @pytest.fixture
