@@ -229,6 +229,10 @@ bench-statistics: .venv/.dev ## Simulate how often intervals cover and which can
 bench-log: .venv/.dev ## Measure a drift report on 30 days of the inference log; writes build/bench/inference_log.json
 	@$(VENV_PYTHON) -m tests.benchmarks.inference_log
 
+.PHONY: bench-day
+bench-day: .venv/.dev ## Measure a day of a million requests, from the log's files to the decision; writes build/bench/day.json
+	@$(VENV_PYTHON) -m tests.benchmarks.day
+
 .PHONY: bench-drift
 bench-drift: .venv/.dev ## Measure drift from statistics beside Evidently (PEER_ROWS=1000000: in full); writes build/bench/drift.json
 	@$(VENV_PYTHON) -m tests.benchmarks.drift $(if $(ROWS),--rows $(ROWS)) $(if $(PEER_ROWS),--peer-rows $(PEER_ROWS)) \

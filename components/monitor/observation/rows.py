@@ -4,7 +4,6 @@ Files are put together to some 100,000 rows, cut by version and by step, and cou
 is counted too, and stops nothing.
 """
 
-import io
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from components.monitor.observation.calendar import EPOCH, Calendar, Seconds, Span
@@ -31,7 +29,7 @@ from components.monitor.observation.pieces import Piece
 from components.monitor.observation.sample import Sample
 from components.monitor.observation.versions import Version, Versions
 from components.monitor.statistics import Statistics, gather
-from components.shared.chunks import chunks
+from components.shared.chunks import chunks, parquet_rows
 from components.shared.config import WindowsConfig
 from components.shared.inference_log.layout import LogFile
 from components.shared.inference_log.reading import fetched
@@ -42,6 +40,7 @@ from components.shared.store import Store
 
 _CHUNK = 100_000  # rows that are counted together
 _CELLS = 10_000_000  # of fewer rows where there are very many columns
+_SMALL = 256_000  # bytes of a file, up to which it is held as rows
 _MOST_STEPS = 500  # of one piece; rows of others go by server time
 
 
@@ -117,16 +116,18 @@ class PieceReader:
     def _tables(self, piece: Piece, found: Found, *, last_look: bool) -> Iterator[pa.Table]:
         """The rows of each file that can be read; the others are counted."""
 
-        def bare(file: LogFile, content: bytes) -> tuple[LogFile, bytes]:
-            return file, content
+        def opened(file: LogFile, content: bytes) -> tuple[LogFile, bytes | pa.Table | None]:
+            # Large files that are read ahead are held as they are stored, which takes less.
+            return file, content if len(content) > _SMALL else _rows(content)
 
-        gone = (lambda file: (file, b"")) if last_look else None
-        for file, content in fetched(self._store, piece.files, bare, gone=gone):
-            try:
-                yield pq.read_table(io.BytesIO(content))
-            except UNFIT:
+        gone = (lambda file: (file, None)) if last_look else None
+        for file, content in fetched(self._store, piece.files, opened, gone=gone):
+            rows = _rows(content) if isinstance(content, bytes) else content
+            if rows is None:
                 found.damaged += 1
                 found.lost += file.rows or 0
+            else:
+                yield rows
 
     def split(self, rows: pa.Table) -> Iterator[tuple[str, Version | None, pa.Table]]:
         """The rows of each version; those that do not tell it are the champion's."""
@@ -161,6 +162,14 @@ class PieceReader:
     def has_features(self) -> bool:
         """Whether rows should have the model's features."""
         return not self._settings.table
+
+
+def _rows(content: bytes) -> pa.Table | None:
+    """The rows of a file; None where it is damaged."""
+    try:
+        return parquet_rows(content)
+    except UNFIT:
+        return None
 
 
 class _Counting:

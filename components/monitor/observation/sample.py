@@ -5,7 +5,6 @@ Any row is among them with the same chance, whichever hour it is in and however 
 so is the quality of the answers, which needs rows and their labels.
 """
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from components.monitor.observation.columns import as_logged
+from components.shared.chunks import parquet_rows
 from components.shared.package.schema import Schema
 
 SIZE = 5_000  # rows
@@ -65,4 +65,4 @@ class Sample:
     @classmethod
     def from_parquet(cls, content: bytes) -> "Sample":
         """From a file."""
-        return cls(pq.read_table(io.BytesIO(content)))
+        return cls(parquet_rows(content))

@@ -18,7 +18,6 @@ Example, the hour from 5 to 6, in which the files a and b were written, with 10 
 A compaction that is killed at 6:10 leaves part-1, which counts for nothing: it is removed after six hours.
 """
 
-import io
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.shared.chunks import parquet_rows
 from components.shared.errors import StoreError
 from components.shared.inference_log.layout import COMMIT, HOUR, Commit, LogFile, Part, part_name, rows_of
 from components.shared.inference_log.reading import HourFolder, MovedError, days, fetched, stable_day_folders
@@ -183,8 +183,7 @@ def _read(store: Store, folder: HourFolder, chunk: Sequence[ObjectInfo]) -> dict
 
     def table(file: LogFile, content: bytes) -> tuple[str, pa.Table] | None:
         try:
-            with pq.ParquetFile(io.BytesIO(content)) as parquet:
-                return file.key.removeprefix(folder.prefix), parquet.read()
+            return file.key.removeprefix(folder.prefix), parquet_rows(content)
         except (pa.ArrowException, OSError, ValueError):
             return None
 

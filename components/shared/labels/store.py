@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.shared.chunks import parquet_rows
 from components.shared.errors import StoreError
 from components.shared.inference_log.layout import LogFile, rows_of
 from components.shared.inference_log.reading import fetched
@@ -161,7 +162,7 @@ class Labels:
 
     def _parsed(self, file: LogFile, content: bytes) -> pa.Table | None:
         try:
-            table = pq.read_table(io.BytesIO(content), columns=self.columns.arrow().names).cast(self.columns.arrow())
+            table = parquet_rows(content, self.columns.arrow().names).cast(self.columns.arrow())
         except UNFIT:
             return None
         return table.append_column(_FILE, pa.array([file.key] * table.num_rows, pa.string()))

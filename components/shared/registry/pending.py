@@ -31,7 +31,7 @@ class Terms(BaseModel):
     evaluation: EvaluationConfig = Field(default=EvaluationConfig(), description="Resamples and confidence.")
     namespace: str = Field(
         default="",
-        description="Where it is to be served on a cluster; empty on one machine, and in what was kept before this was.",
+        description="Of the endpoint on a cluster; empty on one machine, and in what was kept before this was said.",
     )
 
 
