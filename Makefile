@@ -239,8 +239,8 @@ bench-drift: .venv/.dev ## Measure drift from statistics beside Evidently (PEER_
 		$(if $(MANY_ROWS),--many-rows $(MANY_ROWS))
 
 .PHONY: bench-alarms
-bench-alarms: .venv/.dev build/bench/tables build/peers/nannyml ## Inject changes of 70 kinds and count false alarms and misses, beside Evidently and nannyml (SEEDS=20); writes build/bench/alarms.json
-	@OMP_NUM_THREADS=1 $(VENV_PYTHON) -m tests.benchmarks.alarms $(if $(SEEDS),--seeds $(SEEDS))
+bench-alarms: .venv/.dev build/bench/tables build/peers/nannyml ## Inject changes of 70 kinds and count false alarms and misses, beside Evidently and nannyml (SEEDS=20; RESUME=1 goes on); writes build/bench/alarms.json
+	@OMP_NUM_THREADS=1 $(VENV_PYTHON) -m tests.benchmarks.alarms $(if $(SEEDS),--seeds $(SEEDS)) $(if $(RESUME),--resume)
 
 .PHONY: bench-quality
 bench-quality: .venv/.dev build/bench/tables ## Measure models on twelve real tables beside scikit-learn; writes build/bench/quality.json

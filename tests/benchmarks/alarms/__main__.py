@@ -6,12 +6,14 @@ each of three strengths, four with it, whose labels come a window late. Ours is 
 window to a decision with the default settings (`watching`); a change is found when a decision warns or retrains.
 Evidently and nannyml look at the same windows of the first seeds (`peers`); Evidently, a look of which takes seconds,
 only at the third window of each change. `build/bench/alarms_kinds.json` has every kind by itself, `alarms.md` tables by
-family of changes.
+family of changes. What is done is kept in `build/bench/alarms_done`, each table and seed by itself: with `--resume` a
+benchmark that was cut short goes on from there.
 """
 
 import argparse
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -19,8 +21,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
+from pydantic import TypeAdapter
 from rich.console import Console
 
+from components.shared.files import write_text
 from components.shared.resources import cpu_count
 from tests.benchmarks.alarms.changes.kinds import KINDS
 from tests.benchmarks.alarms.figures import PEERS, behind, by_kind, figures
@@ -30,6 +34,7 @@ from tests.benchmarks.alarms.tables import TABLES, train
 from tests.benchmarks.report import FOLDER, report, show
 
 SEEDS, NANNYML_SEEDS, EVIDENTLY_SEEDS = 20, 3, 1
+_OUTCOMES = TypeAdapter(list[Outcome])
 
 
 def main() -> None:
@@ -38,7 +43,11 @@ def main() -> None:
     console = Console()
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="fullcircle-alarms-") as folder:
-        outcomes = list(_outcomes(list(_work(options, Path(folder))), console, processes=options.processes))
+        work = list(_work(options, Path(folder)))
+        done = FOLDER / f"{options.name}_done"
+        if not options.resume:
+            shutil.rmtree(done, ignore_errors=True)
+        outcomes = list(_outcomes(work, done, console, processes=options.processes))
     kinds = by_kind(outcomes)
     columns = ["kind", "strength", *kinds[0]["found"]]
     rows = [[one["kind"], one["strength"], *one["found"].values()] for one in kinds]
@@ -63,6 +72,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tables", nargs="*", choices=[table.name for table in TABLES], help="only these")
     parser.add_argument("--kinds", default="", help="only kinds of change with this text in their name")
     parser.add_argument("--processes", type=int, default=cpu_count())
+    parser.add_argument("--resume", action="store_true", help="go on where a benchmark of this code was cut short")
     parser.add_argument("--name", default="alarms", help="of the files in build/bench (alarms)")
     return parser.parse_args()
 
@@ -80,15 +90,23 @@ def _work(options: argparse.Namespace, folder: Path) -> Iterator[Work]:
             yield Work(name, package, seed, seed < options.evidently, seed < options.nannyml, kinds)
 
 
-def _outcomes(work: Sequence[Work], console: Console, *, processes: int) -> Iterator[Outcome]:
-    """Do it all, some at once, each on one core."""
+def _outcomes(work: Sequence[Work], kept: Path, console: Console, *, processes: int) -> Iterator[Outcome]:
+    """Do it all, some at once, each on one core; what is kept already is not done again."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    kept.mkdir(parents=True, exist_ok=True)
+    left = []
+    for one in work:
+        if (file := kept / one.file).is_file():
+            yield from _OUTCOMES.validate_json(file.read_bytes())
+        else:
+            left.append(one)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(measure, one): one for one in work}
-        for number, done in enumerate(as_completed(running), 1):
-            one = running[done]
+        running = {pool.submit(measure, one): one for one in left}
+        for number, done in enumerate(as_completed(running), len(work) - len(left) + 1):
+            one, found = running[done], done.result()
             console.print(f"{number} of {len(work)}: {one.table}, seed {one.seed}", highlight=False)
-            yield from done.result()
+            write_text(kept / one.file, _OUTCOMES.dump_json(found).decode())
+            yield from found
 
 
 if __name__ == "__main__":

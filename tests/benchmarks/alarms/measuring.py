@@ -40,6 +40,12 @@ class Work:
     nannyml: bool
     kinds: tuple[str, ...]
 
+    @property
+    def file(self) -> str:
+        """What its outcomes are kept as."""
+        peers = "".join(f"-{name}" for name in ("evidently", "nannyml") if getattr(self, name))
+        return f"{self.table}-{self.seed:02}{peers}.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
