@@ -95,7 +95,7 @@ def _log_readers(config: Config) -> tuple[str, ...]:
 
 def _prepare(tasks: Tasks, config: Config, *, window_start: str, window_end: str, paths: str) -> _Data:
     """From the source to the checked, split and described table."""
-    source, problem, contract = constant(config.source), constant(config.problem), constant(config.contract)
+    source, problem = constant(config.source), constant(config.problem)
     marked = tasks.add(fingerprint, source=source, paths=paths)
     ingested = tasks.add(
         ingest,
@@ -106,12 +106,12 @@ def _prepare(tasks: Tasks, config: Config, *, window_start: str, window_end: str
         paths=paths,
         mark=marked["Output"],
     )
-    validated = tasks.add(validate, contract=contract, problem=problem, table=ingested["table"])
+    validated = tasks.add(validate, contract=constant(config.contract), problem=problem, table=ingested["table"])
     splits = tasks.add(
         prepare,
         settings=constant(config.prepare),
         problem=problem,
-        contract=contract,
+        contract=constant(config.contract.of_schema),
         table=validated["valid"],
     )["splits"]
     tasks.add(profile, settings=constant(config.profile), splits=splits)

@@ -19,8 +19,7 @@ def prepare(
     Args:
         settings: The `prepare` section of the configuration, as JSON.
         problem: The `problem` section of the configuration, as JSON.
-        contract: The `contract` section of the configuration, as JSON: fewest rows that repairs have to leave, columns
-            in which values may be missing.
+        contract: `ContractConfig.of_schema`, as JSON: fewest rows that stay, and what may come in columns.
         table: The checked table, one Parquet file.
         splits: Folder with train.parquet, validation.parquet, test.parquet, schema.json (features and classes,
             as seen in the training part) and summary.json (what was removed and why, the
@@ -31,16 +30,9 @@ def prepare(
 
     from components.prepare import prepare as logic
     from components.prepare.page import preparation_page
-    from components.shared.config import ContractConfig, PrepareConfig, ProblemConfig
     from components.shared.progress import announce
 
-    summary = logic.prepare(
-        Path(table.path),
-        Path(splits.path),
-        problem=ProblemConfig.model_validate_json(problem),
-        settings=PrepareConfig.model_validate_json(settings),
-        contract=ContractConfig.model_validate_json(contract),
-    )
+    summary = logic.prepare(Path(table.path), Path(splits.path), **logic.read_sections(problem, settings, contract))
     preparation_page(summary).write(prepare_page.path)
     splits.metadata.update({part: found.rows for part, found in summary.parts.items()}, features=summary.features)
     announce(logic.headline(summary))

@@ -3,6 +3,7 @@
 import shutil
 from datetime import datetime
 from pathlib import Path
+from typing import TypedDict
 
 from pydantic import BaseModel
 
@@ -72,6 +73,23 @@ class Summary(BaseModel):
     leaks: list[Leak]
     warnings: list[str]
     remarks: list[str] = []
+
+
+class Sections(TypedDict):
+    """The sections of the configuration that say how a table is prepared."""
+
+    problem: ProblemConfig
+    settings: PrepareConfig
+    contract: ContractConfig
+
+
+def read_sections(problem: str, settings: str, contract: str) -> Sections:
+    """Read the sections from JSON, as a task is given them."""
+    return Sections(
+        problem=ProblemConfig.model_validate_json(problem),
+        settings=PrepareConfig.model_validate_json(settings),
+        contract=ContractConfig.model_validate_json(contract),
+    )
 
 
 def prepare(

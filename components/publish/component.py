@@ -36,12 +36,10 @@ def publish(
     """
     from pathlib import Path
 
-    from components.publish.publish import publish_version, wait_for_approval
-    from components.shared.config import EvaluationConfig, GateConfig, MonitoringConfig, ServingConfig
-    from components.shared.kubernetes.api import in_pod, pod_namespace
+    from components.publish.publish import publish_version, read_terms, wait_for_approval
+    from components.shared.config import MonitoringConfig
     from components.shared.progress import announce
     from components.shared.registry.monitoring import keep_settings
-    from components.shared.registry.pending import Terms
     from components.shared.store import Store
 
     store = Store.connect()
@@ -51,11 +49,6 @@ def publish(
     keep_settings(store, name, published.version, MonitoringConfig.model_validate_json(monitoring))
     announce(published.message)
     if waits_to_serve:
-        terms = Terms(
-            serving=ServingConfig.model_validate_json(waits_to_serve),
-            gate=GateConfig.model_validate_json(gate),
-            evaluation=EvaluationConfig.model_validate_json(evaluation),
-            namespace=namespace or (pod_namespace() if in_pod() else ""),
-        )
+        terms = read_terms(waits_to_serve, gate, evaluation, namespace=namespace)
         announce(wait_for_approval(store, name, published.version, terms, verdict=Path(verdict.path)))
     return published.version

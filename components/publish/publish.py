@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from components.shared.config import EvaluationConfig, GateConfig, ServingConfig
 from components.shared.errors import PackageError, in_short
 from components.shared.files import file_hash
+from components.shared.kubernetes.api import in_pod, pod_namespace
 from components.shared.package.model_package import (
     CARD,
     FILES,
@@ -68,6 +70,23 @@ def publish_version(store: Store, name: str, *, model: Path, evaluated: Path, ve
         Judgement.read(verdict, manifest.version)
         created = Registry(store, name).publish(package, manifest)
     return Published(manifest.version, created=created)
+
+
+def read_terms(serving: str, gate: str, evaluation: str, *, namespace: str) -> Terms:
+    """How a version that waits is decided about and served.
+
+    Args:
+        serving: Section `serving` of the configuration, JSON.
+        gate: Section `gate`, JSON, with the metric that is compared.
+        evaluation: Section `evaluation`, JSON.
+        namespace: Of the endpoint on a cluster; empty for that of this pod.
+    """
+    return Terms(
+        serving=ServingConfig.model_validate_json(serving),
+        gate=GateConfig.model_validate_json(gate),
+        evaluation=EvaluationConfig.model_validate_json(evaluation),
+        namespace=namespace or (pod_namespace() if in_pod() else ""),
+    )
 
 
 def wait_for_approval(store: Store, name: str, version: str, terms: Terms, *, verdict: Path) -> str:

@@ -55,11 +55,11 @@ def format_share(x: float | None, digits: int = 1) -> str:
     if x is None or not math.isfinite(x):
         return format_number(x)
     smallest = 10.0**-digits
-    if 0 < x * 100 < smallest / 2:
-        return f"<{smallest:.{digits}f}%"
-    if 100 - smallest / 2 < x * 100 < 100:
-        return f">{100 - smallest:.{digits}f}%"
     percent = f"{x * 100:,.{digits}f}"
+    if x > 0 and float(percent.replace(",", "")) == 0:
+        return f"<{smallest:.{digits}f}%"
+    if x < 1 and float(percent.replace(",", "")) == 100:
+        return f">{100 - smallest:.{digits}f}%"
     percent = percent.rstrip("0").rstrip(".") if "." in percent else percent
     return f"{'0' if percent == '-0' else percent}%"
 

@@ -236,7 +236,7 @@ def _first_of_each(missing: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _median(column: Floats) -> float:
-    known = column[~np.isnan(column)]
+    known = column[~np.isnan(column)].astype(np.float64)  # the sum of two float32 may be none
     return float(np.median(known)) if known.size else 0.0
 
 

@@ -142,6 +142,7 @@ def test_parameters_of_a_run_have_defaults_that_change_nothing(wine):
     [
         ({"gate": {"thresholds": {"accuracy": {"minimum": 0.5}}}}, {"gate"}),
         ({"prepare": {"split": {"method": "random", "validation": 0.2, "test": 0.25}}}, {"prepare"}),
+        ({"contract": {"quarantine_limit": 0.5}}, {"validate"}),
         ({"contract": {"minimum_rows": 7}}, {"validate", "prepare"}),
         ({"serving": {"port": 9999}}, {"deploy"}),
         ({"monitoring": {"null_share_change": 0.2}}, {"publish", "monitor"}),

@@ -66,3 +66,15 @@ class ContractConfig(Section):
     quarantine_limit: Share = Field(
         default=0.01, description="Largest share of rows that may be quarantined before the run fails."
     )
+
+    @property
+    def of_schema(self) -> "ContractConfig":
+        """What prepare needs of it: fewest rows, and what may come besides what is there; other rules do not matter."""
+        return ContractConfig(
+            columns={
+                name: ColumnRule(type="number" if rule.type == "number" else None, nullable=rule.nullable)
+                for name, rule in self.columns.items()
+                if rule.nullable or rule.type == "number"
+            },
+            minimum_rows=self.minimum_rows,
+        )
