@@ -69,7 +69,7 @@ def compare(champion: Entry, store: Store, *, name: str, model: Path, splits: Pa
             folder = Path(temporary, "package")
             manifest = _fetch(store, champion.version, name=name, folder=folder)
             schema = Schema.read(folder)
-            theirs = _score_champion(folder, splits, ours)
+            theirs = _score_champion(folder, splits, ours, schema=schema)
     except IncomparableError as reason:
         detail = f"The champion {champion.version} cannot be compared: {reason} {_REMEDY}"
         return [Check(name="champion", value=None, limit=question.rule.allowed_loss, holds=False, detail=detail)]
@@ -96,12 +96,11 @@ def _fetch(store: Store, version: str, *, name: str, folder: Path) -> Manifest:
     return manifest
 
 
-def _score_champion(folder: Path, splits: Path, ours: Scored) -> Answers:
+def _score_champion(folder: Path, splits: Path, ours: Scored, *, schema: Schema) -> Answers:
     """The champion's answers to the test part, by its own threshold, its classes in the candidate's order."""
-    theirs = Schema.read(folder)
-    _check_same_question(theirs, ours.schema)
+    _check_same_question(schema, ours.schema)
     columns = set(pq.read_schema(frames.part_path(splits, "test")).names)
-    if missing := [name for name in theirs.columns if name not in columns]:
+    if missing := [name for name in schema.columns if name not in columns]:
         raise IncomparableError(f"it needs {', '.join(map(repr, missing[:10]))}, which the test part does not have.")
     try:
         answers = score_test(splits, load_scorer(folder)).answers
@@ -109,7 +108,7 @@ def _score_champion(folder: Path, splits: Path, ours: Scored) -> Answers:
         raise IncomparableError(f"its model cannot be loaded ({error}).") from error
     except (DataError, pa.ArrowException) as error:
         raise IncomparableError(f"it cannot read the test part ({error}).") from error
-    return _in_order_of(answers, theirs, ours.schema)
+    return _in_order_of(answers, schema, ours.schema)
 
 
 def _check_same_question(theirs: Schema, ours: Schema) -> None:

@@ -56,9 +56,10 @@ def format_share(x: float | None, digits: int = 1) -> str:
         return format_number(x)
     smallest = 10.0**-digits
     percent = f"{x * 100:,.{digits}f}"
-    if x > 0 and float(percent.replace(",", "")) == 0:
+    rounded = float(percent.replace(",", ""))
+    if x > 0 and rounded == 0:
         return f"<{smallest:.{digits}f}%"
-    if x < 1 and float(percent.replace(",", "")) == 100:
+    if x < 1 and rounded == 100:
         return f">{100 - smallest:.{digits}f}%"
     percent = percent.rstrip("0").rstrip(".") if "." in percent else percent
     return f"{'0' if percent == '-0' else percent}%"

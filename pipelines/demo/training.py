@@ -61,14 +61,14 @@ class Trainer:
         return self._known[start, end]
 
     def _train(self, start: datetime, end: datetime, folder: Path) -> Path:
-        config, problem, contract = self._config, constant(self._config.problem), constant(self._config.contract)
+        config, problem = self._config, constant(self._config.problem)
         folder.mkdir(parents=True)
         window = {"window_start": start.isoformat(), "window_end": end.isoformat()}
         table, valid = _dataset(folder, "table.parquet"), _dataset(folder, "valid.parquet")
         splits = _dataset(folder, "splits")
         lineage = ingest.python_func(source=constant(config.source), problem=problem, paths="", table=table, **window)
         validate.python_func(
-            contract=contract,
+            contract=constant(config.contract),
             problem=problem,
             table=table,
             valid=valid,
@@ -79,7 +79,7 @@ class Trainer:
         prepare.python_func(
             settings=constant(config.prepare),
             problem=problem,
-            contract=contract,
+            contract=constant(config.contract.of_schema),
             table=valid,
             splits=splits,
             prepare_page=dsl.HTML(uri=str(folder / "preparation.html")),

@@ -32,46 +32,26 @@ from components.monitor.observation.observe import observed
 from components.shared import frames
 from components.shared.config import MonitoringConfig
 from components.shared.decisions.records import Decided
-from components.shared.decisions.retraining import Outcome, RetrainingRun, RetrainingTask
 from components.shared.decisions.watching import Watcher
 from components.shared.inference_log.compaction import compact_log
 from components.shared.inference_log.layout import HOUR, hour_prefix, raw_name
 from components.shared.inference_rows import RECEIVED, REQUEST_ID, log_schema, logged_name
 from components.shared.labels.layout import LABEL
 from components.shared.labels.store import Labels
-from components.shared.package.model_package import REFERENCE, verify, version_prefix
+from components.shared.package.model_package import REFERENCE, verify
 from components.shared.package.scoring import Scorer, score_rows
 from components.shared.registry.monitoring import keep_settings
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from components.shared.tasks import TASKS
-from pipelines.local.store import LocalStore
-from tests.benchmarks.inference_log import FILES_AN_HOUR, NAME, SECONDS_A_FILE, encoded
+from tests.benchmarks.inference_log import FILES_AN_HOUR, NAME, SECONDS_A_FILE, champion_store, encoded
 from tests.benchmarks.report import Figure, at_most, report, told
-from tests.helpers import put_folder
+from tests.components.shared.decisions.retrainers import QuickRetrainer
 
 ROWS = 1_000_000
 _PUTTERS = 16
 _FILES = 24 * FILES_AN_HOUR
 _SETTINGS = MonitoringConfig.model_validate({"windows": {"size": "1d", "look_back": "3d"}})
-
-
-class NoRetrainer:
-    """Where nothing is retrained: the decision is what is measured."""
-
-    def find(self, task: RetrainingTask) -> RetrainingRun | None:
-        """None goes on."""
-        return None
-
-    def begin(self, task: RetrainingTask) -> RetrainingRun:
-        """A run that is over at once."""
-        return RetrainingRun("none", Outcome("failed", message="not in a benchmark"))
-
-    def cancel(self, task: RetrainingTask) -> None:
-        """There is none."""
-
-    def interrupt(self) -> None:
-        """There is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +144,7 @@ def decide(now: datetime) -> dict[str, Any]:
     store = Store.connect()
     found = observed(store, NAME, now=now)
     watched = time.perf_counter()
-    records = Watcher(store, NAME, NoRetrainer(), lambda: now, by="bench").look()
+    records = Watcher(store, NAME, QuickRetrainer(store), lambda: now, by="bench").look()
     (evidence,) = found.evidence
     quality = evidence.quality
     return {
@@ -195,28 +175,18 @@ def figures(package: Path, console: Console, *, rows: int) -> list[Figure]:
     start = (datetime.now(UTC) - timedelta(days=2)).replace(hour=0, minute=0, second=0, microsecond=0)
     now = start + timedelta(hours=36)  # the day is over, and its labels are there
     day = Day(package, version, start, max(1, round(rows / _FILES)))
-    with tempfile.TemporaryDirectory(prefix="fullcircle-bench-") as folder:
-        server = LocalStore(Path(folder), programs=("weed",))
-        store = Store(server.start())
-        try:
-            store.ensure_bucket()
-            put_folder(store, version_prefix(NAME, version), package)
-            keep_settings(store, NAME, version, _SETTINGS)
-            Registry(store, NAME).promote(version, expected=None)
-            begun = time.monotonic()
-            files = fill(store, day)
-            console.print(
-                f"{files:,} files of {day.rows} rows, and their labels, put in {time.monotonic() - begun:.0f} s"
-            )
-            raw = timed(store, now)
-            compacted = compact_log(store, NAME)
-            console.print(f"compaction: {compacted.message}")
-            store.delete_many([item.key for item in store.list(f"monitoring/{NAME}/") if "settings" not in item.key])
-            keep_settings(store, NAME, version, _SETTINGS)
-            after = timed(store, now)
-            again = timed(store, now)
-        finally:
-            server.stop()
+    with champion_store(package, version) as store:
+        keep_settings(store, NAME, version, _SETTINGS)
+        begun = time.monotonic()
+        files = fill(store, day)
+        console.print(f"{files:,} files of {day.rows} rows, and their labels, put in {time.monotonic() - begun:.0f} s")
+        raw = timed(store, now)
+        compacted = compact_log(store, NAME)
+        console.print(f"compaction: {compacted.message}")
+        store.delete_many([item.key for item in store.list(f"monitoring/{NAME}/") if "settings" not in item.key])
+        keep_settings(store, NAME, version, _SETTINGS)
+        after = timed(store, now)
+        again = timed(store, now)
     console.print(after["message"])
     console.print(f"labelled {after['labelled']:.0%}; decided {', '.join(after['decisions'])}")
     return [

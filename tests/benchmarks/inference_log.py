@@ -186,10 +186,9 @@ def _environment(store: Store) -> dict[str, str]:
     return {**os.environ, **store.settings.environment()}
 
 
-def figures(package: Path, console: Console, *, days: int, rows: int, every: bool) -> list[Figure]:
-    """Measure with a package of a flights run."""
-    now = datetime.now(UTC)
-    version = verify(package).version
+@contextmanager
+def champion_store(package: Path, version: str) -> Iterator[Store]:
+    """A real S3 server (weed), of which a package is the champion; it ends with all that is in it."""
     with tempfile.TemporaryDirectory(prefix="fullcircle-bench-") as folder:
         server = LocalStore(Path(folder), programs=("weed",))
         store = Store(server.start())
@@ -197,20 +196,28 @@ def figures(package: Path, console: Console, *, days: int, rows: int, every: boo
             store.ensure_bucket()
             put_folder(store, version_prefix(NAME, version), package)
             Registry(store, NAME).promote(version, expected=None)
-            begun = time.monotonic()
-            objects = fill(store, package, now=now, days=days, rows=rows, every=every)
-            console.print(f"{objects:,} objects of {days} days were put in {time.monotonic() - begun:.0f} s")
-            raw = make_report(store, version, "the newest day as raw files")
-            begun = time.monotonic()
-            with counted(store) as counts:
-                compacted = compact_log(store, NAME)
-            seconds = time.monotonic() - begun
-            console.print(f"compaction, {seconds:.0f} s, {counts['list']} listings: {compacted.message}")
-            compact_log(store, NAME, settled=timedelta(hours=-1))  # what was replaced goes after a while
-            after = make_report(store, version, "compacted")
-            left = sum(len(reading.day_folders(store, NAME, day)) for day in reading.days(store, NAME))
+            yield store
         finally:
             server.stop()
+
+
+def figures(package: Path, console: Console, *, days: int, rows: int, every: bool) -> list[Figure]:
+    """Measure with a package of a flights run."""
+    now = datetime.now(UTC)
+    version = verify(package).version
+    with champion_store(package, version) as store:
+        begun = time.monotonic()
+        objects = fill(store, package, now=now, days=days, rows=rows, every=every)
+        console.print(f"{objects:,} objects of {days} days were put in {time.monotonic() - begun:.0f} s")
+        raw = make_report(store, version, "the newest day as raw files")
+        begun = time.monotonic()
+        with counted(store) as counts:
+            compacted = compact_log(store, NAME)
+        seconds = time.monotonic() - begun
+        console.print(f"compaction, {seconds:.0f} s, {counts['list']} listings: {compacted.message}")
+        compact_log(store, NAME, settled=timedelta(hours=-1))  # what was replaced goes after a while
+        after = make_report(store, version, "compacted")
+        left = sum(len(reading.day_folders(store, NAME, day)) for day in reading.days(store, NAME))
     table = [[one.log, one.seconds, one.cpu, one.own, one.listings, one.reads, one.rows] for one in (raw, after)]
     columns = ["", "seconds", "CPU s", "report alone s", "listings", "other requests", "rows compared"]
     show(f"A drift report on {days} days", columns, table, console=console)

@@ -8,17 +8,26 @@ from components.shared.package.model_package import TRAINED_FILES
 from components.shared.registry.monitoring import read_settings
 from components.shared.registry.pending import PendingVersions
 from components.shared.registry.registry import Registry
-from tests.components.publish.test_publish import make_inputs
+from tests.components.publish.test_publish import Inputs, make_inputs
+
+
+def published(inputs: Inputs, **sections: str) -> str:
+    """The version that the adapter makes of the files."""
+    version: str = publish.python_func(
+        name="demo",
+        model=dsl.Model(uri=str(inputs.model)),
+        evaluated=dsl.Artifact(uri=str(inputs.evaluated)),
+        verdict=dsl.Artifact(uri=str(inputs.verdict)),
+        **sections,
+    )
+    return version
 
 
 def test_the_adapter_returns_the_version(store, packages, tmp_path, capsys):
     inputs = make_inputs(packages(), tmp_path)
     assert set(TRAINED_FILES) == {path.name for path in inputs.model.iterdir()}
-    version = publish.python_func(
-        name="demo",
-        model=dsl.Model(uri=str(inputs.model)),
-        evaluated=dsl.Artifact(uri=str(inputs.evaluated)),
-        verdict=dsl.Artifact(uri=str(inputs.verdict)),
+    version = published(
+        inputs,
         monitoring=MonitoringConfig(rows=123).model_dump_json(),
     )
     assert read_settings(store, "demo", version).rows == 123
@@ -29,11 +38,8 @@ def test_the_adapter_returns_the_version(store, packages, tmp_path, capsys):
 
 def test_a_version_that_waits_keeps_where_it_is_to_be_served(store, packages, tmp_path):
     inputs = make_inputs(packages(), tmp_path)
-    version = publish.python_func(
-        name="demo",
-        model=dsl.Model(uri=str(inputs.model)),
-        evaluated=dsl.Artifact(uri=str(inputs.evaluated)),
-        verdict=dsl.Artifact(uri=str(inputs.verdict)),
+    version = published(
+        inputs,
         waits_to_serve=ServingConfig(port=8123).model_dump_json(),
         gate=GateConfig(approval="required").model_dump_json(),
         namespace="team-a",
