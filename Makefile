@@ -278,7 +278,7 @@ bench-decisions: .venv/.dev ## Kill monitors that decide and retrain at 200 rand
 
 .PHONY: bench-promotions
 bench-promotions: .venv/.dev ## Run 500 sequences of deployments that fail, are killed and overtake one another (a test runs 10)
-	@FULLCIRCLE_SEQUENCES=500 $(VENV_PYTHON) -m pytest -q -s tests/components/deploy/test_promotions.py
+	@FULLCIRCLE_SEQUENCES=500 $(VENV_PYTHON) -m pytest -q -s -o faulthandler_timeout=0 tests/components/deploy/test_promotions.py
 
 .PHONY: bench-columns
 bench-columns: .venv/.dev ## Read, check and prepare tables of 10,000 columns (a test has 3,000)

@@ -10,11 +10,12 @@ import os
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -145,9 +146,11 @@ class Place:
 
 class Promotions(RuleBasedStateMachine):
     place: Place
+    happened: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
+        self.happened["sequences"] += 1
         self.place.clear()
         self.registry = Registry(self.place.store, NAME)
         self.runs: list[Run] = []
@@ -218,6 +221,7 @@ class Promotions(RuleBasedStateMachine):
     def run_is_killed(self, which: int) -> None:
         run = self.runs.pop(which % len(self.runs))
         run.kill()
+        self.happened["killed"] += 1
 
     # What is true
 
@@ -262,6 +266,7 @@ class Promotions(RuleBasedStateMachine):
         for run in [run for run in self.runs if run.over]:
             self.runs.remove(run)
             run.join(60)
+            self.happened[type(run.failed).__name__ if run.failed else "done"] += 1
             champion = self.registry.champion()
             serves = self.place.servers.version(NAME)
             untouched = isinstance(run.failed, PackageError) and serves == run.found
@@ -324,7 +329,7 @@ def quick(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_the_champion_has_always_served(place: Place, quick: None) -> None:
     class Machine(Promotions):
-        pass
+        happened: ClassVar[Counter[str]] = Counter()
 
     Machine.place = place
     Machine.TestCase.settings = settings(
@@ -332,6 +337,9 @@ def test_the_champion_has_always_served(place: Place, quick: None) -> None:
         suppress_health_check=list(HealthCheck), derandomize="FULLCIRCLE_SEQUENCES" not in os.environ,
     )  # fmt: skip
     Machine.TestCase("runTest").runTest()
+    print(dict(Machine.happened))
+    assert Machine.happened["sequences"] >= SEQUENCES
+    assert all(Machine.happened[what] for what in ("done", "killed", "DeployError", "PackageError"))
 
 
 def test_two_failures_in_a_row_leave_the_version_that_served(place: Place, quick: None) -> None:
