@@ -64,8 +64,8 @@ setup: .venv/.stage ## Make .venv with what a run needs (run, test, lint and the
 	@echo "Ready: .venv"
 
 .PHONY: run
-run: .venv/.stage ## From the source tables of CONFIG to an endpoint that answers, on this machine
-	@$(VENV_PYTHON) -m pipelines run "$(CONFIG)"
+run: .venv/.stage ## From the source tables of CONFIG to an endpoint that answers, on this machine (PATHS, WINDOW_START, WINDOW_END, FORCE=1)
+	@$(VENV_PYTHON) -m pipelines run "$(CONFIG)" $(WINDOW)
 
 .PHONY: demo
 demo: .venv/.stage ## Replay a year of flights through the product, with retrainings, and tell it on a page (CASE=concept or broken)
@@ -102,8 +102,12 @@ reject: .venv/.stage ## Say that VERSION of MODEL, which waits for approval, is 
 versions: .venv/.stage ## List the versions of MODEL: the champion, which have served, when, by which run and why
 	@$(if $(MODEL),,echo "MODEL=… is needed: the name of the model" >&2; exit 1;) $(VENV_PYTHON) -m pipelines versions "$(MODEL)"
 
+.PHONY: monitor
+monitor: .venv/.stage ## Report on the windows of requests that are over, of MODEL or of all models of this machine, and how the newest requests drifted
+	@$(VENV_PYTHON) -m pipelines monitor $(MODEL)
+
 .PHONY: watch
-watch: .venv/.stage ## Decide on what the monitor found out about the model of CONFIG, and retrain it here where `monitoring.policy` says so
+watch: .venv/.stage ## Monitor the model of CONFIG, decide on what was found, and retrain it here where `monitoring.policy` says so (EVERY=seconds: again and again)
 	@$(VENV_PYTHON) -m pipelines watch "$(CONFIG)" --every "$(or $(EVERY),0)"
 
 .PHONY: decisions

@@ -25,6 +25,7 @@ from pipelines.cli.doctor import doctor
 from pipelines.cli.fetch import fetch
 from pipelines.cli.follow import follow
 from pipelines.cli.labels import labels
+from pipelines.cli.monitor import monitor
 from pipelines.cli.open import open
 from pipelines.cli.predict import predict
 from pipelines.cli.prepare_store import prepare_store
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 VERBS: dict[str, tuple[Callable[..., int], ...]] = {
     "On this machine": (run, predict, contract, schema, demo, stop),
     "Models and their endpoints": (versions, open, labels, approve, reject, rollback, undeploy),
-    "Watching and retraining": (watch, decisions, replay_policy, resume),
+    "Watching and retraining": (monitor, watch, decisions, replay_policy, resume),
     "On Kubeflow Pipelines": (doctor, submit, follow, schedule, diagnose, compile),
     "The object store": (fetch, prune, prepare_store, store_policy, store_rights),
 }

@@ -14,15 +14,23 @@ LOCAL_ENDPOINTS = BUILD / "local" / "serving"
 
 
 def local_store() -> "Store":
-    """The object store that runs here use: that of the environment, else one that is started in the current folder.
+    """The object store of what has run here: that of the environment, else that of the current folder, started again.
 
     Raises:
-        FullcircleError: It cannot be reached or started.
+        StoreError: Nothing has run here, or the store cannot be reached or started.
     """
+    from components.shared.errors import StoreError
     from components.shared.store import Store
-    from pipelines.local.store import settings_or_start
+    from pipelines.local.store import LocalStore, settings_or_start
 
-    return Store(settings_or_start(Path.cwd()))
+    here = Path.cwd()
+    if not os.environ.get("AWS_ENDPOINT_URL") and not LocalStore(here).state_file.is_file():
+        raise StoreError(
+            f"There is no object store here: nothing has run in {here} yet. Go to the folder in which `make run` was "
+            "started. For a model on a cluster, set AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            "as docs/kubernetes.md says."
+        )
+    return Store(settings_or_start(here))
 
 
 def endpoint_folder(model: str, namespace: str) -> Path | None:

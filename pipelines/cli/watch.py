@@ -1,4 +1,7 @@
-"""`watch`: decide on what the monitor found out, and retrain."""
+"""`watch`: decide on what the monitor finds out, and retrain.
+
+For a model of this machine it also does what the scheduled jobs of a cluster do: without them nobody else would look.
+"""
 
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -37,6 +40,8 @@ def watch(
 ) -> int:
     """Decide on the newest evidence by `monitoring.policy`, retrain where it says so, and see to versions that wait.
 
+    With a configuration, the windows of requests that are over are reported on first, as `monitor` does.
+
     Examples:
         python -m pipelines watch pipelines/configs/flights.yaml
         python -m pipelines watch flights --every 600
@@ -50,12 +55,35 @@ def watch(
             kfp = connect(host, token_file, namespace, kfp_namespace)
             look = partial(_look_at_models, store, [what] if what else [], kfp, account)
         else:
-            look = partial(_look, _here(store, what))
-        while True:
-            code = look()
-            if not every:
-                return code
+            look = partial(_look_here, _here(store, what))
+        while every:
+            _look_and_go_on(look)
             time.sleep(every)
+        return look()
+
+
+def _look_and_go_on(look: "Callable[[], int]") -> None:
+    """Take one of many looks: the next one may do what could not be done now."""
+    import sys
+
+    from components.shared.errors import FullcircleError
+
+    try:
+        look()
+    except FullcircleError as error:
+        sys.stderr.write(f"\n{error}\n")
+
+
+def _look_here(watcher: "Watcher") -> int:
+    """Report on the windows that are over, then take one look."""
+    from components.monitor.observation.observe import observed
+    from components.shared.inference_log.compaction import compact_log
+    from components.shared.registry.registry import Registry
+
+    if Registry(watcher.store, watcher.model).champion():
+        compact_log(watcher.store, watcher.model)
+        print(f"{watcher.model}: {observed(watcher.store, watcher.model).message}", flush=True)
+    return _look(watcher)
 
 
 def _look(watcher: "Watcher") -> int:

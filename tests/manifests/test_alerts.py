@@ -98,9 +98,10 @@ CASES = [
         {"fullcircle_exporter_look_timestamp_seconds": "0+60x120"}, {}, "The figures of the monitor are 1h 0m 0s old",
     ),
     Case(
-        "FullcircleMonitorStale", {'fullcircle_monitor_report_timestamp_seconds{model_name="demo"}': "0x2880"},
-        {'fullcircle_monitor_report_timestamp_seconds{model_name="demo"}': "86400x2880"}, {"model_name": "demo"},
-        "Nothing new was found out about demo for 1d 12h 1m 0s", minutes=36 * 60 + 1,
+        "FullcircleMonitorStale", {'fullcircle_monitor_next_window_end_timestamp_seconds{model_name="demo"}': "0x2880"},
+        {'fullcircle_monitor_next_window_end_timestamp_seconds{model_name="demo"}': "86400x2880"},
+        {"model_name": "demo"},
+        "A window of demo has been over for 1d 6h 1m 0s without a report", minutes=30 * 60 + 1,
     ),
     Case(
         "FullcircleRowsUntrusted",

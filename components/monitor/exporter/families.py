@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from components.monitor.exporter.known import Known
 from components.shared.config.monitoring_policy import PolicyAction
-from components.shared.decisions.evidence import Estimate, Evidence, Quality
+from components.shared.decisions.evidence import Estimate, Evidence, Quality, next_window_end
 from components.shared.decisions.records import Decided, Result, decisions_of
 from components.shared.decisions.retrainings import retrainings_of
 
@@ -40,6 +40,7 @@ class _Gauge:
 def _windows(models: Sequence[Known]) -> Iterator[Metric]:
     """When the monitor last saw what, and what was wrong with the rows."""
     made = _Gauge("report_timestamp_seconds", "When something new was last found out.", "model_name")
+    due = _Gauge("next_window_end_timestamp_seconds", "When the window after the newest one is over.", "model_name")
     ends = _Gauge("window_end_timestamp_seconds", "End of the newest window.", *_VERSION)
     rows = _Gauge("window_rows", "Rows of the newest window.", *_VERSION)
     problems = _Gauge(
@@ -49,6 +50,8 @@ def _windows(models: Sequence[Known]) -> Iterator[Metric]:
         if not known.evidence:
             continue
         made.add(max(one.made for one in known.evidence).timestamp(), known.model)
+        following = next_window_end(known.evidence)
+        due.add(following.timestamp() if following else None, known.model)
         for one in _newest(known):
             labels = (known.model, one.version)
             ends.add(one.end.timestamp(), *labels)
@@ -56,7 +59,7 @@ def _windows(models: Sequence[Known]) -> Iterator[Metric]:
             counts = Counter((problem.kind, str(problem.severe).lower()) for problem in one.problems)
             for (kind, severe), count in counts.items():
                 problems.add(count, *labels, kind, severe)
-    yield from (gauge.family for gauge in (made, ends, rows, problems))
+    yield from (gauge.family for gauge in (made, due, ends, rows, problems))
 
 
 def _drift(models: Sequence[Known]) -> Iterator[Metric]:

@@ -1,6 +1,6 @@
 """`monitoring`: the drift report. It travels with the version, beside its files: see `registry.monitoring`."""
 
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -85,6 +85,16 @@ class MonitoringConfig(Section):
         return self
 
     def overridden(self, other: "MonitoringConfig") -> Self:
-        """These settings, with those that another section sets in place of the ones here."""
-        given = other.model_dump(include=other.model_fields_set)
-        return type(self).model_validate({**self.model_dump(), **given})
+        """These settings, with those that another section sets in place of the ones here; also within its sections."""
+        return type(self).model_validate(_merged(self.model_dump(), other.model_dump(exclude_unset=True)))
+
+
+def _merged(here: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
+    """Nested settings, with those of another one in place of the ones here."""
+    return {
+        **here,
+        **{
+            name: _merged(here[name], value) if isinstance(value, dict) and isinstance(here.get(name), dict) else value
+            for name, value in there.items()
+        },
+    }

@@ -46,7 +46,7 @@ class WindowsConfig(Section):
     time: Literal["server", "event"] = Field(
         default="server",
         description="Which time decides on a row's window: `server`, when the request came, or `event`, the time "
-        "column of the model (`source.time_column`).",
+        "column of the model (`problem.time_column`).",
     )
     zone: Zone = Field(
         default="UTC",

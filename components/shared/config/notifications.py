@@ -34,7 +34,10 @@ class NotificationsConfig(Section):
     receivers: list[ReceiverConfig] = Field(default=[], description="The receivers.")
     attempts: int = Field(default=3, ge=1, le=10, description="How often a message is sent until it is taken.")
     stale_hours: float = Field(
-        default=48, gt=0, description="Hours without a newer window from which the monitor counts as stale."
+        default=30,
+        gt=0,
+        description="Hours since a window was over that the monitor has not reported on, from which it counts as "
+        "stale: a day, for a monitor that runs daily, and some more.",
     )
 
     def variables(self, kind: EventKind) -> list[str]:

@@ -5,6 +5,7 @@ taken again later, by another rule, from the same evidence. Moments are UTC.
 """
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Literal
 
@@ -139,3 +140,15 @@ class Evidence(_Frozen):
     def digest(self) -> str:
         """What tells this evidence from any other: the SHA-256 of its JSON, in hexadecimal."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def next_window_end(evidence: Iterable[Evidence]) -> datetime | None:
+    """When the window after the newest one is over; None where no window is known.
+
+    Windows that overlap are over sooner after one another than they are long: the newest two tell.
+    """
+    lengths = {one.end: one.end - one.start for one in evidence}
+    if not lengths:
+        return None
+    *earlier, newest = sorted(lengths)
+    return newest + min([lengths[newest], *(newest - end for end in earlier[-1:])])

@@ -2,7 +2,8 @@
 
 What happened is in the audit log and in the history of champions, which only grow. So it is enough to keep how far both
 have been told. A process that is killed between sending and writing that down tells the last events again, with the
-same ids; none is lost.
+same ids; none is lost. The first look of all, as when the first receiver is configured, begins a day back: what is
+older is no news.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,11 +12,13 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.shared.config.notifications import EventKind, NotificationsConfig
-from components.shared.decisions.evidence import Evidence
+from components.shared.decisions.evidence import Evidence, next_window_end
 from components.shared.decisions.records import Decided, Ended, Record, decisions_of
 from components.shared.notifications.sending import Event, send_to_all
 from components.shared.registry.history import Entry
 from components.shared.store import Store
+
+_FIRST_LOOK = timedelta(days=1)
 
 
 class _Told(BaseModel):
@@ -47,7 +50,8 @@ def tell(
     if not settings.receivers:
         return 0
     key = f"monitoring/{model}/notified.json"
-    told = _read(store, key)
+    kept = _read(store, key)
+    told = kept or _before(records, history, now - _FIRST_LOOK)
     stale = _stale(evidence, settings, now)
     events = [*_of_records(model, records, told.record), *_of_history(model, history, told.entry)]
     if stale and stale != told.stale:
@@ -60,7 +64,7 @@ def tell(
         entry=max((entry.number for entry in history), default=told.entry),
         stale=stale,
     )
-    if newest != told:
+    if newest != kept:
         store.put_bytes(key, newest.model_dump_json().encode())
     return len(events)
 
@@ -96,14 +100,28 @@ def _of_history(model: str, history: Sequence[Entry], after: int) -> Iterator[Ev
 
 
 def _stale(evidence: Sequence[Evidence], settings: NotificationsConfig, now: datetime) -> str:
-    """The end of the newest window where that is long ago; else empty."""
-    newest = max((one.end for one in evidence), default=None)
-    return newest.isoformat() if newest and now - newest > timedelta(hours=settings.stale_hours) else ""
+    """The end of the newest window where the next one has been over for long; else empty."""
+    due = next_window_end(evidence)
+    if not due or now - due <= timedelta(hours=settings.stale_hours):
+        return ""
+    return max(one.end for one in evidence).isoformat()
 
 
-def _read(store: Store, key: str) -> _Told:
+def _before(records: Sequence[Record], history: Sequence[Entry], moment: datetime) -> _Told:
+    """As if what happened before a moment had been told."""
+    entries = [entry.number for entry in history if datetime.fromisoformat(entry.when) < moment]
+    return _Told(
+        record=max((record.number for record in records if record.when < moment), default=0),
+        entry=max(entries, default=0),
+    )
+
+
+def _read(store: Store, key: str) -> _Told | None:
+    """How far it is; None where nobody has been told anything."""
     found = store.read_with_etag(key)
+    if not found:
+        return None
     try:
-        return _Told.model_validate_json(found[0]) if found else _Told()
+        return _Told.model_validate_json(found[0])
     except ValidationError:
         return _Told()  # all is told again, with the same ids

@@ -53,6 +53,8 @@ def test_what_is_known_of_a_model(store):
     told = looked(store)
     assert told[f"window_end_timestamp_seconds{{{VERSION}}}"] == found[-1].end.timestamp()
     assert told["report_timestamp_seconds{model_name=demo}"] == max(one.made for one in found).timestamp()
+    following = found[-1].end + (found[-1].end - found[-1].start)
+    assert told["next_window_end_timestamp_seconds{model_name=demo}"] == following.timestamp()
     assert told[f"window_rows{{{VERSION}}}"] == 500
     assert told[f"problems{{kind=range,{VERSION},severe=true}}"] == 1
     assert told[f"problems{{kind=volume,{VERSION},severe=false}}"] == 1

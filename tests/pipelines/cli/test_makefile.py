@@ -20,11 +20,12 @@ VARIABLES = {
     "HERE": "1", "EVERY": "60", "FORCE": "1", "ACCOUNT": "runner", "NO_FOLLOW": "1",
 }  # fmt: skip
 TARGETS = (
-    "run", "predict", "labels", "stop", "rollback", "approve", "reject", "versions", "watch", "decisions",
+    "run", "predict", "labels", "stop", "rollback", "approve", "reject", "versions", "monitor", "watch", "decisions",
     "replay-policy", "resume", "undeploy", "prune", "contract", "compile", "submit", "follow",
     "schedule", "diagnose", "doctor",
 )  # fmt: skip
 VALUES: dict[str, dict[str, Any]] = {
+    "run": {"window_start": "2024-01-01", "paths": '{"t": "p.csv"}', "force": True},
     "predict": {"data": "new.parquet", "version": "abc", "destination": "june"},
     "labels": {"data": "new.parquet", "label": "", "days": 40.0},
     "rollback": {"model": "wine", "version": "abc", "reason": "it was wrong", "namespace": "ns"},
@@ -32,6 +33,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "resume": {"model": "wine", "why": "it is whole again"},
     "approve": {"model": "wine", "version": "abc", "why": "it is whole again", "namespace": "ns", "here": True},
     "reject": {"model": "wine", "version": "abc", "why": "it is whole again"},
+    "monitor": {"models": ["wine"]},
     "watch": {"every": 60.0},
     "prune": {"models": ["wine"], "days": 3.0, "yes": True},
     "submit": {

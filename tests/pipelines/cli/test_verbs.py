@@ -128,3 +128,22 @@ def test_what_the_stages_warned_of_is_printed_when_one_fails(tmp_path):
     with pytest.raises(RunError, match="no such version"), warnings_of_a_failed_run(console):
         raise RunError([failed], RunResult(tmp_path, [passed, failed], 1.0))
     assert "validate: 3 rows were set aside." in output.getvalue()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["versions", "demo"], ["decisions", "demo"], ["resume", "demo"], ["replay-policy", "demo"], ["monitor"],
+        ["reject", "demo", "--version", "v1"], ["prune", "--days", "30"], ["watch", str(WINE)], ["open", "demo"],
+    ],
+    ids=lambda command: command[0],
+)  # fmt: skip
+def test_where_nothing_has_run_no_store_is_begun(command, folder, monkeypatch, capsys):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+
+    assert main(command) == 1
+
+    said = capsys.readouterr().err
+    assert f"nothing has run in {folder} yet" in said
+    assert "For a model on a cluster, set AWS_ENDPOINT_URL" in said
+    assert list(folder.iterdir()) == []

@@ -1,11 +1,16 @@
 """Whole runs of wine whose version waits for a person, and which a decision begins: a real store and a real server."""
 
+import io
 import json
+import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from components.shared.decisions.audit import AuditLog
@@ -16,6 +21,7 @@ from components.shared.package.model_package import GOLDEN
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from pipelines.local.store import LocalStore
+from tests.components.monitor.logged import put_log
 from tests.pipelines.command_line import call, write_config
 from tests.ports import free_port
 
@@ -51,6 +57,18 @@ class Place:
         body = json.dumps({"instances": [golden[0]["row"]]}).encode()
         with urllib.request.urlopen(urllib.request.Request(url, body)) as response:
             return json.loads(response.read())
+
+    def move_log(self, by: timedelta) -> None:
+        """Let what the endpoint has been asked so far have come earlier: its windows are over then."""
+        until = time.monotonic() + 60
+        while not (files := [item.key for item in self.store.list("inference/wine/") if item.key.endswith(".parquet")]):
+            assert time.monotonic() < until, "nothing was logged"
+            time.sleep(0.2)
+        for key in files:
+            rows = pq.read_table(io.BytesIO(self.store.get_bytes(key)))
+            place = rows.column_names.index("received")
+            moved = pc.add(rows.column("received"), pa.scalar(by, pa.duration("us")))
+            put_log(self.store, rows.set_column(place, "received", moved), model="wine")
 
 
 def drop(version: str) -> Evidence:
@@ -100,3 +118,12 @@ def test_from_a_version_that_waits_to_a_retraining_that_was_decided(place):
     assert ended.cpu_hours > 0
     assert "wine: nothing new" in place.call("watch", place.config)
     assert "retraining 1 blocked" in place.call("decisions", "wine")
+
+    place.move_log(timedelta(days=-2))
+    watched = place.call("watch", place.config)
+    assert "wine: 2 windows, 2 of them new" in watched
+    assert "wine: decision 4: warn: " in watched  # the drop is the latest that is known, and was tried
+    assert place.store.exists("monitoring/wine/history.html")
+    monitored = place.call("monitor")
+    assert "wine: 2 windows, 0 of them new" in monitored
+    assert "wine: no report yet: " in monitored

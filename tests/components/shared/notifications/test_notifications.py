@@ -32,7 +32,7 @@ def settings(kind: str, **more: object) -> NotificationsConfig:
 
 def tell_all(store: Store, given: NotificationsConfig, *, now: datetime = NOW) -> int:
     records, history = AuditLog(store, "demo").records(), Registry(store, "demo").history()
-    evidence = [window(0).model_copy(update={"end": NOW - timedelta(hours=1)})]
+    evidence = [window(0).model_copy(update={"start": NOW - timedelta(hours=25), "end": NOW - timedelta(hours=1)})]
     return tell(store, "demo", given, records=records, history=history, evidence=evidence, now=now)
 
 
@@ -105,10 +105,21 @@ def test_one_that_is_away_stops_nothing_and_no_secret_is_said(store, receiver, m
 
 
 def test_a_receiver_is_told_of_what_it_asks_for_and_of_a_stale_monitor_once(store, receiver):
-    Registry(store, "demo").promote("v1", expected=None)
     wanted = settings("webhook", events=["stale_monitor"])
-    later = NOW + timedelta(days=3)
-    assert tell_all(store, wanted, now=later) == 2
+    later = NOW + timedelta(hours=54)  # the next window was over 31 hours before
+    assert tell_all(store, wanted, now=later - timedelta(hours=2)) == 0
+    assert tell_all(store, wanted, now=later) == 1
     assert tell_all(store, wanted, now=later + timedelta(hours=1)) == 0
     (told,) = receiver.bodies()
     assert told["kind"] == "stale_monitor"
+
+
+def test_the_first_receiver_is_not_told_what_happened_long_before(store, receiver):
+    registry, later = Registry(store, "demo"), NOW + timedelta(days=2)
+    first = registry.promote("v1", expected=None)
+    AuditLog(store, "demo").decide([dropped(1), dropped(2)], ON, NOW)
+    assert tell_all(store, settings("webhook", events=["promotion", "decision"]), now=later) == 0
+    registry.promote("v2", expected=first)
+    assert tell_all(store, settings("webhook", events=["promotion", "decision"]), now=later) == 1
+    (told,) = receiver.bodies()
+    assert told["id"] == "champion-2"

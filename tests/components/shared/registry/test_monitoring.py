@@ -52,3 +52,9 @@ def test_fields_that_were_given_go_before_and_the_others_stay():
     found = OWN.overridden(MonitoringConfig.model_validate({"rows": 500, "drift_share": 0.5}))
     assert found == OWN.model_copy(update={"rows": 500, "drift_share": 0.5})
     assert OWN.overridden(MonitoringConfig()) == OWN
+
+
+def test_what_goes_before_a_version_s_own_settings_leaves_the_rest_of_a_section():
+    own = MonitoringConfig.model_validate({"windows": {"size": "1d", "time": "event", "zone": "America/New_York"}})
+    found = own.overridden(MonitoringConfig.model_validate({"windows": {"size": "2d"}}))
+    assert (found.windows.size, found.windows.time, found.windows.zone) == ("2d", "event", "America/New_York")
