@@ -273,8 +273,9 @@ bench-pods: .venv/.dev ## Measure the wine from submit to endpoint on a cluster 
 	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" $(VENV_PYTHON) -m tests.benchmarks.pods
 
 .PHONY: bench-kills
-bench-kills: .venv/.dev ## Kill publishing and deploying at 200 random moments; writes build/bench/kills.json
+bench-kills: .venv/.dev ## Kill publishing and deploying at 200 random moments, and the monitor at 200; writes build/bench/kills.json
 	@$(VENV_PYTHON) -m tests.benchmarks.kills
+	@FULLCIRCLE_KILLS=200 $(VENV_PYTHON) -m pytest -q -s -o faulthandler_timeout=0 tests/components/monitor/observation/test_kills.py
 
 .PHONY: bench-decisions
 bench-decisions: .venv/.dev ## Kill monitors that decide and retrain at 200 random moments; writes build/bench/decisions.json

@@ -69,15 +69,18 @@ class DecisionKills:
         self.registry.promote("v-0", expected=None)
 
     def run(self, times: int) -> None:
-        """Kill monitors; the duration of others, which are not killed, says when."""
-        for number in range(1, times + 1):
-            if number % 10 == 1:  # it grows with the log
+        """Kill so many monitors; the duration of others, which are not killed, says when.
+
+        A monitor that was done before its moment came is none of them.
+        """
+        while (killed := self.outcomes["killed"]) < times:
+            if self._rounds % 10 == 0:  # it grows with the log
                 start = time.monotonic()
                 self.round(None)
                 seconds = time.monotonic() - start
             self.round(self.random.uniform(0, seconds))
-            if number % 10 == 0:
-                print(f"{number} of {times} kills: {dict(self.outcomes)}", flush=True)
+            if self.outcomes["killed"] > killed and self.outcomes["killed"] % 10 == 0:
+                print(f"{self.outcomes['killed']} of {times} kills: {dict(self.outcomes)}", flush=True)
 
     def round(self, kill_after: float | None) -> None:
         """New evidence of a drop; a monitor that is killed, perhaps beside another; one that is not; and a look."""
