@@ -19,6 +19,7 @@ NAMESPACE ?=
 REGISTRY ?= localhost/fullcircle
 TAG ?=
 OVERLAY ?= kubeflow
+COMPONENTS ?=
 HOST ?=
 TOKEN ?=
 KFP_NAMESPACE ?= kubeflow
@@ -176,8 +177,8 @@ images: ## Build the images stage, predictor and minio with buildah, podman or d
 	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" images/build
 
 .PHONY: manifests
-manifests: ## Write build/manifests/OVERLAY: the manifests with the images of REGISTRY and TAG, to be applied with kubectl
-	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" manifests/with-images "$(OVERLAY)"
+manifests: ## Write build/manifests/OVERLAY: the manifests with the images of REGISTRY and TAG, and with COMPONENTS, to be applied with kubectl
+	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" COMPONENTS="$(COMPONENTS)" manifests/with-images "$(OVERLAY)"
 
 .PHONY: test
 test: .venv/.dev ## Run all tests with coverage, the flights from end to end included
@@ -243,7 +244,7 @@ bench-drift: .venv/.dev ## Measure drift from statistics beside Evidently (PEER_
 		$(if $(MANY_ROWS),--many-rows $(MANY_ROWS))
 
 .PHONY: bench-alarms
-bench-alarms: .venv/.dev build/bench/tables build/peers/nannyml ## Inject changes of 70 kinds and count false alarms and misses, beside Evidently and nannyml (SEEDS=20; RESUME=1 goes on); writes build/bench/alarms.json
+bench-alarms: .venv/.dev build/bench/tables build/peers/nannyml ## Inject changes of 73 kinds and count false alarms and misses, beside Evidently and nannyml (SEEDS=20; RESUME=1 goes on); writes build/bench/alarms.json
 	@OMP_NUM_THREADS=1 $(VENV_PYTHON) -m tests.benchmarks.alarms $(if $(SEEDS),--seeds $(SEEDS)) $(if $(RESUME),--resume)
 
 .PHONY: bench-quality

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.manifests.rendering import MANIFESTS, OVERLAYS, build, overlay, pods
 
@@ -54,4 +55,33 @@ def test_a_tag_that_moves_is_refused(project):
 
     assert done.returncode == 1
     assert "not latest" in done.stderr
+    assert not (project / "build").exists()
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_components_are_in_the_overlays_namespace_with_its_images(project, name):
+    wanted = "waiting-versions prometheus monitoring"
+    done = run(project, name, REGISTRY="registry.example.com/team", TAG="v1", COMPONENTS=wanted)
+    assert done.returncode == 0, done.stderr
+    assert f"with {wanted}. Next:" in done.stdout
+
+    folder = project / "build" / "manifests" / name
+    after = build(folder)
+
+    namespace = yaml.safe_load((folder / "kustomization.yaml").read_text())["namespace"]
+    before = {(item["kind"], item["metadata"]["name"]) for item in overlay(name)}
+    added = [item for item in after if (item["kind"], item["metadata"]["name"]) not in before]
+    assert {"Deployment", "PrometheusRule", "PodMonitor", "RoleBinding", "NetworkPolicy"} <= {
+        one["kind"] for one in added
+    }
+    assert {item["metadata"]["namespace"] for item in added} == {namespace}
+    images = {container["image"] for pod in pods(after) for container in pod.spec["containers"]}
+    assert all(image.startswith("registry.example.com/team/") and image.endswith(":v1") for image in images)
+
+
+def test_an_unknown_component_is_refused_with_those_there_are(project):
+    done = run(project, "kubeflow", TAG="v1", COMPONENTS="monitoring wait")
+
+    assert done.returncode == 1
+    assert "there is no component wait; expected some of: argo-requeue argo-retries" in done.stderr
     assert not (project / "build").exists()
