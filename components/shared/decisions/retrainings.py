@@ -15,12 +15,14 @@ class Retraining:
     Attributes:
         decided: The decision.
         started: Each attempt.
-        ended: What came of it; of several records the last, as one that was pending is decided later. None: open.
+        ran: The end of its run. None: open.
+        ended: What came of it; of several records the last, as a version that waits is answered later. None: open.
         judged: Whether it helped; None while that is not known.
     """
 
     decided: Decided
     started: list[Started] = field(default_factory=list)
+    ran: Ended | None = None
     ended: Ended | None = None
     judged: Judged | None = None
 
@@ -36,13 +38,16 @@ class Retraining:
 
     @property
     def rests_since(self) -> datetime:
-        """From when the cool-down counts: its end, however it ended, or the decision where there was no run."""
-        return self.ended.when if self.ended else self.decided.when
+        """From when cool-down and budget count: the end of its run, however it ended, or the decision where none ran.
+
+        What is said of a version that waited is no run, however late it comes.
+        """
+        return self.ran.when if self.ran else self.decided.when
 
     @property
     def cpu_hours(self) -> float:
         """Hours of one processor core that it took."""
-        return self.ended.cpu_hours if self.ended else 0.0
+        return self.ran.cpu_hours if self.ran else 0.0
 
     @property
     def helped(self) -> bool | None:
@@ -76,6 +81,7 @@ def _add(retraining: Retraining, record: Started | Ended | Judged) -> None:
         case Started():
             retraining.started.append(record)
         case Ended():
+            retraining.ran = retraining.ran or record
             retraining.ended = record
         case Judged():
             retraining.judged = record

@@ -6,7 +6,7 @@ nothing became known leaves nothing.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from components.shared.config import MonitoringConfig
 from components.shared.config.monitoring_policy import PolicyConfig
@@ -21,7 +21,7 @@ from components.shared.decisions.retraining import Clock, Retrainer, carry_out, 
 from components.shared.decisions.retrainings import Retraining, retrainings_of
 from components.shared.notifications.outbox import tell
 from components.shared.registry.monitoring import read_settings
-from components.shared.registry.pending import PendingVersions
+from components.shared.registry.pending import Pending, PendingVersions
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 
@@ -107,13 +107,9 @@ class Watcher:
         waiting = [one for one in retrainings_of(log.records()) if one.ended and one.ended.result == "pending"]
         pending = PendingVersions(self.store, self.model).all() if waiting else {}
         for one in waiting:
-            version = one.ended.version if one.ended else ""
-            if version not in pending or not (answer := pending[version].answer):
-                continue
-            result: Result = "promoted" if answer == "approved" else answer
-            message = pending[version].in_words
-            ended = Ended(when=self.clock(), about=one.number, result=result, version=version, message=message)
-            _add_unless(log, ended, lambda found: found.ended is not None and found.ended.result != "pending")
+            if one.ended and (found := pending.get(one.ended.version)) and found.answer:
+                answered = _with_answer(one.ended, found, self.clock())
+                _add_unless(log, answered, lambda now: now.ended is not None and now.ended.result != "pending")
 
     def _judged(self, log: AuditLog, evidence: Sequence[Evidence], policy: PolicyConfig) -> None:
         for one in retrainings_of(log.records()):
@@ -123,6 +119,20 @@ class Watcher:
                     helped, message = verdict
                     judged = Judged(when=self.clock(), about=one.number, helped=helped, message=message)
                     _add_unless(log, judged, lambda found: found.judged is not None)
+
+
+def _with_answer(waits: Ended, pending: Pending, when: datetime) -> Ended:
+    """The end of a retraining whose version waited; what its run took, it took whatever the answer."""
+    result: Result = "promoted" if pending.answer == "approved" else pending.answer or "pending"
+    return Ended(
+        when=when,
+        about=waits.about,
+        result=result,
+        run=waits.run,
+        version=waits.version,
+        cpu_hours=waits.cpu_hours,
+        message=pending.in_words,
+    )
 
 
 def _add_unless(log: AuditLog, record: Ended | Judged, is_known: Callable[[Retraining], bool]) -> None:

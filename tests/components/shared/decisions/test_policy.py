@@ -208,6 +208,19 @@ def test_the_budget_of_a_week():
     assert after(new, [], PolicyConfig(mode="on", budget=RetrainingBudget(runs=0))) == "budget"
 
 
+@pytest.mark.parametrize("answer", ["promoted", "rejected", "expired"])
+@pytest.mark.parametrize("cpu_hours", [0.0, 60.0])  # earlier releases wrote none with the answer
+def test_the_answer_to_a_version_that_waited_is_no_run_and_gives_no_hours_back(answer, cpu_hours):
+    decided = retraining()
+    waits = ended(decided, "pending", hours=2, cpu_hours=60.0)
+    past = log(decided, waits, ended(decided, answer, hours=5 * 24, cpu_hours=cpu_hours))
+    new = [dropped(3), dropped(4)]
+    assert after(new, past, now=NOON + 6 * DAY) == "budget"
+    assert after(new, past, now=NOON + 7.1 * DAY) == "retrain"
+    cheap = PolicyConfig(mode="on", budget=RetrainingBudget(cpu_hours=1000))
+    assert after(new, past, cheap, now=NOON + 5.1 * DAY) == "retrain"  # the run ended five days ago
+
+
 def test_after_retrainings_that_did_not_help_a_person_is_asked():
     records: list[Record] = []
     for number, result in enumerate(["blocked", "failed", "blocked"]):

@@ -5,8 +5,9 @@ import pytest
 
 from components.shared.config import MonitoringConfig, ServingConfig
 from components.shared.config.monitoring_policy import RetrainingBudget
+from components.shared.decisions.audit import AuditLog
 from components.shared.decisions.evidence_files import keep_evidence
-from components.shared.decisions.records import Judged
+from components.shared.decisions.records import Ended, Judged
 from components.shared.decisions.retraining import Outcome, RetrainingRun, RetrainingTask
 from components.shared.decisions.watching import Watcher, in_words
 from components.shared.registry.judgement import Judgement
@@ -82,6 +83,10 @@ def test_what_a_person_says_of_a_version_that_waited_becomes_its_end(watcher, st
     PendingVersions(store, "demo").answer("v9", answer, by="anna", why="seen")
     (line,) = look(waiting)
     assert line.startswith(f"retraining 1 {result}, version v9: {answer} by anna on 20")
+    (*_, waited, last) = AuditLog(store, "demo").records()
+    assert isinstance(waited, Ended)
+    assert isinstance(last, Ended)
+    assert (last.run, last.cpu_hours) == (waited.run, waited.cpu_hours) == ("run-9", 0.5)
     assert look(waiting) == []
 
 
