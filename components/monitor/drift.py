@@ -1,5 +1,6 @@
 """What a comparison of two windows found, with a pinned method and threshold for every column."""
 
+import math
 from collections.abc import Sequence
 from typing import Final, Self
 
@@ -9,6 +10,7 @@ from components.shared.config import ColumnDrift, DriftMethod, MonitoringConfig
 from components.shared.errors import DataError
 
 P_VALUES: Final[frozenset[DriftMethod]] = frozenset({"ks", "chisquare"})
+_FARTHEST = 100.0  # thresholds; beyond it distances tell no more
 
 
 class ColumnFinding(BaseModel):
@@ -107,6 +109,19 @@ class DriftFindings(BaseModel):
 def _rank(finding: ColumnFinding) -> tuple[bool, bool, bool, float]:
     importance = 1.0 if finding.importance is None else finding.importance
     return not (finding.drifted and finding.used), not finding.drifted, not finding.nulls_changed, -importance
+
+
+def in_thresholds(value: float, threshold: float, *, is_p_value: bool) -> float:
+    """How far something moved, in units of its threshold; of p-values, in those of their logarithms.
+
+    From 1 on it is beyond the threshold, whichever side of it that is. Example: of a p-value of 0.0025 with a threshold
+    of 0.05 it is 2.
+    """
+    if not is_p_value:
+        return min(_FARTHEST, value / threshold)
+    if threshold >= 1:
+        return 1.0
+    return min(_FARTHEST, math.log(value) / math.log(threshold)) if value else _FARTHEST
 
 
 def choose_tests(

@@ -6,9 +6,10 @@ from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from components.monitor.drift import P_VALUES, in_thresholds
 from components.monitor.exporter.known import Known
 from components.shared.config.monitoring_policy import PolicyAction
-from components.shared.decisions.evidence import Estimate, Evidence, Quality, next_window_end
+from components.shared.decisions.evidence import Estimate, Evidence, PredictionDrift, Quality, next_window_end
 from components.shared.decisions.records import Decided, Result, decisions_of
 from components.shared.decisions.retrainings import retrainings_of
 
@@ -37,6 +38,26 @@ class _Gauge:
             self.family.add_metric(labels, float(value))
 
 
+class _Predictions:
+    """How the predictions of the newest windows are to those of the reference, drifted or not."""
+
+    def __init__(self) -> None:
+        self.gauges = (
+            _Gauge("prediction_drift", "Distance or p-value of the predictions in the newest window.", *_VERSION),
+            _Gauge("prediction_drift_threshold", "From where, or of p-values below where, it counts.", *_VERSION),
+            _Gauge("prediction_drift_ratio", "How far they have moved, in thresholds: from 1 on it counts.", *_VERSION),
+            _Gauge("prediction_drifted", "1 when they have drifted, and chance does not explain it.", *_VERSION),
+        )
+
+    def add(self, found: PredictionDrift, *labels: str) -> None:
+        """Add those of a window."""
+        # Records of before, which say no method, are of predictions that drifted.
+        is_p_value = found.method in P_VALUES if found.method else found.value < found.threshold
+        ratio = in_thresholds(found.value, found.threshold, is_p_value=is_p_value)
+        for gauge, value in zip(self.gauges, (found.value, found.threshold, ratio, found.drifted), strict=True):
+            gauge.add(value, *labels)
+
+
 def _windows(models: Sequence[Known]) -> Iterator[Metric]:
     """When the monitor last saw what, and what was wrong with the rows."""
     made = _Gauge("report_timestamp_seconds", "When something new was last found out.", "model_name")
@@ -63,12 +84,16 @@ def _windows(models: Sequence[Known]) -> Iterator[Metric]:
 
 
 def _drift(models: Sequence[Known]) -> Iterator[Metric]:
-    values = _Gauge("drift", "Distance of each column that has drifted in the newest window.", *_VERSION, "column")
-    limits = _Gauge("drift_threshold", "From where such a column counts as drifted.", *_VERSION, "column")
+    values = _Gauge(
+        "drift", "Distance or p-value of each column that has drifted in the newest window.", *_VERSION, "column"
+    )
+    limits = _Gauge(
+        "drift_threshold", "From where, or of p-values below where, it counts as drifted.", *_VERSION, "column"
+    )
+    ratios = _Gauge("drift_ratio", "How far it has moved, in thresholds: from 1 on it counts.", *_VERSION, "column")
     weights = _Gauge("drift_importance", "Share of the model's importance that is its.", *_VERSION, "column")
     columns = _Gauge("drifted_columns", "Columns that have drifted in the newest window.", *_VERSION)
-    predictions = _Gauge("prediction_drift", "Distance of the predictions in the newest window.", *_VERSION)
-    threshold = _Gauge("prediction_drift_threshold", "From where they count as drifted.", *_VERSION)
+    predictions = _Predictions()
     for known in models:
         for one in _newest(known):
             labels = (known.model, one.version)
@@ -76,11 +101,14 @@ def _drift(models: Sequence[Known]) -> Iterator[Metric]:
             for drifted in one.drifted:
                 values.add(drifted.value, *labels, drifted.column)
                 limits.add(drifted.threshold, *labels, drifted.column)
+                # Of what has drifted only a p-value lies below its threshold.
+                is_p_value = drifted.value < drifted.threshold
+                ratio = in_thresholds(drifted.value, drifted.threshold, is_p_value=is_p_value)
+                ratios.add(ratio, *labels, drifted.column)
                 weights.add(drifted.importance, *labels, drifted.column)
             if one.prediction:
-                predictions.add(one.prediction.value, *labels)
-                threshold.add(one.prediction.threshold, *labels)
-    yield from (gauge.family for gauge in (values, limits, weights, columns, predictions, threshold))
+                predictions.add(one.prediction, *labels)
+    yield from (gauge.family for gauge in (values, limits, ratios, weights, columns, *predictions.gauges))
 
 
 def _quality(models: Sequence[Known]) -> Iterator[Metric]:

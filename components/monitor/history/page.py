@@ -80,7 +80,7 @@ def state(window: WindowEntry) -> tuple[Colour, str]:
         return "failed", "No rows" if window.status == "no rows" else "Broken rows"
     if window.quality and window.quality.relation_changed:
         return "warning", "Relation changed"
-    if window.drifted or window.prediction:
+    if window.drifted or (window.prediction and window.prediction.drifted):
         return "warning", "Drift"
     if window.problems:
         return "warning", "Problems"
@@ -199,7 +199,7 @@ def _row(window: WindowEntry) -> list[object]:
     name = f"{moment(window.start)} to {moment(window.end)}"
     drifted = ", ".join(f"{item.column} {format_number(item.value, 3)}" for item in window.drifted[:4])
     more = f" and {len(window.drifted) - 4} more" if len(window.drifted) > 4 else ""
-    prediction = format_number(window.prediction.value, 3) if window.prediction else "–"
+    prediction = format_number(window.prediction.value, 3) if window.prediction and window.prediction.drifted else "–"
     return [
         Link(name, window.page) if window.page else name,
         window.version,

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.decisions.evidence import Drifted, Problem, Quality
+from components.shared.decisions.evidence import Drifted, PredictionDrift, Problem, Quality
 from components.shared.decisions.records import Decided, Decision, Ended, Judged, Record, Resumed
 from components.shared.evaluation import Gap
 from components.shared.shadow.comparison import ShadowComparison
@@ -34,7 +34,7 @@ class WindowEntry(_Frozen):
         moved: Distance of each measured column from the reference, in units of its threshold: from 1 on it drifted,
             unless chance explains it.
         drifted: Columns that drifted and that the model uses, the most important first.
-        prediction: Drift of the predictions.
+        prediction: Of the predictions, whether they drifted or not; None when that was not measured.
         problems: What is wrong with the rows.
         quality: How good the answers were.
         gaps: The largest gaps between slices, on labelled rows.
@@ -48,7 +48,7 @@ class WindowEntry(_Frozen):
     status: Status
     moved: dict[str, float] = {}
     drifted: tuple[Drifted, ...] = ()
-    prediction: Drifted | None = None
+    prediction: PredictionDrift | None = None
     problems: tuple[Problem, ...] = ()
     quality: Quality | None = None
     gaps: tuple[Gap, ...] = ()

@@ -271,7 +271,8 @@ class _Observer:
     def _wants_evidently(self, report: WindowReport) -> bool:
         """Whether a window gets Evidently's page."""
         if self._windows.evidently == "drift":
-            return bool(report.evidence.drifted or report.evidence.prediction)
+            prediction = report.evidence.prediction
+            return bool(report.evidence.drifted) or (prediction is not None and prediction.drifted)
         return self._windows.evidently == "always" and report.findings is not None
 
     def _put_evidently(self, window: DueWindow, compared: Compared) -> None:

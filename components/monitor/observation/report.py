@@ -1,13 +1,12 @@
 """What is found out about a window: its report, the evidence for decisions, and its pages."""
 
-import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from components.monitor.drift import ColumnFinding, DriftFindings
+from components.monitor.drift import P_VALUES, ColumnFinding, DriftFindings, in_thresholds
 from components.monitor.history.record import Status, WindowEntry
 from components.monitor.joint import JointDrift, joint_drift
 from components.monitor.observation.columns import watched_frame
@@ -21,12 +20,10 @@ from components.monitor.statistics import Statistics, compare
 from components.monitor.statistics.problems import Ranges, check_rows
 from components.monitor.windows import numeric_columns, prediction_column
 from components.shared.config import MonitoringConfig
-from components.shared.decisions.evidence import Drifted, Evidence, Problem
+from components.shared.decisions.evidence import Drifted, Evidence, PredictionDrift, Problem
 from components.shared.evaluation import Gap, Slice
 
 FORMAT: Final = "fullcircle-window/1"
-_P_VALUES = frozenset({"ks", "chisquare"})
-_FARTHEST = 100.0  # thresholds; beyond it distances tell no more
 
 
 class LabelState(BaseModel):
@@ -144,13 +141,8 @@ class WindowReport(BaseModel):
 
 
 def distance(finding: ColumnFinding) -> float:
-    """How far a column moved, in units of its threshold; of p-values, in those of their logarithms."""
-    value = finding.value or 0.0
-    if finding.method not in _P_VALUES:
-        return min(_FARTHEST, value / finding.threshold)
-    if finding.threshold >= 1:
-        return 1.0
-    return min(_FARTHEST, math.log(value) / math.log(finding.threshold)) if value else _FARTHEST
+    """How far a column moved, in units of its threshold."""
+    return in_thresholds(finding.value or 0.0, finding.threshold, is_p_value=finding.method in P_VALUES)
 
 
 def report_window(
@@ -252,21 +244,23 @@ def _drifted(findings: DriftFindings, version: Version) -> Iterator[Drifted]:
     prediction = prediction_column(version.schema)
     for item in findings.columns:
         if item.drifted and item.used and item.column != prediction:
-            yield _record(item, item.importance or 0.0)
+            yield Drifted(
+                column=item.column,
+                value=item.value or 0.0,
+                threshold=item.threshold,
+                importance=item.importance or 0.0,
+            )
 
 
-def _prediction(findings: DriftFindings, version: Version) -> Drifted | None:
+def _prediction(findings: DriftFindings, version: Version) -> PredictionDrift | None:
+    """Of the predictions, whether they drifted or not: windows in which they did not count as well."""
     name = prediction_column(version.schema)
-    return next((_record(item, 1.0) for item in findings.columns if item.column == name and item.drifted), None)
-
-
-def _record(finding: ColumnFinding, importance: float) -> Drifted:
-    return Drifted(
-        column=finding.column,
-        value=finding.value or 0.0,
-        threshold=finding.threshold,
-        importance=importance,
-    )
+    for item in findings.columns:
+        if item.column == name and item.value is not None:
+            return PredictionDrift(
+                column=name, method=item.method, value=item.value, threshold=item.threshold, drifted=item.drifted
+            )
+    return None
 
 
 def _value_problems(

@@ -55,8 +55,8 @@ class Drifted(_Frozen):
 
     Attributes:
         column: Its name.
-        value: The distance.
-        threshold: From where it counts as drifted.
+        value: The distance, or the p-value of a test.
+        threshold: From where it counts as drifted, or below where.
         importance: Share of the model's total importance that is this column's, 0 to 1.
     """
 
@@ -64,6 +64,26 @@ class Drifted(_Frozen):
     value: float
     threshold: float
     importance: float
+
+
+class PredictionDrift(_Frozen):
+    """How the distribution of the predictions is to that of the reference, drifted or not.
+
+    Attributes:
+        column: Name of the predictions.
+        method: How it was measured; empty in records of before, which there were only of predictions that drifted.
+        value: The distance, or the p-value of a test.
+        threshold: From where it counts as drifted, or below where.
+        importance: Of the predictions: all of it.
+        drifted: Whether they drifted: beyond the threshold, and by more than chance explains.
+    """
+
+    column: str
+    method: str = ""
+    value: float
+    threshold: float
+    importance: float = 1.0
+    drifted: bool = True
 
 
 class Estimate(_Frozen):
@@ -119,7 +139,7 @@ class Evidence(_Frozen):
         end: First moment after it.
         rows: Number of rows.
         drifted: Columns that drifted, the most important first; columns that the model does not use are not among them.
-        prediction: Drift of the predictions; None when it was not measured.
+        prediction: Of the predictions, whether they drifted or not; None when that was not measured.
         problems: What is wrong with the rows.
         quality: How good the answers were; None where nothing is known.
         made: When this was found out. Labels come late: a later record of the same window replaces this one.
@@ -132,7 +152,7 @@ class Evidence(_Frozen):
     end: datetime
     rows: int
     drifted: tuple[Drifted, ...] = ()
-    prediction: Drifted | None = None
+    prediction: PredictionDrift | None = None
     problems: tuple[Problem, ...] = ()
     quality: Quality | None = None
     made: datetime

@@ -132,11 +132,12 @@ def _feature_drift(window: Evidence, policy: PolicyConfig) -> str:
 def _prediction_drift(window: Evidence, policy: PolicyConfig) -> str:
     del policy
     drift = window.prediction
-    if drift is None or drift.value < drift.threshold:
+    if drift is None or not drift.drifted:
         return ""
-    return (
-        f"the predictions drifted by {format_number(drift.value)}, from {format_number(drift.threshold)} on it counts"
-    )
+    value, threshold = format_number(drift.value), format_number(drift.threshold)
+    if drift.value < drift.threshold:  # of those that drifted only p-values are
+        return f"the predictions drifted: their p-value is {value}, and below {threshold} it counts"
+    return f"the predictions drifted by {value}, from {threshold} on it counts"
 
 
 def _rows(window: Evidence, policy: PolicyConfig) -> str:

@@ -15,9 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from components.monitor.exporter.__main__ import Exporter
 from components.monitor.exporter.known import Models
-from components.shared.decisions.evidence_files import evidence_key
+from components.shared.decisions.evidence import Drifted, PredictionDrift
+from components.shared.decisions.evidence_files import evidence_key, keep_evidence
 from components.shared.store import Store
 from tests.components.monitor.watched import LABELLED, fill
+from tests.components.shared.decisions.windows import window
 from tests.images.predictor.serving import PROJECT, until
 from tests.ports import free_port
 
@@ -63,7 +65,21 @@ def test_what_is_known_of_a_model(store):
     assert told[f"drift_threshold{{column=carrier,{VERSION}}}"] == 0.1
     assert told[f"drift_importance{{column=delay,{VERSION}}}"] == 0.3
     assert told[f"prediction_drift{{{VERSION}}}"] == 0.2
+    assert told[f"prediction_drift_ratio{{{VERSION}}}"] == 2
+    assert told[f"prediction_drifted{{{VERSION}}}"] == 1
+    assert told[f"drift_ratio{{column=delay,{VERSION}}}"] == pytest.approx(3)
     assert told["last_label_timestamp_seconds{model_name=demo}"] == (found[0].start + LABELLED).timestamp()
+
+
+def test_p_values_are_told_in_thresholds_like_distances_and_still_predictions_as_still(store):
+    tested = Drifted(column="delay", value=0.0025, threshold=0.05, importance=0.3)
+    likely = PredictionDrift(column="prediction", method="ks", value=0.6, threshold=0.05, drifted=False)
+    keep_evidence(store, window(0, drifted=(tested,), prediction=likely))
+    told = looked(store)
+    assert told[f"drift_ratio{{column=delay,{VERSION}}}"] == pytest.approx(2)
+    assert told[f"prediction_drift{{{VERSION}}}"] == 0.6
+    assert told[f"prediction_drift_ratio{{{VERSION}}}"] < 1
+    assert told[f"prediction_drifted{{{VERSION}}}"] == 0
 
 
 def test_each_line_of_quality_is_of_the_newest_window_that_has_it(store):

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from components.shared.decisions.audit import AuditLog
-from components.shared.decisions.evidence import Drifted, Estimate, Evidence, Problem, Quality
+from components.shared.decisions.evidence import Estimate, Evidence, PredictionDrift, Problem, Quality
 from components.shared.decisions.evidence_files import keep_evidence
 from components.shared.decisions.records import Resumed
 from components.shared.labels.layout import file_key
@@ -39,7 +39,7 @@ def evidence() -> list[Evidence]:
             2,
             rows=500,
             drifted=(drifted(0.3), drifted(0.1, "carrier")),
-            prediction=Drifted(column="prediction", value=0.2, threshold=0.1, importance=1.0),
+            prediction=PredictionDrift(column="prediction", value=0.2, threshold=0.1),
             problems=(range_problem, Problem(kind="volume", value=0.5, message="half of the usual rows")),
             quality=quality(None, 0.75, changed=True),
         ),

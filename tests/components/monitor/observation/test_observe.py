@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
+from components.monitor.history.page import state
 from components.monitor.observation.observe import observe, observed
-from components.shared.config import MonitoringConfig, WindowsConfig
+from components.shared.config import ColumnDrift, MonitoringConfig, WindowsConfig
 from components.shared.inference_log.compaction import compact_log
 from components.shared.labels.store import Labels
 from components.shared.package.model_package import verify, version_prefix
@@ -51,7 +52,8 @@ def test_each_day_gets_evidence_a_report_and_a_line_of_the_history(store, scorer
         (START + day * DAY, 300, scorer.version) for day in range(3)
     ]
     assert [[drift.column for drift in item.drifted] for item in found.evidence] == [[], [], ["amount"]]
-    assert found.evidence[2].prediction is not None
+    assert [item.prediction.drifted for item in found.evidence if item.prediction] == [False, False, True]
+    assert [state(window)[1] == "Drift" for window in found.history.windows] == [False, False, True]
     assert problems(found.evidence[2]) == [("range", "amount", False)]  # and that the answers are others is no fault
     assert (found.read, found.fresh) == (72, 3)
     ordinary = {key.rpartition("/")[2] for key in kept(store) if key.startswith("20260302")}
@@ -77,6 +79,19 @@ def test_what_was_read_is_not_read_again_and_nothing_changes(store, scorer, monk
     assert (again.read, again.fresh, again.evidence) == (0, 0, first.evidence)
     assert kept(store, of="") == before
     assert not [key for key in read if key.startswith("inference/")]
+
+
+def test_of_predictions_the_p_value_of_a_test_is_kept_with_whether_they_drifted(store, scorer):
+    settings = MonitoringConfig(
+        columns={"prediction": ColumnDrift(method="ks", threshold=0.01)}, windows=WindowsConfig(evidently="never")
+    )
+    keep_settings(store, "demo", scorer.version, settings)
+    for day, shift in enumerate((0.0, 4.0)):
+        put_log(store, requests(scorer, 300, start=START + day * DAY, seed=day, shift=shift))
+    found = [item.prediction for item in observe(store, "demo", now=START + 2 * DAY + timedelta(hours=1))]
+    assert [(one.method, one.drifted, one.value < 0.01) for one in found if one] == [
+        ("ks", False, False), ("ks", True, True)
+    ]  # fmt: skip
 
 
 def store_reads(monkeypatch) -> list[str]:

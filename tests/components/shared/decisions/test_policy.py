@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from components.shared.config import EvidenceRule, PolicyConfig, RetrainingBudget
-from components.shared.decisions.evidence import Drifted, Evidence
+from components.shared.decisions.evidence import Evidence, PredictionDrift
 from components.shared.decisions.policy import decide, judge, next_record
 from components.shared.decisions.records import Decided, Judged, Record, Resumed
 from components.shared.decisions.retrainings import retrainings_of, without_help
@@ -29,6 +29,8 @@ from tests.components.shared.decisions.windows import (
 )
 
 NOON = FIRST + timedelta(days=10.5)
+MOVED = PredictionDrift(column="prediction", value=0.3, threshold=0.1)
+STILL = PredictionDrift(column="prediction", value=0.05, threshold=0.1, drifted=False)
 
 
 def kinds(evidence: list[Evidence], policy: PolicyConfig = ON) -> set[str]:
@@ -65,15 +67,39 @@ def test_good_windows_lead_to_nothing():
         ({"quality": measured(0.70)}, "retrain"),
         ({"quality": measured(0.79, relation_changed=True, estimated=measured(0.8).measured)}, "retrain"),
         ({"drifted": (drifted(0.15), drifted(0.1, "b"))}, "warn"),
-        ({"prediction": Drifted(column="prediction", value=0.2, threshold=0.1, importance=1)}, "warn"),
+        ({"prediction": PredictionDrift(column="prediction", value=0.2, threshold=0.1)}, "warn"),
+        ({"prediction": PredictionDrift(column="prediction", method="ks", value=1e-9, threshold=0.05)}, "warn"),
     ],
 )
 def test_a_rule_asks_when_two_of_three_windows_and_the_latest_say_so(bad, action):
-    still = Drifted(column="prediction", value=0.05, threshold=0.1, importance=1)
-    good = {"quality": measured(0.8, estimated=measured(0.8).measured), "prediction": still}
+    good = {"quality": measured(0.8, estimated=measured(0.8).measured), "prediction": STILL}
     for said, expected in [("x", "nothing"), ("xx", action), ("x.x", action), ("xx.", "nothing"), ("x..x", "nothing")]:
         windows = [window(day, **(bad if mark == "x" else good)) for day, mark in enumerate(said)]
         assert decide(windows, [], ON, NOON).action == expected, said
+
+
+def test_windows_in_which_the_predictions_did_not_drift_count_as_well():
+    """One that drifted 40 windows ago is none of the last three, and chance may make a distance reach its threshold."""
+    windows = [window(day, prediction=MOVED if day in (0, 40) else STILL) for day in range(41)]
+    assert kinds(windows) == set()
+    by_chance = MOVED.model_copy(update={"drifted": False})
+    assert kinds([window(day, prediction=by_chance) for day in range(3)]) == set()
+
+
+def test_a_p_value_is_told_as_one():
+    tested = MOVED.model_copy(update={"method": "ks", "value": 0.001, "threshold": 0.05})
+    decision = decide([window(day, prediction=tested) for day in range(3)], [], ON, NOON)
+    assert "their p-value is 0.001, and below 0.05 it counts" in decision.reason
+    likely = tested.model_copy(update={"value": 0.4, "drifted": False})
+    assert kinds([window(day, prediction=likely) for day in range(3)]) == set()
+
+
+def test_predictions_of_records_of_before_drifted():
+    old = window(0, prediction=MOVED).model_dump(mode="json")
+    old["prediction"] = {"column": "prediction", "value": 0.3, "threshold": 0.1, "importance": 1.0}
+    read = Evidence.model_validate(old)
+    assert read.prediction is not None
+    assert read.prediction.drifted
 
 
 def test_an_estimate_needs_three_of_four():
@@ -295,6 +321,16 @@ def test_whether_it_helped_is_judged_by_as_many_windows_as_the_rule_looks_at():
     assert verdict is not None
     assert verdict[0] is False
     assert "roc_auc is measured as 0.7 (0.69 to 0.71), and was 0.8" in verdict[1]
+
+
+def test_whether_a_retraining_for_drifted_predictions_helped_is_judged():
+    policy = PolicyConfig.model_validate({"mode": "on", "rules": {"prediction_drift": {"action": "retrain"}}})
+    asked = decide([window(day, prediction=MOVED) for day in range(3)], [], policy, NOON)
+    assert asked.action == "retrain"
+    decided = Decided(when=NOON, number=1, decision=asked)
+    (done,) = retrainings_of(log(decided, ended(decided, "promoted")))
+    good = [window(day, version="v2", prediction=STILL) for day in range(3, 6)]
+    assert judge(done, good, policy) == (True, "what asked for it is not found with version v2 any more")
 
 
 @st.composite
