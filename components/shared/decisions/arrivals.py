@@ -1,8 +1,9 @@
 """New objects at the source, which ask for a retraining besides the schedule and the evidence of windows.
 
 The places are looked at with each look at the model; what is there is known by keys, sizes and ETags. The first look
-only notes what there is. From then on each other set of objects asks for one retraining, under the same rules as any:
-one at a time, cool-down, budget. A set that has led to one does not lead to another, whatever came of it.
+at a list of places only notes what there is. From then on each other set of objects asks for one retraining, under the
+same rules as any: one at a time, cool-down, budget. A set that has led to one does not lead to another, whatever came
+of it; what a dry run would have done counts for dry runs alone.
 """
 
 import hashlib
@@ -10,7 +11,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from components.shared.decisions.records import Record, decisions_of
+from components.shared.config.monitoring_policy import PolicyMode
+from components.shared.decisions.records import Decision, Record, decisions_of
 from components.shared.sources.s3 import S3Source
 
 
@@ -23,24 +25,30 @@ class Objects:
         version: Its champion.
         digest: Of keys, sizes and ETags.
         count: How many objects.
-        places: The places, in words.
+        places: The places.
     """
 
     model: str
     version: str
     digest: str
     count: int
-    places: str
+    places: tuple[str, ...]
 
-    def are_new(self, past: Sequence[Record]) -> bool:
+    def are_new(self, past: Sequence[Record], mode: PolicyMode) -> bool:
         """Whether they are others than those of the first look, and have not led to a retraining yet.
 
         Args:
             past: The audit log, the oldest record first.
+            mode: Of the policy: a retraining that was done has learned from them whatever the mode is now; one that a
+                dry run would have done counts for dry runs alone.
         """
-        noted = [one.decision for one in decisions_of(past) if one.decision.objects]
-        taken = [decision.objects for decision in noted if decision.action == "retrain"]
-        return bool(noted) and self.digest != (taken[-1] if taken else noted[0].objects)
+        noted = [one.decision for one in decisions_of(past) if one.decision.objects and self._are_of(one.decision)]
+        taken = {one.objects for one in noted if one.retrains or (one.action == "retrain" and one.mode == mode)}
+        return bool(noted) and self.digest not in {noted[0].objects, *taken}
+
+    def _are_of(self, decision: Decision) -> bool:
+        """Whether a decision looked at the same places: of others nothing can be said to be new."""
+        return tuple(decision.policy.get("new_objects", ())) == self.places
 
 
 def objects_at(places: Sequence[str], *, model: str, version: str) -> Objects:
@@ -57,4 +65,4 @@ def objects_at(places: Sequence[str], *, model: str, version: str) -> Objects:
     found = [S3Source(path=place).objects() for place in places]
     content = json.dumps([[tuple(one) for one in objects] for objects in found])
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
-    return Objects(model, version, digest, sum(map(len, found)), ", ".join(places))
+    return Objects(model, version, digest, sum(map(len, found)), tuple(places))

@@ -65,8 +65,8 @@ def decide(
     looked_at = {window.start: window for rule in RULES for window in rule.seen(windows, policy)}
     looked_at |= {latest.start: latest} if latest else {}
     findings = tuple(finding for rule in RULES if (finding := rule.finding(windows, policy)))
-    if objects and objects.are_new(past):
-        message = f"there is something new at {objects.places} ({objects.count} objects)"
+    if objects and objects.are_new(past, policy.mode):
+        message = f"there is something new at {', '.join(objects.places)} ({objects.count} objects)"
         findings += (Finding(kind="new_objects", action="retrain", latest=now, message=message),)
     action: PolicyAction = max((finding.action for finding in findings), key=_STRENGTH.__getitem__, default="nothing")
     held_back, reason = _held_back(latest, findings, past, policy, now) if action == "retrain" else ("", "")
