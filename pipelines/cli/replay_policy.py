@@ -33,6 +33,7 @@ def replay_policy(
     from components.shared.decisions.audit import AuditLog
     from components.shared.decisions.evidence_files import read_evidence
     from components.shared.decisions.replay import replay
+    from components.shared.registry.registry import Registry
     from pipelines.cli.decision_tables import print_replay
 
     store = local_store()
@@ -40,8 +41,10 @@ def replay_policy(
     if not evidence:
         print(f"Nothing is known of windows of {model!r} in {store.uri('')} yet: the monitor finds it out.")
         return 0
-    rule = _policy(store, model, evidence[-1].version, policy)
-    print_replay(replay(evidence, AuditLog(store, model).records(), rule), plain_console(wide=True))
+    registry = Registry(store, model)
+    rule = _policy(store, model, registry.champion_version(), policy)
+    replayed = replay(evidence, AuditLog(store, model).records(), rule, registry.history())
+    print_replay(replayed, plain_console(wide=True))
     return 0
 
 

@@ -57,9 +57,15 @@ class AuditLog:
         self.append(whatever_is_there)
 
     def decide(
-        self, evidence: Sequence[Evidence], policy: PolicyConfig, now: datetime, *, objects: Objects | None = None
+        self,
+        evidence: Sequence[Evidence],
+        policy: PolicyConfig,
+        now: datetime,
+        *,
+        champion: str,
+        objects: Objects | None = None,
     ) -> Decided | None:
-        """Decide on the latest window, and on what is new at the source, and write it down, unless that is done.
+        """Decide on the champion's latest window, and on what is new at the source, and write it down once.
 
         Of two that do so at once one decides; the other looks at the decision and finds nothing left to do.
 
@@ -67,7 +73,7 @@ class AuditLog:
             The decision that was added; None where there is nothing to decide on, the policy is off, or the newest one
             stands.
         """
-        if policy.mode == "off" or not (evidence or objects):
+        if policy.mode == "off":
             return None
-        added = self.append(lambda past: next_record(evidence, past, policy, now, objects=objects))
+        added = self.append(lambda past: next_record(evidence, past, policy, now, champion=champion, objects=objects))
         return added if isinstance(added, Decided) else None

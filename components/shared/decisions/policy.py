@@ -1,7 +1,8 @@
-"""What is to be done: a pure function of the evidence, the audit log, the rule and the clock.
+"""What is to be done: a pure function of the evidence, the audit log, the rule, the champion and the clock.
 
 So the same decision can be taken again at any time, and another rule's decisions on the same history can be looked at
-before it is put in force (`replay`).
+before it is put in force (`replay`). Only windows of the champion count: of a version that no longer serves there is
+nothing to mend.
 
 First the rules say what they ask for, each by itself (`rules`). The strongest of it is done, unless something holds a
 retraining back; then it is a warning, which says what. In this order:
@@ -29,7 +30,7 @@ from components.shared.decisions.records import (
     decisions_of,
 )
 from components.shared.decisions.retrainings import Retraining, retrainings_of, without_help
-from components.shared.decisions.rules import RULES, is_severe, windows_of_latest
+from components.shared.decisions.rules import RULES, is_severe, windows_of
 from components.shared.formatting import format_duration, format_number
 
 _BUDGET_SPAN = timedelta(days=7)
@@ -42,26 +43,28 @@ def decide(
     policy: PolicyConfig,
     now: datetime,
     *,
+    champion: str,
     objects: Objects | None = None,
 ) -> Decision:
-    """Decide on the latest window, and on what is new at the source.
+    """Decide on the champion's latest window, and on what is new at the source.
 
     Args:
         evidence: What is known of the windows of one model; of a window known several times the newest counts. In any
-            order. At least of one window, unless there are objects.
+            order. At least of one window that counts for the champion, unless there are objects.
         past: The audit log, the oldest record first.
         policy: The rule.
         now: UTC.
+        champion: The version that serves.
         objects: What is at the places of `policy.new_objects`; None where there are none.
 
     Returns:
         The decision; an equal one for equal arguments.
     """
-    windows = windows_of_latest(evidence)
+    windows = windows_of(evidence, champion)
     latest = windows[-1] if windows else None
     about = latest or objects
     if about is None:
-        raise ValueError("expected evidence of a window, or objects")
+        raise ValueError(f"expected evidence of a window of version {champion}, or objects")
     looked_at = {window.start: window for rule in RULES for window in rule.seen(windows, policy)}
     looked_at |= {latest.start: latest} if latest else {}
     findings = tuple(finding for rule in RULES if (finding := rule.finding(windows, policy)))
@@ -69,10 +72,10 @@ def decide(
         message = f"there is something new at {', '.join(objects.places)} ({objects.count} objects)"
         findings += (Finding(kind="new_objects", action="retrain", latest=now, message=message),)
     action: PolicyAction = max((finding.action for finding in findings), key=_STRENGTH.__getitem__, default="nothing")
-    held_back, reason = _held_back(latest, findings, past, policy, now) if action == "retrain" else ("", "")
+    held_back, reason = _held_back(champion, latest, findings, past, policy, now) if action == "retrain" else ("", "")
     return Decision(
         model=about.model,
-        version=about.version,
+        version=champion,
         window=(latest.start, latest.end) if latest else (now, now),
         windows=tuple(WindowSeen.of(looked_at[start]) for start in sorted(looked_at)),
         mode=policy.mode,
@@ -91,13 +94,17 @@ def next_record(
     policy: PolicyConfig,
     now: datetime,
     *,
+    champion: str,
     objects: Objects | None = None,
 ) -> Decided | None:
-    """The decision that is to be added to the audit log; None where the newest one stands.
+    """The decision that is to be added to the audit log; None where the newest one stands, or there is none to take.
 
-    Each evidence is decided once by one rule. It is decided again only when what held a retraining back is over.
+    Each evidence is decided once by one rule. It is decided again only when what held a retraining back is over. While
+    no window of the champion is known, and nothing of the source, there is nothing to decide on.
     """
-    decision = decide(evidence, past, policy, now, objects=objects)
+    if objects is None and not windows_of(evidence, champion):
+        return None
+    decision = decide(evidence, past, policy, now, champion=champion, objects=objects)
     known = any(one.decision.is_same(decision) for one in decisions_of(past))
     return None if known and decision.action != "retrain" else Decided(when=now, decision=decision)
 
@@ -114,7 +121,7 @@ def judge(retraining: Retraining, evidence: Sequence[Evidence], policy: PolicyCo
         Whether it helped, and why in words; None while too few windows of the version are known.
     """
     version = retraining.ended.version if retraining.ended else ""
-    windows = windows_of_latest([one for one in evidence if one.version == version])
+    windows = windows_of([one for one in evidence if one.version == version], version)
     asked = {finding.kind for finding in retraining.decided.decision.findings if finding.action == "retrain"}
     if asked == {"new_objects"}:
         return True, f"version {version} has learned from what was new at the source"
@@ -133,14 +140,19 @@ def _asked_for(action: PolicyAction, findings: Sequence[Finding]) -> str:
 
 
 def _held_back(
-    latest: Evidence | None, findings: Sequence[Finding], past: Sequence[Record], policy: PolicyConfig, now: datetime
+    champion: str,
+    latest: Evidence | None,
+    findings: Sequence[Finding],
+    past: Sequence[Record],
+    policy: PolicyConfig,
+    now: datetime,
 ) -> tuple[HeldBack, str]:
     """Why there is to be no retraining although a rule asks for one; two empty texts for nothing."""
     before = retrainings_of(past, policy.mode)
     checks: list[tuple[HeldBack, Callable[[], str]]] = [
         ("severe problems", lambda: _severe_problems(latest)),
         ("open", lambda: _open(retrainings_of(past))),
-        ("same evidence", lambda: _same_evidence(latest, findings, before)),
+        ("same evidence", lambda: _same_evidence(champion, findings, before)),
         ("not helping", lambda: _not_helping(before, past, policy)),
         ("cool-down", lambda: _cool_down(before, policy, now)),
         ("budget", lambda: _budget(before, policy, now)),
@@ -160,9 +172,7 @@ def _open(before: Sequence[Retraining]) -> str:
     return "" if number is None else f"the retraining of decision {number} has not ended yet"
 
 
-def _same_evidence(latest: Evidence | None, findings: Sequence[Finding], before: Sequence[Retraining]) -> str:
-    if latest is None:
-        return ""  # new objects alone, which are so once
+def _same_evidence(champion: str, findings: Sequence[Finding], before: Sequence[Retraining]) -> str:
     tried = {
         (one.decided.decision.version, finding.kind, finding.latest)
         for one in before
@@ -170,7 +180,8 @@ def _same_evidence(latest: Evidence | None, findings: Sequence[Finding], before:
         for finding in one.decided.decision.findings
     }
     asking = [finding for finding in findings if finding.action == "retrain"]
-    if any((latest.version, finding.kind, finding.latest) not in tried for finding in asking):
+    # What is new at the source is no evidence of a window, and is so once.
+    if any(one.kind == "new_objects" or (champion, one.kind, one.latest) not in tried for one in asking):
         return ""
     return "a retraining has been decided on the same windows before"
 

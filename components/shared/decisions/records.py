@@ -86,8 +86,8 @@ class Decision(_Frozen):
 
     Attributes:
         model: Name of the model.
-        version: The version that answered in the latest window; the champion where there is no window yet.
-        window: Start and end of the latest window; twice the moment of the decision where there is none yet.
+        version: The champion; in records of before the version that answered most of the latest window.
+        window: Start and end of the champion's latest window; twice the moment of the decision where there is none yet.
         windows: Every window that the rules looked at, the oldest first.
         mode: Of the policy.
         policy: The whole rule, as the configuration has it.

@@ -60,19 +60,31 @@ def is_severe(window: Evidence) -> bool:
     return any(problem.severe for problem in window.problems)
 
 
-def windows_of_latest(evidence: Sequence[Evidence]) -> list[Evidence]:
-    """The windows of the version that answered last, the oldest first, each as it was known last.
+def windows_of(evidence: Sequence[Evidence], version: str) -> list[Evidence]:
+    """The windows that count for a version, the oldest first, each as it was known last.
 
-    Of two versions that share the latest window, that which answered more of it.
+    They are those that it answered, whatever another version answered of them. A window that nobody answered counts
+    for the version that it was noted for, and for any when it came after all that were answered: requests that stop
+    with a promotion are no fault of the version before.
+
+    Args:
+        evidence: Of the windows of one model, in any order.
+        version: The version.
     """
-    newest: dict[tuple[object, ...], Evidence] = {}
-    for one in sorted(evidence, key=lambda one: one.made):
-        newest[one.start, one.end, one.version] = one
-    latest = max(newest.values(), key=lambda one: (one.end, one.rows, one.version), default=None)
-    return sorted(
-        (one for one in newest.values() if latest and one.version == latest.version),
-        key=lambda one: (one.end, one.start),
-    )
+    known = {(one.start, one.end, one.version): one for one in sorted(evidence, key=lambda one: one.made)}
+    answered = {(start, end) for (start, end, _), one in known.items() if one.rows}
+    last = max((end for _, end in answered), default=None)
+
+    def counts(one: Evidence) -> bool:
+        own = one.version == version
+        if one.rows:
+            return own
+        return (one.start, one.end) not in answered and (own or last is None or one.end > last)
+
+    # Of several records of a window that nobody answered the version's own comes last, and stays.
+    ordered = sorted(known.values(), key=lambda one: (one.version == version, one.version))
+    found = {(one.start, one.end): one for one in ordered if counts(one)}
+    return sorted(found.values(), key=lambda one: (one.end, one.start))
 
 
 def _measured_drop(window: Evidence, policy: PolicyConfig) -> str:

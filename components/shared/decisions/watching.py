@@ -20,6 +20,7 @@ from components.shared.decisions.records import Decided, Ended, Judged, Record, 
 from components.shared.decisions.retraining import Clock, Retrainer, carry_out, retraining_lease
 from components.shared.decisions.retrainings import Retraining, retrainings_of
 from components.shared.notifications.outbox import tell
+from components.shared.registry.history import Entry, rolled_back
 from components.shared.registry.monitoring import read_settings
 from components.shared.registry.pending import Pending, PendingVersions
 from components.shared.registry.registry import Registry
@@ -59,11 +60,13 @@ class Watcher:
         """
         log = AuditLog(self.store, self.model, by=self.by)
         before = {record.number for record in log.records()}
-        champion, evidence = Registry(self.store, self.model).champion(), read_evidence(self.store, self.model)
-        version = champion.version if champion else ""
+        history, evidence = Registry(self.store, self.model).history(), read_evidence(self.store, self.model)
+        version = history[-1].version if history else ""
         settings = self._settings(version)
         policy = settings.policy
-        log.decide(evidence, policy, self.clock(), objects=self._objects(policy, version))
+        self._rolled_back(log, history)
+        if version:
+            log.decide(evidence, policy, self.clock(), champion=version, objects=self._objects(policy, version))
         self._answered(log)
         self._judged(log, evidence, policy)
         self._carried_out(log, policy)
@@ -78,8 +81,8 @@ class Watcher:
         return read_settings(self.store, self.model, champion) if champion else MonitoringConfig()
 
     def _objects(self, policy: PolicyConfig, champion: str) -> Objects | None:
-        """What is at the places whose new objects ask for a retraining; None where there are none, or no champion."""
-        if not champion or not policy.new_objects:
+        """What is at the places whose new objects ask for a retraining; None where there are none."""
+        if not policy.new_objects:
             return None
         return objects_at(policy.new_objects, model=self.model, version=champion)
 
@@ -110,6 +113,16 @@ class Watcher:
             if one.ended and (found := pending.get(one.ended.version)) and found.answer:
                 answered = _with_answer(one.ended, found, self.clock())
                 _add_unless(log, answered, lambda now: now.ended is not None and now.ended.result != "pending")
+
+    def _rolled_back(self, log: AuditLog, history: Sequence[Entry]) -> None:
+        """Write down that promotions did not help which somebody has taken back, before anything is decided."""
+        turned_away = rolled_back(history)
+        for one in retrainings_of(log.records()):
+            entry = turned_away.get(one.ended.version) if one.ended else None
+            if entry and one.helped:
+                message = f"somebody went back to version {entry.version}: {entry.why or 'no reason given'}"
+                judged = Judged(when=self.clock(), about=one.number, helped=False, message=message)
+                _add_unless(log, judged, lambda found: not found.helped)
 
     def _judged(self, log: AuditLog, evidence: Sequence[Evidence], policy: PolicyConfig) -> None:
         for one in retrainings_of(log.records()):

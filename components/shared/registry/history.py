@@ -88,6 +88,32 @@ def rollback_path(entries: Sequence[Entry]) -> list[str]:
     return way
 
 
+def rolled_back(entries: Sequence[Entry]) -> dict[str, Entry]:
+    """The versions that roll-backs have turned away from and that have not come back since, each with its roll-back.
+
+    Args:
+        entries: The history, oldest first.
+    """
+    found: dict[str, Entry] = {}
+    for number, entry in enumerate(entries):
+        if entry.action == "rolled back":
+            kept = len(rollback_path(entries[: number + 1]))
+            found |= dict.fromkeys(rollback_path(entries[:number])[kept:], entry)
+        found.pop(entry.version, None)
+    return found
+
+
+def champion_at(entries: Sequence[Entry], moment: datetime) -> str:
+    """The champion at a moment: of before the history its first one; empty where no version has served.
+
+    Args:
+        entries: The history, oldest first.
+        moment: UTC.
+    """
+    until = [entry.version for entry in entries if datetime.fromisoformat(entry.when) <= moment]
+    return (until or [entry.version for entry in entries[:1]] or [""])[-1]
+
+
 def rollback_target(entries: Sequence[Entry], name: str, *, wanted: str = "") -> str:
     """The version that a roll-back from the champion goes to.
 

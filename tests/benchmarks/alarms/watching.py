@@ -191,4 +191,4 @@ def qualities(evidence: Sequence[Evidence]) -> list[Quality]:
 
 def decided(evidence: Sequence[Evidence]) -> Decision:
     """The decision on the newest of these windows, by the default policy, with no retraining before it."""
-    return decide(evidence, (), _POLICY, max(one.end for one in evidence))
+    return decide(evidence, (), _POLICY, max(one.end for one in evidence), champion=VERSION)

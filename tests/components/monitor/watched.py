@@ -53,7 +53,7 @@ def fill(store: Store, *, model: str = "demo") -> list[Evidence]:
         keep_evidence(store, one)
     audit = AuditLog(store, model, by="a test")
     drops = [dropped(day).model_copy(update={"model": model}) for day in (0, 1)]
-    decided = audit.decide(drops, ON, now=drops[1].made)
+    decided = audit.decide(drops, ON, now=drops[1].made, champion="v1")
     assert decided is not None
     assert decided.decision.retrains
     audit.add(ended(decided, "failed"))

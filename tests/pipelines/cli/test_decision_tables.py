@@ -6,6 +6,7 @@ from components.shared.decisions.audit import AuditLog
 from components.shared.decisions.evidence_files import keep_evidence
 from components.shared.decisions.records import Judged, Started
 from components.shared.decisions.replay import replay
+from components.shared.registry.registry import Registry
 from pipelines.__main__ import main
 from pipelines.cli.decision_tables import print_records, print_replay
 from tests.components.shared.decisions.windows import BAD_ROWS, DAY, FIRST, ON, dropped, ended, window
@@ -25,8 +26,8 @@ def wide() -> Console:
 
 def test_the_audit_log_is_listed_with_what_came_of_each_decision(store):
     log = AuditLog(store, "demo", by="monitor")
-    log.decide([window(0)], ON, NOW)
-    decided = log.decide([dropped(1), dropped(2)], ON, NOW)
+    log.decide([window(0)], ON, NOW, champion="v1")
+    decided = log.decide([dropped(1), dropped(2)], ON, NOW, champion="v1")
     assert decided is not None
     log.add(Started(when=NOW, about=2, lease=1))
     log.add(ended(decided, "promoted"))
@@ -48,10 +49,11 @@ def test_the_audit_log_is_listed_with_what_came_of_each_decision(store):
 def test_a_replay_shows_where_something_is_done_and_how_often(store):
     evidence = [window(0), dropped(1), dropped(2), window(3, problems=(BAD_ROWS,))]
     log = AuditLog(store, "demo")
-    log.decide(evidence[:1], ON, evidence[0].made)
-    log.decide(evidence[:3], ON, evidence[2].made)
+    log.decide(evidence[:1], ON, evidence[0].made, champion="v1")
+    log.decide(evidence[:3], ON, evidence[2].made, champion="v1")
     console = wide()
-    print_replay(replay(evidence, log.records(), ON), console)
+    history = [Registry(store, "demo").promote("v1", expected=None)]
+    print_replay(replay(evidence, log.records(), ON, history), console)
     lines = lines_of(console)
     assert any("retrain retrain (dry run)" in line for line in lines)
     assert "warn, no retraining: severe problems" in lines[-4]
@@ -66,7 +68,8 @@ def test_the_verbs(store, tmp_path, monkeypatch, capsys):
     assert "Nothing has been decided about 'demo' yet" in capsys.readouterr().out
     assert main(["replay-policy", "demo"]) == 0
     assert "Nothing is known of windows of 'demo'" in capsys.readouterr().out
-    for one in (dropped(0), dropped(1)):
+    Registry(store, "demo").promote("v1", expected=None)
+    for one in (dropped(0), dropped(1), dropped(1, version="v0", rows=9000)):
         keep_evidence(store, one)
     assert main(["replay-policy", "demo"]) == 0
     assert "This rule: 1 retraining, 0 warnings" in capsys.readouterr().out

@@ -18,7 +18,7 @@ from tests.components.shared.decisions.windows import ON, dropped
 from tests.pipelines.kfp_server import BEGUN, Server
 
 WINDOWS: list[Evidence] = [dropped(0), dropped(1)]
-TASK = RetrainingTask("wine", 12, decide(WINDOWS, [], ON, datetime.now(UTC)), 1)
+TASK = RetrainingTask("wine", 12, decide(WINDOWS, [], ON, datetime.now(UTC), champion="v1"), 1)
 
 
 @pytest.fixture

@@ -42,7 +42,8 @@ def monitor(settings: StoreSettings, by: str) -> None:
     """What a scheduled monitor does: decide on what is known, and see to the open retraining."""
     store = Store(settings)
     log = AuditLog(store, MODEL, by=by)
-    log.decide(read_evidence(store, MODEL, windows=10), POLICY, datetime.now(UTC))
+    champion = Registry(store, MODEL).champion_version()
+    log.decide(read_evidence(store, MODEL, windows=10), POLICY, datetime.now(UTC), champion=champion)
     lease = Lease(store, f"monitoring/{MODEL}/retraining.json", holder=by, seconds=1, margin=0.3)
     retrainer = QuickRetrainer(store, seconds=_RUN_SECONDS)
     carry_out(log, lease, retrainer, longest=_LONGEST, clock=lambda: datetime.now(UTC))

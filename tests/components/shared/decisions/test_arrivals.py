@@ -20,7 +20,7 @@ def looks(*seen: tuple[str, str], places: tuple[str, ...] = (PLACE,), past: list
     for mode, digest in seen:
         policy = PolicyConfig.model_validate({"mode": mode, "new_objects": list(places), **FREE})
         objects = Objects("demo", "v1", digest, count=1, places=places)
-        made = next_record([], past, policy, FIRST + timedelta(days=len(past)), objects=objects)
+        made = next_record([], past, policy, FIRST + timedelta(days=len(past)), champion="v1", objects=objects)
         past = log(*past, *([made] if made else []))
         if made and made.decision.retrains:
             past = log(*past, ended(made.model_copy(update={"number": len(past)}), "failed"))

@@ -21,10 +21,10 @@ NOW = FIRST + 10 * DAY
 def test_every_decision_is_an_entry_also_no(store):
     log = AuditLog(store, "demo", by="monitor-1")
     assert log.records() == []
-    first = log.decide([window(0)], ON, NOW)
+    first = log.decide([window(0)], ON, NOW, champion="v1")
     assert first is not None
     assert (first.number, first.by, first.decision.action) == (1, "monitor-1", "nothing")
-    second = log.decide([window(0), dropped(1), dropped(2)], ON, NOW + DAY)
+    second = log.decide([window(0), dropped(1), dropped(2)], ON, NOW + DAY, champion="v1")
     assert second is not None
     assert second.decision.retrains
     assert AuditLog(store, "demo").records() == [first, second]
@@ -39,10 +39,10 @@ def test_every_decision_is_an_entry_also_no(store):
 
 def test_nothing_is_written_where_nothing_is_new(store):
     log = AuditLog(store, "demo")
-    assert log.decide([], ON, NOW) is None
-    assert log.decide([window(0)], PolicyConfig(mode="off"), NOW) is None
-    assert log.decide([window(0)], ON, NOW) is not None
-    assert log.decide([window(0)], ON, NOW + DAY) is None
+    assert log.decide([], ON, NOW, champion="v1") is None
+    assert log.decide([window(0)], PolicyConfig(mode="off"), NOW, champion="v1") is None
+    assert log.decide([window(0)], ON, NOW, champion="v1") is not None
+    assert log.decide([window(0)], ON, NOW + DAY, champion="v1") is None
     assert len(log.records()) == 1
 
 
@@ -52,7 +52,10 @@ def test_many_monitors_at_once_take_one_decision(store):
         evidence.append(window(day))
         with ThreadPoolExecutor(8) as pool:
             made = list(
-                pool.map(lambda number: AuditLog(store, "demo", by=f"{number}").decide(evidence, ON, NOW), range(8))
+                pool.map(
+                    lambda number: AuditLog(store, "demo", by=f"{number}").decide(evidence, ON, NOW, champion="v1"),
+                    range(8),
+                )
             )
         assert sum(one is not None for one in made) == 1
     records = AuditLog(store, "demo").records()
@@ -62,7 +65,7 @@ def test_many_monitors_at_once_take_one_decision(store):
 
 def test_what_others_add_is_seen_without_reading_everything_again(store):
     mine, others = AuditLog(store, "demo"), AuditLog(store, "demo", by="anna")
-    mine.decide([window(0)], ON, NOW)
+    mine.decide([window(0)], ON, NOW, champion="v1")
     others.add(Resumed(when=NOW, why="looked at"))
     newest = mine.records()[-1]
     assert isinstance(newest, Resumed)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from components.shared.config import EvidenceRule, PolicyConfig, RetrainingBudget
-from components.shared.decisions.evidence import Evidence, PredictionDrift
+from components.shared.decisions.evidence import Evidence, PredictionDrift, Problem
 from components.shared.decisions.policy import decide, judge, next_record
 from components.shared.decisions.records import Decided, Judged, Record, Resumed
 from components.shared.decisions.retrainings import retrainings_of, without_help
@@ -34,19 +34,19 @@ STILL = PredictionDrift(column="prediction", value=0.05, threshold=0.1, drifted=
 
 
 def kinds(evidence: list[Evidence], policy: PolicyConfig = ON) -> set[str]:
-    return {finding.kind for finding in decide(evidence, [], policy, NOON).findings}
+    return {finding.kind for finding in decide(evidence, [], policy, NOON, champion="v1").findings}
 
 
 def after(evidence: list[Evidence], past: list[Record], policy: PolicyConfig = ON, *, now: datetime = NOON) -> str:
     """What is done, or what holds a retraining back."""
-    decision = decide(evidence, past, policy, now)
+    decision = decide(evidence, past, policy, now, champion="v1")
     assert (decision.action == "warn") or not decision.held_back
     return decision.held_back or decision.action
 
 
 def retraining(policy: PolicyConfig = ON, *, day: int = 2, now: datetime = NOON) -> Decided:
     """A decision to retrain, on drops in two windows up to a day."""
-    decision = decide([dropped(day - 1), dropped(day)], [], policy, now)
+    decision = decide([dropped(day - 1), dropped(day)], [], policy, now, champion="v1")
     assert decision.action == "retrain"
     return Decided(when=now, number=1, decision=decision)
 
@@ -55,7 +55,7 @@ def retraining(policy: PolicyConfig = ON, *, day: int = 2, now: datetime = NOON)
 
 
 def test_good_windows_lead_to_nothing():
-    decision = decide([window(day, quality=measured(0.79)) for day in range(5)], [], ON, NOON)
+    decision = decide([window(day, quality=measured(0.79)) for day in range(5)], [], ON, NOON, champion="v1")
     assert (decision.action, decision.findings, decision.reason) == ("nothing", (), "no rule asks for anything")
     assert decision.window == (FIRST + 4 * DAY, FIRST + 5 * DAY)
     assert decision.policy == ON.model_dump(mode="json")
@@ -75,7 +75,7 @@ def test_a_rule_asks_when_two_of_three_windows_and_the_latest_say_so(bad, action
     good = {"quality": measured(0.8, estimated=measured(0.8).measured), "prediction": STILL}
     for said, expected in [("x", "nothing"), ("xx", action), ("x.x", action), ("xx.", "nothing"), ("x..x", "nothing")]:
         windows = [window(day, **(bad if mark == "x" else good)) for day, mark in enumerate(said)]
-        assert decide(windows, [], ON, NOON).action == expected, said
+        assert decide(windows, [], ON, NOON, champion="v1").action == expected, said
 
 
 def test_windows_in_which_the_predictions_did_not_drift_count_as_well():
@@ -88,7 +88,7 @@ def test_windows_in_which_the_predictions_did_not_drift_count_as_well():
 
 def test_a_p_value_is_told_as_one():
     tested = MOVED.model_copy(update={"method": "ks", "value": 0.001, "threshold": 0.05})
-    decision = decide([window(day, prediction=tested) for day in range(3)], [], ON, NOON)
+    decision = decide([window(day, prediction=tested) for day in range(3)], [], ON, NOON, champion="v1")
     assert "their p-value is 0.001, and below 0.05 it counts" in decision.reason
     likely = tested.model_copy(update={"value": 0.4, "drifted": False})
     assert kinds([window(day, prediction=likely) for day in range(3)]) == set()
@@ -145,7 +145,7 @@ def test_a_lucky_reference_is_no_drop(known):
 def test_labels_come_late_so_measured_windows_are_the_last_mature_ones():
     mature = [dropped(0), dropped(1)]
     later = [window(day, quality=measured(0.9, mature=False)) for day in (2, 3, 4)]
-    decision = decide([*mature, *later], [], ON, NOON)
+    decision = decide([*mature, *later], [], ON, NOON, champion="v1")
     assert decision.action == "retrain"
     assert [one.start for one in decision.windows if one.start < FIRST + 2 * DAY] == [FIRST, FIRST + DAY]
     assert decision.window[0] == FIRST + 4 * DAY
@@ -155,24 +155,59 @@ def test_drift_in_features_that_the_model_ignores_is_no_alarm():
     assert kinds([window(day, drifted=tuple(drifted(0.01, f"c{n}") for n in range(9))) for day in (0, 1)]) == set()
 
 
-def test_only_the_windows_of_the_version_that_answers_count():
+def test_only_the_windows_of_the_champion_count_however_much_of_the_latest_another_version_answered():
     old = [dropped(day) for day in range(3)]
-    assert kinds([*old, window(2, version="v2", rows=3000)]) == set()
-    assert kinds([*old, window(2, version="v2", rows=10)]) == {"measured_drop"}  # it answered less of the latest window
-    assert decide([*old, window(3, version="v2")], [], ON, NOON).version == "v2"
+    for rows in (10, 3000):
+        shared = [*old, window(2, version="v2", rows=rows)]
+        after_promotion = decide(shared, [], ON, NOON, champion="v2")
+        assert (after_promotion.action, after_promotion.version) == ("nothing", "v2")
+        assert decide([*shared, window(3, version="v2")], [], ON, NOON, champion="v1").action == "retrain"
+
+
+def test_a_version_that_was_replaced_asks_for_no_other_retraining():
+    """Its windows become mature after the promotion, when the cool-down is over."""
+    decided = retraining()
+    past = log(decided, ended(decided, "promoted"))
+    known = [dropped(day) for day in range(6)]
+    assert after(known, past, now=NOON + 5 * DAY) == "retrain"  # as it would go on, were it champion
+    assert next_record(known, past, ON, NOON + 5 * DAY, champion="v2") is None  # of which nothing is known yet
+    with pytest.raises(ValueError, match="a window of version v2"):
+        decide(known, past, ON, NOON, champion="v2")
+    first = next_record([*known, window(5, version="v2", rows=9)], past, ON, NOON + 5 * DAY, champion="v2")
+    assert first is not None
+    assert (first.decision.action, first.decision.findings) == ("nothing", ())
+
+
+def test_a_fault_of_the_source_is_seen_in_the_windows_of_the_champion():
+    """A source that breaks with a promotion; the version before had learned from other ranges, and is not asked."""
+    broken, whole = window(5, version="v2", problems=(BAD_ROWS,)), window(5, version="v2")
+    old = window(5, problems=(BAD_ROWS,), rows=9000)
+    assert decide([old, broken], [], ON, NOON, champion="v2").action == "warn"
+    assert decide([old, whole], [], ON, NOON, champion="v2").action == "nothing"
+
+
+def test_requests_that_stop_with_a_promotion_are_the_champions():
+    empty = Problem(kind="empty", value=0.0, severe=True, message="No request came in this window.")
+    silent = window(5, rows=0, problems=(empty,))  # noted for the version that answered last
+    stopped = decide([window(4), silent], [], ON, NOON, champion="v2")
+    assert (stopped.action, stopped.reason, stopped.window[1]) == ("warn", empty.message, silent.end)
+    # One from before that, and one that turned out to be answered, say nothing of it.
+    assert next_record([silent, window(6)], [], ON, NOON, champion="v2") is None
+    late = decide([silent, window(5, version="v2", known=9)], [], ON, NOON, champion="v2")
+    assert (late.action, late.windows[-1].version) == ("nothing", "v2")
 
 
 def test_what_is_known_later_of_a_window_replaces_what_was_known_before():
     windows = [dropped(0), dropped(1, known=1)]
-    assert decide(windows, [], ON, NOON).action == "retrain"
+    assert decide(windows, [], ON, NOON, champion="v1").action == "retrain"
     corrected = window(1, known=3, quality=measured(0.81))
-    assert decide([corrected, *windows], [], ON, NOON).action == "nothing"
+    assert decide([corrected, *windows], [], ON, NOON, champion="v1").action == "nothing"
 
 
 def test_problems_of_the_rows_are_warned_of_and_severe_ones_stop_a_retraining():
     assert after([dropped(0), dropped(1, problems=(FEW_ROWS,))], []) == "retrain"
     assert after([window(0, problems=(FEW_ROWS,))], []) == "warn"
-    broken = decide([dropped(0), dropped(1), window(2, problems=(BAD_ROWS,))], [], ON, NOON)
+    broken = decide([dropped(0), dropped(1), window(2, problems=(BAD_ROWS,))], [], ON, NOON, champion="v1")
     assert (broken.action, broken.held_back) == ("warn", "severe problems")
     assert "delay holds seconds, not minutes" in broken.reason
     # Windows that cannot be trusted count for nothing else.
@@ -183,7 +218,7 @@ def test_problems_of_the_rows_are_warned_of_and_severe_ones_stop_a_retraining():
 def test_a_rule_can_be_turned_off_or_made_stricter():
     rules = {"measured_drop": {"action": "nothing"}, "feature_drift": {"action": "retrain"}}
     policy = PolicyConfig.model_validate({"mode": "on", "rules": rules})
-    decision = decide([dropped(0, drifted=(drifted(0.5),))], [], policy, NOON)
+    decision = decide([dropped(0, drifted=(drifted(0.5),))], [], policy, NOON, champion="v1")
     assert decision.action == "retrain"
     assert [(finding.kind, finding.action) for finding in decision.findings] == [
         ("measured_drop", "nothing"),
@@ -253,7 +288,7 @@ def test_after_retrainings_that_did_not_help_a_person_is_asked():
         decided = retraining(now=NOON + number * 8 * DAY).model_copy(update={"number": len(records) + 1})
         records += [decided, ended(decided, result)]  # type: ignore[arg-type]
     past, later, new = log(*records), NOON + 40 * DAY, [dropped(3), dropped(4)]
-    decision = decide(new, past, ON, later)
+    decision = decide(new, past, ON, later, champion="v1")
     assert (decision.held_back, decision.asks_a_person) == ("not helping", True)
     assert "the last 3 retrainings did not help" in decision.reason
     resumed = log(*past, Resumed(when=later, why="the source is whole again"))
@@ -285,25 +320,25 @@ def test_a_dry_run_decides_like_one_that_acts_and_holds_back_no_other_mode():
 
 def test_each_evidence_is_decided_once_by_one_rule():
     windows = [dropped(1), dropped(2)]
-    first = next_record(windows, [], ON, NOON)
+    first = next_record(windows, [], ON, NOON, champion="v1")
     assert first is not None
     past = log(first)
     found_out_again = [one.model_copy(update={"made": one.made + DAY}) for one in windows]
-    assert next_record(found_out_again, past, ON, NOON + DAY) is None
-    assert next_record(windows, past, PolicyConfig(mode="on", allowed_drop=0.05), NOON) is not None
-    assert next_record([*windows, window(3)], past, ON, NOON) is not None
+    assert next_record(found_out_again, past, ON, NOON + DAY, champion="v1") is None
+    assert next_record(windows, past, PolicyConfig(mode="on", allowed_drop=0.05), NOON, champion="v1") is not None
+    assert next_record([*windows, window(3)], past, ON, NOON, champion="v1") is not None
 
 
 def test_what_was_held_back_by_time_alone_is_decided_again_when_that_is_over():
     decided = retraining()
     past = log(decided, ended(decided, "promoted"))
     new = [dropped(3), dropped(4)]
-    waiting = next_record(new, past, ON, NOON + timedelta(hours=2))
+    waiting = next_record(new, past, ON, NOON + timedelta(hours=2), champion="v1")
     assert waiting is not None
     assert waiting.decision.held_back == "cool-down"
     past = log(*past, waiting)
-    assert next_record(new, past, ON, NOON + timedelta(hours=3)) is None
-    again = next_record(new, past, ON, NOON + timedelta(hours=26))
+    assert next_record(new, past, ON, NOON + timedelta(hours=3), champion="v1") is None
+    again = next_record(new, past, ON, NOON + timedelta(hours=26), champion="v1")
     assert again is not None
     assert again.decision.retrains
 
@@ -325,7 +360,7 @@ def test_whether_it_helped_is_judged_by_as_many_windows_as_the_rule_looks_at():
 
 def test_whether_a_retraining_for_drifted_predictions_helped_is_judged():
     policy = PolicyConfig.model_validate({"mode": "on", "rules": {"prediction_drift": {"action": "retrain"}}})
-    asked = decide([window(day, prediction=MOVED) for day in range(3)], [], policy, NOON)
+    asked = decide([window(day, prediction=MOVED) for day in range(3)], [], policy, NOON, champion="v1")
     assert asked.action == "retrain"
     decided = Decided(when=NOON, number=1, decision=asked)
     (done,) = retrainings_of(log(decided, ended(decided, "promoted")))
@@ -348,19 +383,33 @@ def histories(draw: st.DrawFn) -> list[Evidence]:
     return found
 
 
-@given(histories(), st.randoms(), st.sampled_from(["failed", "blocked", "promoted"]))
-def test_any_history_goes_the_same_way_in_any_order(evidence, random, result):
+def unanswered(evidence: list[Evidence]) -> set[str]:
+    """Versions of windows without a row."""
+    return {one.version for one in evidence if not one.rows}
+
+
+@given(
+    histories(),
+    st.randoms(),
+    st.sampled_from(["failed", "blocked", "promoted"]),
+    st.lists(st.sampled_from(["v1", "v2"]), min_size=8, max_size=8),
+)
+def test_any_history_goes_the_same_way_in_any_order(evidence, random, result, champions):
     """Day by day with an audit log: never two open, never a retraining on severe problems, nothing decided twice."""
     past: list[Record] = []
     for count in range(1, len(evidence) + 1):
         known, now = evidence[:count], FIRST + (count + 0.1) * DAY
         shuffled = random.sample(known, count)
-        record = next_record(shuffled, past, ON, now)
-        assert record == next_record(known, past, ON, now)
+        champion = champions[count - 1]
+        record = next_record(shuffled, past, ON, now, champion=champion)
+        assert record == next_record(known, past, ON, now, champion=champion)
         if record is None:
             continue
         past = log(*past, record)
-        assert next_record(known, past, ON, now) is None
+        assert next_record(known, past, ON, now, champion=champion) is None
+        assert {finding.version for finding in record.decision.windows if finding.version != champion} <= unanswered(
+            known
+        )
         if record.decision.retrains:
             assert not any(problem.severe for one in known if one.start == record.decision.window[0]
                            and one.version == record.decision.version for problem in one.problems)  # fmt: skip

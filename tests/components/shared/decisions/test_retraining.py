@@ -32,7 +32,7 @@ class NeverRenewed(Lease):
 def log(store: Store) -> AuditLog:
     """The audit log of a model that is to be retrained."""
     found = AuditLog(store, "demo", by="monitor")
-    assert found.decide([dropped(0), dropped(1)], ON, clock()) is not None
+    assert found.decide([dropped(0), dropped(1)], ON, clock(), champion="v1") is not None
     return found
 
 

@@ -103,6 +103,34 @@ def test_one_that_did_not_help_is_found_out(watcher, store):
     assert "retraining 1 did not help" in list(in_words(records))[-1]
 
 
+def test_a_promotion_that_was_rolled_back_did_not_help(watcher, store):
+    keep_settings(
+        store, "demo", "v1", MonitoringConfig(policy=ON.model_copy(update={"give_up_after": 1, "cool_down_hours": 0}))
+    )
+    for day in (1, 2):
+        keep_evidence(store, dropped(day))
+    assert look(watcher)[-1] == "retraining 1 promoted, version v-1: passed the gate"
+    registry = Registry(store, "demo")
+    registry.promote("v1", expected=registry.champion(), action="rolled back", why="wrong on Mondays")
+    keep_evidence(store, dropped(3))
+    judged, decided = look(watcher)
+    assert judged == "retraining 1 did not help: somebody went back to version v1: wrong on Mondays"
+    assert decided.startswith("decision 5: warn: the last 1 retrainings did not help")
+    assert look(watcher) == []
+
+
+def test_windows_of_a_version_that_was_replaced_are_not_decided_on(watcher, store):
+    for day in (1, 2):
+        keep_evidence(store, dropped(day))
+    watcher.look()
+    keep_settings(store, "demo", "v-1", MonitoringConfig(policy=ON.model_copy(update={"cool_down_hours": 0})))
+    for day in (3, 4):
+        keep_evidence(store, dropped(day, rows=9000))
+    assert look(watcher) == []
+    keep_evidence(store, window(4, version="v-1", rows=10))
+    assert look(watcher) == ["decision 4: nothing: no rule asks for anything"]
+
+
 class TestNewObjects:
     @pytest.fixture
     def fed(self, watcher: Watcher, store: Store, monkeypatch: pytest.MonkeyPatch) -> Watcher:

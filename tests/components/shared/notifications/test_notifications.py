@@ -38,8 +38,8 @@ def tell_all(store: Store, given: NotificationsConfig, *, now: datetime = NOW) -
 
 def test_each_event_is_told_once_and_signed(store, receiver):
     log, registry = AuditLog(store, "demo"), Registry(store, "demo")
-    log.decide([window(0)], ON, NOW)
-    log.decide([window(0), dropped(1), dropped(2)], ON, NOW)
+    log.decide([window(0)], ON, NOW, champion="v1")
+    log.decide([window(0), dropped(1), dropped(2)], ON, NOW, champion="v1")
     first = registry.promote("v1", expected=None, why="passed the gate")
     registry.promote("v0", expected=first, action="rolled back", why="wrong on Mondays")
     assert tell_all(store, settings("webhook")) == 3
@@ -56,7 +56,7 @@ def test_each_event_is_told_once_and_signed(store, receiver):
 
 
 def test_slack_gets_a_text_and_cloudevents_an_envelope(store, receiver):
-    AuditLog(store, "demo").decide([dropped(1), dropped(2)], ON, NOW)
+    AuditLog(store, "demo").decide([dropped(1), dropped(2)], ON, NOW, champion="v1")
     tell_all(store, settings("slack"))
     store.delete("monitoring/demo/notified.json")
     tell_all(store, settings("cloudevents"))
@@ -70,8 +70,8 @@ def test_slack_gets_a_text_and_cloudevents_an_envelope(store, receiver):
 
 def test_a_warning_that_stands_is_told_once(store, receiver):
     log = AuditLog(store, "demo")
-    log.decide([window(0)], ON, NOW)
-    log.decide([window(0), window(1)], ON, NOW)
+    log.decide([window(0)], ON, NOW, champion="v1")
+    log.decide([window(0), window(1)], ON, NOW, champion="v1")
     assert tell_all(store, settings("webhook")) == 0
 
 
@@ -117,7 +117,7 @@ def test_a_receiver_is_told_of_what_it_asks_for_and_of_a_stale_monitor_once(stor
 def test_the_first_receiver_is_not_told_what_happened_long_before(store, receiver):
     registry, later = Registry(store, "demo"), NOW + timedelta(days=2)
     first = registry.promote("v1", expected=None)
-    AuditLog(store, "demo").decide([dropped(1), dropped(2)], ON, NOW)
+    AuditLog(store, "demo").decide([dropped(1), dropped(2)], ON, NOW, champion="v1")
     assert tell_all(store, settings("webhook", events=["promotion", "decision"]), now=later) == 0
     registry.promote("v2", expected=first)
     assert tell_all(store, settings("webhook", events=["promotion", "decision"]), now=later) == 1

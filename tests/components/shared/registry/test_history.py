@@ -1,11 +1,20 @@
 import itertools
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from components.shared.errors import PackageError
-from components.shared.registry.history import Entry, rollback_path, rollback_target, this_person, this_run
+from components.shared.registry.history import (
+    Entry,
+    champion_at,
+    rollback_path,
+    rollback_target,
+    rolled_back,
+    this_person,
+    this_run,
+)
 
 
 def history(moves: str) -> list[Entry]:
@@ -39,6 +48,35 @@ def test_the_way_back(moves, way):
 @pytest.mark.parametrize(("moves", "target"), [("A B", "A"), ("A B C <B", "A"), ("A B <A C", "A"), ("A B A", "B")])
 def test_where_a_roll_back_goes(moves, target):
     assert rollback_target(history(moves), "demo") == target
+
+
+@pytest.mark.parametrize(
+    ("moves", "versions"),
+    [
+        ("", ""),
+        ("A B C", ""),
+        ("A B <A", "B"),
+        ("A B C <A", "B C"),  # by name, past B
+        ("A B A <B", "A"),
+        ("A B <A <B", ""),  # by name, forth again
+        ("A B <A B", ""),
+        ("A B <A C", "B"),
+    ],
+)
+def test_what_was_turned_away_from(moves, versions):
+    found = rolled_back(history(moves))
+    assert sorted(found) == versions.split()
+    assert all(entry.action == "rolled back" for entry in found.values())
+
+
+def test_the_champion_at_a_moment():
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    entries = [
+        one.model_copy(update={"when": (noon + timedelta(hours=one.number)).isoformat()}) for one in history("A B <A")
+    ]
+    hours = (0, 1, 1.5, 2, 3, 90)
+    assert [champion_at(entries, noon + timedelta(hours=one)) for one in hours] == ["A", "A", "A", "B", "A", "A"]
+    assert champion_at([], noon) == ""
 
 
 def test_where_none_goes():
