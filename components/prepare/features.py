@@ -1,7 +1,7 @@
 """Which columns a model learns from, and what the training part says about them: the schema."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,27 +80,29 @@ def _kind(column: Column, problem: ProblemConfig, promise: ColumnRule | None) ->
 
 
 def describe_features(
-    folder: Path, kinds: dict[str, FeatureKind], promises: Mapping[str, ColumnRule]
+    folder: Path, kinds: dict[str, FeatureKind], promises: Mapping[str, ColumnRule], *, named: Collection[str] = ()
 ) -> tuple[list[Feature], dict[str, str]]:
     """Describe the features by what the three parts in a folder hold, a few columns in memory at a time.
 
     Values may be missing where some are, and where the contract says that they may (`nullable`): a model of few weeks
-    then takes what one of a whole year takes.
+    then takes what one of a whole year takes. For the same reason a feature that somebody named stays, even where these
+    rows teach nothing about it.
 
     Args:
         folder: The parts.
         kinds: The features.
         promises: What the contract says of columns.
+        named: Features that stay although they are useless.
 
     Returns:
-        The usable features, and those dropped with the reason.
+        The features that stay, and the useless ones with the reason.
 
     Raises:
         DataError: A feature contains an infinite number or one beyond float32, or none is usable.
     """
     nullable = {name for name, promise in promises.items() if promise.nullable}
     trained: dict[str, Feature] = {}
-    dropped: dict[str, str] = {}
+    useless: dict[str, str] = {}
     for part in PARTS:
         for name, extent in _extents(part_path(folder, part), kinds, is_train=part == "train"):
             feature = _describe(name, kinds[name], extent)
@@ -109,14 +111,16 @@ def describe_features(
             if part == "train":
                 trained[name] = feature
                 if reason := _useless(feature, extent):
-                    dropped[name] = reason
-    features = [
-        trained[name].model_copy(update={"nullable": name in nullable}) for name in kinds if name not in dropped
-    ]
-    if not features:
-        reasons = _some(f"{name!r} is {reason}" for name, reason in dropped.items())
+                    useless[name] = reason
+    if len(useless) == len(kinds):
+        reasons = _some(f"{name!r} is {reason}" for name, reason in useless.items())
         raise DataError(f"No feature can be learned from: {reasons} in the training part.")
-    return features, dropped
+    features = [
+        trained[name].model_copy(update={"nullable": name in nullable})
+        for name in kinds
+        if name not in useless or name in named
+    ]
+    return features, useless
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ def _prepare(
         if problem.weights:
             check_weights(backend, problem.weights)
         _write_parts(backend, str(table), folder, columns, problem, by_time=method == "chronological")
-        features, dropped = describe_features(folder, kinds, contract.columns)
+        features, useless = describe_features(folder, kinds, contract.columns, named=problem.features)
         schema = _schema(columns, problem, settings, features=features, classes=classes)
         schema.write(folder)
         suspects = find_leaks(backend, folder, schema, threshold=settings.leak_threshold)
@@ -156,13 +156,13 @@ def _prepare(
             seed=settings.split.seed,
             parts=_parts(backend, counts),
             features=len(features),
-            dropped_features=dropped,
+            dropped_features={name: why for name, why in useless.items() if name not in problem.features},
             leaks=[suspect for suspect in suspects if suspect.by != "moment"],
             warnings=[
                 *warnings_of_removals(found, removed, problem, settings),
                 *warnings,
                 *of_parts,
-                *_warnings(dropped),
+                *_warnings(useless, problem.features),
                 *filter(None, (suspect.warning(method) for suspect in suspects)),
             ],
             remarks=[*remarks, *left_out.values(), *remarks_on_equal_rows(equals, found - removed.total)],
@@ -309,9 +309,11 @@ def _iso(moment: datetime | None) -> str:
     return moment.isoformat() if moment is not None else ""
 
 
-def _warnings(dropped: dict[str, str]) -> list[str]:
+def _warnings(useless: dict[str, str], named: list[str]) -> list[str]:
     return [
-        f"The feature {name!r} is {reason} in the training part and was dropped." for name, reason in dropped.items()
+        f"The feature {name!r} is {reason} in the training part and "
+        + ("stays because problem.features names it." if name in named else "was dropped.")
+        for name, reason in useless.items()
     ]
 
 

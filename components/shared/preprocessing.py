@@ -193,7 +193,8 @@ class MissingValues(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         treatment: `keep` leaves NaN in the columns that held some when fitted, for models that learn a direction for
-            it; a column that held none gets its median, because no model can have learned what its NaN means.
+            it; a column that held none, or nothing else, is filled, because no model can have learned what its NaN
+            means.
             `median` fills all. `indicator` fills all, and adds to the columns one of 0 and 1 for each that held NaN
             when fitted; for columns that were always missing together, one for all.
     """
@@ -210,7 +211,9 @@ class MissingValues(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         values = _float32(X)
         self.n_features_in_ = values.shape[1]
         missing = np.isnan(values)
-        kept = set(np.flatnonzero(missing.any(axis=0))) if self.treatment == "keep" else set()
+        # Of a column without any value scikit-learn's trees make no bins.
+        partly = missing.any(axis=0) & ~missing.all(axis=0)
+        kept = set(np.flatnonzero(partly)) if self.treatment == "keep" else set()
         medians = [np.nan if place in kept else _median(column) for place, column in enumerate(values.T)]
         self.statistics_ = np.array(medians, dtype=np.float32)
         self.indicated_ = _first_of_each(missing) if self.treatment == "indicator" else np.array([], dtype=np.int64)

@@ -91,6 +91,25 @@ def test_constant_and_empty_features_are_dropped(prepared):
     assert "The feature 'none' is all null in the training part and was dropped." in found.summary.warnings
 
 
+def test_features_that_somebody_named_stay_in_their_order(prepared):
+    """Clients of a version of a whole year send them to one of few weeks, too; lists say values by their place."""
+    data = {"none": pa.nulls(N, pa.float64()), "x": X, "one": [1.0] * N, "word": ["a"] * N, "y": Y}
+    names = ["word", "x", "none", "one"]
+    found = prepared(data, {"features": names})
+    assert [(feature.name, feature.nullable) for feature in found.schema.features] == [
+        ("word", False),
+        ("x", False),
+        ("none", True),
+        ("one", False),
+    ]
+    assert not found.summary.dropped_features
+    because = "in the training part and stays because problem.features names it."
+    for said in (f"'one' is constant {because}", f"'word' is constant {because}", f"'none' is all null {because}"):
+        assert f"The feature {said}" in found.summary.warnings
+    with pytest.raises(DataError, match="No feature can be learned from: 'one' is constant"):
+        prepared(data, {"features": ["one", "none"]})
+
+
 def test_a_table_of_constants_is_refused(prepared):
     with pytest.raises(DataError, match="No feature can be learned from: 'one' is constant in the training part"):
         prepared({"id": X, "one": [1] * N, "y": Y}, {"keys": ["id"]})
