@@ -76,8 +76,8 @@ class GateConfig(Section):
     champion: ChampionRule = Field(default=ChampionRule(), description="No worse than the champion.")
     same_requests: bool = Field(
         default=True,
-        description="Whether the candidate has to take every request that the champion takes: no new columns, no value "
-        "that may not be missing any more, no other type.",
+        description="Whether the candidate has to take every request that the champion takes: no column that is new, "
+        "gone or stands elsewhere, no value that may not be missing any more, no other type.",
     )
     slices: SliceRule = Field(default=SliceRule(), description="Floors and gaps of slices.")
     package_megabytes: float = Field(

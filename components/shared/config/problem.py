@@ -60,7 +60,8 @@ class ProblemConfig(Section):
     features: list[str] = Field(
         default=[],
         description="Columns to learn from; empty for all but the target, time column, weights, keys, the group of the "
-        "split, ignored and leak columns, row numbers and free text.",
+        "split, ignored and leak columns, row numbers, free text, and columns that are constant or empty. Those named "
+        "stay whatever they hold, in this order.",
     )
     ignore: list[str] = Field(default=[], description="Columns that are neither features nor anything else.")
     leaks: list[str] = Field(

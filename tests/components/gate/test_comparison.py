@@ -366,9 +366,9 @@ def test_a_candidate_that_refuses_what_the_champion_takes_is_blocked(
     assert not verdict.promoted
     assert verdict.reasons == [check.detail]
     assert check.detail == (
-        f"Requests that the champion {version} takes would be refused. {name!r} may not be missing any more, as it is "
-        f"in no row this time. Promise that it may be: set contract.columns.{name}.nullable to true. Where clients are "
-        "ready for it, set gate.same_requests to false."
+        f"Requests that the champion {version} takes would be refused or misread. {name!r} may not be missing any "
+        "more, as it is in no row this time. Promise that it may be: set "
+        f"contract.columns.{name}.nullable to true. Where clients are ready for it, set gate.same_requests to false."
     )
     assert "Takes the champion&#39;s requests" in verdict_page("demo", verdict).render()
     allowed = judge(made, rules(same_requests=False), store)
