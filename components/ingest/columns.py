@@ -139,14 +139,14 @@ def read_column(name: str, first: Collection[str], table: TableConfig) -> Column
     """A column of a file that says no types, from its first values."""
     spelling = table.spelling(name)
     declared = table.types.get(name) or ("timestamp" if spelling.unit else None)
-    seen = set(first) - set(spelling.nulls)
+    seen, of_cells = set(first) - set(spelling.nulls), table.format == "excel"
     if declared or not table.infer_types:
-        return Column(name, "VARCHAR", declared, declared or "text", spelling, zoned=bool(spelling.unit))
+        return Column(name, "VARCHAR", declared, declared or "text", spelling, bool(spelling.unit), of_cells=of_cells)
     own = table.columns.get(name)
     kind = "date" if own and own.date_format else guess(seen, spelling)
     zoned = kind in ("date", "timestamp") and not spelling.date_format and has_zone(seen)
     measured = kind == "number" and not all(map(_is_whole, filter(None, map(spelling.plain_number, seen))))
-    return Column(name, "VARCHAR", None, kind, spelling, zoned, measured)
+    return Column(name, "VARCHAR", None, kind, spelling, zoned, measured, of_cells)
 
 
 def native_column(name: str, stored: str, table: TableConfig) -> Column:
@@ -157,6 +157,8 @@ def native_column(name: str, stored: str, table: TableConfig) -> Column:
     kind: Guess = "native"
     if stored == "JSON":
         kind = "unknown" if table.infer_types else "text"
+    elif not (table.infer_types or declared):
+        spelling = Spelling(spelling.nulls)  # texts stay texts
     elif own and own.date_format:
         kind = "date"
     elif own and (own.decimal or own.thousands or own.symbols) and stored == "VARCHAR":

@@ -3,6 +3,7 @@
 from components.ingest.query import Window
 from components.shared.config import ProblemConfig, SourceConfig, SpellingConfig
 from components.shared.sources.table import source_at
+from components.shared.spelling import Spelling
 
 NAME = "data"
 
@@ -12,8 +13,8 @@ def one_table(source: SourceConfig, problem: ProblemConfig, place: str, window: 
 
     How files are written is taken from the configured tables: every spelling of a null, and the delimiter, encoding,
     date format and other signs that all of them share. Texts stay texts, because a few rows would give a column another
-    type than the model has learned; the model's schema says what they mean. Only the column that a window goes by is
-    typed.
+    type than the model has learned; the model's schema and the columns' spellings say what they mean, so that a
+    workbook's numbers and times are written by these, too. Only the column that a window goes by is typed.
 
     Args:
         source: The configured tables.
@@ -33,16 +34,25 @@ def one_table(source: SourceConfig, problem: ProblemConfig, place: str, window: 
         comment=_shared([table.comment for table in tables], ""),
         longest_line_mb=max(table.longest_line_mb for table in tables),
         date_format=source.date_format,
+        decimal=_as_read("", source).decimal,
         infer_types=False,
         types=dict.fromkeys(times, "timestamp"),
-        # Of a column's own spelling the nulls are taken out here, and the rest is read by the model's schema.
-        columns={
-            name: column if name in times else SpellingConfig(nulls=column.nulls)
-            for name, column in own.items()
-            if name in times or column.nulls is not None
-        },
+        columns={name: column if name in times else _own(name, column.nulls, source) for name, column in own.items()},
     )
     return SourceConfig(tables={NAME: table})
+
+
+def _as_read(name: str, source: SourceConfig) -> Spelling:
+    """How a column is read by the model's schema, as `components.predict` and labels do; one nobody names by ""."""
+    return source.spellings([name]).get(name, Spelling())
+
+
+def _own(name: str, nulls: list[str] | None, source: SourceConfig) -> SpellingConfig:
+    """Of a column's own spelling its nulls, which are taken out here, and how cells of a workbook are written."""
+    spelling = _as_read(name, source)
+    # What counts from 1970 is read as programs write it.
+    decimal = "." if spelling.unit else spelling.decimal
+    return SpellingConfig.model_validate({"nulls": nulls, "decimal": decimal, "date_format": spelling.date_format})
 
 
 def _shared(values: list[str], default: str) -> str:

@@ -28,6 +28,7 @@ CODE = r"^[ \t]*[+-]?0[0-9]"
 ZONE = r":\d\d(:\d\d([.,]\d+)?)?\s*[A-Za-z+-]"  # a letter or sign right after the time of day: Z, +02:00, UTC
 ISO_MOMENT = re.compile(r"\d{4}([-/])\d\d?\1\d\d?([T ]\d\d?:\d\d.*)?$")
 ZONED = "TIMESTAMP WITH TIME ZONE"
+_OF_CELLS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f")
 _SIGNS_AND_DIGITS = r"\1\2\3"  # the groups of a spelling's pattern
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # of the years 1 and 9999
 
@@ -44,6 +45,7 @@ class Column:
         spelling: How it is written, with those of its nulls that the reader did not take out.
         zoned: Whether its moments are known to be written with a zone; of texts `typed` finds out.
         measured: Whether its first values hold a number that is not whole.
+        of_cells: Whether it comes from a workbook, where a time may stand in ISO 8601 beside the column's format.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Column:
     spelling: Spelling = field(default=Spelling())
     zoned: bool = False
     measured: bool = False
+    of_cells: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -146,7 +149,8 @@ def _moment(column: Column) -> str:
         return _since_1970(value, PER_SECOND[spelling.unit])
     if spelling.date_format and (column.is_text or column.guess != "native"):
         text = value if column.is_text else f"CAST({value} AS VARCHAR)"
-        return f"TRY_CAST(TRY_STRPTIME({text}, {literal(spelling.date_format)}) AS TIMESTAMP)"
+        formats = [spelling.date_format, *(_OF_CELLS if column.of_cells else [])]
+        return f"TRY_CAST(TRY_STRPTIME({text}, [{', '.join(map(literal, formats))}]) AS TIMESTAMP)"
     return f"TRY_CAST(TRY_CAST({value} AS TIMESTAMPTZ) AS TIMESTAMP)"
 
 

@@ -103,7 +103,8 @@ class TableConfig(Section):
     )
     date_format: str = Field(
         default="",
-        description="strptime format of date and timestamp columns on reading; empty for ISO 8601, also with / for -.",
+        description="strptime format of date and timestamp columns on reading; empty for ISO 8601, also with / for -. "
+        "Cells of a workbook that are times need none.",
     )
     columns: dict[str, SpellingConfig] = Field(
         default={}, description="How single columns are written, by name, where that differs from the table."

@@ -166,6 +166,84 @@ def test_settings_of_csv_files_do_not_spoil_a_workbook(run, tmp_path):
     assert table.to_pylist() == [{"v": 1.5, "w": 1234.5}, {"v": 2.5, "w": 2345.5}]
 
 
+GERMAN = {"decimal": ",", "thousands": "."}
+
+
+@pytest.mark.parametrize(
+    ("cells", "settings", "column"),
+    [
+        ([1.234, 12.375, 7, 1e22], GERMAN, {}),
+        ([1.234, 12.375, 7, 1e-7], {}, GERMAN),
+        ([1.234, 12.375], {}, {"symbols": ["kg"]}),
+        ([1.234, 12.375], {"decimal": ","}, {"decimal": "."}),
+        ([1234567.25, 0.125], {}, {"thousands": ","}),
+    ],
+)
+def test_number_cells_are_what_they_are_however_texts_are_spelled(run, tmp_path, cells, settings, column):
+    path = workbook(tmp_path / "t.xlsx", {"data": [["v", "w"], *([1, cell] for cell in cells)]})
+    assert run(path, **settings, columns={"w": column})["w"].to_pylist() == cells
+
+
+def test_number_cells_stand_beside_texts_in_their_column_below_what_is_skipped(run, tmp_path):
+    above: list[list[object]] = [["made by hand"], [], ["page", 1.5]]
+    rows: list[list[object]] = [
+        ["v", "w", 2024.5],
+        [1.5, 1.234, 1.5],
+        [2.5, "2.345,5", 2.5],
+        [3.5, 12.375, 3.5, "beyond"],
+    ]
+    path = workbook(tmp_path / "t.xlsx", {"data": [*above, *rows[:3]]})
+    table = run(path, skip_lines=3, columns={"w": GERMAN})
+    assert table.to_pylist() == [{"v": 1.5, "w": 1.234, "2024.5": 1.5}, {"v": 2.5, "w": 2345.5, "2024.5": 2.5}]
+    path = workbook(tmp_path / "u.xlsx", {"data": [row[:2] for row in rows[1:]]})
+    table = run(path, header=False, names=["v", "w"], columns={"w": GERMAN})
+    assert table["w"].to_pylist() == [1.234, 2345.5, 12.375]
+
+
+@pytest.mark.parametrize(
+    ("settings", "column"),
+    [
+        ({"date_format": "%d.%m.%Y"}, {}),
+        ({}, {"date_format": "%d.%m.%Y"}),
+        ({"date_format": "%m/%d/%Y"}, {"date_format": ""}),
+        ({"date_format": "%m/%d/%Y"}, {"date_format": "%d.%m.%Y %H:%M"}),
+        ({}, {"date_format": "%Y-%d-%m"}),
+        ({}, {"date_format": "%d.%m.%Y %z"}),
+        ({}, {"date_format": "%m/%y"}),
+    ],
+)
+def test_times_of_cells_lose_nothing_however_texts_are_spelled(run, tmp_path, settings, column):
+    cells = ["date:45322", "date:45323.5", "date:45323.50000579"]
+    path = workbook(tmp_path / "t.xlsx", {"data": [["v", "d"], *([1, cell] for cell in cells)]})
+    found = run(path, **settings, columns={"d": column})["d"].to_pylist()
+    assert [moment.replace(tzinfo=None).isoformat() for moment in found] == [
+        "2024-01-31T00:00:00",
+        "2024-02-01T12:00:00",
+        "2024-02-01T12:00:00.500000",
+    ]
+
+
+def test_days_of_cells_stand_beside_texts_in_their_format(run, tmp_path):
+    rows: list[list[object]] = [["v", "d"], [1, "date:45322"], [2, "01.02.2024"]]
+    path = workbook(tmp_path / "t.xlsx", {"data": rows})
+    days = run(path, columns={"d": {"date_format": "%d.%m.%Y"}})["d"].to_pylist()
+    assert [day.isoformat() for day in days] == ["2024-01-31", "2024-02-01"]
+    path = workbook(tmp_path / "t.xlsx", {"data": [*rows, [3, "date:45323.25"]]})
+    moments = run(path, columns={"d": {"date_format": "%d.%m.%Y"}})["d"].to_pylist()
+    assert [moment.isoformat() for moment in moments][1:] == ["2024-02-01T00:00:00", "2024-02-01T06:00:00"]
+
+
+def test_iso_8601_stands_beside_a_format_in_workbooks_alone(run, write):
+    table = run(write("t.csv", "d\n31.01.2024\n2024-01-31T12:00:00\n"), columns={"d": {"date_format": "%d.%m.%Y"}})
+    assert str(table.schema.field("d").type) == "string"
+
+
+def test_number_cells_that_count_from_1970_are_times(run, tmp_path):
+    path = workbook(tmp_path / "t.xlsx", {"data": [["v", "d"], [1, 1711852200.5], [2, 1711852200]]})
+    first, second = run(path, decimal=",", columns={"d": {"unit": "s"}})["d"].to_pylist()
+    assert (first.isoformat()[:21], second.second) == ("2024-03-31T02:30:00.5", 0)
+
+
 def test_what_is_no_workbook_is_named(write, refuses, tmp_path):
     with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as archive:
         archive.writestr("[Content_Types].xml", "<x/>")

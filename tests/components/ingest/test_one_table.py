@@ -2,6 +2,7 @@
 
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -9,6 +10,7 @@ from components.ingest.ingest import Window, ingest_table
 from components.ingest.one_table import one_table
 from components.shared.config import ProblemConfig, SourceConfig
 from components.shared.errors import SourceError
+from tests.components.ingest.test_formats import GERMAN, workbook
 
 SOURCE = SourceConfig.model_validate(
     {
@@ -94,3 +96,35 @@ def test_a_columns_own_spelling_goes_along(output, write):
     ingest_table(source, PROBLEM, output, data=str(path), window=Window.parse("2024-01-01", "2024-01-02"))
     assert pq.read_table(output)["day"][0].as_py().year == 2024
     assert set(source.spellings(["c", "d", "day"])) == {"day"}
+
+
+@pytest.mark.parametrize(
+    "settings", [GERMAN, {"columns": {"w": GERMAN}}, {"decimal": ",", "columns": {"w": {"thousands": "."}}}]
+)
+def test_number_cells_are_read_back_as_what_they_are(output, tmp_path, settings):
+    """What is read by the columns' spellings afterwards, to be predicted or as a label, is written by them."""
+    source = SourceConfig.model_validate({"tables": {"a": {"path": "a.csv", **settings}}})
+    path = workbook(tmp_path / "new.xlsx", {"data": [["v", "w"], ["x", 1.234], ["y", "2.345,5"], ["z", 12.375]]})
+    ingest_table(source, PROBLEM, output, data=str(path))
+    spelling = source.spellings(["w"])["w"]
+    numbers = [spelling.plain_number(text) for text in pq.read_table(output)["w"].to_pylist()]
+    assert numbers == ["1.234", "2345.5", "12.375"]
+
+
+@pytest.mark.parametrize("own", ["%d.%m.%Y", ""])
+def test_days_of_cells_are_read_back_as_what_they_are(output, tmp_path, own):
+    settings = {"date_format": "%m/%d/%Y", "columns": {"d": {"date_format": own}}}
+    source = SourceConfig.model_validate({"tables": {"a": {"path": "a.csv", **settings}}})
+    path = workbook(tmp_path / "new.xlsx", {"data": [["v", "d"], ["x", "date:45357"], ["y", "date:45357.5"]]})
+    ingest_table(source, PROBLEM, output, data=str(path))
+    day, moment = pq.read_table(output)["d"].to_pylist()
+    assert (day, moment) == ("06.03.2024" if own else "2024-03-06", "2024-03-06T12:00:00")
+
+
+def test_texts_of_a_typed_file_stay_texts(output, tmp_path):
+    columns = {"w": {"decimal": ","}, "d": {"date_format": "%d.%m.%Y"}}
+    source = SourceConfig.model_validate({"tables": {"a": {"path": "a.csv", "columns": columns}}})
+    path = tmp_path / "new.parquet"
+    pq.write_table(pa.table({"w": ["1,5"], "d": ["31.01.2024"], "e": ["31.01.2024"]}), path)
+    ingest_table(source, PROBLEM, output, data=str(path))
+    assert pq.read_table(output).to_pylist() == [{"w": "1,5", "d": "31.01.2024", "e": "31.01.2024"}]
