@@ -14,11 +14,12 @@ resamples of them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from components.shared.bootstrap import STEPS, Estimate
-from components.shared.calibration import Calibrator, IsotonicCalibrator, SigmoidCalibrator
+from components.shared.calibration import IsotonicCalibrator, SigmoidCalibrator
 from components.shared.metrics import TABLE, Answers, Weights
 from components.shared.metrics.weights import Floats, Indices
 from components.shared.names import MetricName
@@ -49,6 +50,35 @@ class Judged:
     def subset(self, rows: Indices) -> "Judged":
         """Some of the rows."""
         return Judged(self.scores[rows], self.target[rows], self.weights[rows])
+
+
+class ClassCurves:
+    """A rising curve for each class against all others, together one again (Zadrozny and Elkan, 2002).
+
+    It follows what one slope for all classes cannot: a model that is too sure of one class and not sure enough of
+    another. No served model is calibrated by it, so that it need not fit into a graph.
+    """
+
+    def fit(self, probabilities: Floats, target: Indices, weights: Floats | None = None) -> Self:
+        """Learn a curve a class; the arguments are those of `SigmoidCalibrator`."""
+        self.curves_ = [
+            IsotonicCalibrator().fit(_against_others(column), target == place, weights)
+            for place, column in enumerate(probabilities.T)
+        ]
+        return self
+
+    def transform(self, probabilities: Floats) -> Floats:
+        """Calibrated probabilities, of the same shape."""
+        columns = zip(self.curves_, probabilities.T, strict=True)
+        found = np.column_stack([curve.transform(_against_others(column))[:, 1] for curve, column in columns])
+        return np.asarray(found / found.sum(axis=1, keepdims=True))
+
+
+def _against_others(probabilities: Floats) -> Floats:
+    return np.column_stack([1 - probabilities, probabilities])
+
+
+Calibrator = SigmoidCalibrator | IsotonicCalibrator | ClassCurves
 
 
 class ConfidenceEstimator:
@@ -126,8 +156,8 @@ def _fitted(kind: type[Calibrator], rows: Judged) -> Calibrator:
 def _best_kind(rows: Judged) -> type[Calibrator] | None:
     """The calibration with the smallest log loss on rows that it was not fitted to; None for none at all."""
     kinds: list[type[Calibrator]] = [SigmoidCalibrator]
-    if rows.scores.shape[1] == 2 and len(rows.target) >= _ENOUGH_FOR_A_CURVE:
-        kinds.append(IsotonicCalibrator)
+    if len(rows.target) >= _ENOUGH_FOR_A_CURVE:
+        kinds.append(IsotonicCalibrator if rows.scores.shape[1] == 2 else ClassCurves)
     folds = np.array_split(np.arange(len(rows.target)), _FOLDS)
     probabilities = Answers(rows.scores).probabilities
     losses: dict[type[Calibrator] | None, float] = {None: _log_loss(probabilities, rows)}

@@ -82,7 +82,7 @@ class Kills:
         history = self.registry.history()
         before = history[-1].version
         package, manifest = self.new_version()
-        killed = self.kill_child(lambda: self.publish_and_deploy(package), seconds)
+        killed = self.kill_child(lambda: self.publish_and_deploy_alone(package), seconds)
         champion = self.champion()
         self.outcomes["killed" if killed else "not killed"] += 1
         if killed:
@@ -100,6 +100,12 @@ class Kills:
         )
         publish_version(self.store, NAME, model=package, evaluated=package, verdict=verdict)
         self.deploy(manifest.version, Judgement.read(verdict, manifest.version))
+
+    def publish_and_deploy_alone(self, package: Path) -> None:
+        """The same in a child process, with connections of its own: what is half-sent on one is its alone."""
+        self.store = Store(self.store.settings)
+        self.registry = Registry(self.store, NAME)
+        self.publish_and_deploy(package)
 
     def deploy(self, version: str, judged: Judgement) -> None:
         begin = of_verdict(version, judged)

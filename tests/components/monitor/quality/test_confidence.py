@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from components.monitor.quality.confidence import ConfidenceEstimator, Judged
+from components.monitor.quality.confidence import ClassCurves, ConfidenceEstimator, Judged
 from components.shared.calibration import IsotonicCalibrator, SigmoidCalibrator
 from components.shared.metrics import TABLE, Answers
 from components.shared.metrics.weights import Indices
@@ -78,6 +78,30 @@ def test_several_classes():
         interval = found.interval(0.99)
         assert interval is not None
         assert interval[0] <= TABLE[metric].value(target, answers) <= interval[1], metric
+
+
+def test_several_classes_of_which_the_model_is_too_sure_of_one_and_not_sure_enough_of_another():
+    random = np.random.default_rng(0)
+
+    def drawn(rows: int, shift: float) -> tuple[NDArray[np.float32], Indices]:
+        odds = random.normal(0, 1.5, (rows, 3)) + np.array([shift, 0.0, 0.0])
+        true = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
+        said = true ** np.array([2.2, 0.5, 1.0])
+        target = (random.random((rows, 1)) > true.cumsum(axis=1)).sum(axis=1)
+        return (said / said.sum(axis=1, keepdims=True)).astype(np.float32), np.minimum(target, 2).astype(np.int64)
+
+    known = judged(drawn(6_000, 0.0))
+    estimator = ConfidenceEstimator.fit(known)
+    assert isinstance(estimator._calibrate, ClassCurves)
+    slope = ConfidenceEstimator(SigmoidCalibrator().fit(known.scores.astype(np.float64), known.target), [None])
+    errors = {"curves": 0.0, "slope": 0.0}
+    for shift in (-1.0, -0.5, 0.5, 1.0):
+        scores, target = drawn(8_000, shift)
+        answers = Answers(scores)
+        true = TABLE["accuracy"].value(target, answers)
+        errors["curves"] += abs(estimator.estimate("accuracy", answers).value - true)
+        errors["slope"] += abs(slope.estimate("accuracy", answers).value - true)
+    assert errors["curves"] < 0.7 * errors["slope"], errors
 
 
 def test_the_calibration_is_the_one_that_fits():
