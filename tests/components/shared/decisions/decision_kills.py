@@ -85,7 +85,7 @@ class DecisionKills:
 
     def round(self, kill_after: float | None) -> None:
         """New evidence of a drop; a monitor that is killed, perhaps beside another; one that is not; and a look."""
-        before = len(AuditLog(self.store, MODEL).records())
+        before = max((record.number for record in AuditLog(self.store, MODEL).records()), default=0)
         champion = self.registry.champion()
         assert champion is not None
         keep_evidence(self.store, dropped(self._rounds, version=champion.version))
@@ -115,8 +115,9 @@ class DecisionKills:
 
     def _look(self, before: int, champion: int) -> None:
         records = AuditLog(self.store, MODEL).records()
-        assert [record.number for record in records] == list(range(1, len(records) + 1))
-        new = records[before:]
+        first, last = records[0].number, records[-1].number  # of a long log the newest are shown
+        assert [record.number for record in records] == list(range(first, last + 1))
+        new = [record for record in records if record.number > before]
         decided = [record for record in new if isinstance(record, Decided)]
         assert [one.decision.action for one in decided] == ["retrain"]
         (ended,) = (record for record in new if isinstance(record, Ended))
