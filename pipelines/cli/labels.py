@@ -64,11 +64,13 @@ def labels(
 def _read(config: "Config", data: str, schema: "Schema", names: "Names") -> "Table":
     """The table of labels, read as ingest reads rows to be predicted: texts as they are spelled."""
     from components.ingest.ingest import ingest_table
+    from components.shared.labels.layout import LabelColumns
     from components.shared.labels.reading import read_labels
 
     with tempfile.TemporaryDirectory(prefix="fullcircle-labels-") as folder:
         path = Path(folder, "labels.parquet")
         everything = config.problem.model_copy(update={"ignore": []})
         ingest_table(config.source, everything, path, data=data)
-        named = [*schema.keys, schema.target, names.label, names.event_time]
+        columns = LabelColumns(schema)
+        named = [*schema.keys, schema.target, columns.label, names.label, columns.event_time, names.event_time]
         return read_labels(path, schema, names, config.source.spellings(named))

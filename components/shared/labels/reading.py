@@ -1,7 +1,7 @@
 """A person's table of labels, with her names and spellings, as the columns of the store of labels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -77,13 +77,20 @@ def label_table(table: pa.Table, schema: Schema, names: Names, spellings: Mappin
                 f"{nearest(given, present)}"
             )
         if given:
-            found[name] = _usual(table.column(given), spellings.get(given))
+            found[name] = _usual(table.column(given), _spelling_of(name, spellings.get(given), schema))
     return pa.table(found)
+
+
+def _spelling_of(name: str, spelling: Spelling | None, schema: Schema) -> Spelling | None:
+    """How a column is written; numbers are no dates, though a whole table's date format, as `%Y%m%d`, may fit them."""
+    numbers = {feature.name for feature in schema.features if feature.kind in ("number", "integer")}
+    is_number = name == LabelColumns(schema).label or name in numbers
+    return replace(spelling, date_format="") if spelling and is_number else spelling
 
 
 def _usual(column: pa.ChunkedArray, spelling: Spelling | None) -> pa.ChunkedArray:
     """Texts as programs write numbers and times; what a spelling does not fit stays as it is."""
-    if spelling is None or not pa.types.is_string(column.type):
+    if spelling is None or spelling.is_usual or not pa.types.is_string(column.type):
         return column
     encoded = column.combine_chunks().dictionary_encode()
     texts = pa.array([_usual_text(text, spelling) for text in encoded.dictionary.to_pylist()], pa.string())
@@ -93,7 +100,7 @@ def _usual(column: pa.ChunkedArray, spelling: Spelling | None) -> pa.ChunkedArra
 def _usual_text(text: str, spelling: Spelling) -> str:
     if (moment := spelling.moment(text)) is not None:
         return _iso(moment)
-    return text if spelling.date_format or spelling.unit else spelling.plain_number(text) or text
+    return text if spelling.unit or spelling.is_plain else spelling.plain_number(text) or text
 
 
 def _iso(moment: datetime) -> str:

@@ -83,6 +83,14 @@ def test_other_names_formats_and_spellings(config, store, capsys):
     )  # fmt: skip
 
 
+def test_columns_of_the_usual_names_are_spelled_as_the_configuration_says(config, store):
+    answer(store, "r1", keys=["7"])
+    Path("labels.csv").write_text("request_id,label,event_time\nr1,true,01.03.2026 14:30\n", encoding="utf-8")
+
+    assert main(["labels", str(config), "--data", "labels.csv"]) == 0
+    assert [row["event_time"] for row in stored(store)] == [datetime(2026, 3, 1, 14, 30, tzinfo=UTC)]
+
+
 @pytest.mark.parametrize(
     ("table", "options", "says"),
     [
