@@ -10,7 +10,15 @@ import pyarrow as pa
 from components.shared.chunks import chunks
 from components.shared.errors import DataError
 from components.shared.labels.layout import LabelColumns
-from components.shared.labels.spelled import PLACE, key_texts, label_meaning, moment, readable_subject, subject
+from components.shared.labels.spelled import (
+    PLACE,
+    composed,
+    key_texts,
+    label_meaning,
+    moment,
+    readable_subject,
+    subject,
+)
 from components.shared.package.schema import Schema
 from components.shared.tables import Engine, fetch_arrow, fetch_row, identifier
 
@@ -99,10 +107,10 @@ def clean(backend: Engine, table: pa.Table, schema: Schema) -> None:
     backend.con.register("raw_labels", table.append_column(PLACE, pa.array(np.arange(table.num_rows))))
     texts = {
         PLACE: identifier(PLACE),
-        columns.request_id: f"nullif(CAST({identifier(columns.request_id)} AS VARCHAR), '')",
+        columns.request_id: f"nullif({composed(f'CAST({identifier(columns.request_id)} AS VARCHAR)')}, '')",
         columns.request_row: f"try_cast(try_cast({identifier(columns.request_row)} AS DOUBLE) AS INTEGER)",
         **key_texts(table.schema, schema),
-        columns.label: f"nullif(trim(CAST({identifier(columns.label)} AS VARCHAR)), '')",
+        columns.label: f"nullif(trim({composed(f'CAST({identifier(columns.label)} AS VARCHAR)')}), '')",
         columns.event_time: moment(columns.event_time),
     }
     chosen = ", ".join(f"{text} AS {identifier(name)}" for name, text in texts.items())

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from components.shared.inference_rows import RECEIVED, REQUEST_ID, REQUEST_ROW, logged_name
 from components.shared.labels.layout import LabelColumns
-from components.shared.labels.spelled import PLACE, key_texts
+from components.shared.labels.spelled import PLACE, composed, key_texts
 from components.shared.package.schema import Schema
 from components.shared.tables import Engine, engine, fetch_arrow, fetch_row, identifier
 
@@ -100,14 +100,14 @@ def _register(backend: Engine, answers: pa.Table, labels: pa.Table, schema: Sche
     backend.con.register("raw_labels", _numbered(labels))
     entity = _entity(list(key_texts(used.schema, schema).values())) if has_keys else "CAST(NULL AS VARCHAR)"
     backend.con.execute(
-        f"CREATE TABLE asked AS SELECT {identifier(PLACE)} AS answer, {identifier(names[REQUEST_ID])} AS id, "
+        f"CREATE TABLE asked AS SELECT {identifier(PLACE)} AS answer, {composed(identifier(names[REQUEST_ID]))} AS id, "
         f"coalesce({identifier(names[REQUEST_ROW])}, 0) AS request_row, {identifier(names[RECEIVED])} AS received, "
         f"{entity} AS entity FROM raw_answers"
     )
-    subject = _entity([identifier(key) for key in schema.keys]) if schema.keys else "CAST(NULL AS VARCHAR)"
+    subject = _entity([composed(identifier(key)) for key in schema.keys]) if schema.keys else "CAST(NULL AS VARCHAR)"
     event, arrival = identifier(columns.event_time), identifier(columns.arrival)
     backend.con.execute(
-        f"CREATE TABLE told AS SELECT {identifier(PLACE)} AS number, {identifier(columns.request_id)} AS id, "
+        f"CREATE TABLE told AS SELECT {identifier(PLACE)} AS number, {composed(identifier(columns.request_id))} AS id, "
         f"{identifier(columns.request_row)} AS request_row, {identifier(columns.label)} AS said, {subject} AS entity, "
         f"least(coalesce({event}, {arrival}), {arrival}) + INTERVAL {SKEW_SECONDS} SECOND AS latest FROM raw_labels"
     )

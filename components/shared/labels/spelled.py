@@ -1,7 +1,8 @@
 """What keys and labels mean however they are spelled, as SQL: a CSV file's `7.0` and the log's 7 are one key.
 
 The log has a key typed when it is a feature and as text otherwise; a table of labels has it as its format does. Both
-become one text before they are compared: whole numbers without a fraction, moments in UTC, `true` and `false`.
+become one text before they are compared: whole numbers without a fraction, moments in UTC, `true` and `false`, and
+letters in Unicode's composed form (NFC), as training and the endpoint have them.
 """
 
 import pyarrow as pa
@@ -38,7 +39,12 @@ def _key_text(name: str, kind: FeatureKind, stored: pa.DataType) -> str:
         found = f"coalesce(strftime({moment(name)} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S'), {text})"
     else:
         found = text
-    return f"nullif({found}, '')"
+    return f"nullif({composed(found)}, '')"
+
+
+def composed(text: str) -> str:
+    """SQL of a text in which ü is one character and not two, as macOS spells it; ASCII costs a look."""
+    return f"nfc_normalize({text})"
 
 
 def moment(name: str) -> str:
@@ -55,7 +61,7 @@ def label_meaning(text: str, schema: Schema) -> str:
     """
     if not TASKS[schema.task].has_classes:
         return f"CASE WHEN isfinite(try_cast({text} AS DOUBLE)) THEN {text} END"
-    known = ", ".join(literal(label) for label in schema.labels)
+    known, text = ", ".join(literal(label) for label in schema.labels), composed(text)
     truth = f"CAST(try_cast({text} AS BOOLEAN) AS VARCHAR)"
     spellings = [text, _number_text(text), *([truth] if isinstance(schema.classes[0], bool) else [])]
     cases = " ".join(f"WHEN {spelling} IN ({known}) THEN {spelling}" for spelling in spellings)
@@ -67,7 +73,7 @@ def subject(columns: LabelColumns) -> str:
 
     Null where neither a request's id nor all keys are there.
     """
-    request = f"'request', {identifier(columns.request_id)}, {_text(columns.request_row)}"
+    request = f"'request', {_text(columns.request_id)}, {_text(columns.request_row)}"
     if not columns.keys:
         return f"CASE WHEN {identifier(columns.request_id)} IS NOT NULL THEN concat_ws(chr(31), {request}) END"
     whole = " AND ".join(f"{identifier(key)} IS NOT NULL" for key in columns.keys)
@@ -87,7 +93,7 @@ def readable_subject(text: str | None) -> str:
 
 
 def _text(name: str) -> str:
-    return f"coalesce(CAST({identifier(name)} AS VARCHAR), '')"
+    return f"coalesce({composed(f'CAST({identifier(name)} AS VARCHAR)')}, '')"
 
 
 def _number_text(text: str) -> str:

@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unicodedata import normalize
 
 import pyarrow as pa
+import pytest
 
 from components.shared.labels.joining import Joined, join
 from components.shared.labels.store import Labels
@@ -100,6 +102,19 @@ def test_an_id_that_is_used_twice_means_the_newest_answer_before_the_label(store
     found = joined(store, asked, (NOON + HOUR, {"request_id": ["a"], "label": ["true"]}))
     assert told(found) == ["true", None, None]
     assert found.repeated == 2
+
+
+@pytest.mark.parametrize(("logged", "given"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_keys_and_ids_are_found_in_either_form_of_unicode(store, logged, given):
+    ids = [normalize(logged, "Köln-1"), "b"]
+    asked = answers(*((id_, 0, NOON) for id_ in ids), keys=["Bern", normalize(logged, "Zürich")])
+    found = joined(
+        store,
+        asked,
+        (NOON + HOUR, {"request_id": [normalize(given, "Köln-1")], "label": ["true"]}),
+        (NOON + HOUR, {"id": [normalize(given, "Zürich")], "label": ["false"]}),
+    )
+    assert told(found) == ["true", "false"]
 
 
 def test_answers_without_id_or_key_have_no_label(store):

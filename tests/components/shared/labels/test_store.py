@@ -1,14 +1,18 @@
 """The store of labels: what is added, what is left out and counted, and what was known when."""
 
+import io
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from components.shared.errors import DataError
-from components.shared.labels.layout import LabelColumns, labels_prefix
+from components.shared.labels.layout import LabelColumns, file_key, labels_prefix
 from components.shared.labels.store import Labels, damaged_files
+from components.shared.labels.targets import read_targets
 from components.shared.package.schema import Feature, Schema
 from components.shared.store import Store
 from tests.helpers import make_schema
@@ -23,6 +27,10 @@ def labels_of(store: Store, schema: Schema | None = None) -> Labels:
 
 def given(*labels: Any, ids: list[str] | None = None, **columns: list[Any]) -> pa.Table:
     return pa.table({"request_id": ids or [f"r{place}" for place in range(len(labels))], "label": labels, **columns})
+
+
+def decompose(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
 
 
 def known(labels: Labels, moment: datetime) -> dict[str, str]:
@@ -143,6 +151,28 @@ def test_keys_that_spell_the_same_are_the_same(store):
     assert labels.append(spelled, source="a", arrival=MONDAY).duplicates == 1
     found = labels.known_at(MONDAY).to_pylist()
     assert [(row["departure"], row["number"], row["_label"]) for row in found] == [("2026-03-09T05:15:00", "7", "12.5")]
+
+
+def test_texts_are_the_same_in_either_form_of_unicode(store):
+    """macOS and some databases write ü as u and two dots; training and the endpoint compose it."""
+    labels = labels_of(store, make_schema("multiclass"))
+    composed = pa.table({"id": ["Zürich"], "label": ["näh"]})
+    decomposed = pa.table({"id": [decompose("Zürich")], "label": [decompose("näh")]})
+    assert labels.append(decomposed, source="a", arrival=MONDAY).message == "1 of 1 labels added"
+    assert labels.append(composed, source="a", arrival=MONDAY).duplicates == 1
+    found = labels.known_at(MONDAY).select(["id", "label"]).to_pylist()
+    assert found == composed.to_pylist()
+
+
+def test_labels_that_are_stored_decomposed_are_read(store):
+    schema = make_schema("multiclass")
+    columns = LabelColumns(schema)
+    row = {"request_id": decompose("ü"), "label": decompose("näh"), "arrival": MONDAY, "source": "a"}
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([row], schema=columns.arrow()), sink)
+    store.put_bytes(file_key("demo", MONDAY, "old", 1), sink.getvalue())
+    labels = labels_of(store, schema)
+    assert read_targets(labels.known_at(MONDAY), schema).values.tolist() == [schema.labels.index("näh")]
 
 
 def test_events_of_one_entity_are_different_subjects(store):
