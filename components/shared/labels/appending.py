@@ -15,6 +15,7 @@ from components.shared.labels.spelled import (
     composed,
     key_texts,
     label_meaning,
+    label_said,
     moment,
     readable_subject,
     subject,
@@ -115,33 +116,36 @@ def clean(backend: Engine, table: pa.Table, schema: Schema) -> None:
     }
     chosen = ", ".join(f"{text} AS {identifier(name)}" for name, text in texts.items())
     backend.con.execute(f"CREATE TABLE cleaned AS SELECT {chosen} FROM raw_labels")
+    label = identifier(columns.label)
     backend.con.execute(
-        f"CREATE TABLE given AS SELECT {identifier(PLACE)} AS place, {subject(columns)} AS subject, "
-        f"{identifier(columns.label)} AS label, {label_meaning(identifier(columns.label), schema)} AS meaning, "
+        f"CREATE TABLE given AS SELECT {identifier(PLACE)} AS place, {subject(columns)} AS subject, {label} AS label, "
+        f"{label_meaning(label, schema)} AS meaning, {label_said(label, schema)} AS said, "
         f"{identifier(columns.event_time)} AS event FROM cleaned"
     )
 
 
-def find_known(backend: Engine, stored: Iterable[pa.Table], columns: LabelColumns, file: str) -> None:
-    """Make the table `known`: the newest stored label of each subject that the given ones are about.
+def find_known(backend: Engine, stored: Iterable[pa.Table], schema: Schema, file: str) -> None:
+    """Make the table `known`: what the newest stored label of each subject says that the given ones are about.
 
     Args:
         backend: Has the table `given`.
         stored: Tables of labels; some at a time are in memory.
-        columns: Their columns.
+        schema: The model's target, classes and keys.
         file: The column of the file that a label is in: of labels that arrived at one moment the last one counts.
     """
-    backend.con.execute("CREATE TABLE candidates (subject VARCHAR, label VARCHAR, arrival TIMESTAMPTZ, file VARCHAR)")
+    columns = LabelColumns(schema)
+    said = label_said(identifier(columns.label), schema)
+    backend.con.execute("CREATE TABLE candidates (subject VARCHAR, said VARCHAR, arrival TIMESTAMPTZ, file VARCHAR)")
     backend.con.execute("CREATE TABLE wanted AS SELECT DISTINCT subject FROM given WHERE subject IS NOT NULL")
     for table in chunks(stored, _ROWS_AT_ONCE):
         backend.con.register("stored_part", table)
         backend.con.execute(
-            f"INSERT INTO candidates SELECT * FROM (SELECT {subject(columns)} AS subject, {identifier(columns.label)}, "
+            f"INSERT INTO candidates SELECT * FROM (SELECT {subject(columns)} AS subject, {said}, "
             f"{identifier(columns.arrival)}, {identifier(file)} FROM stored_part) SEMI JOIN wanted USING (subject)"
         )
         backend.con.unregister("stored_part")
     backend.con.execute(
-        "CREATE TABLE known AS SELECT subject, label FROM candidates "
+        "CREATE TABLE known AS SELECT subject, said FROM candidates "
         "QUALIFY row_number() OVER (PARTITION BY subject ORDER BY arrival DESC, file DESC) = 1"
     )
 
@@ -149,13 +153,13 @@ def find_known(backend: Engine, stored: Iterable[pa.Table], columns: LabelColumn
 def sort_out(backend: Engine, arrival: datetime) -> AppendReport:
     """Make the table `fresh` of what is to be added, and count what became of all rows of `given`."""
     backend.con.execute(
-        "CREATE TABLE subjects AS SELECT subject, count(DISTINCT label) AS labels, count(*) AS rows FROM given "
+        "CREATE TABLE subjects AS SELECT subject, count(DISTINCT said) AS labels, count(*) AS rows FROM given "
         "WHERE subject IS NOT NULL AND label IS NOT NULL GROUP BY subject"
     )
     backend.con.execute(
-        "CREATE TABLE fresh AS SELECT given.*, known.label IS NOT NULL AS corrects FROM given "
+        "CREATE TABLE fresh AS SELECT given.*, known.said IS NOT NULL AS corrects FROM given "
         "JOIN subjects USING (subject) LEFT JOIN known USING (subject) WHERE given.label IS NOT NULL "
-        "AND subjects.labels = 1 AND known.label IS DISTINCT FROM given.label "
+        "AND subjects.labels = 1 AND known.said IS DISTINCT FROM given.said "
         "QUALIFY row_number() OVER (PARTITION BY subject ORDER BY place) = 1"
     )
     missing, incomplete, conflicts, example = fetch_row(

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from components.shared.inference_rows import RECEIVED, REQUEST_ID, REQUEST_ROW, logged_name
 from components.shared.labels.layout import LabelColumns
-from components.shared.labels.spelled import PLACE, composed, key_texts
+from components.shared.labels.spelled import PLACE, composed, key_texts, label_said
 from components.shared.package.schema import Schema
 from components.shared.tables import Engine, engine, fetch_arrow, fetch_row, identifier
 
@@ -105,10 +105,11 @@ def _register(backend: Engine, answers: pa.Table, labels: pa.Table, schema: Sche
         f"{entity} AS entity FROM raw_answers"
     )
     subject = _entity([composed(identifier(key)) for key in schema.keys]) if schema.keys else "CAST(NULL AS VARCHAR)"
+    said = label_said(identifier(columns.label), schema)
     event, arrival = identifier(columns.event_time), identifier(columns.arrival)
     backend.con.execute(
         f"CREATE TABLE told AS SELECT {identifier(PLACE)} AS number, {composed(identifier(columns.request_id))} AS id, "
-        f"{identifier(columns.request_row)} AS request_row, {identifier(columns.label)} AS said, {subject} AS entity, "
+        f"{identifier(columns.request_row)} AS request_row, {said} AS said, {subject} AS entity, "
         f"least(coalesce({event}, {arrival}), {arrival}) + INTERVAL {SKEW_SECONDS} SECOND AS latest FROM raw_labels"
     )
 

@@ -60,12 +60,24 @@ def label_meaning(text: str, schema: Schema) -> str:
         schema: The model's target and classes.
     """
     if not TASKS[schema.task].has_classes:
-        return f"CASE WHEN isfinite(try_cast({text} AS DOUBLE)) THEN {text} END"
+        number = f"try_cast({text} AS DOUBLE)"
+        # Zero has two signs, which mean the same.
+        return f"CASE WHEN {number} = 0 THEN '0.0' WHEN isfinite({number}) THEN CAST({number} AS VARCHAR) END"
     known, text = ", ".join(literal(label) for label in schema.labels), composed(text)
     truth = f"CAST(try_cast({text} AS BOOLEAN) AS VARCHAR)"
     spellings = [text, _number_text(text), *([truth] if isinstance(schema.classes[0], bool) else [])]
     cases = " ".join(f"WHEN {spelling} IN ({known}) THEN {spelling}" for spelling in spellings)
     return f"CASE {cases} END"
+
+
+def label_said(text: str, schema: Schema) -> str:
+    """SQL of what labels are compared by: their meaning, or their spelling where the model knows none of it.
+
+    Args:
+        text: SQL of the label as text.
+        schema: The model's target and classes.
+    """
+    return f"coalesce({label_meaning(text, schema)}, {composed(text)})"
 
 
 def subject(columns: LabelColumns) -> str:

@@ -82,7 +82,7 @@ class Labels:
         with engine() as backend:
             clean(backend, table, self._schema)
             stored = (part for part in self._read(max(arrived, datetime.now(UTC))) if part is not None)
-            find_known(backend, stored, self.columns, _FILE)
+            find_known(backend, stored, self._schema, _FILE)
             report = sort_out(backend, arrived)
             if not report.added:
                 return report

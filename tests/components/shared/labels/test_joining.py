@@ -90,7 +90,7 @@ def test_of_different_labels_the_one_that_arrived_last_counts(store):
     found = joined(
         store,
         asked,
-        (NOON + HOUR, {"id": ["c1", "c2"], "label": ["false", "true"]}),
+        (NOON + HOUR, {"id": ["c1", "c2"], "label": ["false", "TRUE"]}),
         (NOON + 2 * HOUR, {"request_id": ["a", "b"], "label": ["true", "true"]}),
     )
     assert told(found) == ["true", "true"]

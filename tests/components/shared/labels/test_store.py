@@ -94,6 +94,30 @@ def test_rows_that_contradict_each_other_are_left_out_and_counted(store):
     assert report.rows == sum((report.added, report.conflicts, report.duplicates, report.missing, report.incomplete))
 
 
+@pytest.mark.parametrize(
+    ("task", "first", "second", "other"),
+    [
+        ("binary", "true", "True", "false"),
+        ("binary", "0", "0.0", "1"),
+        ("regression", "1", "1.0", "1.5"),
+        ("regression", "-0.0", "0", "-1"),
+        ("regression", "12.50", "1.25e1", "12.51"),
+        ("multiclass", "perhaps", "perhaps", "Perhaps"),  # none that the model knows: only the spelling tells
+    ],
+)
+def test_labels_are_compared_by_what_they_mean(store, task, first, second, other):
+    schema = make_schema(task)
+    labels = labels_of(store, schema.model_copy(update={"classes": [0, 1]}) if first == "0" else schema)
+    readable = {"multiclass": "ja"}.get(task, first)
+    table = given(first, second, readable, ids=["a", "a", "b"])
+    report = labels.append(table, source="a", arrival=MONDAY)
+    assert (report.added, report.duplicates, report.conflicts, report.corrected) == (2, 1, 0, 0)
+    again = labels.append(given(second, ids=["a"]), source="b", arrival=MONDAY + DAY)
+    assert (again.added, again.duplicates, again.corrected) == (0, 1, 0)
+    assert labels.append(given(first, other, ids=["c", "c"]), source="c", arrival=MONDAY + DAY).conflicts == 2
+    assert labels.append(given(other, readable, ids=["a", "d"]), source="d", arrival=MONDAY + DAY).corrected == 1
+
+
 def test_labels_that_the_model_does_not_know_are_kept_as_they_are_spelled_and_counted(store):
     labels = labels_of(store)
     report = labels.append(given("True", "maybe", "1"), source="a", arrival=MONDAY)
@@ -173,6 +197,7 @@ def test_labels_that_are_stored_decomposed_are_read(store):
     store.put_bytes(file_key("demo", MONDAY, "old", 1), sink.getvalue())
     labels = labels_of(store, schema)
     assert read_targets(labels.known_at(MONDAY), schema).values.tolist() == [schema.labels.index("näh")]
+    assert labels.append(given("näh", ids=["ü"]), source="b", arrival=MONDAY + DAY).duplicates == 1
 
 
 def test_events_of_one_entity_are_different_subjects(store):
