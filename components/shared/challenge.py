@@ -5,7 +5,7 @@ the same rows, by a bootstrap of blocks of time, with the same margin.
 """
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -109,7 +109,9 @@ def challenge(store: Store, model: str, pending: Pending, champion: str) -> Chal
         rows = found.table.num_rows
         if rows < settings.minimum_rows:
             needed = f"{settings.minimum_rows:,} are needed (monitoring.labels.minimum_rows)"
-            return Challenge(rows, "unclear", f"{rows:,} labelled requests are newer than what both learned; {needed}")
+            young = f"; {found.young:,} are left out whose labels are not mature" if found.young else ""
+            message = f"{rows:,} labelled requests are newer than what both learned; {needed}{young}"
+            return Challenge(rows, "unclear", message)
         try:
             return _compared(pending, champion, found, ours, theirs)
         except DataError as error:
@@ -131,7 +133,7 @@ def _unlearned(found: LabelledRequests, ours: _Side, theirs: _Side) -> LabelledR
     plain = pa.timestamp("us")
     newest = pa.scalar(max(map(_plain, learned)), plain)
     places = np.flatnonzero(pc.greater(moments.cast(plain), newest).fill_null(False).to_numpy())
-    return LabelledRequests(found.table.take(places), found.targets[places], found.logged, found.joined)
+    return replace(found, table=found.table.take(places), targets=found.targets[places])
 
 
 def _plain(text: str) -> datetime:

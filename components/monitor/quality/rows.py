@@ -69,9 +69,12 @@ def read_rows(joined: pa.Table, schema: Schema) -> Rows:
 
 
 def answered(joined: pa.Table, targets: Targets, schema: Schema) -> Answered:
-    """When joined answers were asked for, and when their labels came; those that are no labels count as none."""
+    """When joined answers were asked for, and when their first labels came; those that are no labels count as none.
+
+    A correction says what the label is and not when one came: else corrected labels would look late.
+    """
     arrived = np.full(joined.num_rows, np.nan)
-    arrived[targets.rows] = _seconds(joined[LabelColumns(schema).arrival])[targets.rows]
+    arrived[targets.rows] = _seconds(joined[LabelColumns(schema).first_arrival])[targets.rows]
     classes = np.full(joined.num_rows, -1, dtype=np.int64)
     if TASKS[schema.task].has_classes:
         classes[targets.rows] = targets.values

@@ -24,8 +24,9 @@ class Joined:
     """Answers with what became of them.
 
     Attributes:
-        table: The answers, in their order, with the columns of the label, its event time, its arrival and its source;
-            null where there is no label.
+        table: The answers, in their order, with the columns of the label, its event time, its arrival and its source,
+            and when the first label of the answer became known, which that one may correct; null where there is no
+            label.
         labelled: Answers that have one.
         labels: Labels that were given.
         unknown: Labels that are about none of these answers.
@@ -63,7 +64,8 @@ def join(answers: pa.Table, labels: pa.Table, schema: Schema) -> Joined:
     Args:
         answers: Rows of the inference log, with `received` and the request's id and row; keys may be missing, and are
             then no way to find a label.
-        labels: The newest label of each subject, as `Labels.known_at` gives them.
+        labels: The newest label of each subject, as `Labels.known_at` gives them; where their `first_arrival` is
+            missing, they are the first ones.
         schema: The model's columns and keys.
     """
     columns = LabelColumns(schema)
@@ -71,10 +73,12 @@ def join(answers: pa.Table, labels: pa.Table, schema: Schema) -> Joined:
     with engine() as backend:
         _register(backend, answers, labels, schema)
         _match(backend)
-        places = fetch_arrow(backend, "SELECT label FROM asked LEFT JOIN chosen USING (answer) ORDER BY answer")
+        _choose(backend)
+        places = fetch_arrow(backend, "SELECT label, first FROM asked LEFT JOIN chosen USING (answer) ORDER BY answer")
         counts = _counts(backend)
     found = labels.select(added).take(places["label"])
-    for name in added:
+    found = found.append_column(columns.first_arrival, places["first"].cast(found[columns.arrival].type))
+    for name in found.column_names:
         answers = answers.append_column(found.schema.field(name), found[name])
     labelled = answers.num_rows - answers[columns.label].null_count
     return Joined(answers, labelled, labels.num_rows, **counts)
@@ -107,9 +111,11 @@ def _register(backend: Engine, answers: pa.Table, labels: pa.Table, schema: Sche
     subject = _entity([composed(identifier(key)) for key in schema.keys]) if schema.keys else "CAST(NULL AS VARCHAR)"
     said = label_said(identifier(columns.label), schema)
     event, arrival = identifier(columns.event_time), identifier(columns.arrival)
+    first = identifier(columns.first_arrival) if columns.first_arrival in labels.column_names else arrival
     backend.con.execute(
         f"CREATE TABLE told AS SELECT {identifier(PLACE)} AS number, {composed(identifier(columns.request_id))} AS id, "
         f"{identifier(columns.request_row)} AS request_row, {said} AS said, {subject} AS entity, "
+        f"{arrival} AS arrival, {first} AS first, "
         f"least(coalesce({event}, {arrival}), {arrival}) + INTERVAL {SKEW_SECONDS} SECOND AS latest FROM raw_labels"
     )
 
@@ -124,7 +130,7 @@ def _entity(texts: list[str]) -> str:
 
 
 def _match(backend: Engine) -> None:
-    """Make `pairs`: every label with each answer that it may be about, and `chosen`: the label of each answer."""
+    """Make `pairs`: every label with each answer that it may be about, and `meant`: the one that it is about."""
     backend.con.execute(
         "CREATE TABLE requests AS SELECT id, count(DISTINCT request_row) AS rows FROM asked GROUP BY id"
     )
@@ -140,8 +146,19 @@ def _match(backend: Engine) -> None:
         "CREATE TABLE meant AS SELECT label, arg_max(answer, (received, answer)) AS answer FROM pairs "
         "WHERE NOT ambiguous AND received <= latest GROUP BY label"
     )
-    # The label that arrived last, by its place: `known_at` gives them in the order of arrival.
-    backend.con.execute("CREATE TABLE chosen AS SELECT answer, max(label) AS label FROM meant GROUP BY answer")
+
+
+def _choose(backend: Engine) -> None:
+    """Make `chosen`: the label of each answer, and when its first one became known.
+
+    The label that arrived last counts, by its place: `known_at` gives them in the order of arrival. Where keys are used
+    again, the first label of them may be about an earlier answer: then it is not this one's first.
+    """
+    backend.con.execute(
+        "CREATE TABLE chosen AS SELECT answer, max(number) AS label, min(CASE WHEN first + INTERVAL "
+        f"{SKEW_SECONDS} SECOND >= received THEN first ELSE arrival END) AS first FROM meant "
+        "JOIN told ON told.number = meant.label JOIN asked USING (answer) GROUP BY answer"
+    )
 
 
 def _counts(backend: Engine) -> dict[str, int]:

@@ -1,12 +1,14 @@
 """Requests of the log with what became of them: rows to learn from, or to compare versions on.
 
 Only requests whose labels are mature count: those so old that `coverage` of the labels of each class have come by now.
-Among the labels of younger ones the classes that are known early are too frequent, and a model would learn that.
+Among the labels of younger ones the classes that are known early are too frequent, and a model would learn that. While
+it is not known how late labels come, a day's requests (UTC) count when that share of all of them has a label.
 """
 
 import io
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
@@ -32,6 +34,7 @@ from components.shared.tables import engine, fetch_arrow, identifier
 from components.shared.tasks.arrays import TargetArray
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY = 86_400.0
 Keep = Callable[[pa.Table], pa.Table]
 
 
@@ -52,12 +55,14 @@ class LoggedRequests:
         rows: How many rows the period has, whether they were kept or not.
         unfit: Files that were left out: damaged, or without one of the features.
         lacking: Features that a file lacks.
+        by_day: How many rows each day (UTC) has, in days since 1970, whether they were kept or not.
     """
 
     table: pa.Table
     rows: int = 0
     unfit: int = 0
     lacking: frozenset[str] = frozenset()
+    by_day: Counter[int] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class LabelledRequests:
         joined: How labels and answers came together.
         young: Labelled rows that are left out because their labels are not mature.
         unreadable: Labelled rows that are left out because the label is none that the model knows.
+        by_share: The share of a day's rows that has to have a label, as it is not known how late labels come; else 0.
     """
 
     table: pa.Table
@@ -79,6 +85,7 @@ class LabelledRequests:
     joined: Joined
     young: int = 0
     unreadable: int = 0
+    by_share: float = 0.0
 
     @property
     def message(self) -> str:
@@ -90,6 +97,11 @@ class LabelledRequests:
             (self.logged.unfit, "files left out that are damaged or lack a feature"),
         )
         others = "".join(f"; {count:,} {what}" for count, what in kinds if count)
+        if self.by_share and self.young:
+            others += (
+                f"; how late labels come is not known yet, so only days count of whose rows {self.by_share:.0%} have a "
+                "label (monitoring.labels.coverage)"
+            )
         return f"{self.table.num_rows:,} labelled rows of {self.logged.rows:,} in the log{others}"
 
 
@@ -121,6 +133,7 @@ def _together(found: Sequence[LoggedRequests]) -> LoggedRequests:
         rows=sum(one.rows for one in found),
         unfit=sum(one.unfit for one in found),
         lacking=frozenset().union(*(one.lacking for one in found)),
+        by_day=sum((one.by_day for one in found), Counter()),
     )
 
 
@@ -146,7 +159,11 @@ def read_labelled(
     table = _once(joined.table, schema)
     targets = read_targets(table, schema)
     readable = table.take(targets.rows)
-    old = _mature(readable, targets.values, schema, known_at=known_at, coverage=coverage)
+    longest = _lag(readable, targets.values, schema, known_at).longest(coverage)
+    if longest is None:
+        old = _of_complete_days(readable, _asked(logged, schema), schema, coverage)
+    else:
+        old = np.flatnonzero(_seconds(known_at) - _received(readable, schema) >= longest).astype(np.int64)
     return LabelledRequests(
         readable.take(old),
         targets.values[old],
@@ -154,6 +171,7 @@ def read_labelled(
         joined,
         young=len(targets.rows) - len(old),
         unreadable=targets.unreadable,
+        by_share=coverage if longest is None else 0.0,
     )
 
 
@@ -174,7 +192,8 @@ def _of_day(
         lacking = [piece for piece in pieces if isinstance(piece, frozenset)]
         rows = pa.concat_tables([found[0].table, *tables])
         kept = keep(rows) if rows.num_rows else rows
-        found.append(LoggedRequests(kept, rows.num_rows, len(lacking), frozenset().union(*lacking)))
+        by_day = _by_day(_received(rows, schema))
+        found.append(LoggedRequests(kept, rows.num_rows, len(lacking), frozenset().union(*lacking), by_day))
     return _together(found)
 
 
@@ -201,11 +220,15 @@ def _read(content: bytes, schema: Schema, period: Period) -> pa.Table | frozense
 
 def _once(table: pa.Table, schema: Schema) -> pa.Table:
     """Rows with a label, in the order of their arrival; of those that share their request id and row the newest."""
-    columns = LabelColumns(schema)
+    labelled = table.filter(table[LabelColumns(schema).label].is_valid())
+    return labelled.take(_newest(labelled, schema))
+
+
+def _newest(table: pa.Table, schema: Schema) -> pa.ChunkedArray:
+    """Places of rows, in the order of their arrival; of those that share their request id and row the newest."""
     names = [logged_name(name, schema) for name in (REQUEST_ID, REQUEST_ROW, RECEIVED)]
     identity, row, received = map(identifier, names)
-    labelled = table.filter(table[columns.label].is_valid())
-    about = labelled.select(names).append_column(PLACE, pa.array(np.arange(labelled.num_rows)))
+    about = table.select(names).append_column(PLACE, pa.array(np.arange(table.num_rows)))
     with engine() as backend:
         backend.con.register("rows", about)
         places = fetch_arrow(
@@ -213,28 +236,48 @@ def _once(table: pa.Table, schema: Schema) -> pa.Table:
             f"SELECT {identifier(PLACE)} AS place FROM rows QUALIFY row_number() OVER (PARTITION BY {identity}, {row} "
             f"ORDER BY {received} DESC, {identifier(PLACE)} DESC) = 1 ORDER BY {received}, {identity}, {row}",
         )
-    return labelled.take(places["place"])
+    return places["place"]
 
 
-def _mature(table: pa.Table, targets: TargetArray, schema: Schema, *, known_at: datetime, coverage: float) -> Indices:
-    """Places of the rows that are old enough; all of them while it is not known how late labels come."""
-    received = _seconds(table[logged_name(RECEIVED, schema)])
-    arrived = _seconds(table[LabelColumns(schema).arrival])
-    classes = targets.astype(np.int64) if schema.classes else np.full(len(received), -1)
-    now = (known_at - EPOCH).total_seconds()
-    lag = label_lag(Answered(received, arrived, classes), now)
-    places: Indices = np.flatnonzero(now - received >= _longest(lag, coverage)).astype(np.int64)
+def _lag(table: pa.Table, targets: TargetArray, schema: Schema, known_at: datetime) -> LabelLag:
+    """How late labels come, by rows that have one."""
+    arrived = _seconds_of(table[LabelColumns(schema).first_arrival])
+    classes = targets.astype(np.int64) if schema.classes else np.full(table.num_rows, -1)
+    return label_lag(Answered(_received(table, schema), arrived, classes), _seconds(known_at))
+
+
+def _asked(logged: LoggedRequests, schema: Schema) -> Counter[int]:
+    """How many requests each day has: of rows that share their request id and row, as labels find them, the newest."""
+    once = logged.table.take(_newest(logged.table, schema))
+    repeated = _by_day(_received(logged.table, schema)) - _by_day(_received(once, schema))
+    return logged.by_day - repeated
+
+
+def _of_complete_days(table: pa.Table, asked: Counter[int], schema: Schema, coverage: float) -> Indices:
+    """Places of the labelled rows of days of whose requests at least that share is among them."""
+    received = _received(table, schema)
+    labelled = _by_day(received)
+    complete = [day for day, rows in labelled.items() if rows >= coverage * asked[day]]
+    places: Indices = np.flatnonzero(np.isin(received // _DAY, complete)).astype(np.int64)
     return places
 
 
-def _longest(lag: LabelLag, coverage: float) -> float:
-    """Seconds within which that share of the labels comes, of each class."""
-    known = [*([lag.overall] if lag.overall else []), *lag.by_class.values()]
-    return max((one.quantile(coverage) for one in known), default=0.0)
+def _by_day(received: Floats) -> Counter[int]:
+    days, counts = np.unique((received // _DAY).astype(np.int64), return_counts=True)
+    return Counter(dict(zip(days.tolist(), counts.tolist(), strict=True)))
 
 
-def _seconds(column: pa.ChunkedArray) -> Floats:
+def _received(table: pa.Table, schema: Schema) -> Floats:
+    return _seconds_of(table[logged_name(RECEIVED, schema)])
+
+
+def _seconds_of(column: pa.ChunkedArray) -> Floats:
+    """Seconds since 1970, shape (rows,)."""
     return np.asarray(column.cast(pa.int64()).to_numpy(), dtype=np.float64) / 1e6
+
+
+def _seconds(moment: datetime) -> float:
+    return (moment - EPOCH).total_seconds()
 
 
 def start_of(end: datetime, weeks: float) -> datetime:

@@ -23,6 +23,7 @@ LABEL = "label"
 EVENT_TIME = "event_time"
 ARRIVAL = "arrival"
 SOURCE = "source"
+FIRST_ARRIVAL = "first_arrival"
 
 _DAY_FOLDER = re.compile(r"date=(\d{4}-\d\d-\d\d)")
 
@@ -81,6 +82,7 @@ class LabelColumns:
         event_time: When what the label says happened; null where that is not known.
         arrival: When the label became known here.
         source: Where it came from.
+        first_arrival: When the first label of the subject became known, which this one may correct; it is in no file.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -92,6 +94,7 @@ class LabelColumns:
         self.event_time = logged_name(EVENT_TIME, schema)
         self.arrival = logged_name(ARRIVAL, schema)
         self.source = logged_name(SOURCE, schema)
+        self.first_arrival = logged_name(FIRST_ARRIVAL, schema)
 
     def arrow(self) -> "pa.Schema":
         """The Arrow schema of a file of labels."""

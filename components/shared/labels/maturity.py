@@ -87,7 +87,7 @@ class Answered:
 
     Attributes:
         received: When they were asked for, in seconds since 1970, shape (rows,).
-        arrived: When their labels came, likewise; NaN where there is none.
+        arrived: When their first labels came, likewise; NaN where there is none. Corrections are not late labels.
         classes: The index of the class that the label says, shape (rows,); -1 where there is none, or for numbers.
     """
 
@@ -117,11 +117,19 @@ class LabelLag:
         overall: Of all labels; None while it is not known.
         by_class: Of the labels of each class of which there are enough.
         eventual: Share of all answers that get a label in the end.
+        late: Classes with enough labels of which too many came late to know how late they come.
     """
 
     overall: LagDistribution | None = None
     by_class: dict[int, LagDistribution] = field(default_factory=dict)
     eventual: float = 1.0
+    late: frozenset[int] = frozenset()
+
+    def longest(self, share: float) -> float | None:
+        """Seconds within which so many labels of each class come; None while that is not known of all of them."""
+        if self.overall is None or self.late:
+            return None
+        return max(one.quantile(share) for one in (self.overall, *self.by_class.values()))
 
     def expected(self, received: Floats, now: float) -> float | None:
         """The share of answers that should have their label by now; None while that is not known.
@@ -172,7 +180,9 @@ def label_lag(answered: Answered, now: float) -> LabelLag:
         int(index): lag_distribution(lags[classes == index], ages[classes == index]) for index in np.unique(classes)
     }
     by_class = {index: lags for index, lags in found.items() if index >= 0 and lags.is_known}
-    return LabelLag(overall, by_class, eventual)
+    unknown = found.keys() - by_class.keys() - {-1}
+    late = frozenset(index for index in unknown if found[index].labels >= FEWEST_LABELS)
+    return LabelLag(overall, by_class, eventual, late)
 
 
 def is_mature(labelled: int, rows: int, lag: LabelLag, *, coverage: float, minimum: int) -> bool:

@@ -101,25 +101,30 @@ class Labels:
                 those of a window that begins then are complete.
 
         Returns:
-            Columns of `LabelColumns`, in the order of arrival; `damaged_files` says how many files could not be read.
+            Columns of `LabelColumns`, its `first_arrival` among them, in the order of arrival; `damaged_files` says how
+            many files could not be read.
 
         Raises:
             StoreError: The object store cannot be reached or refuses.
         """
         found = list(self._read(moment, since=since))
         tables = [table for table in found if table is not None]
-        empty = self.columns.arrow().append(pa.field(_FILE, pa.string())).empty_table()
-        arrival, about, file = map(identifier, (self.columns.arrival, _SUBJECT, _FILE))
+        columns = self.columns.arrow()
+        empty = columns.append(pa.field(_FILE, pa.string())).empty_table()
+        names = self.columns.arrival, self.columns.first_arrival, _SUBJECT, _FILE
+        arrival, first, about, file = map(identifier, names)
         with engine() as backend:
             backend.con.register("stored", pa.concat_tables([empty, *tables]))
             latest = fetch_arrow(
                 backend,
-                f"SELECT * FROM (SELECT *, {subject(self.columns)} AS {about} FROM stored) WHERE {arrival} <= "
+                f"SELECT *, min({arrival}) OVER (PARTITION BY {about}) AS {first} FROM "
+                f"(SELECT *, {subject(self.columns)} AS {about} FROM stored) WHERE {arrival} <= "
                 f"TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}' QUALIFY row_number() OVER "
                 f"(PARTITION BY {about} ORDER BY {arrival} DESC, {file} DESC) = 1 ORDER BY {arrival}, {about}",
             )
         metadata = {_DAMAGED: json.dumps(len(found) - len(tables)).encode()}
-        return latest.select(self.columns.arrow().names).cast(self.columns.arrow()).replace_schema_metadata(metadata)
+        given = columns.append(pa.field(self.columns.first_arrival, columns.field(self.columns.arrival).type))
+        return latest.select(given.names).cast(given).replace_schema_metadata(metadata)
 
     def _stamped(self, table: pa.Table, source: str, arrival: datetime) -> pa.Table:
         arrived = pa.array([arrival] * table.num_rows, pa.timestamp("us", tz="UTC"))

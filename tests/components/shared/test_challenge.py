@@ -107,6 +107,21 @@ def test_only_requests_count_that_neither_has_learned_from(ring):
     assert f"{found.rows} labelled requests are newer than what both learned; 100 are needed" in found.message
 
 
+def test_days_that_are_labelled_in_part_wait_while_the_lag_is_not_known(ring):
+    champion = crowned(ring, "bad")
+    ring.log("bad", days=1)
+    asked = requests(ring.scorer("bad"), 200, start=START + DAY, span=HOUR, seed=1)
+    put_log(ring.store, asked)
+    some = pa.table({"request_id": asked["request_id"].slice(0, 150), "label": ["true"] * 150})
+    Labels(ring.store, "demo", make_schema()).append(some, source="test", arrival=START + 2 * DAY)
+    found = challenge(ring.store, "demo", ring.wait(ring.versions["good"], champion), champion)
+    assert (found.rows, found.outcome) == (200, "no worse")
+    version = ring.add("newer", noise=0.5, train_end=(START + HOUR).replace(tzinfo=None).isoformat())
+    found = challenge(ring.store, "demo", ring.wait(version, champion), champion)
+    assert (found.rows, found.outcome) == (0, "unclear")
+    assert found.message.endswith("; 150 are left out whose labels are not mature")
+
+
 def test_without_labels_nothing_is_known(ring):
     champion = crowned(ring, "good")
     found = challenge(ring.store, "demo", ring.wait(ring.versions["bad"], champion), champion)

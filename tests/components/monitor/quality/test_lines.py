@@ -104,6 +104,27 @@ def test_the_lag_says_which_window_is_mature(endpoints):
     assert found[9].expected == pytest.approx(0.5, abs=0.05)
 
 
+def test_corrected_labels_leave_a_mature_window_mature(endpoints, store: Store):
+    """A wrong mapping is put right for a seventh of all labels: they were there all the time."""
+    endpoint, _ = endpoints("binary")
+    labels, now = Labels(store, "demo", endpoint.schema), MONDAY + 11.5 * DAY
+    answers, tables = zip(*(endpoint.day(day, rows=300) for day in range(11)), strict=True)
+    for day, told in enumerate(tables):
+        labels.append(told.slice(0, 150), source="half", arrival=MONDAY + (day + 1.2) * DAY)
+    history = History(windows=answers[:9])
+    before = judged(endpoints, answers[9], labels.known_at(now), now=now, history=history)
+    wrong = pa.concat_tables([told.slice(0, 21) for told in tables])
+    flipped = pa.array([not value for value in wrong["label"].to_pylist()])
+    labels.append(wrong.set_column(1, "label", flipped), source="corrected", arrival=now - DAY / 2)
+    after = judged(endpoints, answers[9], labels.known_at(now), now=now, history=history)
+
+    assert after.joined.table["label"].to_pylist() != before.joined.table["label"].to_pylist()
+    assert after.lag.overall is not None
+    assert before.lag.overall is not None
+    assert after.lag.overall.lags.tolist() == before.lag.overall.lags.tolist()
+    assert [found.quality and found.quality.mature for found in (before, after)] == [True, True]
+
+
 def test_a_changed_relation_is_told_and_a_shift_of_inputs_is_none(endpoints):
     endpoint, _ = endpoints("binary")
     qualities: list[Quality] = []

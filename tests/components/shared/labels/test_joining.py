@@ -97,6 +97,32 @@ def test_of_different_labels_the_one_that_arrived_last_counts(store):
     assert found.conflicts == 1
 
 
+def test_the_first_label_of_an_answer_says_when_its_label_came(store):
+    asked = answers(("a", 0, NOON), ("b", 0, NOON), ("c", 0, NOON), keys=["c1", "c2", "c3"])
+    found = joined(
+        store,
+        asked,
+        (NOON + HOUR, {"request_id": ["a"], "label": ["true"]}),
+        (NOON + 2 * HOUR, {"id": ["c2"], "label": ["true"]}),
+        (NOON + 5 * HOUR, {"request_id": ["a", "b"], "label": ["false", "false"]}),
+    )
+    assert told(found) == ["false", "false", None]
+    assert found.table["first_arrival"].to_pylist() == [NOON + HOUR, NOON + 2 * HOUR, None]
+    assert found.table["arrival"].to_pylist() == [NOON + 5 * HOUR, NOON + 5 * HOUR, None]
+
+
+def test_a_label_from_before_an_answer_is_not_its_first(store):
+    """Keys without a time are used again: what was known of them then was about the answer before."""
+    asked = answers(("a", 0, NOON), ("b", 0, NOON + 3 * HOUR), keys=["c1", "c1"])
+    found = joined(
+        store,
+        asked,
+        (NOON + HOUR, {"id": ["c1"], "label": ["true"]}),
+        (NOON + 5 * HOUR, {"id": ["c1"], "label": ["false"]}),
+    )
+    assert found.table["first_arrival"].to_pylist() == [None, NOON + 5 * HOUR]
+
+
 def test_an_id_that_is_used_twice_means_the_newest_answer_before_the_label(store):
     asked = answers(("a", 0, NOON), ("a", 0, NOON + 2 * HOUR), ("b", 0, NOON))
     found = joined(store, asked, (NOON + HOUR, {"request_id": ["a"], "label": ["true"]}))

@@ -88,6 +88,18 @@ def test_each_class_has_its_own_lag():
     assert lag.by_class[1].quantile(0.5) == pytest.approx(1 * np.log(2) * DAY, rel=0.1)
 
 
+def test_the_longest_lag_is_that_of_the_slowest_class():
+    answered, _ = simulated(lags=(8.0, 1.0))
+    longest = label_lag(answered, NOW).longest(0.9)
+    assert longest == pytest.approx(8 * np.log(10) * DAY, rel=0.15)
+    assert LabelLag().longest(0.9) is None
+    # A few labels of one class come so late that those of all still seem to be known.
+    answered, _ = simulated(lags=(30.0, 0.1), positives=0.97)
+    late = label_lag(answered, NOW)
+    assert late.overall is not None
+    assert (set(late.late), late.longest(0.9)) == ({0}, None)
+
+
 def test_weights_make_up_for_classes_whose_labels_come_late():
     """Over 100 simulated windows of three days the weighted accuracy has no bias, the plain one a large one.
 

@@ -83,6 +83,18 @@ def test_a_correction_may_be_taken_back(store):
     assert [known(labels, MONDAY + days * DAY)["r0"] for days in range(3)] == ["true", "false", "true"]
 
 
+def test_when_the_first_label_of_a_subject_came_stays_known(store):
+    labels = labels_of(store)
+    labels.append(given("true", "true"), source="a", arrival=MONDAY)
+    labels.append(given("false"), source="b", arrival=MONDAY + DAY)
+    found = labels.known_at(MONDAY + DAY)
+    assert found["first_arrival"].to_pylist() == [MONDAY, MONDAY]
+    assert found["arrival"].to_pylist() == [MONDAY, MONDAY + DAY]
+    assert found.schema.field("first_arrival").type == found.schema.field("arrival").type
+    labels.append(given("true"), source="c", arrival=MONDAY - DAY)  # history that is loaded afterwards
+    assert sorted(labels.known_at(MONDAY + DAY)["first_arrival"].to_pylist()) == [MONDAY - DAY, MONDAY]
+
+
 def test_rows_that_contradict_each_other_are_left_out_and_counted(store):
     labels = labels_of(store)
     table = given("true", "false", "true", "true", None, "", "true", ids=["a", "a", "b", "b", "c", "d", ""])

@@ -11,7 +11,14 @@ import pytest
 
 from components.ingest.ingest import ingest_table
 from components.prepare.prepare import prepare
-from components.shared.config import Config, ContractConfig, PrepareConfig, ProblemConfig, SourceConfig
+from components.shared.config import (
+    Config,
+    ContractConfig,
+    MonitoringConfig,
+    PrepareConfig,
+    ProblemConfig,
+    SourceConfig,
+)
 from components.shared.config.file import load_config
 from components.shared.errors import ConfigError, SourceError
 from components.shared.inference_log.compaction import compact_log
@@ -20,6 +27,7 @@ from components.shared.labels.store import Labels
 from components.shared.package.model_package import verify, version_prefix
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Scorer
+from components.shared.registry.monitoring import keep_settings
 from components.shared.registry.registry import Registry
 from components.shared.sources.log import LogSource
 from components.shared.store import Store
@@ -127,7 +135,14 @@ def test_each_request_counts_once(store, scorer, tmp_path):
     assert read(tmp_path).num_rows == 120
 
 
+def cover(store: Store, scorer: Scorer, coverage: float) -> None:
+    """Say which share of the labels has to be there."""
+    settings = MonitoringConfig.model_validate({"labels": {"coverage": coverage}})
+    keep_settings(store, "demo", scorer.version, settings)
+
+
 def test_labels_by_keys_are_found_and_requests_without_labels_left_out(store, scorer, tmp_path):
+    cover(store, scorer, 0.5)
     asked = ask(store, scorer, labels=False)
     arrival = START + 3 * DAY
     table = pa.table({"id": asked["id"].slice(0, 70), "label": ["true"] * 70})
@@ -137,8 +152,31 @@ def test_labels_by_keys_are_found_and_requests_without_labels_left_out(store, sc
     assert set(found["target"].to_pylist()) == {True}
 
 
-def test_requests_whose_labels_are_not_mature_are_left_out(store, scorer, tmp_path):
-    """Positives come after an hour and negatives after two days: among the newest there would be positives alone."""
+def test_while_the_lag_is_not_known_only_days_count_that_are_labelled(store, scorer, tmp_path):
+    """All labels came at once, so that nothing tells whether those of the second day are all that will come."""
+    first, second = ask(store, scorer, labels=False), ask(store, scorer, day=1, labels=False)
+    some = pa.concat_tables([first, second.slice(0, 60)])
+    label(store, some, truths(120, 0) + truths(120, 1)[:60])
+    assert read(tmp_path)["id"].to_pylist() == first["id"].to_pylist()
+    cover(store, scorer, 1.0)
+    assert read(tmp_path).num_rows == 120
+    cover(store, scorer, 0.5)
+    assert read(tmp_path).num_rows == 180
+
+
+def test_where_no_day_is_labelled_it_says_what_is_awaited(store, scorer, tmp_path):
+    asked = ask(store, scorer, labels=False)
+    label(store, asked.slice(0, 100), truths(120, 0)[:100])
+    with pytest.raises(SourceError, match=r"not known yet, so only days count of whose rows 90% have a label"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_requests_whose_labels_are_not_mature_are_left_out(store, scorer, tmp_path, corrected):
+    """Positives come after an hour and negatives after two days: among the newest there would be positives alone.
+
+    That old labels are corrected, and back, says nothing of when labels come.
+    """
     labels = Labels(store, "demo", make_schema())
     arrivals: dict[datetime, list[tuple[str, str]]] = {}
     for day in range(12):
@@ -154,6 +192,12 @@ def test_requests_whose_labels_are_not_mature_are_left_out(store, scorer, tmp_pa
     for hour in sorted(hour for hour in arrivals if hour <= end):
         columns = dict(zip(("request_id", "label"), zip(*arrivals[hour], strict=True), strict=True))
         labels.append(pa.table(columns), source="test", arrival=hour)
+    if corrected:
+        old = [row for hour in sorted(arrivals)[:150] for row in arrivals[hour]]
+        wrong = {"request_id": [identity for identity, _ in old], "label": ["false"] * len(old)}
+        labels.append(pa.table(wrong), source="mistake", arrival=end - HOUR)
+        right = wrong | {"label": [said for _, said in old]}
+        labels.append(pa.table(right), source="back", arrival=end)
     table = read(tmp_path)
     newest = max(table["opened at"].to_pylist())
     assert end - 3 * DAY <= newest <= end - 2 * DAY
