@@ -1,14 +1,14 @@
 """How good the answers of windows were: asked again when labels have come, and daily until a window is mature.
 
 Quality is found from the sample of a window's rows that is kept, so that the log need not be read again. By event time,
-labels are late from the event on.
+labels are late from the event on; which answer a label is about is told by the moment at which it was asked for.
 """
 
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +22,7 @@ from components.monitor.observation.counts import Counts
 from components.monitor.observation.versions import Version
 from components.monitor.quality.lines import History, WindowQuality, quality_of
 from components.monitor.quality.model import QualityModel
+from components.monitor.quality.rows import HAPPENED
 from components.shared.config import WindowsConfig
 from components.shared.decisions.evidence import Quality
 from components.shared.inference_rows import RECEIVED, logged_name
@@ -97,7 +98,10 @@ class Judge:
         return quality_of(rows, self._known(version), history, model, version.settings.labels, now=self._now)
 
     def rows(self, version: Version, sample: pa.Table, counts: Counts) -> pa.Table:
-        """Rows of a sample as they are judged: without columns that no row has, and by the time that counts."""
+        """Rows of a sample as they are judged: without columns that no row has, and with the time that counts.
+
+        Where a past is played again, requests come after `now`: these do not say when they would have been asked for.
+        """
         nothing = [
             name
             for name in (*counts.left_out, *counts.lacking)
@@ -109,8 +113,11 @@ class Judge:
         times = event_times(sample, version.schema, self._calendar)
         name = logged_name(RECEIVED, version.schema)
         moments = pa.array(times.seconds * 1_000_000, pa.timestamp("us", tz="UTC"), mask=~times.known)
-        place = sample.column_names.index(name)
-        return sample.set_column(place, name, pc.coalesce(moments, sample.column(name)))
+        received = sample.column(name)
+        sample = sample.append_column(HAPPENED, pc.coalesce(moments, received))
+        is_past = pc.less_equal(received, pa.scalar(self._now.astimezone(UTC), received.type))
+        asked = pc.if_else(is_past, received, pa.scalar(None, received.type))
+        return sample.set_column(sample.column_names.index(name), name, asked)
 
     def _known(self, version: Version) -> pa.Table:
         """The labels, read once for all versions whose labels have the same columns."""

@@ -11,7 +11,7 @@ from components.monitor.quality.estimators import Estimator, Known
 from components.monitor.quality.measured import CONFIDENCE, as_evidence, measure
 from components.monitor.quality.model import QualityModel
 from components.monitor.quality.relation import has_changed
-from components.monitor.quality.rows import Rows, answered, known_features, read_rows
+from components.monitor.quality.rows import HAPPENED, Rows, answered, known_features, read_rows
 from components.monitor.quality.slices import widened_gaps
 from components.shared.config import LabelsConfig
 from components.shared.decisions.evidence import Estimate, Quality
@@ -85,7 +85,8 @@ def quality_of(
     """Find out how good the answers of a window were.
 
     Args:
-        answers: The window's rows of one version, as logged (`inference_rows.log_schema`); all, or a random sample.
+        answers: The window's rows of one version, as logged (`inference_rows.log_schema`); all, or a random sample. By
+            event time `HAPPENED` says when each was.
         labels: As they are known now: `Labels.known_at(now)`.
         history: What is known from before.
         model: The version.
@@ -204,8 +205,8 @@ def _looked_back(
 
 
 def _answered(windows: Sequence[pa.Table], labels: pa.Table, schema: Schema) -> list[Answered]:
-    """When the answers of windows were asked for and their labels came, found by one join of them all."""
-    wanted = [*(logged_name(name, schema) for name in (REQUEST_ID, REQUEST_ROW, RECEIVED)), *schema.keys]
+    """When the answers of windows were and their labels came, found by one join of them all."""
+    wanted = [*(logged_name(name, schema) for name in (REQUEST_ID, REQUEST_ROW, RECEIVED)), HAPPENED, *schema.keys]
     names = [name for name in dict.fromkeys(wanted) if all(name in window.column_names for window in windows)]
     together = pa.concat_tables([window.select(names) for window in windows], promote_options="permissive")
     joined = join(together, labels, schema).table

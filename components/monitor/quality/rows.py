@@ -19,6 +19,8 @@ from components.shared.metrics.weights import Indices
 from components.shared.package.schema import Schema
 from components.shared.tasks import TASKS
 
+HAPPENED = "\x1fhappened"  # when rows happened, where that counts; no column of a schema is called so
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -37,11 +39,11 @@ class Rows:
     unanswered: int
 
     def times(self, schema: Schema) -> pa.Array:
-        """When the rows were asked for, in UTC."""
-        return self.table[logged_name(RECEIVED, schema)].combine_chunks()
+        """When the rows were, in UTC."""
+        return moments(self.table, schema).combine_chunks()
 
     def answered(self, schema: Schema) -> Answered:
-        """When they were asked for, and when their labels came."""
+        """When they were, and when their labels came."""
         return answered(self.table, self.targets, schema)
 
     @property
@@ -68,8 +70,14 @@ def read_rows(joined: pa.Table, schema: Schema) -> Rows:
     return Rows(joined, answers, read_targets(joined, schema), int(np.count_nonzero(~fits)))
 
 
+def moments(table: pa.Table, schema: Schema) -> pa.ChunkedArray:
+    """When rows were: when they happened by event time (`HAPPENED`), else when they were asked for."""
+    name = HAPPENED if HAPPENED in table.column_names else logged_name(RECEIVED, schema)
+    return table[name]
+
+
 def answered(joined: pa.Table, targets: Targets, schema: Schema) -> Answered:
-    """When joined answers were asked for, and when their first labels came; those that are no labels count as none.
+    """When joined answers were, and when their first labels came; those that are no labels count as none.
 
     A correction says what the label is and not when one came: else corrected labels would look late.
     """
@@ -78,7 +86,7 @@ def answered(joined: pa.Table, targets: Targets, schema: Schema) -> Answered:
     classes = np.full(joined.num_rows, -1, dtype=np.int64)
     if TASKS[schema.task].has_classes:
         classes[targets.rows] = targets.values
-    return Answered(_seconds(joined[logged_name(RECEIVED, schema)]), arrived, classes)
+    return Answered(_seconds(moments(joined, schema)), arrived, classes)
 
 
 def known_features(table: pa.Table, schema: Schema, names: Sequence[str]) -> pd.DataFrame:

@@ -2,7 +2,8 @@
 
 A label by request is about the row of that request; a label by keys is about the newest answer of these keys before its
 event, or before its arrival where the event's time is not known. Where an id or keys were used more than once, the
-newest answer before the label is meant in both cases.
+newest answer before the label is meant in both cases. Rows of a batch prediction do not say when they were asked for:
+any label of them counts.
 """
 
 from dataclasses import dataclass
@@ -62,8 +63,8 @@ def join(answers: pa.Table, labels: pa.Table, schema: Schema) -> Joined:
     """Find the label of each answer.
 
     Args:
-        answers: Rows of the inference log, with `received` and the request's id and row; keys may be missing, and are
-            then no way to find a label.
+        answers: Rows of the inference log, with the request's id and row, and `received`, null where that is not known;
+            keys may be missing, and are then no way to find a label.
         labels: The newest label of each subject, as `Labels.known_at` gives them; where their `first_arrival` is
             missing, they are the first ones.
         schema: The model's columns and keys.
@@ -105,7 +106,8 @@ def _register(backend: Engine, answers: pa.Table, labels: pa.Table, schema: Sche
     entity = _entity(list(key_texts(used.schema, schema).values())) if has_keys else "CAST(NULL AS VARCHAR)"
     backend.con.execute(
         f"CREATE TABLE asked AS SELECT {identifier(PLACE)} AS answer, {composed(identifier(names[REQUEST_ID]))} AS id, "
-        f"coalesce({identifier(names[REQUEST_ROW])}, 0) AS request_row, {identifier(names[RECEIVED])} AS received, "
+        f"coalesce({identifier(names[REQUEST_ROW])}, 0) AS request_row, "
+        f"coalesce({identifier(names[RECEIVED])}, TIMESTAMPTZ '-infinity') AS received, "
         f"{entity} AS entity FROM raw_answers"
     )
     subject = _entity([composed(identifier(key)) for key in schema.keys]) if schema.keys else "CAST(NULL AS VARCHAR)"

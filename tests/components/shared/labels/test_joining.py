@@ -149,6 +149,18 @@ def test_answers_without_id_or_key_have_no_label(store):
     assert told(found) == [None, "true"]
 
 
+def test_any_label_counts_where_it_is_not_known_when_an_answer_was_asked_for(store):
+    asked = answers(("a", 0, NOON), ("b", 0, NOON), keys=["c1", "c2"])
+    unknown = pa.nulls(2, asked.schema.field("received").type)
+    asked = asked.set_column(2, asked.schema.field("received"), unknown)
+    found = joined(
+        store, asked, (NOON + HOUR, {"id": ["c1", "c2"], "label": ["true", "false"], "event_time": [None, NOON - HOUR]})
+    )
+    assert told(found) == ["true", "false"]
+    assert found.table["first_arrival"].to_pylist() == [NOON + HOUR] * 2
+    assert found.early == 0
+
+
 def test_nothing_is_joined_with_nothing(store):
     found = joined(store, answers(("a", 0, NOON)).slice(0, 0))
     assert (found.table.num_rows, found.labelled, found.labels) == (0, 0, 0)
