@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.monitor.quality import confidence, loss_model
+from components.monitor.quality import confidence
 from components.monitor.quality.confidence import ConfidenceEstimator, Judged
 from components.monitor.quality.loss_model import LossModel, Measured
 from components.shared.bootstrap import Estimate
@@ -59,16 +59,15 @@ class Estimator:
 
     @classmethod
     def fit(cls, metric: MetricName, rows: Known) -> "Estimator | None":
-        """Learn from rows whose label is known; None where they are too few."""
+        """Learn from rows whose label is known; None where too few of them tell the metric."""
         if rows.answers.scores.ndim == 2:
             if len(rows.target) < confidence.FEWEST_ROWS:
                 return None
             judged = Judged(rows.answers.scores, np.asarray(rows.target, dtype=np.int64), rows.weights)
             return cls(metric, ConfidenceEstimator.fit(judged))
-        if len(rows.target) < loss_model.FEWEST_ROWS:
-            return None
         target = np.asarray(rows.target, dtype=np.float64)
-        return cls(metric, LossModel.fit(metric, Measured(rows.frame, rows.answers.scores, target, rows.weights)))
+        fitted = LossModel.fit(metric, Measured(rows.frame, rows.answers.scores, target, rows.weights))
+        return cls(metric, fitted) if fitted else None
 
     def estimate(self, answers: Answers, frame: pd.DataFrame, weights: Floats | None = None) -> Estimate:
         """Estimate the metric.

@@ -25,6 +25,7 @@ FEWEST_ROWS = 100
 _FOLDS = 5
 _DRAWS = 500
 _MOST_CATEGORIES = 200
+_LEAF = 40  # fewest rows of a leaf
 
 Loss = Callable[[Floats, Floats], Floats]
 LOSSES: Mapping[MetricName, Loss] = {
@@ -77,15 +78,20 @@ class LossModel:
         self._weights = weights
 
     @classmethod
-    def fit(cls, metric: MetricName, rows: Measured) -> "LossModel":
+    def fit(cls, metric: MetricName, rows: Measured) -> "LossModel | None":
         """Learn how large the losses of rows are.
 
         Args:
             metric: Which metric is to be estimated.
-            rows: In the order of time, none of which the model has learned from; at least `FEWEST_ROWS`.
+            rows: In the order of time, none of which the model has learned from.
+
+        Returns:
+            The model; None where fewer than `FEWEST_ROWS` rows have a loss: of MAPE, those with target 0 have none.
         """
         if metric == "mape":  # as the metric does
             rows = rows.subset(np.flatnonzero(rows.target != 0))
+        if len(rows.target) < FEWEST_ROWS:
+            return None
         losses = LOSSES[metric](rows.target, rows.predicted.astype(np.float64))
         foreseen = np.empty(len(losses))
         for fold in np.array_split(np.arange(len(losses)), _FOLDS):
@@ -154,12 +160,14 @@ class _Regressor:
         """Learn the losses of rows, shape (rows,)."""
         from sklearn.ensemble import HistGradientBoostingRegressor
 
-        self._categories = {name: _frequent(frame[name]) for name in frame if frame[name].dtype == object}
-        self._columns = [name for name in frame if frame[name].dtype != np.int64]
+        # Of rows that count: scikit-learn bins by these alone, and refuses a column without a value among them.
+        known = frame[weights > 0]
+        self._categories = {name: _frequent(known[name]) for name in known if known[name].dtype == object}
+        self._columns = [name for name in known if _has_values(known[name])]
         self._smallest = max(float(losses.mean()) * 1e-3, 1e-12)
         kinds = [name in self._categories for name in self._columns] + [False]
         self._model = HistGradientBoostingRegressor(
-            loss="gamma", learning_rate=0.05, max_iter=100, max_leaf_nodes=15, min_samples_leaf=40,
+            loss="gamma", learning_rate=0.05, max_iter=100, max_leaf_nodes=15, min_samples_leaf=_LEAF,
             l2_regularization=1.0, categorical_features=kinds, early_stopping=False, random_state=0,
         )  # fmt: skip
         self._model.fit(self._encoded(frame, predicted), np.maximum(losses, self._smallest), sample_weight=weights)
@@ -179,6 +187,13 @@ class _Regressor:
         ]
         found = np.column_stack([*columns, predicted.astype(np.float64)])
         return np.where(np.isfinite(found), found, np.nan)
+
+
+def _has_values(column: "pd.Series[float]") -> bool:
+    """Whether a tree could split by it: by categories, or by numbers enough for a leaf; not by moments."""
+    if column.dtype == object:
+        return bool(column.notna().any())
+    return bool(column.dtype != np.int64 and np.count_nonzero(np.isfinite(column)) >= _LEAF)
 
 
 def _frequent(column: "pd.Series[str]") -> dict[str, int]:

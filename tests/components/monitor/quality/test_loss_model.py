@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from components.monitor.quality.estimators import Estimator, Known, off_in_parts
 from components.monitor.quality.loss_model import LossModel, Measured
 from components.shared.metrics import TABLE, Answers
 from components.shared.names import MetricName
@@ -20,6 +21,12 @@ def rows(count: int, *, share: float = 0.2, seed: int = 0, lost: bool = False) -
     return Measured(frame, predicted, predicted + error, np.ones(count))
 
 
+def fitted(metric: MetricName, measured: Measured) -> LossModel:
+    model = LossModel.fit(metric, measured)
+    assert model is not None
+    return model
+
+
 def true(metric: MetricName, window: Measured) -> float:
     return TABLE[metric].value(window.target, Answers(window.predicted))
 
@@ -27,7 +34,7 @@ def true(metric: MetricName, window: Measured) -> float:
 @pytest.mark.parametrize("share", [0.2, 0.7])
 @pytest.mark.parametrize("metric", ["mae", "rmse", "r2", "mape"])
 def test_a_shift_of_the_inputs_is_seen(metric, share):
-    model = LossModel.fit(metric, rows(4_000))
+    model = fitted(metric, rows(4_000))
     window = rows(4_000, share=share, seed=1)
     if metric == "mape":  # a mean of ratios to true values near 0 has no level that could be foretold
         window = Measured(window.frame, window.predicted, window.target, window.weights)
@@ -45,7 +52,7 @@ def test_intervals_cover_what_is_measured_afterwards():
     held = {"mae": 0, "rmse": 0}
     trials = 40
     for metric in held:
-        model = LossModel.fit(metric, rows(2_000))  # type: ignore[arg-type]
+        model = fitted(metric, rows(2_000))  # type: ignore[arg-type]
         for seed in range(trials):
             window = rows(300, share=0.4, seed=100 + seed)
             interval = model.estimate(window.frame, window.predicted, seed=seed).interval(0.95)
@@ -55,7 +62,7 @@ def test_intervals_cover_what_is_measured_afterwards():
 
 
 def test_unseen_categories_missing_numbers_and_fewer_rows_are_no_trouble():
-    model = LossModel.fit("mae", rows(500))
+    model = fitted("mae", rows(500))
     window = rows(10, seed=1)
     frame = window.frame.assign(colour="green", size=np.float32(np.nan))
     assert np.isfinite(model.estimate(frame, window.predicted).value)
@@ -64,7 +71,7 @@ def test_unseen_categories_missing_numbers_and_fewer_rows_are_no_trouble():
 
 
 def test_a_lost_relation_is_not_seen():
-    model = LossModel.fit("mae", rows(3_000))
+    model = fitted("mae", rows(3_000))
     window = rows(3_000, seed=1, lost=True)
     interval = model.estimate(window.frame, window.predicted).interval(0.95)
     assert interval is not None
@@ -74,5 +81,40 @@ def test_a_lost_relation_is_not_seen():
 def test_a_perfect_model_has_no_loss():
     window = rows(500)
     perfect = Measured(window.frame, window.predicted, window.predicted.astype(np.float64), window.weights)
-    found = LossModel.fit("rmse", perfect).estimate(window.frame, window.predicted)
+    found = fitted("rmse", perfect).estimate(window.frame, window.predicted)
     assert found.value == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("since", [400, 380, 500])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_feature_without_values_in_most_or_all_rows_is_left_out(since, value):
+    """The folds are cut by time: a feature that came last has none in the rows that some of them learn from."""
+    window = rows(500)
+    frame = window.frame.assign(new=np.where(np.arange(500) < since, value, 1.0).astype(np.float32), none=None)
+    found = fitted("mae", Measured(frame, window.predicted, window.target, window.weights))
+    assert found.estimate(frame, window.predicted).value == pytest.approx(true("mae", window), rel=0.1)
+    assert np.isfinite(found.estimate(frame.assign(new=np.float32(2), none="some"), window.predicted).value)
+
+
+def test_values_of_rows_that_do_not_count_are_none():
+    window = rows(500)
+    counted = (np.arange(500) < 300).astype(np.float64)
+    frame = window.frame.assign(new=np.where(counted > 0, np.nan, 1.0).astype(np.float32))
+    model = fitted("mae", Measured(frame, window.predicted, window.target, counted))
+    assert np.isfinite(model.estimate(frame, window.predicted).value)
+
+
+@pytest.mark.parametrize("known", [0, 3, 99])
+def test_too_few_rows_with_a_loss_give_no_model(known):
+    window = rows(500)
+    target = np.where(np.arange(500) < known, window.target, 0.0)
+    assert LossModel.fit("mape", Measured(window.frame, window.predicted, target, window.weights)) is None
+
+
+def test_the_off_of_parts_is_that_of_parts_that_can_tell():
+    """Of 500 targets only the first 100 are not 0: without their fifth nothing is learned, the others have no loss."""
+    window = rows(500)
+    target = np.where(np.arange(500) < 100, window.target, 0.0)
+    known = Known(Answers(window.predicted), target, window.frame, window.weights)
+    assert Estimator.fit("mape", known) is not None
+    assert off_in_parts("mape", known) == []
