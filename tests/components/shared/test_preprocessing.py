@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from components.shared.config import TrainConfig
 from components.shared.errors import DataError
+from components.shared.families.table import FAMILIES
 from components.shared.frames import load_part
 from components.shared.package.schema import Feature, Schema
 from components.shared.package.scoring import MISSING_TIME
@@ -117,6 +118,19 @@ def test_what_was_never_missing_gets_its_median_and_no_indicator():
     new = np.full((1, 2), np.nan, dtype=np.float32)
     assert MissingValues("keep").fit(known).transform(new).tolist()[0][0] == 2
     assert MissingValues("indicator").fit(known).transform(new).tolist() == [[2, 5, 1]]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_a_number_without_any_value_is_no_trouble_to_any_family(name, task):
+    """As in a fold of a table whose newest rows alone have the feature."""
+    family, random = FAMILIES[name], np.random.default_rng(0)
+    values = random.normal(size=(120, 2)).astype(np.float32)
+    target = (values[:, 0] > 0).astype(np.int64 if task == "binary" else np.float64)
+    without = np.where([True, False], values, np.float32(np.nan))
+    steps = MissingValues("indicator" if family.linear else "keep").fit(without)
+    model = family.estimator(task).fit(steps.transform(without), target)
+    assert np.isfinite(model.predict(steps.transform(values))).all()
 
 
 def test_moments_may_lie_beyond_those_learned_from_and_the_year_9999_may_not(tmp_path: Path):
