@@ -1,10 +1,9 @@
 """What the programs of the scheduled jobs have in common: acts for each model, whatever comes of the others."""
 
-import sys
 from collections.abc import Callable, Sequence
 
 from components.shared.errors import FullcircleError
-from components.shared.progress import announce
+from components.shared.progress import announce, tell_failure
 from components.shared.store import Store
 
 
@@ -26,7 +25,8 @@ def for_each_model(
         store = Store.connect()
         names = named or known(store)
     except FullcircleError as error:
-        return _failed(error)
+        tell_failure(error)
+        return 1
     if not names:
         announce(none)
     return max((_done(store, name, act) for name in names for act in acts), default=0)
@@ -35,11 +35,7 @@ def for_each_model(
 def _done(store: Store, name: str, act: Callable[[Store, str], str]) -> int:
     try:
         announce(f"{name}: {act(store, name)}")
-    except FullcircleError as error:
-        return _failed(error)
+    except Exception as error:  # noqa: BLE001, a defect that one model's rows bring to light is no other model's affair
+        tell_failure(error, model=name)
+        return 1
     return 0
-
-
-def _failed(error: FullcircleError) -> int:
-    sys.stderr.write(f"\n{error}\n")
-    return 1

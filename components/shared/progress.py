@@ -4,10 +4,14 @@ A task that runs several stages says besides where each begins and ends, so that
 """
 
 import re
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
+
+from components.shared.errors import FullcircleError
 
 MARK = "▸ "
 _BORDER = re.compile(r"■ (?P<stage>[a-z]+) (?:begins|ended after (?P<seconds>[0-9.]+) s)$")
@@ -16,6 +20,19 @@ _BORDER = re.compile(r"■ (?P<stage>[a-z]+) (?:begins|ended after (?P<seconds>[
 def announce(message: str) -> None:
     """Print the stage's one-line summary, such as `336,776 rows, 24 columns`."""
     print(f"{MARK}{message}", flush=True)  # noqa: T201, the pod's log is where it belongs
+
+
+def tell_failure(error: Exception, *, model: str = "") -> None:
+    """Say on standard error what could not be done; of a defect of the project its type and where it happened, too.
+
+    Args:
+        error: What was raised.
+        model: The model that it is about.
+    """
+    if not isinstance(error, FullcircleError):
+        sys.stderr.write("\n" + "".join(traceback.format_exception(error)))
+    said = str(error) if isinstance(error, FullcircleError) else f"{type(error).__name__}: {error}"
+    sys.stderr.write(f"\n{model}: {said}\n" if model else f"\n{said}\n")
 
 
 @contextmanager

@@ -64,14 +64,12 @@ def watch(
 
 def _look_and_go_on(look: "Callable[[], int]") -> None:
     """Take one of many looks: the next one may do what could not be done now."""
-    import sys
-
-    from components.shared.errors import FullcircleError
+    from components.shared.progress import tell_failure
 
     try:
         look()
-    except FullcircleError as error:
-        sys.stderr.write(f"\n{error}\n")
+    except Exception as error:  # noqa: BLE001, as the scheduled jobs of a cluster go on, whatever it was
+        tell_failure(error)
 
 
 def _look_here(watcher: "Watcher") -> int:
@@ -100,9 +98,7 @@ def _look(watcher: "Watcher") -> int:
 
 def _look_at_models(store: "Store", named: list[str], kfp: "Kfp", account: str) -> int:
     """Look at each model; where one cannot be seen to, the others are all the same, and the exit code is 1."""
-    import sys
-
-    from components.shared.errors import FullcircleError
+    from components.shared.progress import tell_failure
     from components.shared.registry.registry import models_that_served
 
     code = 0
@@ -110,8 +106,8 @@ def _look_at_models(store: "Store", named: list[str], kfp: "Kfp", account: str) 
     for model in models:
         try:
             _look(_on_cluster(store, model, kfp, account))
-        except FullcircleError as error:
-            sys.stderr.write(f"\n{model}: {error}\n")
+        except Exception as error:  # noqa: BLE001, a defect that one model brings to light is no other model's affair
+            tell_failure(error, model=model)
             code = 1
     if not models:
         print("no model is published yet: nothing to decide", flush=True)

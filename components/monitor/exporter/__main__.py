@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from components.monitor.exporter.families import families
 from components.monitor.exporter.known import Known, Models
 from components.shared.errors import FullcircleError
-from components.shared.progress import announce
+from components.shared.progress import announce, tell_failure
 from components.shared.store import Store
 
 PORT = 9108
@@ -48,8 +48,8 @@ class Exporter(Collector):
         for name in names:
             try:
                 self._known[name] = self._models.read(name)
-            except FullcircleError as error:
-                self._failed(error)
+            except Exception as error:  # noqa: BLE001, a defect of one model's figures is no other model's affair
+                self._failed(error, model=name)
                 whole = False
         self._known = {name: known for name, known in self._known.items() if name in names}
         if whole:
@@ -65,9 +65,9 @@ class Exporter(Collector):
             "fullcircle_exporter_failures", "Failures to read what is known of a model.", self._failures
         )
 
-    def _failed(self, error: FullcircleError) -> None:
+    def _failed(self, error: Exception, *, model: str = "") -> None:
         self._failures += 1
-        sys.stderr.write(f"{error}\n")
+        tell_failure(error, model=model)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

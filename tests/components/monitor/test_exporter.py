@@ -138,6 +138,17 @@ def test_a_damaged_model_keeps_its_figures_and_is_counted_and_the_others_go_on(s
     assert collected(exporter)[f"window_rows{{{VERSION}}}"] == 1000  # of the day before
 
 
+def test_a_defect_at_one_model_is_counted_and_the_others_go_on(store, monkeypatch, capsys):
+    fill(store)
+    fill(store, model="other")
+    read = Models.read
+    monkeypatch.setattr(Models, "read", lambda self, model: read(self, model) if model == "other" else int(model))
+    told = looked(store)
+    assert told["fullcircle_exporter_failures_total"] == 1
+    assert told["window_rows{model_name=other,model_version=v1}"] > 0
+    assert "demo: ValueError: invalid literal" in capsys.readouterr().err
+
+
 def test_what_was_read_is_not_read_again(store, monkeypatch):
     fill(store)
     exporter = Exporter(Models(store))

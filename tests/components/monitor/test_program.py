@@ -5,10 +5,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.monitor.__main__ import main
+from components.monitor.each_model import for_each_model
 from components.shared.config import ColumnDrift, MonitoringConfig
 from components.shared.package.model_package import version_prefix
 from components.shared.registry.monitoring import keep_settings, settings_key
 from components.shared.registry.registry import Registry
+from components.shared.store import Store
 from tests.helpers import make_table, put_folder
 
 
@@ -131,6 +133,17 @@ def test_one_model_that_fails_does_not_keep_the_others_from_their_reports(store,
     captured = capsys.readouterr()
     assert "models/broken/champion.json is no champion pointer" in captured.err
     assert "demo: " in captured.out
+
+
+def test_a_defect_at_one_model_is_told_with_its_type_and_the_others_have_their_turn(store, capsys):
+    def act(_: Store, name: str) -> str:
+        return str(1 / (name != "broken"))
+
+    assert for_each_model([], lambda _: ["broken", "demo"], act, act, none="none") == 1
+    said = capsys.readouterr()
+    assert said.err.count("\nbroken: ZeroDivisionError: division by zero\n") == 2
+    assert "in act" in said.err
+    assert said.out.count("demo: 1.0") == 2
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from components.shared.progress import announce, borders, divide
+from components.shared.errors import StoreError
+from components.shared.progress import announce, borders, divide, tell_failure
 
 
 def test_a_log_is_divided_where_stages_begin(capsys):
@@ -37,3 +38,15 @@ def test_what_follows_a_stage_that_failed_is_its_own(capsys):
 
 def test_a_log_of_one_stage_has_no_parts():
     assert divide("▸ 178 rows\n■ a square\n") == []
+
+
+def test_a_failure_is_told_as_its_message_and_a_defect_with_its_type_and_place(capsys):
+    tell_failure(StoreError("The store is away."), model="demo")
+    assert capsys.readouterr().err == "\ndemo: The store is away.\n"
+    try:
+        int("wine")
+    except ValueError as error:
+        tell_failure(error)
+    said = capsys.readouterr().err
+    assert "test_progress.py" in said
+    assert said.endswith("\n\nValueError: invalid literal for int() with base 10: 'wine'\n")
