@@ -32,6 +32,7 @@ from components.monitor.statistics.bins import FORMAT as BINS_FORMAT
 from components.monitor.statistics.statistics import FORMAT as STATISTICS_FORMAT
 from components.monitor.statistics.statistics import Statistics
 from components.shared.errors import DataError, StoreError, in_short
+from components.shared.inference_log.layout import full_hour
 from components.shared.inference_log.reading import MovedError
 from components.shared.store import ObjectInfo, Store, is_missing
 
@@ -115,11 +116,26 @@ class Pieces:
         about = "\n".join((FORMAT, BINS_FORMAT, STATISTICS_FORMAT, calendar.identity, table))
         self._prefix = f"monitoring/{model}/pieces/{hashlib.sha256(about.encode()).hexdigest()[:8]}/"
 
-    def index(self, since: datetime) -> dict[str, KeptPiece]:
-        """The pieces that were read, by name, without hours before a moment."""
+    def index(self, since: datetime, *, earlier: bool = False) -> dict[str, KeptPiece]:
+        """The pieces that were read, by name.
+
+        Args:
+            since: The first of their hours is the one that it is in.
+            earlier: Whether hours before it count too, as far as they have rows of steps from then on: by event time
+                rows may be asked about long before they happen.
+        """
+        first = moment_name(full_hour(since))
+        newest = self._newest("" if earlier else f"{first}/")
+        for name, piece in newest.items():
+            if name < first:
+                piece.groups = [group for group in piece.groups if group.step.start >= since]
+        return {name: piece for name, piece in newest.items() if name >= first or piece.groups}
+
+    def _newest(self, first: str) -> dict[str, KeptPiece]:
+        """Of each piece from a folder on what was read of the largest amount of it."""
         found: dict[str, dict[str, KeptPiece]] = {}
         groups: dict[tuple[str, str], list[GroupKey]] = {}
-        for item in self._store.list(self._prefix, start_after=f"{self._prefix}{moment_name(since)}"):
+        for item in self._store.list(self._prefix, start_after=f"{self._prefix}{first}"):
             parts = item.key.removeprefix(self._prefix).split("/")
             if len(parts) != 3:
                 continue

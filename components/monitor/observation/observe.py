@@ -165,7 +165,7 @@ class _Observer:
 
     def _report(self) -> tuple[list[DueWindow], list[WindowReport], int]:
         """The windows that are over and their reports, and how many of these are new."""
-        kept = self._kept.index(self._since)
+        kept = self._kept.index(self._since, earlier=self._windows.time == "event")
         before = self._reports.versions()
         due = list(due_windows(kept, self._calendar, since=self._since, now=self._now, before=before))
         self._trusted = self._trusted_before(due, before)

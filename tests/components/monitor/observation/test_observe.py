@@ -429,6 +429,26 @@ def test_by_event_time_rows_count_when_they_happened_however_late_they_came(stor
     assert [(item.start, item.rows) for item in found] == [(START + day * DAY, 100) for day in (-1, 0, 1)]
 
 
+def test_by_event_time_a_window_keeps_the_rows_that_were_asked_about_before_what_is_looked_at(store, scorer):
+    """Each day 40 rows are asked about of that day, of the next one and of the one after that."""
+    watch(store, scorer, size="1d", time="event", look_back="2d")
+    for day in range(3):
+        events = [START + (day + ahead) * DAY + timedelta(minutes=row) for row in range(40) for ahead in range(3)]
+        put_log(store, requests(scorer, 120, start=START + day * DAY, seed=day, events=events))
+        observe(store, "demo", now=START + (day + 1) * DAY + timedelta(hours=1))
+    first = observed(store, "demo", now=START + 3 * DAY + timedelta(hours=1))
+    again = observed(store, "demo", now=START + 3 * DAY + timedelta(hours=23))
+    assert [(window.start, window.rows) for window in first.evidence] == [(START + 2 * DAY, 120)]
+    assert (again.evidence, again.fresh) == (first.evidence, 0)
+
+
+def test_the_hour_in_which_what_is_looked_at_begins_is_read_once(store, scorer):
+    watch(store, scorer, size="1d", look_back="2d")
+    put_log(store, requests(scorer, 144, span=3 * DAY))
+    assert observed(store, "demo", now=NOW + timedelta(minutes=30)).read == 47
+    assert observed(store, "demo", now=NOW + timedelta(minutes=40)).read == 0
+
+
 def test_an_hour_that_grows_by_rows_of_one_day_leaves_the_other_days_as_they_are(store, scorer):
     watch(store, scorer, size="1d", time="event")
     played = datetime(2025, 6, 2, tzinfo=UTC)
