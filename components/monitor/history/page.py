@@ -1,10 +1,11 @@
 """The history as a page: quality, what moved, rows and versions, every window, every decision."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from components.monitor.history.record import DecisionEntry, History, WindowEntry
+from components.monitor.history.verdict import busiest_windows, newest_windows, state, verdict
 from components.monitor.shadow import shadow_section
 from components.shared.decisions.evidence import Estimate, Quality
 from components.shared.formatting import format_number, format_share
@@ -19,8 +20,9 @@ _NAN = math.nan
 
 _QUALITY = (
     "Measured on the rows whose labels have come, with the 95 % interval; estimated from the answers alone, where that "
-    "can be done. A window is hatched while it is immature: so few of the labels that are to be expected have come "
-    "that the measured value decides nothing yet."
+    "can be done. Of several versions, that one is drawn which answered most of the window's rows. A window is hatched "
+    "while it is immature: so few of the labels that are to be expected have come that the measured value decides "
+    "nothing yet."
 )
 _ERRORS = (
     "By how much estimates were off on labelled rows, with what chance alone explains. An estimate that parts from the "
@@ -39,7 +41,7 @@ def history_page(history: History) -> Page:
     Args:
         history: The windows and decisions.
     """
-    colour, word = _verdict(history)
+    colour, word = verdict(history)
     page = Page(f"History of {history.model}", _subtitle(history), status=colour, status_label=word)
     _overview(page.section("Now"), history)
     if any(window.quality for window in history.windows):
@@ -68,52 +70,48 @@ def moment(when: datetime) -> str:
     return f"{when:%Y-%m-%d}" if (when.hour, when.minute) == (0, 0) else f"{when:%Y-%m-%d %H:%M}"
 
 
-def _verdict(history: History) -> tuple[Colour, str]:
-    if not history.windows:
-        return "info", "No window yet"
-    return state(history.windows[-1])
-
-
-def state(window: WindowEntry) -> tuple[Colour, str]:
-    """What a window comes to, in a colour and a word."""
-    if any(problem.severe for problem in window.problems):
-        return "failed", "No rows" if window.status == "no rows" else "Broken rows"
-    if window.quality and window.quality.relation_changed:
-        return "warning", "Relation changed"
-    if window.drifted or (window.prediction and window.prediction.drifted):
-        return "warning", "Drift"
-    if window.problems:
-        return "warning", "Problems"
-    return ("passed", "No drift") if window.status == "compared" else ("info", window.status.capitalize())
-
-
 def _overview(section: Section, history: History) -> None:
-    if history.windows:
-        newest = history.windows[-1]
+    newest = newest_windows(history)
+    if newest:
+        first = newest[0]
         section.facts(
             {
-                "Newest window": f"{moment(newest.start)} to {moment(newest.end)}",
-                "Answered by": f"version {newest.version}",
-                "Rows": newest.rows,
-                "Columns that drifted": ", ".join(item.column for item in newest.drifted) or "none",
+                "Newest window": f"{moment(first.start)} to {moment(first.end)}",
+                "Answered by": "; ".join(f"version {window.version}" for window in newest),
+                "Rows": _of_each(newest, lambda window: f"{window.rows:,}"),
+                "Columns that drifted": _of_each(newest, _drifted),
                 "Windows": len({(window.start, window.end) for window in history.windows}),
             }
         )
-        for problem in newest.problems:
-            section.note(problem.message, "failed" if problem.severe else "warning")
+        for window in newest:
+            about = f"Version {window.version}: " if len(newest) > 1 else ""
+            for problem in window.problems:
+                section.note(about + problem.message, "failed" if problem.severe else "warning")
     else:
         section.note("No window is over yet, or nothing was logged: there is nothing to show.")
     for remark in history.remarks:
         section.note(remark)
 
 
+def _of_each(windows: Sequence[WindowEntry], told: Callable[[WindowEntry], str]) -> str:
+    """What there is to tell of a window, by version where several answered."""
+    if len(windows) == 1:
+        return told(windows[0])
+    return "; ".join(f"{told(window)} ({window.version})" for window in windows)
+
+
+def _drifted(window: WindowEntry) -> str:
+    return ", ".join(item.column for item in window.drifted) or "none"
+
+
 # Quality
 
 
 def _quality(section: Section, history: History) -> None:
-    known = [(window, window.quality) for window in history.windows if window.quality][-_DRAWN:]
+    judged = [(window, window.quality) for window in busiest_windows(history.windows) if window.quality]
+    metric = judged[-1][1].metric
+    known = [(window, quality) for window, quality in judged if quality.metric == metric][-_DRAWN:]
     places = [window.start + (window.end - window.start) / 2 for window, _ in known]
-    metric = known[-1][1].metric
     measured, estimated = ([getattr(quality, name) for _, quality in known] for name in ("measured", "estimated"))
     section.chart(
         lines(

@@ -15,6 +15,7 @@ import pyarrow as pa
 from components.monitor.evidently_page import Compared, evidently_page
 from components.monitor.history.keeping import keep_history
 from components.monitor.history.record import History
+from components.monitor.history.verdict import newest_windows
 from components.monitor.observation.calendar import Calendar, Span
 from components.monitor.observation.columns import watched_frame
 from components.monitor.observation.due import DueWindow, due_windows
@@ -63,15 +64,15 @@ class Observed:
 
     @property
     def message(self) -> str:
-        """One line for people."""
+        """One line for people; of several versions in the newest window it tells of the one that is worst off."""
         if not self.evidence:
             return "no window is over yet, or nothing was logged in those that are looked at"
-        newest = self.evidence[-1]
+        newest = newest_windows(self.history)[0]
         drifted = ", ".join(item.column for item in newest.drifted[:4]) or "no column"
         return (
             f"{len(self.evidence):,} windows, {self.fresh:,} of them new ({self.read:,} pieces of the log read); in "
-            f"the newest, {newest.start:%Y-%m-%d %H:%M} to {newest.end:%Y-%m-%d %H:%M} UTC with {newest.rows:,} rows, "
-            f"{drifted} drifted, {len(newest.problems)} problems"
+            f"the newest, {newest.start:%Y-%m-%d %H:%M} to {newest.end:%Y-%m-%d %H:%M} UTC with {newest.rows:,} rows "
+            f"of version {newest.version}, {drifted} drifted, {len(newest.problems)} problems"
         )
 
 

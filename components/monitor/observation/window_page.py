@@ -3,7 +3,8 @@
 import pandas as pd
 
 from components.monitor.drift import ColumnFinding, DriftFindings
-from components.monitor.history.page import moment, quality_words, state
+from components.monitor.history.page import moment, quality_words
+from components.monitor.history.verdict import state
 from components.monitor.joint import JointDrift
 from components.monitor.observation.report import WindowReport, distance
 from components.monitor.page import METHODS, P_VALUES, distribution_chart
