@@ -73,7 +73,7 @@ class Kills:
         self.publish_and_deploy(self.new_version()[0])
         seconds = time.monotonic() - start
         while (killed := self.outcomes["killed"]) < times:
-            self.kill_one(self.random.uniform(0, seconds))
+            self.kill_one(self.random.uniform(0, 1.3 * seconds))
             if self.outcomes["killed"] > killed and self.outcomes["killed"] % 10 == 0:
                 print(f"{self.outcomes['killed']} of {times} kills: {dict(self.outcomes)}", flush=True)
 

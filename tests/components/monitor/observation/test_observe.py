@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from components.monitor.history.page import state
+from components.monitor.history.verdict import state
 from components.monitor.observation.observe import observe, observed
 from components.shared.config import ColumnDrift, MonitoringConfig, WindowsConfig
 from components.shared.inference_log.compaction import compact_log
