@@ -182,7 +182,7 @@ manifests: ## Write build/manifests/OVERLAY: the manifests with the images of RE
 
 .PHONY: test
 test: .venv/.dev ## Run all tests with coverage, the flights from end to end included
-	@$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov -m "not cluster"
+	@$(VENV_PYTHON) -m slipcover -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not cluster"
 
 .PHONY: test-cluster
 test-cluster: .venv/.dev ## Run the tests that need the built images (REGISTRY, TAG) or a cluster (the one that KUBECONFIG names)
