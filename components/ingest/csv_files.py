@@ -159,7 +159,7 @@ def _scans(columns: Sequence[Column], files: Sequence[tuple[TableFile, Head]], o
     is_partitioned = str(bool(files[0][0].partitions)).lower()
     scans = []
     for (names, skip, delimiter), group in groupby(
-        files, key=lambda pair: (pair[1].names, pair[1].skip, pair[1].delimiter)
+        files, key=lambda pair: (pair[1].names, pair[1].skip_records, pair[1].delimiter)
     ):
         paths = ", ".join(literal(str(file.path)) for file, _ in group)
         struct = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)

@@ -31,6 +31,8 @@ def as_csv(file: TableFile, table: TableConfig, scratch: Path) -> TableFile:
     rows = _rows(file, table)
     usual = table.spelling("")
     texts = [[_text(cell, usual) for cell in row] for row in rows]
+    for row in texts[: table.skip_lines]:  # a title of two lines is one row of the sheet
+        row[:] = [_LINE_END.sub(" ", text) for text in row]
     written = TableFile(file.name, place_for(f"{file.path.stem}.csv", scratch), file.partitions)
     _write(written.path, texts)
     if table.columns:

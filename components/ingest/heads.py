@@ -31,6 +31,7 @@ class Head:
         names: The column names.
         rows: Rows of as many fields.
         skip: Lines above the first that counts: those to skip, and blank ones.
+        skip_records: The same as the table engine counts: a quoted text that goes on in the next line makes one of two.
         delimiter: The character between two fields.
         warnings: What was changed to read it.
     """
@@ -38,6 +39,7 @@ class Head:
     names: tuple[str, ...]
     rows: list[list[str]]
     skip: int
+    skip_records: int
     delimiter: str
     warnings: list[str] = field(default_factory=list)
 
@@ -59,6 +61,7 @@ def read_head(file: TableFile, table: TableConfig) -> Head:
     if not table.skip_lines and (above := _comments_above([record for record, _ in records])):
         lines.seek(start)
         skip = _skip(lines, skip, records[above - 1][1])
+        start = lines.tell()
         records = _records(lines, delimiter)
     fields = [record for record, _ in records]
     _check_delimiter(file, fields, delimiter)
@@ -66,7 +69,8 @@ def read_head(file: TableFile, table: TableConfig) -> Head:
         _check_above(file, records, skip)
     names, warnings = _names(file, fields[0], table)
     rows = fields[1:] if table.header else fields
-    return Head(tuple(names), [row for row in rows if len(row) == len(names)], skip, delimiter, warnings)
+    skipped = sum(1 for _ in csv.reader(io.StringIO(lines.getvalue()[:start], newline=""), delimiter=delimiter))
+    return Head(tuple(names), [row for row in rows if len(row) == len(names)], skip, skipped, delimiter, warnings)
 
 
 def _first_text(file: TableFile) -> str:

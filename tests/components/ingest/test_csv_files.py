@@ -194,6 +194,19 @@ def test_blank_lines_and_line_breaks_in_names(write, run):
     assert run(write("w.csv", "made today\n\n\na,b\n1,2\n"), skip_lines=1).to_pylist() == [{"a": 1, "b": 2}]
 
 
+@pytest.mark.parametrize(
+    ("above", "lines"),
+    [
+        ('"made by\nhand"\n\npage,1.5\n', 4), ('"made by\nhand",\n', 2), ('5" pipes\nof steel\n', 2),
+        ('"a\nb\nc",x\nby "us"\n', 4), ("made by\r\nhand\r\n", 2),
+    ],
+)  # fmt: skip
+def test_no_row_is_lost_below_skipped_lines_with_quoted_line_breaks(write, run, above, lines):
+    end = "\r\n" if "\r" in above else "\n"
+    path = write("t.csv", above + end.join(["v,w", "1,2", "3,4", ""]))
+    assert run(path, skip_lines=lines).to_pylist() == [{"v": 1, "w": 2}, {"v": 3, "w": 4}]
+
+
 def test_latin_1_when_declared(write, run):
     path = write("t.csv", "name,größe\ncafé,1\n".encode("latin-1"))
     assert run(path, encoding="latin-1").to_pylist() == [{"name": "café", "größe": 1}]

@@ -160,6 +160,12 @@ def test_a_title_above_the_table_is_told_with_a_remedy_that_works(run, refuses, 
     assert run(path, skip_lines=1).column_names == TABLE[0]
 
 
+def test_a_title_of_two_lines_is_one_row_of_the_sheet(run, tmp_path):
+    path = workbook(tmp_path / "t.xlsx", {"data": [["Sales\nof 2024", "in USD"], *TABLE]})
+    table = run(path, skip_lines=1)
+    assert (table.column_names, table.num_rows) == (TABLE[0], len(TABLE) - 1)
+
+
 def test_settings_of_csv_files_do_not_spoil_a_workbook(run, tmp_path):
     path = workbook(tmp_path / "t.xlsx", {"data": [["v", "w"], [1.5, "1.234,5"], [2.5, "2.345,5"]]})
     table = run(path, delimiter=";", escape="\\", comment="#", decimal=",", thousands=".")
