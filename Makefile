@@ -182,7 +182,9 @@ manifests: ## Write build/manifests/OVERLAY: the manifests with the images of RE
 
 .PHONY: test
 test: .venv/.dev ## Run all tests with coverage, the flights from end to end included
-	@$(VENV_PYTHON) -m slipcover -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not cluster"
+	@mkdir -p build
+	@$(VENV_PYTHON) -W ignore -m slipcover --json --out build/coverage.json -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not cluster"
+	@$(VENV_PYTHON) -m slipcover --merge build/coverage.json --out build/coverage.json --skip-covered --fail-under 95
 
 .PHONY: test-cluster
 test-cluster: .venv/.dev ## Run the tests that need the built images (REGISTRY, TAG) or a cluster (the one that KUBECONFIG names)
