@@ -19,7 +19,8 @@ def test_hostile_requests(packages, tmp_path):
         assert not [(attack.family, attack.parts[0][:300], answer) for attack, answer in outcome.faults], log
         assert not [(attack.family, attack.parts[0][:300]) for attack in outcome.hung]
         assert still_right(port, attacked)
-        assert memory(process) < 1.25 * before  # the long run asks for less, of more requests
+        # Two of the largest bodies at once take 32 MB, or not. The long run asks for less growth, of more requests.
+        assert memory(process) < 1.5 * before
     assert {family for family, _ in outcome.answers} == set(FAMILIES)
     assert "Traceback" not in log
     assert outcome.count(200, 300) > ATTACKS / 15

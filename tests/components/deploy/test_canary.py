@@ -16,6 +16,7 @@ from images.predictor.metrics import Meters
 from tests.helpers import make_schema
 
 QUICK = CanaryConfig(percent=10, seconds=0.3, interval_seconds=0.05, requests=10, error_share=0.05, latency_ms=100)
+LONG = QUICK.model_copy(update={"seconds": 60})  # for those that are taken back long before
 
 
 class Server:
@@ -125,14 +126,14 @@ def test_a_good_canary_is_promoted_when_its_time_is_over(server):
 
 def test_a_bad_canary_is_taken_back_at_once(server):
     server.each_look = lambda: server.count(20, status=500)
-    found = watch(lambda: [server.address], QUICK.model_copy(update={"seconds": 60}))
+    found = watch(lambda: [server.address], LONG)
     assert not found.promoted
     assert (found.requests, found.error_share, server.looks) == (20, 1.0, 2)
 
 
 def test_a_slow_canary_is_taken_back(server):
     server.each_look = lambda: server.count(20, seconds=0.3)
-    found = watch(lambda: [server.address], QUICK)
+    found = watch(lambda: [server.address], LONG)
     assert (found.promoted, found.p99_ms) == (False, 500)
 
 
@@ -145,7 +146,7 @@ def test_a_server_that_began_anew_counts_from_nothing(server):
             server.count(30, status=500)
 
     server.each_look = look
-    assert watch(lambda: [server.address], QUICK).requests == 30
+    assert watch(lambda: [server.address], LONG).requests == 30
 
 
 def test_all_servers_of_a_canary_count(server):
@@ -153,7 +154,7 @@ def test_all_servers_of_a_canary_count(server):
     server.each_look = lambda: server.count(10)
     other.each_look = lambda: other.count(10, status=500)
     try:
-        found = watch(lambda: [server.address, other.address], QUICK)
+        found = watch(lambda: [server.address, other.address], LONG)
     finally:
         other.stop()
     assert (found.requests, found.error_share) == (20, 0.5)
