@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from components.monitor.drift import ColumnFinding, DriftFindings
+from components.monitor.drift import P_VALUES, ColumnFinding, DriftFindings
 from components.monitor.windows import Comparison, Kind
 from components.shared.formatting import format_limit, format_number, format_share
 from components.shared.pages.blocks import Badge, Chart, Status
@@ -17,7 +17,6 @@ METHODS = {
     "jensenshannon": "Jensen–Shannon distance",
     "chisquare": "chi-square, p-value",
 }
-P_VALUES = frozenset({"ks", "chisquare"})
 _CHARTS = 12
 _BINS = 24
 _CATEGORIES = 8
@@ -102,6 +101,11 @@ def _facts(findings: DriftFindings, compared: Comparison) -> dict[str, object]:
     return facts
 
 
+def limit_of(finding: ColumnFinding) -> str:
+    """From where, or of p-values below where, a column counts as drifted."""
+    return f"{'<' if finding.method in P_VALUES else '≥'}\u00a0{format_number(finding.threshold)}"
+
+
 def _row(finding: ColumnFinding, kind: Kind) -> list[object]:
     alarming: Status = "warning" if kind == "drift" else "info"
     moved = "drifted" if kind == "drift" else "differs"
@@ -114,10 +118,9 @@ def _row(finding: ColumnFinding, kind: Kind) -> list[object]:
     else:
         same = "stable" if kind == "drift" else "alike"
         outcome = same if finding.value is not None else "not measured"
-    limit = f"{'<' if finding.method in P_VALUES else '≥'}\u00a0{format_number(finding.threshold)}"
     shares = [format_share(finding.reference_nulls), format_share(finding.current_nulls)]
     importance = "" if finding.importance is None else format_share(finding.importance)
-    return [finding.column, outcome, METHODS[finding.method], finding.value, limit, importance, *shares]
+    return [finding.column, outcome, METHODS[finding.method], finding.value, limit_of(finding), importance, *shares]
 
 
 def distribution_chart(column: str, reference: pd.DataFrame, current: pd.DataFrame, *, kind: Kind) -> Chart:

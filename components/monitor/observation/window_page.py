@@ -7,7 +7,7 @@ from components.monitor.history.page import moment, quality_words
 from components.monitor.history.verdict import state
 from components.monitor.joint import JointDrift
 from components.monitor.observation.report import WindowReport, distance
-from components.monitor.page import METHODS, P_VALUES, distribution_chart
+from components.monitor.page import METHODS, distribution_chart, limit_of
 from components.shared.formatting import format_number, format_share
 from components.shared.pages.blocks import Badge
 from components.shared.pages.reports import Page, Section
@@ -87,13 +87,12 @@ def _columns(section: Section, findings: DriftFindings) -> None:
 
 
 def _row(finding: ColumnFinding) -> list[object]:
-    limit = f"{'<' if finding.method in P_VALUES else '≥'}\u00a0{format_number(finding.threshold)}"
     return [
         finding.column,
         _outcome(finding),
         METHODS[finding.method],
         finding.value,
-        limit,
+        limit_of(finding),
         format_share(finding.importance),
         format_share(finding.reference_nulls),
         format_share(finding.current_nulls),

@@ -18,6 +18,7 @@ from typing import Self
 
 import numpy as np
 
+from components.shared import calibration
 from components.shared.bootstrap import STEPS, Estimate
 from components.shared.calibration import IsotonicCalibrator, SigmoidCalibrator
 from components.shared.metrics import TABLE, Answers, Weights
@@ -78,7 +79,7 @@ def _against_others(probabilities: Floats) -> Floats:
     return np.column_stack([1 - probabilities, probabilities])
 
 
-Calibrator = SigmoidCalibrator | IsotonicCalibrator | ClassCurves
+Calibrator = calibration.Calibrator | ClassCurves
 
 
 class ConfidenceEstimator:

@@ -60,7 +60,8 @@ class Watcher:
         """
         log = AuditLog(self.store, self.model, by=self.by)
         before = {record.number for record in log.records()}
-        history, evidence = Registry(self.store, self.model).history(), read_evidence(self.store, self.model)
+        registry = Registry(self.store, self.model)  # it reads each entry of the history once
+        history, evidence = registry.history(), read_evidence(self.store, self.model)
         version = history[-1].version if history else ""
         settings = self._settings(version)
         policy = settings.policy
@@ -73,7 +74,7 @@ class Watcher:
         self.settle()
         self._answered(log)
         records = log.records()
-        self._told(records, evidence, settings)
+        self._told(records, registry.history(), evidence, settings)
         return [record for record in records if record.number not in before]
 
     def _settings(self, champion: str) -> MonitoringConfig:
@@ -86,13 +87,19 @@ class Watcher:
             return None
         return objects_at(policy.new_objects, model=self.model, version=champion)
 
-    def _told(self, records: Sequence[Record], evidence: Sequence[Evidence], settings: MonitoringConfig) -> None:
+    def _told(
+        self,
+        records: Sequence[Record],
+        history: Sequence[Entry],
+        evidence: Sequence[Evidence],
+        settings: MonitoringConfig,
+    ) -> None:
         tell(
             self.store,
             self.model,
             settings.notifications,
             records=records,
-            history=Registry(self.store, self.model).history(),
+            history=history,
             evidence=evidence,
             now=self.clock(),
         )
