@@ -133,16 +133,27 @@ def logged_window(store: Store, name: str, settings: MonitoringConfig, *, scorer
         rows=settings.rows,
         minimum=settings.minimum_rows,
     )
-    frame = _watched_of_log(found.pieces, scorer) if found.rows >= settings.minimum_rows else pd.DataFrame()
+    if found.rows < settings.minimum_rows:
+        raise TooFewRowsError(
+            f"the endpoint has logged {found.rows:,} rows that can be compared{_left_out_files(found.skipped)}; "
+            f"a report needs {settings.minimum_rows:,}"
+        )
+    frame = _watched_of_log(found.pieces, scorer)
     if not len(frame.columns):
         raise TooFewRowsError(
-            f"the endpoint has logged {found.rows:,} rows that can be compared; a report needs "
-            f"{settings.minimum_rows:,}"
+            f"the endpoint has logged {found.rows:,} rows, but no column that all of them have and that can be "
+            "compared; serving.log.leave_out says what is not logged"
         )
     if len(frame) > settings.rows:
         frame = frame.iloc[_evenly(len(frame), settings.rows)].reset_index(drop=True)
     unwatched = tuple(column for column in _watched_columns(scorer.schema) if column not in frame)
     return Window(_origin(found, len(frame)), frame, found.skipped, unwatched, _remark(found, settings))
+
+
+def _left_out_files(count: int) -> str:
+    if not count:
+        return ""
+    return f" ({count:,} of its log files {'was' if count == 1 else 'were'} left out: damaged, or with other columns)"
 
 
 def _origin(found: LoggedRows[_Logged], rows: int) -> str:

@@ -161,6 +161,15 @@ def test_files_of_other_columns_and_damaged_ones_are_left_out_and_counted(store,
     window = asked_last(store, scorer)
     assert window.frame["amount"].tolist() == [5.0] * 100
     assert window.skipped == 4
+    with pytest.raises(TooFewRowsError, match=r"100 rows that can be compared \(4 of its log files were left out: dam"):
+        asked_last(store, scorer, minimum_rows=200)
+
+
+def test_a_log_without_any_column_that_can_be_compared_is_told(store, scorer):
+    metadata = log_schema(scorer.schema, scorer.schema.columns).metadata
+    log(store, asked(100).select(["request_id"]).replace_schema_metadata(metadata))
+    with pytest.raises(TooFewRowsError, match="logged 100 rows, but no column that all of them have .*leave_out says"):
+        asked_last(store, scorer)
 
 
 def test_columns_of_other_types_that_mean_the_same_are_taken(store, scorer):

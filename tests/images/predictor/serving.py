@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 PROJECT = Path(__file__).parents[3]
 NAME = "demo"
 HOST = "127.0.0.1"
+_END_SECONDS = 40  # longer than the grace a server has to write its log
 
 
 def command(package: Path, port: int, **options: object) -> list[str]:
@@ -117,7 +118,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(15)
+            process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -398,7 +398,7 @@ def test_a_full_queue(run):
     run(scenario, queue=3)
 
 
-def test_an_answer_that_takes_too_long(run):
+def test_an_answer_that_takes_too_long(run, slow_walks):
     async def scenario(served):
         answer = await served.post(f"{V1}:explain", served.rows(100))
         assert (answer.status, "took longer than 0.001 s" in answer.error) == (504, True)

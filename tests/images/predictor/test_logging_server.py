@@ -146,6 +146,7 @@ def test_monitor_reads_what_the_server_logs(packages, free, tmp_path, store, tas
     with serving(package, free, tmp_path / "log", settings=SETTINGS) as server:
         for start in range(0, len(sent), 10):
             assert server.predict(sent[start : start + 10])[0] == 200
+    assert [line["message"] for line in server.lines() if line["level"] != "info"] == []
     scorer = Scorer.load(package, version=json.loads((package / "manifest.json").read_bytes())["version"])
     settings = MonitoringConfig(minimum_rows=100)
     window = logged_window(store, NAME, settings, scorer=scorer, now=datetime.now(UTC))

@@ -141,7 +141,7 @@ def test_too_many_bytes_at_a_time(run):
     run(scenario, limits={"waiting_bytes": 50})
 
 
-def test_an_answer_that_takes_too_long(run):
+def test_an_answer_that_takes_too_long(run, slow_walks):
     async def scenario(served):
         answer = await served.client().infer(served.tensors(100), parameters=EXPLAIN)
         assert answer.reason is Reason.TIMED_OUT
