@@ -337,8 +337,19 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _remove_sockets(state: _State) -> None:
-    """Remove the socket files that weed leaves in /tmp, always there, when it ends."""
+    """Remove the socket files that weed leaves in /tmp, always there, when it ends.
+
+    Ports that it no longer has may be another store's by now. Its files have the same names, and it cannot work without.
+    """
     for port in (state.port, *state.internal_ports):
         for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
             with suppress(PermissionError):
-                path.unlink(missing_ok=True)
+                if not _is_listened_to(path):
+                    path.unlink(missing_ok=True)
+
+
+def _is_listened_to(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client, suppress(ConnectionRefusedError, FileNotFoundError):
+        client.connect(str(path))
+        return True
+    return False

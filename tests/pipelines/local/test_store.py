@@ -86,6 +86,21 @@ def test_start_use_stop(local):
     assert [path for port in ports for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")] == []
 
 
+@pytest.mark.parametrize("again", ["start", "stop"])
+def test_a_socket_of_another_store_that_has_one_of_its_ports_now_stays(local, tmp_path, again):
+    local.start()
+    local.stop()
+    other = LocalStore(tmp_path / "other", programs=local.programs)
+    store = Store(other.start())
+    try:
+        local.state_file.write_text(json.dumps(state(local) | {"internal_ports": state(other)["internal_ports"]}))
+        getattr(local, again)()
+        assert LocalStore(tmp_path / "other", programs=local.programs).start() == other.running()
+        store.put_bytes("key", b"content")
+    finally:
+        other.stop()
+
+
 def test_it_is_private(local):
     settings = local.start()
     assert settings.secret_key not in repr(settings)
