@@ -13,6 +13,11 @@ from components.shared.config import TaskName
 from components.shared.store import Store, StoreSettings
 from pipelines.local.store import LocalStore
 
+# OpenMP reads these when it is loaded. The processes of pytest share the cores, and threads of the one that wait by
+# spinning keep the other from its work: a file of 20 s took more than 10 min.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("fullcircle", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fullcircle")

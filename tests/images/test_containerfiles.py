@@ -225,7 +225,8 @@ def test_an_unknown_image_is_refused(tmp_path):
     assert "stages: there is no such image" in done.stderr
 
 
-def test_libraries_are_told_not_to_tell_how_they_are_used():
+def test_libraries_are_told_not_to_tell_how_they_are_used_and_that_other_pods_use_the_cores_too():
     (environment,) = [value for name, value in last_stage("stage") if name == "ENV"]
     given = dict(part.split("=", 1) for part in environment.split())
     assert DO_NOT_TRACK.items() <= given.items()
+    assert given["OMP_WAIT_POLICY"] == "PASSIVE"

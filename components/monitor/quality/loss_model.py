@@ -10,6 +10,7 @@ how far the mean of as many losses as there are rows strays, and how far the lev
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from components.shared.bootstrap import Estimate
 from components.shared.metrics.weights import Floats
 from components.shared.names import MetricName
+from components.shared.resources import training_threads
 from components.shared.tasks.arrays import ScoreArray
 
 FEWEST_ROWS = 100
@@ -170,13 +172,15 @@ class _Regressor:
             loss="gamma", learning_rate=0.05, max_iter=100, max_leaf_nodes=15, min_samples_leaf=_LEAF,
             l2_regularization=1.0, categorical_features=kinds, early_stopping=False, random_state=0,
         )  # fmt: skip
-        self._model.fit(self._encoded(frame, predicted), np.maximum(losses, self._smallest), sample_weight=weights)
+        with _threads(len(losses)):
+            self._model.fit(self._encoded(frame, predicted), np.maximum(losses, self._smallest), sample_weight=weights)
         return self
 
     def predict(self, frame: pd.DataFrame, predicted: ScoreArray) -> Floats:
         """The losses to be expected, shape (rows,); all positive."""
-        found: Floats = np.maximum(self._model.predict(self._encoded(frame, predicted)), self._smallest)
-        return found
+        with _threads(len(predicted)):
+            found = self._model.predict(self._encoded(frame, predicted))
+        return np.maximum(found, self._smallest)
 
     def _encoded(self, frame: pd.DataFrame, predicted: ScoreArray) -> Floats:
         columns = [
@@ -187,6 +191,13 @@ class _Regressor:
         ]
         found = np.column_stack([*columns, predicted.astype(np.float64)])
         return np.where(np.isfinite(found), found, np.nan)
+
+
+def _threads(rows: int) -> AbstractContextManager[object]:
+    """As many threads as pay for so many rows: on few, they wait for one another longer than they work."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits({"openmp": training_threads(rows)})
 
 
 def _has_values(column: "pd.Series[float]") -> bool:
