@@ -26,7 +26,7 @@ from components.shared.kubernetes.api import Cluster
 from tests.benchmarks.report import Figure, at_most, report, show, told
 from tests.cluster import containers
 from tests.cluster.kubectl import Kubectl
-from tests.cluster.one_node import NAMESPACE, await_store, overlay, restricted_storage_container, write_overlay
+from tests.cluster.one_node import NAMESPACE, await_store, overlay, restrict_storage_container, write_overlay
 from tests.cluster.stage_pods import Object, compiled, pod, program, stage
 from tests.pipelines.command_line import ROOT, WINE
 
@@ -231,7 +231,8 @@ def pods(cluster: Kubectl, console: Console) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="fullcircle-bench-", dir=ROOT / "build") as folder:
         manifests = write_overlay(Path(folder), images)
         for name, fuse in VARIANTS.items():
-            with overlay(cluster, manifests), restricted_storage_container(cluster), shared_folder(cluster):
+            with overlay(cluster, manifests), shared_folder(cluster):
+                restrict_storage_container(cluster)
                 await_store(cluster)
                 measured[name] = measure_run(cluster, name, fuse, console)
                 cluster("-n", NAMESPACE, "delete", "inferenceservice", "wine", "--wait")

@@ -11,21 +11,24 @@ from tests.cluster import needs
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.one_node import (
     NAMESPACE,
-    STORAGE_CONTAINER,
     ours,
     overlay,
-    restricted_storage_container,
+    restrict_storage_container,
     write_overlay,
 )
 
 IMAGES = ("stage", "predictor", "minio")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder. Those of a file run one after the other, as those of files of one group do."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+            if not item.get_closest_marker("xdist_group"):
+                item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")
@@ -68,9 +71,6 @@ def applied(cluster: Kubectl, one_node: Path, beforehand: set[str]) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def storage_container(cluster: Kubectl) -> Iterator[None]:
-    """KServe's storage-initializer with a security context, and in the end as it was."""
-    if cluster.run("get", *STORAGE_CONTAINER).returncode:
-        needs.lacking("the cluster has no KServe")
-    with restricted_storage_container(cluster):
-        yield
+def storage_container(cluster: Kubectl) -> None:
+    """KServe's storage-initializer with a security context."""
+    restrict_storage_container(cluster)

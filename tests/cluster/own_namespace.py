@@ -13,9 +13,9 @@ from components.shared.store import Store, StoreSettings
 from components.shared.store_admin import PURPOSES, Keys, prepare
 from tests.cluster import containers, needs
 from tests.cluster.kubectl import Kubectl
-from tests.manifests.rendering import MANIFESTS, Object, overlay, overlay_with
+from tests.cluster.one_node import restrict_storage_container
+from tests.manifests.rendering import Object, overlay, overlay_with
 
-_STORAGE_CONTAINER = MANIFESTS / "components" / "storage-container" / "cluster-storage-container.yaml"
 _ELSEWHERE = ("PersistentVolume", "Job", "CronJob")  # of which deployments need none
 
 
@@ -54,10 +54,7 @@ def own_namespace(cluster: Kubectl, name: str) -> Iterator[OwnNamespace]:
     """Make a namespace for deployments from the overlay; it is deleted in the end."""
     needs.images(cluster, "predictor", "minio")
     needs.free_namespace(cluster, name)
-    if cluster.run("get", "clusterstoragecontainer", "default").returncode:
-        needs.lacking("the cluster has no KServe")
-    # Others in this cluster rely on it too, so that it stays.
-    cluster("patch", "clusterstoragecontainer", "default", "--type=merge", "--patch-file", _STORAGE_CONTAINER)
+    restrict_storage_container(cluster)
     try:
         apply(cluster, [_forgetful(item) for item in rendered(name) if item["kind"] not in _ELSEWHERE])
         cluster("-n", name, "rollout", "status", "statefulset/minio", "--timeout=120s", timeout=130)

@@ -14,12 +14,12 @@ from pipelines.cluster.checks import Check, Place
 from pipelines.cluster.doctor import examine
 from tests.cluster import needs
 from tests.cluster.kubectl import Kubectl
+from tests.cluster.one_node import restrict_storage_container
 from tests.cluster.own_namespace import apply, rendered
-from tests.manifests.rendering import MANIFESTS
 from tests.pipelines.command_line import call
 
 NAMESPACE = os.environ.get("FULLCIRCLE_TEST_NAMESPACE", "fullcircle-use")
-STORAGE_CONTAINER = MANIFESTS / "components" / "storage-container" / "cluster-storage-container.yaml"
+pytestmark = pytest.mark.xdist_group("use")  # test_diagnose, test_doctor and test_submit share a namespace
 # Where these are not installed, it is right that their checks fail.
 ABSENT = {"Argo Workflows", "Kubeflow Pipelines", "Kubeflow Pipelines running", "KServe running"}
 
@@ -35,12 +35,8 @@ def kubectl(cluster: Kubectl) -> Iterator[Kubectl]:
     cluster.run("-n", NAMESPACE, "delete", "job", "prepare-store", "--ignore-not-found")
     apply(cluster, objects)
     cluster("-n", NAMESPACE, "wait", "--for=condition=complete", "job/prepare-store", "--timeout=180s", timeout=190)
-    container = ("clusterstoragecontainer", "default")
-    before = cluster.json("get", *container)["spec"]["container"].get("securityContext")
-    cluster("patch", *container, "--type=merge", "--patch-file", STORAGE_CONTAINER)
+    restrict_storage_container(cluster)
     yield cluster
-    as_before = {"spec": {"container": {"securityContext": before}}}
-    cluster("patch", *container, "--type=merge", "--patch", json.dumps(as_before))
     if not was_there:
         cluster("delete", "namespace", NAMESPACE, "--timeout=180s", timeout=200)
         cluster("delete", "persistentvolume", f"{NAMESPACE}-minio", "--ignore-not-found")

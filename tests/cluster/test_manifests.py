@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 from tests.cluster.kubectl import Kubectl
+from tests.cluster.one_node import NAMESPACE
 from tests.manifests.rendering import MANIFESTS, OVERLAYS, overlay, pods
 
+pytestmark = pytest.mark.xdist_group(NAMESPACE)
 STORAGE_CONTAINER = MANIFESTS / "components" / "storage-container" / "cluster-storage-container.yaml"
 
 
@@ -16,7 +18,7 @@ STORAGE_CONTAINER = MANIFESTS / "components" / "storage-container" / "cluster-st
 def namespaces(cluster: Kubectl) -> Iterator[None]:
     """The namespaces that dry runs need; only those that were not there are removed again."""
     made = []
-    for name in ("fullcircle", "kubeflow"):
+    for name in (NAMESPACE, "kubeflow"):
         if cluster.run("get", "namespace", name).returncode:
             cluster("create", "namespace", name)
             made.append(name)
