@@ -14,7 +14,7 @@ from components.shared.store import Store, StoreSettings
 from pipelines.local.store import LocalStore
 
 # OpenMP reads these when it is loaded. The processes of pytest share the cores, and threads of the one that wait by
-# spinning keep the other from its work: a file of 20 s took more than 10 min.
+# spinning keep the other from its work: a file of 20 s took more than 8 min.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -339,7 +339,7 @@ def _free_ports(count: int) -> list[int]:
 def _remove_sockets(state: _State) -> None:
     """Remove the socket files that weed leaves in /tmp, always there, when it ends.
 
-    Ports that it no longer has may be another store's by now. Its files have the same names, and it cannot work without.
+    Ports that it no longer has may be another store's by now, whose files have the same names: it cannot work without.
     """
     for port in (state.port, *state.internal_ports):
         for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108

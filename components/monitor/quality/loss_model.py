@@ -179,7 +179,7 @@ class _Regressor:
     def predict(self, frame: pd.DataFrame, predicted: ScoreArray) -> Floats:
         """The losses to be expected, shape (rows,); all positive."""
         with _threads(len(predicted)):
-            found = self._model.predict(self._encoded(frame, predicted))
+            found: Floats = self._model.predict(self._encoded(frame, predicted))
         return np.maximum(found, self._smallest)
 
     def _encoded(self, frame: pd.DataFrame, predicted: ScoreArray) -> Floats:
@@ -197,7 +197,8 @@ def _threads(rows: int) -> AbstractContextManager[object]:
     """As many threads as pay for so many rows: on few, they wait for one another longer than they work."""
     from threadpoolctl import threadpool_limits
 
-    return threadpool_limits({"openmp": training_threads(rows)})
+    limits: AbstractContextManager[object] = threadpool_limits({"openmp": training_threads(rows)})
+    return limits
 
 
 def _has_values(column: "pd.Series[float]") -> bool:
