@@ -44,7 +44,7 @@ def receiving(host: str = "127.0.0.1") -> Iterator[Receiver]:
             pass
 
     server = ThreadingHTTPServer((host, 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     held.url = f"http://{host}:{server.server_port}/hooks/hidden-part"
     yield held
     server.shutdown()
