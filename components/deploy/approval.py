@@ -93,7 +93,7 @@ def reject(
 
 
 def _early(store: Store, name: str, pending: Pending) -> str:
-    """What its shadow lacks, in a sentence; empty where it has answered enough, or is to be sent no copies."""
+    """How many rows the version's shadow still has to answer, in a sentence; empty when it needs no more."""
     champion = pending.judgement.champion
     if not pending.is_shadowed or not champion:
         return ""

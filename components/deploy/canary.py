@@ -23,8 +23,8 @@ REQUESTS = "fullcircle_requests"
 SECONDS = "fullcircle_request_seconds"
 
 _REQUEST_SECONDS = 5.0
-_MISSES = 3  # looks in a row that may fail
-_PREDICTIONS = ("v1", "v2")  # not the probes and figures, which are asked for under `other`
+_MISSES = 3  # polls in a row that fail before the watch is given up
+_PREDICTIONS = ("v1", "v2")  # values of the label `protocol`; probes and scrapes are counted under `other`
 
 
 class Figures(BaseModel):
@@ -83,10 +83,10 @@ class CanaryReport(BaseModel):
 
 
 def read_figures(page: str) -> Figures:
-    """What a page of figures in Prometheus' format says.
+    """Read the request counts and latency buckets from a server's metrics in Prometheus' text format.
 
     Raises:
-        DeployError: It is no such page, or one of another server.
+        DeployError: The text is not in that format, or is of a server other than the project's.
     """
     from prometheus_client.parser import text_string_to_metric_families
 
@@ -211,7 +211,7 @@ def _look(
 
 
 def _since(known: Mapping[str, tuple[Figures, Figures]]) -> Figures:
-    """What servers have counted since the first look; one that began anew counts from 0."""
+    """What servers have counted since the first poll; a server that restarted since then is counted from 0."""
     total = Figures()
     for first, now in known.values():
         if now.requests < first.requests:
@@ -239,12 +239,12 @@ def _report(found: Figures, promoted: bool, reason: str, *, settings: CanaryConf
 
 
 def canary_service(before: Object, wanted: Object, settings: CanaryConfig) -> Object:
-    """The InferenceService that serves as before, and gives a share of the requests to a new version.
+    """The InferenceService that still serves the old version, with a canary that gets a share of the requests.
 
     Args:
-        before: The InferenceService that serves.
-        wanted: The one of the new version.
-        settings: The share.
+        before: The InferenceService of the old version, as it is applied now.
+        wanted: The InferenceService of the new version.
+        settings: Says which share of the requests the canary gets.
     """
     found = applicable(before)
     predictor = {key: value for key, value in wanted["spec"]["predictor"].items() if key != "maxReplicas"}
@@ -252,7 +252,7 @@ def canary_service(before: Object, wanted: Object, settings: CanaryConfig) -> Ob
         "trafficPercent": settings.percent,
         "predictor": {
             "name": NAME,
-            # It distinguishes its pods from those of before, as they are without a canary.
+            # The same label as without a canary: it tells the new version's pods from the old ones.
             "labels": {REVISION: wanted["metadata"]["labels"][REVISION]},
             **predictor,
             "model": {"name": "kserve-container", **predictor["model"]},  # which KServe does not fill in here

@@ -71,7 +71,7 @@ def _champion(registry: Registry) -> Release | None:
 
 
 def _rehearsal(store: Store, name: str, package: Path, serving: ServingConfig) -> Rehearsal:
-    """What a candidate has to do besides its golden requests: to answer what the endpoint was asked last."""
+    """Make the candidate's rehearsal: it answers the latest logged requests and is compared with what serves now."""
     version = verify(package).version
 
     def prepare(serving_now: str) -> Callable[[str], DarkLaunch]:
@@ -101,7 +101,7 @@ def _rehearsal(store: Store, name: str, package: Path, serving: ServingConfig) -
 def _compared(
     store: Store, name: str, other: str, package: Path, *, logged: LoggedRequests, scorer: Scorer
 ) -> tuple[Comparison | None, str]:
-    """How the version that serves answers the same; nothing when there is no other."""
+    """Compare the candidate's answers with those of `other`, the version that serves; None where nothing serves."""
     if not other:
         return None, ""
     try:

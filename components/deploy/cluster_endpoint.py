@@ -45,8 +45,8 @@ from components.shared.package.model_package import read_golden
 from components.shared.package.proof import proof_token
 from components.shared.processes import uninterrupted
 
-# What a candidate has to do besides its golden requests: given the version that serves, if one does, gets ready to
-# prove a candidate by its V1 prediction URL.
+# The proof of a candidate beyond its golden requests. It is called with the version that serves now (empty for none)
+# and returns a function that proves the candidate at its V1 prediction URL.
 Rehearsal = Callable[[str], Callable[[str], DarkLaunch]]
 
 
@@ -87,7 +87,7 @@ class ClusterEndpoint:
         if not unchanged:
             self._remove_candidates()
         found: dict[str, Any] = {}
-        # Nothing may come between the last act and the end of the block that would put back the version before.
+        # Once the champion has moved, no interruption may reach `restore_on_failure`: it would undo the deployment.
         with (
             ExitStack() as last_act,
             restore_on_failure(self.namespace, self.name, before, wanted, release.version, outcome) as attempt,
@@ -196,7 +196,7 @@ class ClusterEndpoint:
         )
 
     def _serves(self, before: Object, wanted: Object, package: Path, serving: ServingConfig) -> bool:
-        """Whether the same is applied already, by nobody changed since, and is ready and answers rightly."""
+        """Whether the cluster already serves `wanted`, unchanged by anybody since, ready, and answering rightly."""
         alike = self.namespace.apply(with_revision_of(wanted, before), dry_run=True)
         if alike["metadata"]["generation"] != before["metadata"]["generation"]:
             return False

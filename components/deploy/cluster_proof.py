@@ -19,17 +19,17 @@ from components.shared.package.golden import differences
 from components.shared.package.model_package import read_golden
 from components.shared.package.proof import proof_token
 
-SETTLE_SECONDS = 30.0  # a server that is asked to end answers on while it is taken off the Service
+SETTLE_SECONDS = 30.0  # a server that is shutting down still gets requests until the Service drops it
 
 
 def prove(namespace: ServingNamespace, service: Object, package: Path, *, version: str, serving: ServingConfig) -> int:
     """Replay the golden requests through the Service.
 
-    A Service that does not answer is asked again: its pods can be ready a moment before it is programmed on the
-    node that asks. One that answers wrongly is not, but for as long as servers of another version may still answer.
+    A Service that does not answer is asked again: its pods can be ready a moment before the Service is set up on the
+    asking node. A wrong answer is asked again only while servers of another version may still have given it.
 
     Returns:
-        How many.
+        Number of golden requests that were answered.
 
     Raises:
         UnreachableError: Nobody answers.

@@ -35,10 +35,10 @@ class ClusterShadow:
         self.name = name
 
     def version(self) -> str:
-        """The version that is there; empty for none.
+        """The candidate's version; empty when there is no candidate.
 
         Raises:
-            DeployError: Something of its name was made by others.
+            DeployError: Somebody else made an InferenceService of the candidate's name.
         """
         found = self.namespace.get(shadow_name(self.name))
         if found is None:

@@ -21,7 +21,7 @@ from components.shared.package.proof import HEADER
 from components.shared.package.scoring import Scorer, parse_rows, score_rows
 
 _SECONDS = 30.0
-_PATIENCE_SECONDS = 30.0  # a Service may be programmed on the nodes only after its pods are ready
+_PATIENCE_SECONDS = 30.0  # a Service may be set up on the nodes only after its pods are ready
 _POLL_SECONDS = 0.2
 
 
@@ -131,7 +131,7 @@ def _predictions(status: int, content: bytes, *, version: str, number: int, rows
 
 
 def check(answered: Answered, requests: Sequence[Request], scorer: Scorer, settings: DarkLaunchConfig) -> None:
-    """Hold answers against batch scoring of the same rows, and their times against the budget.
+    """Compare answers with batch scoring of the same rows, and their 99th percentile of time with the budget.
 
     Args:
         answered: What the endpoint said.
@@ -140,7 +140,7 @@ def check(answered: Answered, requests: Sequence[Request], scorer: Scorer, setti
         settings: The budget.
 
     Raises:
-        DeployError: An answer is another one, or 1 of 100 took longer.
+        DeployError: An answer differs, or the 99th percentile is above the budget.
     """
     rows = [row for request in requests for row in request]
     expected = scorer.answers(score_rows(scorer, parse_rows(rows, scorer.schema)))

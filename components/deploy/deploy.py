@@ -1,11 +1,12 @@
 """Deploying a version: fetch it, bring it up, prove it, make it the champion; or put back what was there.
 
-The order is: the version serves and is proven, then the champion pointer moves, as the last act. Whatever fails before
-that, the endpoint is again what the champion's was, and the pointer was never touched. A deployment that is killed
-before its last act leaves the old champion as champion, and perhaps a proven version in its place at the endpoint; the
-next deployment, whichever version it brings, and the next roll-back end that: a version that fails is replaced by the
-champion and not by what was found, and a roll-back from a version that is not the champion goes to the champion.
-Killed behind its last act, it leaves a champion that has served and serves.
+First the version serves and is proven. Moving the champion pointer is the last act. If anything fails before that, the
+endpoint serves the champion again and the pointer was never touched.
+
+A deployment that is killed before its last act leaves the old champion as champion, though the endpoint may serve the
+new version. The next deployment or roll-back puts that right: a deployment that fails puts back the champion and not
+what it found at the endpoint, and a roll-back from a version that is not the champion goes to the champion. A
+deployment that is killed after its last act leaves a champion that serves.
 """
 
 import os

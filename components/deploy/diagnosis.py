@@ -32,7 +32,7 @@ def pod_problems(pods: Sequence[Object]) -> list[PodProblem]:
 
 
 def crashes(problem: PodProblem) -> bool:
-    """Whether it is the server that ends again and again, so that waiting is of no use; a fetch may yet succeed."""
+    """Whether the server itself crashes repeatedly; a failing download of the package, in contrast, may yet succeed."""
     return problem.repeated and problem.container != _INITIALIZER
 
 

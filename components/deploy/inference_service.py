@@ -127,7 +127,7 @@ def _name_beside(name: str, suffix: str) -> str:
 
 
 def _inside(found: Object) -> Object:
-    """An InferenceService that is reached from inside the cluster only."""
+    """The given InferenceService, changed so that it can be reached from inside the cluster only."""
     found["metadata"]["labels"][_VISIBILITY] = "cluster-local"
     return found
 
@@ -167,9 +167,9 @@ def predictor(release: Release, serving: ServingConfig, variables: Mapping[str, 
 
 
 def applicable(previous: Object) -> Object:
-    """What to apply so that an object is again as it was read: its spec, and the labels and annotations of ours.
+    """What to apply to put an InferenceService back as it was read: its spec, and our own labels and annotations.
 
-    A canary is left out: it is there only while a deployment runs, or when one was killed.
+    A canary is left out: there is one only while a deployment runs, or after a deployment was killed.
     """
     metadata = previous["metadata"]
     return {

@@ -117,11 +117,13 @@ def end_server(state: ServerState) -> None:
 
 
 def end_strays(versions: Path, kept: ServerState | None = None) -> None:
-    """End servers of packages in a folder whose deployment was killed before it could write down that it started them.
+    """End all servers of a folder's packages but one, also those that no state file names.
+
+    A deployment that was killed may have started a server before it could write that down.
 
     Args:
         versions: Folder of the packages.
-        kept: The one that stays.
+        kept: The server that stays; None to end all.
     """
     mine = f"--model_dir={versions}/"
     for process in psutil.process_iter(["cmdline"]):

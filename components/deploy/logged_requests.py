@@ -79,7 +79,7 @@ _Row = tuple[str, int, dict[str, Any]]
 
 
 def _newest_rows(store: Store, name: str, schema: Schema, *, requests: int, rows: int) -> tuple[list[list[_Row]], int]:
-    """Rows of the newest files, the newest file first, until there is enough; and how many files do not fit."""
+    """Rows by file, the newest file first, until there are enough; and how many files lack a column or are damaged."""
     parts: list[list[_Row]] = []
     unfit, count, ids = 0, 0, set[str]()
 
@@ -97,13 +97,13 @@ def _newest_rows(store: Store, name: str, schema: Schema, *, requests: int, rows
             parts.append(part)
             count += len(part)
             ids |= {row[0] for row in part}
-            if len(ids) > requests or count > rows:  # one more: the oldest may be cut
+            if len(ids) > requests or count > rows:  # one request more than asked for: the oldest may be incomplete
                 return parts, unfit
     return parts, unfit
 
 
 def _read(content: bytes, schema: Schema, *, newest: int) -> list[_Row]:
-    """The newest rows of a file, from a first row of a request on.
+    """The newest rows of a file, without the rest of a request whose first row is cut off.
 
     Raises:
         KeyError: A column is missing.
@@ -135,9 +135,9 @@ def _as_sent(value: object, *, zoned: bool | None) -> Any:
 
 
 def _grouped(rows: Iterable[_Row]) -> tuple[list[Request], int]:
-    """Whole requests in the order of their first rows, and how many lack rows.
+    """The complete requests, in the order of their first rows, and the number of incomplete ones.
 
-    A client may use an id again: its rows then start from 0 again.
+    A client may use a request id twice: row 0 then begins another request.
     """
     groups: dict[tuple[str, int], list[tuple[int, dict[str, Any]]]] = {}
     turns: Counter[str] = Counter()

@@ -11,7 +11,7 @@ from components.shared.errors import DeployError
 from components.shared.kubernetes.api import Object
 
 _POLL_SECONDS = 0.5
-_HOPELESS_SECONDS = 15.0  # how long something hopeless has to last: registries and secrets may be late
+_HOPELESS_SECONDS = 15.0  # a problem counts as final only after this time: an image or a secret may arrive late
 _PODLESS_SECONDS = 30.0
 
 
@@ -42,7 +42,7 @@ def wait_until_ready(
         moment = time.monotonic()
         hopeless = [problem for problem in found.pod_problems if problem.hopeless]
         if hopeless:
-            hopeless_since = hopeless_since or moment  # it may look better while it is tried again
+            hopeless_since = hopeless_since or moment  # not reset: between retries the pod looks healthy for a moment
             if any(map(crashes, hopeless)) or moment - hopeless_since > _HOPELESS_SECONDS:
                 raise DeployError(_why(namespace, now, found))
         if not found.pods and moment - start > min(seconds, _PODLESS_SECONDS):
@@ -53,10 +53,10 @@ def wait_until_ready(
 
 
 def unchanged(service: Object, now: Object | None) -> Object:
-    """An InferenceService as it is now, unless it is no longer what was applied.
+    """Check that an InferenceService is still the one that was applied, and return it as it is now.
 
     Raises:
-        DeployError: It is not, or gone.
+        DeployError: Another deployment has changed it, or it is gone.
     """
     name = service["metadata"]["name"]
     if now is None:

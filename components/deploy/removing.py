@@ -11,10 +11,12 @@ _LEAVE_SECONDS = 60.0
 
 
 def remove_all(namespace: ServingNamespace, model: str, role: str) -> None:
-    """Remove a model's InferenceServices of a role, those that a killed deployment left too, and wait for their end.
+    """Remove all of a model's InferenceServices that have a role, and wait until they are gone.
+
+    This includes those that a killed deployment has left.
 
     Raises:
-        DeployError: One does not go.
+        DeployError: One is still there after the time-out.
     """
     selector = f"{MANAGED_BY}={MANAGER},{MODEL}={model},{ROLE}={role}"
     deadline = time.monotonic() + _LEAVE_SECONDS

@@ -100,11 +100,11 @@ def _put_back(
 
 
 def _champions(namespace: ServingNamespace, before: Object, wanted: Object, outcome: Outcome) -> Object:
-    """The InferenceService that serves the champion: the one of before, unless that serves another version.
+    """The InferenceService to put back: `before`, or one made for the champion if `before` serves another version.
 
-    It does when a deployment was killed before its last act, and when another run was quicker than this one; what
-    it serves has proven nothing then, or less. Without a champion, or where nobody can tell which version it is,
-    the one of before has to do.
+    `before` serves another version than the champion when an earlier deployment was killed before its last act, or
+    when another run has moved the champion meanwhile. That version must not be put back: it may not have passed its
+    proof. Without a champion, or when the champion cannot be read, `before` is put back all the same.
     """
     try:
         champion = outcome.champion()
@@ -112,14 +112,14 @@ def _champions(namespace: ServingNamespace, before: Object, wanted: Object, outc
         return before
     if champion is None:
         return before
-    for service in (before, wanted):  # `wanted`: the last act was done, though its answer was lost
+    for service in (before, wanted):  # `wanted`: the champion was moved, but the store's answer was lost
         if champion.version == annotation(service, MODEL_VERSION):
             return service
     return inference_service(champion, serving_of(before), namespace=namespace.name)
 
 
 def _what_is_left(namespace: ServingNamespace, name: str, before: Object | None) -> str:
-    """Whether servers of the version before answer, in a sentence; empty when there are none."""
+    """A sentence that says that servers of the previous version still answer; empty when none does."""
     if before is None:
         return ""
     revision = label(before, REVISION)

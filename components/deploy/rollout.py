@@ -14,8 +14,8 @@ class Progress:
     """How far an InferenceService has come.
 
     Attributes:
-        done: Whether all that is asked for serves, and nothing else does.
-        settled: Whether nothing else even runs any more.
+        done: Whether all that is asked for serves, and nothing else does. Of a canary: whether its pods are ready.
+        settled: Whether, besides, no other pod is left, not even one that is shutting down. Of a canary: as `done`.
         waiting_for: What is missing, in words.
         pod_problems: What is wrong with pods of this revision.
         pods: Number of pods of this revision.
@@ -29,9 +29,10 @@ class Progress:
 
 
 def progress(service: Object, pods: list[Object]) -> Progress:
-    """Judge how far an InferenceService has come, by its pods: an old `Ready` alone would pass for a new one.
+    """Judge how far an InferenceService has come, by its pods.
 
-    `status.observedGeneration` does not tell: in Standard mode KServe copies the Deployment's there.
+    Its condition `Ready` is not enough, because it may still be that of the revision before. Nor does
+    `status.observedGeneration` tell: in Standard mode KServe copies the Deployment's there.
 
     Args:
         service: The InferenceService, just read.

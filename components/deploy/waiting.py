@@ -1,6 +1,6 @@
-"""Seeing to versions that wait: a shadow for the newest, an answer where the log gives one, an end for what is too old.
+"""What is done about versions that wait for approval: a shadow for the newest, a decision from the log, or expiry.
 
-Every step can be done again, and each look does all of them. A version that cannot be seen to now waits on.
+Every step can be repeated safely, and each look takes all of them. A version whose step fails goes on waiting.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from components.shared.registry.pending import Pending, PendingVersions
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 
-WATCH = "watch"  # who answers where no person does
+WATCH = "watch"  # recorded as who decided where no person did
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def begin_shadow(store: Store, name: str, place: Place, *, tell: Callable[[str],
 
 
 def _seen_to(store: Store, name: str, pending: Pending, place: Place, now: datetime) -> str:
-    """What became of a version that waits, in words."""
+    """Let a version expire, decide about it, or leave it waiting; returns in words what became of it."""
     champion = Registry(store, name).champion()
     serves = champion.version if champion else ""
     compared_with = pending.judgement.champion or ""
@@ -93,7 +93,7 @@ def _expire(store: Store, name: str, pending: Pending, place: Place, why: str) -
 
 
 def _decided(store: Store, name: str, pending: Pending, place: Place, champion: str) -> str:
-    """What the newest labelled requests decide, where there is something to compare with."""
+    """Approve or reject a version by the newest labelled requests; it goes on waiting while these are unclear."""
     found = _compared(store, name, pending, champion)
     if found.outcome == "unclear":
         return f"{pending.in_words}: {found.message}"
@@ -107,7 +107,7 @@ def _decided(store: Store, name: str, pending: Pending, place: Place, champion: 
 def _compared(store: Store, name: str, pending: Pending, champion: str) -> Challenge:
     if not champion:
         return Challenge(0, "no worse", "there is no champion to compare with")
-    if champion == pending.version:  # a deployment that was cut short after its last act
+    if champion == pending.version:  # its deployment was killed after it had moved the champion
         return Challenge(0, "no worse", "it serves already")
     return challenge(log_store(store), name, pending, champion)
 

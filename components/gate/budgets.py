@@ -14,7 +14,7 @@ from components.shared.errors import DataError
 from components.shared.formatting import format_against, format_limit
 from components.shared.package.scoring import Scorer
 
-_ROWS = 300  # timed, each on its own
+_ROWS = 300  # rows that are timed, one request each
 _WARM_UP = 50
 _MEGABYTE = 1_000_000
 

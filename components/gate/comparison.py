@@ -191,7 +191,7 @@ def _outcome(found: Comparison, rule: ChampionRule, *, rows: str, spread: str) -
 
 
 def _caution(lineage: Lineage, model: Path, splits: Path, *, schema: Schema) -> str:
-    """A sentence when the champion may have learned from some of the test rows; else nothing."""
+    """A sentence of caution when the champion may have learned from some of the test rows; else empty."""
     ours = Lineage.model_validate(json.loads((model / TRAINING).read_bytes())["lineage"])
     same_parts = ours.content_hash == lineage.content_hash and lineage.train_end in ("", ours.train_end)
     if same_parts or _learned_before(lineage, splits, schema):

@@ -1,9 +1,10 @@
 """Whether a candidate takes every request that the champion takes.
 
-A schema says what the rows that a version learned from were like. A version that was retrained on few weeks may have
-seen no missing value where the champion has, or whole numbers only: once it serves, clients that changed nothing are
-refused. Rows may come as lists and as one tensor, too, which say values by their place alone: where a column is gone or
-stands elsewhere, they are refused or, worse, misread. So the two schemas are compared before it does.
+A version accepts only rows like those it learned from, which its schema describes. A version that was retrained on few
+weeks may have seen no missing value where the champion has, or whole numbers only. If it served, clients that have
+changed nothing would be refused. Rows may also come as lists or as one tensor, where a value's position alone says
+which column it belongs to: where a column is gone or has moved, such rows are refused or, worse, misread. So the two
+schemas are compared before the candidate serves.
 """
 
 import json
@@ -53,7 +54,7 @@ def check_requests(champion: Schema, candidate: Schema, version: str) -> Check:
 
 
 def _misplaced(champion: Schema, candidate: Schema, version: str) -> Iterator[str]:
-    """What is wrong with which columns there are and where they stand, with what to do."""
+    """Sentences about columns that are gone or in another order, each with what to do."""
     names, after = ([feature.name for feature in schema.features] for schema in (champion, candidate))
     known = {*after, *candidate.extras}
     both = set(names) & set(after)
@@ -76,7 +77,7 @@ def _misplaced(champion: Schema, candidate: Schema, version: str) -> Iterator[st
 
 
 def _named(names: Sequence[str], version: str) -> str:
-    """How the columns of the champion are asked for."""
+    """The end of a sentence that says which value of `problem.features` keeps the champion's columns."""
     if len(names) > _LISTED:
         return f"set it to the {len(names):,} features of the schema.json of {version}, in their order."
     return f"set it to {json.dumps(names, ensure_ascii=False)}."
@@ -88,7 +89,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _narrower(before: Feature | None, after: Feature) -> Iterator[str]:
-    """In which respects a feature takes less than it did, each with what to do."""
+    """Sentences about values or requests that a feature no longer accepts, each with what to do."""
     name = after.name
     if before is None:
         yield (
@@ -117,13 +118,16 @@ def _narrower(before: Feature | None, after: Feature) -> Iterator[str]:
 
 
 def _refused_code(before: Feature, after: Feature) -> str:
-    """A code that was taken as a number because it occurs, and now may be one that lost its zeros; empty for none."""
+    """A code that the champion accepts as a number, and that the candidate refuses; empty for none.
+
+    The candidate does not know this code, and takes the number for a longer code that lost its leading zeros.
+    """
     codes = (code for code in before.categories if len(code) < after.code_width and _WHOLE.fullmatch(code))
     return next((code for code in codes if is_cut_code(int(code), after)), "")
 
 
 def _same_type(before: Feature, after: Feature) -> str:
-    """How a column gets the type that it had."""
+    """What to do so that a column gets the champion's type again, as a sentence."""
     if (before.kind, after.kind) == ("number", "integer"):
         return f"Promise what it was: set contract.columns.{before.name}.type to `number`."
     return "Convert it in the query."

@@ -1,9 +1,9 @@
 """What has to hold in every slice: floors, and gaps between the slices of a column.
 
-Of twenty slices one is below its floor by chance alone. So a rule is broken only where the whole confidence interval
-is beyond the limit, and the intervals are widened for as many slices, or pairs of slices, as are looked at
-(Bonferroni), so that all of them together are wrong no more often than one would be. A slice whose value is beyond the
-limit and whose interval is not is named, as one that its rows cannot tell.
+Of many slices some are below a floor by chance alone. So a rule is broken only where the whole confidence interval is
+beyond the limit. The intervals are widened for the number of slices, or of pairs of slices, that are compared
+(Bonferroni): then the chance of any false alarm is no larger than for a single interval. A slice whose value is beyond
+the limit though its interval is not breaks no rule; it is named as one with too few rows to decide.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _LISTED = 5
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What is known of a slice or a gap: where, the value, and its interval for all that are looked at."""
+    """A slice or a gap: its name, its value, and its interval widened for the number of comparisons (Bonferroni)."""
 
     where: str
     value: float
@@ -68,7 +68,7 @@ def _check_floor(evaluation: Evaluation, metric: Metric, floor: float) -> Check:
 
 
 def _judged_slices(evaluation: Evaluation, metric: Metric) -> list[_Judged]:
-    """The slices that can tell the metric, each with an interval as wide as their number asks for."""
+    """The slices that have a value of the metric, each with its interval widened for the number of slices."""
     found = [
         (item, item.scores, value)
         for item in evaluation.slices
