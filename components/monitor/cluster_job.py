@@ -168,7 +168,7 @@ def job_from(
 
 @dataclass
 class _Watch:
-    """What was seen of a Job so far: since when a problem lasts, the last one, when something was said."""
+    """What was seen of a Job so far: moments of the clock, and the newest problem, which began at `since`."""
 
     started: float
     spoke: float
@@ -213,7 +213,7 @@ def follow(
 
 
 def _ended(api: JobsApi, name: str, job: Object | None, pods: list[Object], *, watch: _Watch) -> bool:
-    """Whether a Job has ended well; and what is wrong with its newest pod is remembered, for pods may go."""
+    """Whether a Job has ended well; keeps in `watch` what is wrong with its newest pod, because pods may vanish."""
     if job is None:
         raise MonitorError(_failure(api, name, "is gone: somebody deleted it", watch.last))
     if _condition(job, "Complete"):

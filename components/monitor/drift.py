@@ -10,7 +10,7 @@ from components.shared.config import ColumnDrift, DriftMethod, MonitoringConfig
 from components.shared.errors import DataError
 
 P_VALUES: Final[frozenset[DriftMethod]] = frozenset({"ks", "chisquare"})
-_FARTHEST = 100.0  # thresholds; beyond it distances tell no more
+_FARTHEST = 100.0  # distances are capped at so many thresholds: beyond that a difference tells nothing more
 
 
 class ColumnFinding(BaseModel):

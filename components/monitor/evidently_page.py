@@ -84,7 +84,7 @@ def page_maker() -> Iterator[MakePage]:
 
 
 def _make_pages(connection: Connection) -> None:
-    """Load Evidently, then make a page of the rows that come, and send back the error, as text; empty for none."""
+    """Body of the process: load Evidently, make a page for each message, and send back the error, empty for none."""
     _load()
     while True:
         try:

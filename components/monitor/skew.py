@@ -37,11 +37,11 @@ from components.shared.pages.reports import Page
 from components.shared.store import Store
 from components.shared.tables import engine, fetch_arrow, identifier
 
-LARGE = 0.05  # share of rows with another value from which a person is warned
+LARGE = 0.05  # share of rows with differing values from which a person is warned
 _HOURS = 28 * 24.0
 _PARTS = ("train", "test")
-_CLOSE = 1e-5  # relative difference of numbers that only are written otherwise
-_EXAMPLES = 60  # characters
+_CLOSE = 1e-5  # relative difference up to which two numbers count as the same value, rounded differently
+_EXAMPLES = 60  # characters of an example
 
 
 class _Frozen(BaseModel):
@@ -196,7 +196,7 @@ def _by_keys(source: pa.Table, logged: _Logged, fewest: int) -> Skew | None:
 
 
 def _matched(source: pa.Table, logged: _Logged) -> tuple[pa.Array, pa.Array]:
-    """Places in both tables of rows of the same keys; of the log the newest, and no keys that the source has twice."""
+    """Positions in both tables of rows with the same keys: the newest in the log; none if the source has two."""
     schema = logged.schema
     received = identifier(logged_name(RECEIVED, schema))
     with engine() as backend:

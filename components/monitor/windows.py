@@ -295,7 +295,7 @@ def _watched_of_log(logged: list[_Logged], scorer: Scorer) -> pd.DataFrame:
 
 
 def _logged_prediction(table: pa.Table, scorer: Scorer) -> NDArray[Any] | None:
-    """What the log says that this version predicted; None when it does not, or also tells of another version."""
+    """The logged predictions; None when the table has none, or has rows that another version answered."""
     name, version = answer_columns(scorer.schema)
     if not {name, version} <= set(table.column_names) or table[version].unique().to_pylist() != [scorer.version]:
         return None

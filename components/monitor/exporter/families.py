@@ -39,7 +39,7 @@ class _Gauge:
 
 
 class _Predictions:
-    """How the predictions of the newest windows are to those of the reference, drifted or not."""
+    """Gauges of the distance of the newest windows' predictions from the reference, whether they drifted or not."""
 
     def __init__(self) -> None:
         self.gauges = (
@@ -51,7 +51,7 @@ class _Predictions:
 
     def add(self, found: PredictionDrift, *labels: str) -> None:
         """Add those of a window."""
-        # Records of before, which say no method, are of predictions that drifted.
+        # Earlier releases kept no method, and records of drifted predictions alone: a p-value is below its threshold.
         is_p_value = found.method in P_VALUES if found.method else found.value < found.threshold
         ratio = in_thresholds(found.value, found.threshold, is_p_value=is_p_value)
         for gauge, value in zip(self.gauges, (found.value, found.threshold, ratio, found.drifted), strict=True):

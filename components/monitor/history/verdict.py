@@ -10,7 +10,7 @@ from datetime import datetime
 from components.monitor.history.record import History, WindowEntry
 from components.shared.pages.blocks import Status as Colour
 
-# From what has to be known first to what says nothing: that rows were too few hides no verdict on others.
+# The worst first. `info`, as of too few rows, comes last, so that it hides no other version's verdict.
 _WORST_FIRST: tuple[Colour, ...] = ("failed", "warning", "passed", "info")
 
 

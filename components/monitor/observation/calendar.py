@@ -133,7 +133,7 @@ def in_calendar(seconds: Seconds) -> NDArray[np.bool_]:
 
 
 def _by_quarter(seconds: Seconds, act: Callable[[datetime], int]) -> Seconds:
-    """What a function makes of each moment, given that it makes the same of all within a quarter of an hour."""
+    """Call a function for each moment, once a quarter of an hour: within one its result has to be the same."""
     quarters, place = np.unique(seconds // _QUARTER, return_inverse=True)
     start = datetime(1970, 1, 1)
     made = [act(start + timedelta(seconds=int(quarter) * _QUARTER)) for quarter in quarters]

@@ -172,10 +172,10 @@ def _parsed(texts: pa.ChunkedArray) -> Times:
 
 
 def record_keys(rows: pa.Table, schema: Schema) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
-    """What tells requested rows apart, and what tells their records apart, as 64-bit hashes, shape (rows,) each.
+    """Hashes of the requested rows, and hashes of their records: 64 bits, shape (rows,) each.
 
-    Two records of one request differ in the moment it was received: somebody used its id again. None where the log
-    does not tell the requests.
+    A requested row is known by the request's id and the row's place in it; a record also by the moment of receipt. Two
+    records of one requested row mean that a client used the id twice. None where the log lacks one of these columns.
     """
     names = [logged_name(name, schema) for name in (REQUEST_ID, REQUEST_ROW, RECEIVED)]
     if not set(names) <= set(rows.column_names):

@@ -9,7 +9,7 @@ from datetime import datetime
 from components.monitor.observation.calendar import Calendar, Span
 from components.monitor.observation.keeping import GroupKey, KeptPiece
 
-_EARLIER = 14  # windows before one, with whose rows its own are compared
+_EARLIER = 14  # earlier windows whose numbers of rows a window's number of rows is compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,15 @@ class DueWindow:
 
     @property
     def is_superseded(self) -> bool:
-        """Whether the version answered nothing and another one did: the window is not one of its own any more."""
+        """Whether only other versions answered rows of the window, so that this version's report no longer counts."""
         return bool(self.total) and not self.groups
 
     @property
     def content(self) -> str:
-        """What tells these rows from others of the same window: more of them, or other ones.
+        """A fingerprint of the window's rows: it changes when rows were added or counted differently.
 
-        An hour of which there is more by now was read again. By event time that is a matter of the windows only that
-        got rows of it: of the others the same was counted as before.
+        An hour that grew was read again. By event time, only the windows that got rows of that hour change; the
+        counts of all others, and so their fingerprints, stay the same.
         """
         parts = [f"{group.piece}/{group.step.name}/{group.rows}/{group.digest}" for group in sorted(self.groups)]
         about = f"{self.damaged} {self.lost} {self.is_superseded}"
@@ -66,7 +66,7 @@ def due_windows(
     now: datetime,
     before: Mapping[str, frozenset[str]],
 ) -> Iterator[DueWindow]:
-    """The windows that are over, the oldest first: from the first whole one that there is anything of.
+    """The windows that are over, the oldest first, from the one that begins with the first step that was read.
 
     Args:
         kept: The pieces that were read, by name.

@@ -32,7 +32,7 @@ from components.shared.labels.store import Labels
 from components.shared.store import Store
 
 _KEPT_MODELS = 8
-EARLIER = 14  # windows of the same version from which is learned how late labels come, and what estimates were off by
+EARLIER = 14  # earlier windows of a version that the lag of labels and the errors of estimates are learned from
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +68,17 @@ class Judge:
 
     @cached_property
     def stored(self) -> str:
-        """What tells the labels that are stored from those of another moment, without reading them."""
+        """A fingerprint of all stored labels, made of the names of their files without reading them."""
         keys = [item.key for item in self._store.list(labels_prefix(self._model))]
         return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
 
     @property
     def day(self) -> str:
-        """The day: what is expected of labels that have not come changes with time."""
+        """Today, YYYY-MM-DD: how many labels should have arrived by now changes from day to day."""
         return f"{self._now:%Y-%m-%d}"
 
     def seen(self, version: Version, rows: pa.Table) -> str:
-        """What tells the labels of some rows from others that they may get."""
+        """A fingerprint of the labels that some rows have now: it changes when a label is added or corrected."""
         joined = join(rows, self._known(version), version.schema).table
         columns = LabelColumns(version.schema)
         frame = joined.select([columns.label, columns.arrival]).to_pandas()
@@ -100,7 +100,7 @@ class Judge:
     def rows(self, version: Version, sample: pa.Table, counts: Counts) -> pa.Table:
         """Rows of a sample as they are judged: without columns that no row has, and with the time that counts.
 
-        Where a past is played again, requests come after `now`: these do not say when they would have been asked for.
+        In a replay of the past, requests are received after `now`: their time of receipt means nothing and is null.
         """
         nothing = [
             name

@@ -46,7 +46,7 @@ class _KeptGroup(BaseModel):
 
     format: Literal["fullcircle-piece/2"] = FORMAT
     counts: Counts
-    statistics: str  # their JSON; empty where the store does not have the version
+    statistics: str  # JSON of `Statistics`; empty where the store does not have the version
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -120,9 +120,9 @@ class Pieces:
         """The pieces that were read, by name.
 
         Args:
-            since: The first of their hours is the one that it is in.
-            earlier: Whether hours before it count too, as far as they have rows of steps from then on: by event time
-                rows may be asked about long before they happen.
+            since: Hours before the one that contains this moment are left out.
+            earlier: Whether such hours are kept too if they have rows of steps that begin at `since` or later. By
+                event time a prediction may be asked for long before its event.
         """
         first = moment_name(full_hour(since))
         newest = self._newest("" if earlier else f"{first}/")
@@ -132,7 +132,7 @@ class Pieces:
         return {name: piece for name, piece in newest.items() if name >= first or piece.groups}
 
     def _newest(self, first: str) -> dict[str, KeptPiece]:
-        """Of each piece from a folder on what was read of the largest amount of it."""
+        """Of each piece, from the folder `first` on, what was read of it when its amount was largest."""
         found: dict[str, dict[str, KeptPiece]] = {}
         groups: dict[tuple[str, str], list[GroupKey]] = {}
         for item in self._store.list(self._prefix, start_after=f"{self._prefix}{first}"):
@@ -218,9 +218,10 @@ def _group_key(piece: str, amount: str, item: ObjectInfo) -> GroupKey:
 
 
 def _digest(group: Group) -> str:
-    """What tells counted rows from others: all whole numbers that were counted of them.
+    """A fingerprint of the statistics of a group, made of its exact counts alone.
 
-    Not the sketches, which draw lots, nor sums, whose last digits depend on the order in which files are read.
+    The sketches are left out because they are randomised, and sums because their last digits depend on the order in
+    which files are read.
     """
     found = hashlib.sha256(group.counts.model_dump_json().encode())
     for name, column in sorted(group.statistics.columns.items() if group.statistics else ()):

@@ -42,8 +42,8 @@ from components.shared.inference_log.reading import retry_when_moved
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 
-_SAMPLES = 50  # of windows that are in memory at once
-_EARLIER = 14  # windows before those that are looked at among which one is looked for whose rows could be trusted
+_SAMPLES = 50  # windows whose samples are in memory at once
+_EARLIER = 14  # windows before the first due one that are searched for one with trusted rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class _Observer:
         return due, reports, fresh
 
     def _reported(self, window: DueWindow, known: WindowReport | None) -> tuple[WindowReport, bool]:
-        """The report of a window as it is now, and whether that is news."""
+        """The up-to-date report of a window, which is kept; and whether its evidence is new or has changed."""
         group: Group | None = None
         report = known
         if report is None or report.content != window.content:
@@ -207,7 +207,7 @@ class _Observer:
     def _trusted_before(
         self, due: Sequence[DueWindow], versions: Mapping[str, frozenset[str]]
     ) -> tuple[DueWindow, Statistics | None] | None:
-        """The newest window before those that are looked at whose rows could be trusted; None where there is none."""
+        """The newest trusted window among those just before the due windows; None where there is none."""
         first = min((window.span.start for window in due), default=self._since)
         spans = sorted((Span.parse(name) for name in versions), key=lambda span: span.start)
         for span in reversed([span for span in spans if span.start < first][-_EARLIER:]):
@@ -219,7 +219,7 @@ class _Observer:
         return None
 
     def _earlier_ranges(self) -> Ranges | None:
-        """From where to where numbers reached in the newest window so far whose rows can be trusted."""
+        """Smallest and largest value, by column, in the newest trusted window so far; None where there is none."""
         if self._trusted is None:
             return None
         window, statistics = self._trusted

@@ -38,9 +38,9 @@ def pieces(
 ) -> Iterator[Piece]:
     """What there is to read, the oldest hours first.
 
-    The hour that is running is left until it is over. By server time, hours after `now` are left too: they are of an
-    endpoint whose clock is wrong. By event time `now` may be a moment of the past that is played again, so that all
-    hours of the log are after it.
+    The current hour is left out until it is over. By server time, hours after `now` are left out too: they come from an
+    endpoint whose clock is wrong. By event time they are read, because in a replay `now` is a moment of the past and
+    all hours of the log come after it.
 
     Args:
         store: The object store.
@@ -81,7 +81,7 @@ def _folders(store: Store, model: str, since: datetime) -> Iterator[HourFolder]:
 
 
 def _files(store: Store, prefix: str) -> Iterator[Piece]:
-    """Each file of a table; one that is written anew is more than it was, for its moment is later."""
+    """Each file of a table; one that was overwritten counts as grown, because its time of writing is later."""
     for item in store.list(prefix):
         if item.key.endswith(".parquet") and not item.key.endswith("/rejected.parquet"):
             name = f"table-{hashlib.sha256(item.key.encode()).hexdigest()[:12]}"

@@ -7,8 +7,8 @@ from components.monitor.observation.due import DueWindow
 from components.shared.decisions.evidence import Problem
 from components.shared.formatting import format_share
 
-_SEVERE = 0.2  # share of the rows from which nothing is learned from the others
-_LATE = 0.5  # share of the window that is empty at its end
+_SEVERE = 0.2  # share of bad rows from which the whole window cannot be trusted
+_LATE = 0.5  # share of a window, at its end, without any row: from here on its rows are stale
 
 
 def problems_of(window: DueWindow, counts: Counts) -> Iterator[Problem]:

@@ -58,12 +58,12 @@ class WindowQualities:
         return found
 
     def _is_known(self, report: WindowReport) -> bool:
-        """Whether nothing can have changed since the quality was found."""
+        """Whether a report's quality is up to date: no label was stored since, and time alone changes nothing."""
         state = report.labels
         return state is not None and state.stored == self._judge.stored and self._is_settled(report, state)
 
     def _is_settled(self, report: WindowReport, state: LabelState) -> bool:
-        """Whether time alone changes nothing: the window is mature, or it was looked at today."""
+        """Whether the passing of time changes nothing: the window is mature, or its quality was found today."""
         quality = report.evidence.quality
         return state.day == self._judge.day or bool(quality and quality.mature)
 

@@ -253,7 +253,7 @@ def _drifted(findings: DriftFindings, version: Version) -> Iterator[Drifted]:
 
 
 def _prediction(findings: DriftFindings, version: Version) -> PredictionDrift | None:
-    """Of the predictions, whether they drifted or not: windows in which they did not count as well."""
+    """The distance of the predictions from the reference, drifted or not; None where it was not measured."""
     name = prediction_column(version.schema)
     for item in findings.columns:
         if item.column == name and item.value is not None:

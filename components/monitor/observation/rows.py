@@ -39,9 +39,9 @@ from components.shared.package.schema import Schema
 from components.shared.store import Store
 
 _CHUNK = 100_000  # rows that are counted together
-_CELLS = 10_000_000  # of fewer rows where there are very many columns
-_SMALL = 256_000  # bytes of a file, up to which it is held as rows
-_MOST_STEPS = 500  # of one piece; rows of others go by server time
+_CELLS = 10_000_000  # values that are counted together: fewer rows where there are very many columns
+_SMALL = 256_000  # size in bytes up to which a file that was read ahead is held as decoded rows
+_MOST_STEPS = 500  # steps of one piece; rows of rarer steps are counted by server time
 
 
 @dataclass
@@ -142,7 +142,7 @@ class PieceReader:
             yield name, self._versions.find(name), own
 
     def times(self, rows: pa.Table, schema: Schema, piece: Piece) -> tuple[Seconds, Mask]:
-        """When rows count, and which of them go by server time although that is not the time they tell."""
+        """The moment by which each row is counted, and which rows had to be given another one than their own."""
         received, moved = inside(received_times(rows, schema), piece.span)
         if self._settings.time == "server":
             return received, moved
@@ -150,7 +150,7 @@ class PieceReader:
         return np.where(own.known, own.seconds, received), ~own.known
 
     def steps(self, seconds: Seconds, piece: Piece) -> tuple[Seconds, Mask]:
-        """The step of each row, and which rows are of so rare steps that they go by server time."""
+        """The step of each row, and which rows are counted by server time because their own step is too rare."""
         steps = self._calendar.numbers(seconds)
         known, place, counts = np.unique(steps, return_inverse=True, return_counts=True)
         common = np.zeros(len(known), np.bool_)
@@ -251,14 +251,14 @@ def merged(one: Group, other: Group) -> Group:
 
 
 def inside(times: Times, span: Span) -> tuple[Seconds, Mask]:
-    """Server times, moved to the start of a span where they are unknown or not in it; which known ones were moved."""
+    """Server times, and which known ones were moved: times unknown or outside of the span become its start."""
     first, last = (int((moment - EPOCH).total_seconds()) for moment in (span.start, span.end))
     outside = (times.seconds < first) | (times.seconds >= last)
     return np.where(outside | ~times.known, first, times.seconds), outside & times.known
 
 
 def _seen(keys: NDArray[np.uint64], before: NDArray[np.uint64]) -> Mask:
-    """Which keys were there before, or are there earlier among themselves."""
+    """Which keys are repeated: they are in `before`, or occur earlier in `keys`."""
     _, first = np.unique(keys, return_index=True)
     again = np.ones(len(keys), np.bool_)
     again[first] = False

@@ -97,7 +97,7 @@ class Estimator:
 
 
 def off_in_parts(metric: MetricName, rows: Known) -> Sequence[Estimate]:
-    """What estimates of each fifth of the rows are off by, when they are learned from the others.
+    """The errors (measured minus estimated) of estimates of each fifth of the rows, learned from the other fifths.
 
     Args:
         metric: The metric.

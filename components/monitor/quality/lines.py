@@ -158,7 +158,7 @@ def _estimated(rows: Rows, newest: Rows | None, model: QualityModel) -> Estimate
 
 
 def _off(rows: Rows, weights: Floats, model: QualityModel) -> Estimate | None:
-    """Measured minus estimated on the labelled rows, by the relation that the reference rows show."""
+    """Measured minus estimated quality on the labelled rows, by an estimator that learned from the reference alone."""
     columns = model.columns(rows.table.column_names)
     estimator = model.estimator(columns)
     if estimator is None:
@@ -167,7 +167,7 @@ def _off(rows: Rows, weights: Floats, model: QualityModel) -> Estimate | None:
 
 
 def _relation_changed(off: Estimate, history: History, model: QualityModel) -> bool:
-    """Whether the estimate was off by more than those before; windows in which it was are not what was usual."""
+    """Whether the estimate's error is larger than those of earlier windows whose relation had not changed."""
     before = [found for one in model.reference_off if (found := as_evidence(one))]
     before += [
         past.off
@@ -191,7 +191,7 @@ def _known(rows: Rows, columns: tuple[str, ...], weights: Floats, schema: Schema
 def _looked_back(
     history: History, rows: Rows, labels: pa.Table, schema: Schema, settings: LabelsConfig, *, now: datetime
 ) -> tuple[LabelLag, Rows | None]:
-    """How late labels come, learned from all windows, and the newest earlier window that is mature by that."""
+    """How late labels come, learned from all windows, and the rows of the newest earlier window that is mature."""
     windows = [window for window in history.windows if window.num_rows]
     before = _answered(windows, labels, schema) if windows else []
     since = (now - timedelta(days=settings.history_days)).timestamp()

@@ -134,11 +134,11 @@ class LossModel:
         return Estimate(float(value[0]), self._value(mean * levels * strayed, predicted, counted), float("inf"))
 
     def _level(self, weights: Floats) -> float:
-        """What the predicted losses have to be multiplied by."""
+        """The factor that corrects predicted losses: actual losses divided by predicted ones, on the rows learned."""
         return float((weights @ self._losses) / (weights @ self._foreseen))
 
     def _levels(self, random: np.random.Generator) -> Floats:
-        """The same on bootstrap resamples of the rows."""
+        """The factor of `_level` on bootstrap resamples of the rows that it is learned from, shape (draws,)."""
         count = len(self._losses)
         drawn = random.multinomial(count, np.full(count, 1 / count), size=_DRAWS) * self._weights
         return np.asarray((drawn @ self._losses) / (drawn @ self._foreseen), dtype=np.float64)

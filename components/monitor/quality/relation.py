@@ -19,25 +19,25 @@ from components.shared.decisions.evidence import Estimate
 from components.shared.metrics import TABLE
 from components.shared.names import MetricName
 
-FEWEST = 3  # differences from which is told how much they vary
+FEWEST = 3  # fewer earlier differences do not show how much they vary
 _LEVEL = 0.99
-_NORMAL = 1.959964  # standard errors from the middle to the end of a 95 % interval
+_NORMAL = 1.959964  # half the width of a 95 % interval in standard errors
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Between which values a new difference is nothing new."""
+    """The prediction interval of the next difference: outside of it, the relation has changed."""
 
     low: float
     high: float
 
 
 def limits(before: Sequence[Estimate], now: Estimate) -> Limits | None:
-    """What the estimates were off by before, as the range in which the next difference will be.
+    """The range in which the next difference is expected, from the errors of earlier estimates.
 
     Args:
-        before: Measured minus estimated of earlier windows, each with the interval of chance alone.
-        now: The same of the window at hand, for the width of its interval.
+        before: Measured minus estimated quality of earlier windows, each with its interval by chance alone.
+        now: The same difference of the current window; only the width of its interval is used.
 
     Returns:
         The range; None when there are too few differences.

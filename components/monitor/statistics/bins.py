@@ -21,10 +21,10 @@ from components.shared.resources import cpu_count
 
 FORMAT: Final = "fullcircle-bins/1"
 
-_MOST_VALUES = 120  # of a column each of whose values gets a bin
+_MOST_VALUES = 120  # a column with at most so many different values gets a bin for each of them
 _QUANTILES, _EVEN = 144, 48
-FEW_ROWS = 10_000  # below which threads take longer to start than columns to count
-MOST_CATEGORIES = 1_000  # that are counted one by one
+FEW_ROWS = 10_000  # with fewer rows, starting threads takes longer than counting the columns
+MOST_CATEGORIES = 1_000  # categories that are counted one by one
 _MOST_RARE = 20_000
 
 
@@ -59,14 +59,14 @@ class NumberBins(_Frozen):
             own = np.append(edges[times > 1], ascending[-1])
             even = np.linspace(float(ascending[0]), float(ascending[-1]), _EVEN).astype(np.float32)
             edges = np.concatenate([edges, np.clip(even, ascending[0], ascending[-1])])
-        # From a value to the next one there is: a bin for this value alone.
-        with np.errstate(over="ignore"):  # after the largest of all there is infinity
+        # Two edges, a value and the float32 after it, make a bin for this value alone.
+        with np.errstate(over="ignore"):  # after the largest float32 comes infinity
             after = np.nextafter(own, np.float32(np.inf))
         return cls(edges=np.unique(np.concatenate([edges, after])), distinct=len(starts))
 
     @cached_property
     def values(self) -> NDArray[np.float64]:
-        """The edges, to calculate with: finite where the maximum is the largest float32."""
+        """The edges as float64 for calculations; an infinite edge becomes the largest float32."""
         limit = np.finfo(np.float32)
         return np.clip(self.edges.astype(np.float64), limit.min, limit.max)
 

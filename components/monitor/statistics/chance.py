@@ -25,7 +25,7 @@ from components.monitor.statistics.distances import (
 from components.shared.config import DriftMethod
 
 _DRAWS = 200
-_MOST_ROWS = 100_000_000  # of which NumPy deals exactly
+_MOST_ROWS = 100_000_000  # up to so many NumPy draws without replacement; beyond, with replacement
 
 Formula = Callable[[Floats, Floats], Floats]
 
@@ -56,7 +56,7 @@ def p_value(method: DriftMethod, reference: Column, current: Column, bins: Colum
 
 
 def _dealt(before: Counts, now: Counts) -> tuple[Floats, Floats]:
-    """The rows of both, dealt anew: shares by class, each of shape (draws, classes)."""
+    """Divide the rows of both at random into samples of the same sizes: shares by class, each (draws, classes)."""
     random, pooled = np.random.default_rng(0), before + now
     rows, others = int(before.sum()), int(now.sum())
     if rows + others <= _MOST_ROWS:
@@ -67,7 +67,7 @@ def _dealt(before: Counts, now: Counts) -> tuple[Floats, Floats]:
 
 
 def _by_bin(reference: NumberStatistics, current: NumberStatistics) -> tuple[Counts, Counts, Formula]:
-    """Rows by bin, and the Wasserstein distance as if all values of a bin were its mean."""
+    """Rows by bin, and a function for the Wasserstein distance that takes each value as the mean of its bin."""
     counts, sums = reference.counts + current.counts, reference.sums + current.sums
     there = counts > 0
     gaps = np.diff(sums[there] / counts[there]) / max(reference.deviation, SMALLEST_NORM)

@@ -49,7 +49,7 @@ def new_sketch() -> datasketches.kll_floats_sketch:
 
 
 class _Column(BaseModel):
-    """Of a column of any kind.
+    """Statistics that a column of any kind has.
 
     Attributes:
         rows: Rows of the tables that had the column.
@@ -78,7 +78,7 @@ class _Column(BaseModel):
 
 
 class NumberStatistics(_Column):
-    """Of a column of numbers.
+    """Statistics of a column of numbers.
 
     Attributes:
         counts: Values in each bin of `NumberBins`, shape (edges + 1,).
@@ -158,7 +158,7 @@ class NumberStatistics(_Column):
         return float(self.counts[1:-1][(upper <= low) | (lower > high)].sum()) + self.beyond(low, high)
 
     def merge(self, other: Self) -> Self:
-        """Of the rows of both (mean and squares as Chan, Golub and LeVeque 1983 add them up)."""
+        """Statistics of the rows of both (mean and squares by the formulas of Chan, Golub and LeVeque 1983)."""
         outside = new_sketch()
         for sketch in (self.outside, other.outside):
             outside.merge(sketch)
@@ -182,7 +182,7 @@ def _of_both(choose: Any, one: float | None, other: float | None) -> float | Non
 
 
 class CategoryStatistics(_Column):
-    """Of a column of categories.
+    """Statistics of a column of categories.
 
     Attributes:
         counts: Rows of each of `CategoryBins.names`, in their order.

@@ -54,7 +54,7 @@ def _below_edges(column: NumberStatistics) -> Floats:
 
 
 def _beyond(edge: float, column: NumberStatistics, place: int) -> float:
-    """Mean distance from an outermost edge of the values beyond it, of all values."""
+    """Sum of the distances from an outermost edge to the values beyond it, divided by the number of all values."""
     return abs(float(column.sums[place] - edge * column.counts[place])) / column.values
 
 

@@ -20,9 +20,9 @@ from components.shared.formatting import format_number, format_share
 Column = NumberStatistics | CategoryStatistics
 Ranges = Mapping[str, tuple[float, float]]
 
-_NEAR = 0.5  # of the width of a range
-_USUAL = 0.5  # of the reference's values
-_CERTAIN = 1e-6  # probability of a false alarm about a column that is always the same
+_NEAR = 0.5  # values this share of a range's width outside of the range are still near it
+_USUAL = 0.5  # share of the reference's values from which a single value is usual
+_CERTAIN = 1e-6  # probability of a false alarm about a column that is constant in a window
 
 
 def check_rows(
@@ -37,16 +37,16 @@ def check_rows(
     """What is wrong with the rows of a window.
 
     Args:
-        reference: Of the reference.
-        current: Of the window, counted into the same bins.
+        reference: Statistics of the reference.
+        current: Statistics of the window, counted into the same bins.
         settings: Limits.
-        rows_before: Numbers of rows of the windows before; without any, the number of rows is not judged.
-        learned: From where to where the numbers reach that the model has learned from, by column: a reference of the
-            newest weeks has seen less of the seasons, and what the model knows is no fault.
-        earlier: From where to where numbers reached in the window before, by column. Values that are beyond what the
-            model knows, and that came by degrees, as summer does, are told and are no fault of the rows: only those
-            that came at once are severe, of which most are far from that range. Without it, whatever lies beyond
-            counts as come at once.
+        rows_before: Numbers of rows of the earlier windows; without any, the number of rows is not judged.
+        learned: Smallest and largest value in the training rows, by column. The reference may hold only the newest
+            weeks and so less of the seasons; values within the training range are no fault.
+        earlier: Smallest and largest value in the newest trusted window before, by column. Values beyond the training
+            range that came gradually, as summer does, are reported but not severe. A change is sudden, and may be
+            severe, if at least the share `checks.severe` of the values is far from this range, too. Without it, every
+            change counts as sudden.
 
     Returns:
         Problems with the rows as a whole, then those of each column.
@@ -140,19 +140,19 @@ def _check_numbers(
 
 
 def _near(low: float, high: float) -> tuple[float, float]:
-    """A range and half of its width on either side: a cold week after a mild one is still near it."""
+    """A range, widened by half of its width on either side: a cold week after a mild one is still within it."""
     near = _NEAR * (high - low)
     return low - near, high + near
 
 
 def _known_range(before: NumberStatistics, learned: tuple[float, float] | None) -> tuple[float, float]:
-    """From where to where the reference reaches, and what the model has learned from."""
+    """The smallest range that contains the reference's values and those of the training rows."""
     ends = [(before.minimum or 0.0, before.maximum or 0.0), *([learned] if learned else [])]
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
 def _is_frozen(before: NumberStatistics, column: NumberStatistics) -> bool:
-    """Whether a column is always the same, where rows like the reference's hardly ever would be."""
+    """Whether a column is constant in the window though rows like the reference's would hardly ever make it so."""
     if column.minimum != column.maximum or before.minimum == before.maximum:
         return False
     most_frequent = float(before.counts.max() + 1) / (before.values + 1)
@@ -160,9 +160,9 @@ def _is_frozen(before: NumberStatistics, column: NumberStatistics) -> bool:
 
 
 def _is_usual(value: float, before: NumberStatistics, bins: NumberBins) -> bool:
-    """Whether half of the reference's values or more are this one: that it does not rain for a week is no fault.
+    """Whether at least half of the reference's values equal this one: a week without rain is no fault.
 
-    Rows next to each other in time are alike, so that of such values many come in a row.
+    Rows that are close in time are alike, so a value that is frequent can fill a whole window.
     """
     place = int(np.searchsorted(bins.edges, np.float32(value), side="right"))
     return float(before.counts[place]) >= _USUAL * before.values

@@ -12,7 +12,7 @@ FORMAT: Final = "fullcircle-statistics/1"
 
 
 class _Kept(BaseModel):
-    """As it stands in JSON: without the bins, which are the same for all windows of a version."""
+    """The JSON form of `Statistics`: the bins are named by their digest, as all windows of a version share them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -23,7 +23,7 @@ class _Kept(BaseModel):
 
 
 class Statistics:
-    """Of rows, counted into bins; never changed, so that it may be shared.
+    """Statistics of rows that were counted into bins; immutable, so that they may be shared.
 
     Attributes:
         bins: What was counted into.
@@ -38,11 +38,11 @@ class Statistics:
 
     @classmethod
     def empty(cls, bins: Bins) -> "Statistics":
-        """Of no rows."""
+        """Statistics of no rows."""
         return cls(bins, 0, {name: nothing(column) for name, column in bins.columns.items()})
 
     def merge(self, other: "Statistics") -> "Statistics":
-        """Of the rows of both.
+        """Statistics of the rows of both together.
 
         Raises:
             DataError: They were counted into other bins.
