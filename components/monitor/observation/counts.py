@@ -13,7 +13,8 @@ class Counts(BaseModel):
         rows: Rows that count.
         copies: Records that were there already, such as a file that was stored twice; they do not count.
         repeated: Rows that share id and number with another request; they count.
-        moved: Rows whose own time is no time, or not that of the place where they are: they go by server time.
+        moved: Rows without a usable time of their own (none, an impossible or a too rare one); they are counted by
+            server time.
         lacking: Rows in files that should have a column and do not, by column.
         left_out: Rows in files that leave a column out by configuration, by column.
         newest: The time of the newest row.

@@ -35,19 +35,19 @@ class Objects:
     places: tuple[str, ...]
 
     def are_new(self, past: Sequence[Record], mode: PolicyMode) -> bool:
-        """Whether they are others than those of the first look, and have not led to a retraining yet.
+        """Whether these objects differ from those of the first look and have not led to a retraining yet.
 
         Args:
             past: The audit log, the oldest record first.
-            mode: Of the policy: a retraining that was done has learned from them whatever the mode is now; one that a
-                dry run would have done counts for dry runs alone.
+            mode: Mode of the policy. A retraining that was really done counts in every mode; one that a dry run only
+                would have done counts for dry runs alone.
         """
         noted = [one.decision for one in decisions_of(past) if one.decision.objects and self._are_of(one.decision)]
         taken = {one.objects for one in noted if one.retrains or (one.action == "retrain" and one.mode == mode)}
         return bool(noted) and self.digest not in {noted[0].objects, *taken}
 
     def _are_of(self, decision: Decision) -> bool:
-        """Whether a decision looked at the same places: of others nothing can be said to be new."""
+        """Whether a decision looked at the same places; decisions about other places do not tell what is new here."""
         return tuple(decision.policy.get("new_objects", ())) == self.places
 
 

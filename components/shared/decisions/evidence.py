@@ -20,11 +20,11 @@ ProblemKind = Literal[
     "schema",  # a column is missing, or of another type
     "nulls",  # a column's share of missing values has changed
     "unseen",  # categories that the reference does not contain
-    "range",  # numbers outside of what the reference contains, as after a change of units
+    "range",  # numbers outside of what the model knows, as after a change of units; or a column that is constant
     "freshness",  # the newest row is old
     "damaged",  # files that cannot be read
     "duplicates",  # rows of one request more than once
-    "clock",  # rows whose own time is not that of the server
+    "clock",  # rows without a usable time of their own
 ]
 
 
@@ -158,14 +158,14 @@ class Evidence(_Frozen):
     made: datetime
 
     def digest(self) -> str:
-        """What tells this evidence from any other: the SHA-256 of its JSON, in hexadecimal."""
+        """SHA-256 of its JSON, in hexadecimal."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 def next_window_end(evidence: Iterable[Evidence]) -> datetime | None:
     """When the window after the newest one is over; None where no window is known.
 
-    Windows that overlap are over sooner after one another than they are long: the newest two tell.
+    Overlapping windows end closer together than they are long: the distance of the newest two ends counts then.
     """
     lengths = {one.end: one.end - one.start for one in evidence}
     if not lengths:

@@ -58,7 +58,7 @@ def read_evidence(store: Store, model: str, *, windows: int = _WINDOWS_READ) -> 
     """
     prefix = windows_prefix(model)
     newest = store.folders(prefix)[-windows:]
-    # What stands before the first of them is not even listed.
+    # Older windows are not even listed.
     listed = store.list(prefix, start_after=f"{prefix}{newest[0]}/") if newest else []
     keys = [item.key for item in listed if item.key.rpartition("/")[2].startswith(_NAME)]
     with ThreadPoolExecutor(_PARALLEL_READS) as workers:

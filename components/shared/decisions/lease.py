@@ -25,7 +25,7 @@ from components.shared.errors import FullcircleError, PackageError, StoreError, 
 from components.shared.store import Store
 
 SECONDS, MARGIN = 120.0, 15.0
-_RENEWALS = 4  # in the time of a lease
+_RENEWALS = 4  # renewals within the time of a lease
 
 
 class LeaseLostError(FullcircleError):
@@ -104,7 +104,7 @@ class Held:
                 try:
                     self.renew()
                 except StoreError:
-                    continue  # what is held is held until its time is over
+                    continue  # the lease is held until its time is over, whatever one renewal came to
                 except LeaseLostError:
                     lost()
                     return
@@ -167,7 +167,7 @@ class Lease:
         return None if etag is None else Held(self, content, etag, self.given_up_at(begun))
 
     def given_up_at(self, written: float) -> float:
-        """When a holder that wrote it gives it up; both on the monotonic clock."""
+        """When the holder gives the lease up that it wrote at `written`; both on the monotonic clock, in seconds."""
         return written + self.seconds - self.margin
 
     def write(self, content: _Content, etag: str | None) -> str | None:

@@ -99,8 +99,9 @@ def next_record(
 ) -> Decided | None:
     """The decision that is to be added to the audit log; None where the newest one stands, or there is none to take.
 
-    Each evidence is decided once by one rule. It is decided again only when what held a retraining back is over. While
-    no window of the champion is known, and nothing of the source, there is nothing to decide on.
+    The same evidence is decided once by the same rule. It is decided again only when it now leads to a retraining: what
+    held it back is over, or the retraining that it led to has failed. Without a window of the champion and without
+    objects at the source there is nothing to decide on.
     """
     if objects is None and not windows_of(evidence, champion):
         return None
@@ -180,7 +181,7 @@ def _same_evidence(champion: str, findings: Sequence[Finding], before: Sequence[
         for finding in one.decided.decision.findings
     }
     asking = [finding for finding in findings if finding.action == "retrain"]
-    # What is new at the source is no evidence of a window, and is so once.
+    # New objects belong to no window, and are new only once.
     if any(one.kind == "new_objects" or (champion, one.kind, one.latest) not in tried for one in asking):
         return ""
     return "a retraining has been decided on the same windows before"

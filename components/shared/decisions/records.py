@@ -60,7 +60,7 @@ class WindowSeen(_Frozen):
     @classmethod
     def of(cls, evidence: Evidence) -> Self:
         """The window of some evidence."""
-        content = evidence.model_dump_json(exclude={"made"})  # two monitors find the same out at two moments
+        content = evidence.model_dump_json(exclude={"made"})  # two monitors may find the same at two moments
         digest = hashlib.sha256(content.encode()).hexdigest()
         return cls(start=evidence.start, end=evidence.end, version=evidence.version, evidence=digest)
 
@@ -112,7 +112,7 @@ class Decision(_Frozen):
 
     @property
     def retrains(self) -> bool:
-        """Whether a retraining is to begin, and not only would."""
+        """Whether a retraining is to begin; False for a dry run."""
         return self.action == "retrain" and self.mode == "on"
 
     @property

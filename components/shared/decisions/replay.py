@@ -62,7 +62,7 @@ def replay(
 
 
 def _on_same(decisions: Sequence[Decided], record: Decided) -> Decided | None:
-    """The first decision after the moment that looked at the same latest window."""
+    """The first of the decisions that was taken at `record.when` or later on the same latest window."""
     decision = record.decision
     same = (
         one

@@ -85,7 +85,7 @@ class Retrainer(Protocol):
         """End a run that takes too long."""
 
     def interrupt(self) -> None:
-        """End `begin` of this process, from another thread: another may do the same by now."""
+        """Make a `begin` of this process stop, from another thread, once another process may hold the lease."""
 
 
 def retraining_lease(store: Store, model: str, *, holder: str) -> Lease:
@@ -113,7 +113,7 @@ def carry_out(log: AuditLog, lease: Lease, retrainer: Retrainer, *, longest: tim
         return None
     try:
         with held.kept(retrainer.interrupt):
-            found = open_retraining(log.records())  # as it is now that nobody else can change it
+            found = open_retraining(log.records())  # read again: nobody else can change it now
             return _Executor(log, held, retrainer, clock).advance(found, longest) if found else None
     finally:
         held.release()
@@ -166,7 +166,7 @@ class _Executor:
         return written if isinstance(written, Ended) else None
 
     def _unless_overtaken(self, records: Sequence[Record], record: Started | Ended) -> Record | None:
-        """A record of this holder, unless the retraining has ended.
+        """The record to add, or None when the retraining has already ended.
 
         Raises:
             LeaseLostError: A later holder of the lease has begun an attempt.

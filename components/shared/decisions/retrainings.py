@@ -38,9 +38,9 @@ class Retraining:
 
     @property
     def rests_since(self) -> datetime:
-        """From when cool-down and budget count: the end of its run, however it ended, or the decision where none ran.
+        """The moment that cool-down and budget count from: the end of the run, or the decision where nothing ran.
 
-        What is said of a version that waited is no run, however late it comes.
+        A later answer to a version that waited does not move it.
         """
         return self.ran.when if self.ran else self.decided.when
 
@@ -51,7 +51,7 @@ class Retraining:
 
     @property
     def helped(self) -> bool | None:
-        """Whether it helped, as far as is known: one that is promoted did until its windows say otherwise."""
+        """Whether it helped; None while not known. A promotion counts as help until it is judged otherwise."""
         if self.judged is not None:
             return self.judged.helped
         if self.ended is None or self.ended.result == "pending":
@@ -93,9 +93,9 @@ def open_retraining(records: Sequence[Record]) -> Retraining | None:
 
 
 def without_help(retrainings: Sequence[Retraining], records: Sequence[Record]) -> int:
-    """How many retrainings in a row, up to the last, did not help, since a person last let them go on.
+    """Number of the latest retrainings in a row that did not help, since a person last resumed retraining.
 
-    Those of which it is not known yet are left out.
+    Retrainings whose effect is not known yet are left out.
     """
     resumed = max((record.number for record in records if isinstance(record, Resumed)), default=0)
     known = [one.helped for one in retrainings if one.helped is not None and one.number > resumed]

@@ -81,7 +81,7 @@ def windows_of(evidence: Sequence[Evidence], version: str) -> list[Evidence]:
             return own
         return (one.start, one.end) not in answered and (own or last is None or one.end > last)
 
-    # Of several records of a window that nobody answered the version's own comes last, and stays.
+    # A window without answers may have a record for each version: the wanted version's own comes last and is kept.
     ordered = sorted(known.values(), key=lambda one: (one.version == version, one.version))
     found = {(one.start, one.end): one for one in ordered if counts(one)}
     return sorted(found.values(), key=lambda one: (one.end, one.start))
@@ -98,7 +98,7 @@ def _estimated_drop(window: Evidence, policy: PolicyConfig) -> str:
 
 
 def _drop(quality: Quality, value: Estimate | None, policy: PolicyConfig, *, how: str) -> str:
-    """A drop that the whole interval shows: its better end, too, is more than what is allowed."""
+    """A sentence about a drop in quality whose whole interval is beyond the allowed drop; empty for no such drop."""
     if value is None or _smallest_drop(quality, value) <= policy.allowed_drop * abs(quality.reference):
         return ""
     return (
@@ -108,11 +108,12 @@ def _drop(quality: Quality, value: Estimate | None, policy: PolicyConfig, *, how
 
 
 def _smallest_drop(quality: Quality, value: Estimate) -> float:
-    """The better end of the interval of a drop: the reference is known from some rows, too, and may have been lucky.
+    """The lower end of the confidence interval of a drop in quality; the reference value is uncertain, too.
 
-    The interval of a difference of two independent values, from their intervals: the distances of their ends are added
-    as squares (MOVER; Zou and Donner, Statistics in Medicine 27, 2008, equation 3). Example: a reference of 0.80 (0.76
-    to 0.83) and a window of 0.72 (0.70 to 0.75) are a drop of 0.08, and of at least 0.08 - sqrt(0.04² + 0.03²) = 0.03.
+    The interval of a difference of two independent values follows from their own intervals: the distances from value to
+    end are added as squares (MOVER; Zou and Donner, Statistics in Medicine 27, 2008, equation 3). Example: a reference
+    of 0.80 (0.76 to 0.83) and a window of 0.72 (0.70 to 0.75) are a drop of 0.08, and of at least
+    0.08 - sqrt(0.04² + 0.03²) = 0.03.
     """
     if quality.higher_is_better:
         drop, to_better = quality.reference - value.value, value.high - value.value
@@ -147,7 +148,7 @@ def _prediction_drift(window: Evidence, policy: PolicyConfig) -> str:
     if drift is None or not drift.drifted:
         return ""
     value, threshold = format_number(drift.value), format_number(drift.threshold)
-    if drift.value < drift.threshold:  # of those that drifted only p-values are
+    if drift.value < drift.threshold:  # drift with a value below its threshold is that of a p-value
         return f"the predictions drifted: their p-value is {value}, and below {threshold} it counts"
     return f"the predictions drifted by {value}, from {threshold} on it counts"
 
@@ -175,7 +176,7 @@ def _is_measured(window: Evidence) -> bool:
 
 
 def _is_estimated_only(window: Evidence) -> bool:
-    """What is measured does not have to be estimated."""
+    """Whether only estimated quality is known of a window; a measured value takes precedence."""
     return window.quality is not None and window.quality.estimated is not None and not _is_measured(window)
 
 

@@ -60,7 +60,7 @@ class Watcher:
         """
         log = AuditLog(self.store, self.model, by=self.by)
         before = {record.number for record in log.records()}
-        registry = Registry(self.store, self.model)  # it reads each entry of the history once
+        registry = Registry(self.store, self.model)  # one object for the whole look: it caches the entries it has read
         history, evidence = registry.history(), read_evidence(self.store, self.model)
         version = history[-1].version if history else ""
         settings = self._settings(version)
@@ -113,7 +113,7 @@ class Watcher:
             return  # another process sees to it
 
     def _answered(self, log: AuditLog) -> None:
-        """Write down what came of versions that waited."""
+        """Record the answers that versions of earlier retrainings have got since they began to wait."""
         waiting = [one for one in retrainings_of(log.records()) if one.ended and one.ended.result == "pending"]
         pending = PendingVersions(self.store, self.model).all() if waiting else {}
         for one in waiting:
@@ -122,7 +122,7 @@ class Watcher:
                 _add_unless(log, answered, lambda now: now.ended is not None and now.ended.result != "pending")
 
     def _rolled_back(self, log: AuditLog, history: Sequence[Entry]) -> None:
-        """Write down that promotions did not help which somebody has taken back, before anything is decided."""
+        """Record that a retraining did not help when its version was rolled back; done before anything is decided."""
         turned_away = rolled_back(history)
         for one in retrainings_of(log.records()):
             entry = turned_away.get(one.ended.version) if one.ended else None
@@ -142,7 +142,7 @@ class Watcher:
 
 
 def _with_answer(waits: Ended, pending: Pending, when: datetime) -> Ended:
-    """The end of a retraining whose version waited; what its run took, it took whatever the answer."""
+    """The final record of a retraining whose version waited: the answer, with the cost of the run unchanged."""
     result: Result = "promoted" if pending.answer == "approved" else pending.answer or "pending"
     return Ended(
         when=when,
@@ -156,7 +156,7 @@ def _with_answer(waits: Ended, pending: Pending, when: datetime) -> Ended:
 
 
 def _add_unless(log: AuditLog, record: Ended | Judged, is_known: Callable[[Retraining], bool]) -> None:
-    """Add what became known of a retraining, unless another process has just done so."""
+    """Add a record about a retraining, unless `is_known` says that another process has just added it."""
 
     def make(records: Sequence[Record]) -> Record | None:
         return None if is_known(_about(records, record.about)) else record

@@ -23,7 +23,7 @@ from components.shared.labels.spelled import (
 from components.shared.package.schema import Schema
 from components.shared.tables import Engine, fetch_arrow, fetch_row, identifier
 
-_ROWS_AT_ONCE = 200_000  # of stored labels that one query looks at
+_ROWS_AT_ONCE = 200_000  # stored labels that one query looks at
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def check_columns(table: pa.Table, columns: LabelColumns) -> None:
 
 
 def clean(backend: Engine, table: pa.Table, schema: Schema) -> None:
-    """Make the tables `cleaned`, with the columns of a file of labels, and `given`, with what each row means."""
+    """Make the SQL tables `cleaned` (columns of a file of labels) and `given` (subject and meaning of each row)."""
     columns, present = LabelColumns(schema), set(table.column_names)
     names = [columns.request_id, columns.request_row, *columns.keys, columns.label, columns.event_time]
     for name in names:
@@ -125,7 +125,7 @@ def clean(backend: Engine, table: pa.Table, schema: Schema) -> None:
 
 
 def find_known(backend: Engine, stored: Iterable[pa.Table], schema: Schema, file: str) -> None:
-    """Make the table `known`: what the newest stored label of each subject says that the given ones are about.
+    """Make the SQL table `known`: the newest stored label of each subject that occurs in `given`.
 
     Args:
         backend: Has the table `given`.

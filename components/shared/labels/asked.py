@@ -1,4 +1,4 @@
-"""Which requests labels are about: their answers, looked for in the inference log."""
+"""Finding the logged answers that labels are about, to tell how many labels have none."""
 
 import io
 from datetime import UTC, date, datetime, timedelta
@@ -30,7 +30,7 @@ def hold_against_log(
         now: The end of these days; by default this moment.
 
     Returns:
-        The answers that were found, with their labels; `unknown` and `early` tell of the labels without one.
+        The answers that were found, with their labels; `unknown` and `early` count the labels without an answer.
 
     Raises:
         StoreError: The object store cannot be reached or refuses.
@@ -53,7 +53,7 @@ def _about(schema: Schema) -> list[str]:
 
 
 def _identities(store: Store, model: str, schema: Schema, day: date, _: bool) -> list[pa.Table]:
-    """What tells a day's answers apart, file by file; damaged files and those of other columns are left out."""
+    """Request ids, rows, times and keys of a day's answers, one table a file; unfit files are left out."""
 
     def read(_: LogFile, content: bytes) -> pa.Table | None:
         try:

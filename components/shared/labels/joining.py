@@ -95,7 +95,7 @@ def answers_about(answers: pa.Table, labels: pa.Table, schema: Schema) -> pa.Tab
 
 
 def _register(backend: Engine, answers: pa.Table, labels: pa.Table, schema: Schema) -> None:
-    """Make `asked` and `told`: ids, one text for all keys (null where one is missing), and moments."""
+    """Make the SQL tables `asked` (answers) and `told` (labels): request ids, keys as one text or null, and times."""
     columns = LabelColumns(schema)
     names = {name: logged_name(name, schema) for name in (REQUEST_ID, REQUEST_ROW, RECEIVED)}
     keys = [key for key in schema.keys if key in answers.column_names]
@@ -132,7 +132,7 @@ def _entity(texts: list[str]) -> str:
 
 
 def _match(backend: Engine) -> None:
-    """Make `pairs`: every label with each answer that it may be about, and `meant`: the one that it is about."""
+    """Make the SQL tables `pairs` (each label with all answers it may be about) and `meant` (with the one it is)."""
     backend.con.execute(
         "CREATE TABLE requests AS SELECT id, count(DISTINCT request_row) AS rows FROM asked GROUP BY id"
     )
@@ -151,10 +151,10 @@ def _match(backend: Engine) -> None:
 
 
 def _choose(backend: Engine) -> None:
-    """Make `chosen`: the label of each answer, and when its first one became known.
+    """Make the SQL table `chosen`: the label of each answer, and when the answer's first label became known.
 
-    The label that arrived last counts, by its place: `known_at` gives them in the order of arrival. Where keys are used
-    again, the first label of them may be about an earlier answer: then it is not this one's first.
+    The label that arrived last counts: it has the highest number, as `known_at` returns labels in the order of arrival.
+    Where the same keys are used again, their first label may precede this answer: then it was an earlier answer's.
     """
     backend.con.execute(
         "CREATE TABLE chosen AS SELECT answer, max(number) AS label, min(CASE WHEN first + INTERVAL "

@@ -198,7 +198,7 @@ def _of_day(
 
 
 def _read(content: bytes, schema: Schema, period: Period) -> pa.Table | frozenset[str]:
-    """A file's rows in the period; the features that it lacks where it lacks any."""
+    """A file's rows in the period; or, for a file that is left out, the names of the features that it lacks."""
     wanted = log_schema(schema, ())
     with pq.ParquetFile(io.BytesIO(content)) as file:
         present = set(file.schema_arrow.names)
@@ -219,13 +219,13 @@ def _read(content: bytes, schema: Schema, period: Period) -> pa.Table | frozense
 
 
 def _once(table: pa.Table, schema: Schema) -> pa.Table:
-    """Rows with a label, in the order of their arrival; of those that share their request id and row the newest."""
+    """Rows with a label, in the order of receipt; of rows with the same request id and row only the newest."""
     labelled = table.filter(table[LabelColumns(schema).label].is_valid())
     return labelled.take(_newest(labelled, schema))
 
 
 def _newest(table: pa.Table, schema: Schema) -> pa.ChunkedArray:
-    """Places of rows, in the order of their arrival; of those that share their request id and row the newest."""
+    """Positions of rows, in the order of receipt; of rows with the same request id and row only the newest."""
     names = [logged_name(name, schema) for name in (REQUEST_ID, REQUEST_ROW, RECEIVED)]
     identity, row, received = map(identifier, names)
     about = table.select(names).append_column(PLACE, pa.array(np.arange(table.num_rows)))
@@ -247,14 +247,14 @@ def _lag(table: pa.Table, targets: TargetArray, schema: Schema, known_at: dateti
 
 
 def _asked(logged: LoggedRequests, schema: Schema) -> Counter[int]:
-    """How many requests each day has: of rows that share their request id and row, as labels find them, the newest."""
+    """Number of requested rows by day; rows with the same request id and row count once, on the day of the newest."""
     once = logged.table.take(_newest(logged.table, schema))
     repeated = _by_day(_received(logged.table, schema)) - _by_day(_received(once, schema))
     return logged.by_day - repeated
 
 
 def _of_complete_days(table: pa.Table, asked: Counter[int], schema: Schema, coverage: float) -> Indices:
-    """Places of the labelled rows of days of whose requests at least that share is among them."""
+    """Positions of the labelled rows of complete days: of whose requested rows at least `coverage` have a label."""
     received = _received(table, schema)
     labelled = _by_day(received)
     complete = [day for day, rows in labelled.items() if rows >= coverage * asked[day]]

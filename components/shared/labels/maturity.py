@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-FEWEST_LABELS = 50  # fewer tell no distribution
-_LATEST_SHARE = 0.1  # of labels that may come in the later half of what was looked back on
-_OLDEST_SHARE = 0.05  # of the labels whose answers are the oldest: enough to tell how many come late
-_SMALLEST_CHANCE = 0.05  # one label stands for no more than 20 rows: more would be noise
+FEWEST_LABELS = 50  # with fewer labels the distribution of lags is not known
+_LATEST_SHARE = 0.1  # largest share of lags in the later half of the horizon with which the distribution is known
+_OLDEST_SHARE = 0.05  # share of the labelled answers that are older than the horizon: enough to see the longest lags
+_SMALLEST_CHANCE = 0.05  # one label stands for no more than 20 rows: a larger weight would be noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class LagDistribution:
 
     @property
     def is_known(self) -> bool:
-        """Whether answers were looked back on for long enough: few labels come in the later half of that time."""
+        """Whether the horizon is long enough: there are enough labels, and few of them come in its later half."""
         late = 1 - float(self.within(np.array([self.horizon / 2]))[0])
         return self.labels >= FEWEST_LABELS and late <= _LATEST_SHARE
 
@@ -70,7 +70,7 @@ def lag_distribution(lags: Floats, ages: Floats) -> LagDistribution:
     """
     lags = np.maximum(lags, 0.0)
     ages = np.maximum(ages, lags)
-    # One very old answer alone would decide about all longer lags.
+    # Without a horizon, a single very old answer would decide about all longer lags.
     horizon = float(np.quantile(ages, 1 - _OLDEST_SHARE)) if len(ages) else 0.0
     ages, lags = ages[lags <= horizon], lags[lags <= horizon]
     distinct, counts = np.unique(lags, return_counts=True)

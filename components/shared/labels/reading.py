@@ -1,4 +1,4 @@
-"""A person's table of labels, with her names and spellings, as the columns of the store of labels."""
+"""Converts a person's table of labels, with its own column names and formats, to the columns of the label store."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

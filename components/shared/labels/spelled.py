@@ -12,12 +12,12 @@ from components.shared.package.schema import FeatureKind, Schema
 from components.shared.tables import identifier, literal
 from components.shared.tasks import TASKS
 
-PLACE = "\x1fplace"  # a table's rows, numbered; no column of a schema is called so
-_EXACT = 2**53  # from here on a DOUBLE takes several whole numbers for one
+PLACE = "\x1fplace"  # a column of row numbers; no column of a schema has this name
+_EXACT = 2**53  # from here on a DOUBLE cannot tell neighbouring whole numbers apart
 
 
 def key_texts(kinds: pa.Schema, schema: Schema) -> dict[str, str]:
-    """For each key of the schema, SQL of the one text that stands for its value; null where there is none.
+    """For each key of the schema, a SQL expression that turns its value into text; null where there is no value.
 
     Args:
         kinds: The types of the table's columns, which include the keys.
@@ -43,7 +43,7 @@ def _key_text(name: str, kind: FeatureKind, stored: pa.DataType) -> str:
 
 
 def composed(text: str) -> str:
-    """SQL of a text in which ü is one character and not two, as macOS spells it; ASCII costs a look."""
+    """SQL expression of a text in Unicode's composed form (NFC), in which ü is one character and not two."""
     return f"nfc_normalize({text})"
 
 
@@ -71,7 +71,7 @@ def label_meaning(text: str, schema: Schema) -> str:
 
 
 def label_said(text: str, schema: Schema) -> str:
-    """SQL of what labels are compared by: their meaning, or their spelling where the model knows none of it.
+    """SQL expression by which two labels are compared: the class or number, or the spelling of an unknown label.
 
     Args:
         text: SQL of the label as text.
@@ -81,7 +81,7 @@ def label_said(text: str, schema: Schema) -> str:
 
 
 def subject(columns: LabelColumns) -> str:
-    """SQL of what a label is about, as one text: the row of a request, or else the keys and the event time.
+    """SQL expression of what a label is about, as one text: the row of a request, or else the keys and event time.
 
     Null where neither a request's id nor all keys are there.
     """

@@ -37,10 +37,10 @@ from components.shared.package.schema import Schema
 from components.shared.store import Store
 from components.shared.tables import engine, fetch_arrow, identifier
 
-_ROWS = 500_000  # of a file
-_MOST_KEPT = 200_000  # rows of files, some 30 MB, that an object does not read twice
+_ROWS = 500_000  # rows of one file
+_MOST_KEPT = 200_000  # labels, some 30 MB, that one `Labels` object keeps in memory
 _DAMAGED = b"damaged"
-_FILE, _SUBJECT = "\x1ffile", "\x1fsubject"  # no column of a schema is called so
+_FILE, _SUBJECT = "\x1ffile", "\x1fsubject"  # no column of a schema has these names
 
 
 class Labels:
@@ -154,7 +154,7 @@ class Labels:
             yield table
 
     def _files(self, moment: datetime, since: datetime | None) -> list[LogFile]:
-        """The files up to a moment's day, the oldest first: one listing for 1,000 of them, of however many days."""
+        """The files up to a moment's day, the oldest first; one request for each 1,000 of them."""
         prefix = labels_prefix(self._model)
         after = day_prefix(self._model, since.astimezone(UTC).date()) if since else ""
         last, files = moment.astimezone(UTC).date(), []
