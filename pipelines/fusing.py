@@ -104,7 +104,7 @@ def _wiring(stage: str, calls: Mapping[str, Call], inputs: "_Inputs", names: Map
 def _specification(
     calls: Mapping[str, Call], wirings: Mapping[str, Wiring], names: Mapping[Output, str]
 ) -> "structures.ComponentSpec":
-    """The component's specification for KFP: of its stages' specifications what concerns the whole."""
+    """The KFP specification of the fused component, put together from those of its stages."""
     from kfp.dsl import structures
 
     specs = {stage: call.component.component_spec for stage, call in calls.items()}
@@ -127,7 +127,7 @@ def _specification(
 
 
 class _Inputs:
-    """The inputs of a task of several stages, each value once.
+    """Names the inputs of a task of several stages; a value that two stages share is one input.
 
     Args:
         outputs: The names that its outputs have.
@@ -138,7 +138,7 @@ class _Inputs:
         self.values: dict[str, object] = {}
 
     def name(self, stage: str, own: str, value: object) -> str:
-        """The input that has this value: the stage's own name for it, unless that stands for something else already."""
+        """The task's input for a value: the stage's own name, or `<stage>_<name>` if that name is taken."""
         is_free = own not in self.outputs and _same(self.values.get(own, value), value)
         name = own if is_free else f"{stage}_{own}"
         self.values[name] = value
@@ -146,7 +146,7 @@ class _Inputs:
 
 
 def _same(one: object, other: object) -> bool:
-    """Whether two inputs are the same; never asks a channel of KFP, of which `==` makes a condition."""
+    """Whether two inputs are the same; KFP channels are compared by identity, as their `==` makes a condition."""
     if isinstance(one, Output | str | int | float):
         return type(one) is type(other) and bool(one == other)
     return one is other

@@ -152,7 +152,7 @@ def verdict_line(result: RunResult) -> str:
 
 
 def endpoint_line(result: RunResult) -> str:
-    """Where the endpoint is, that it is as it was, or that neither is known: what a run wrote can be out of reach."""
+    """The endpoint's URL, or that it is unchanged, or that this is not known because artifacts cannot be read."""
     endpoint = result.json("deploy", "endpoint")
     if endpoint:
         return str(endpoint["url"])
@@ -239,7 +239,7 @@ def _log_name(log: Path, folder: Path) -> str:
 
 
 def _linked(page: Path, folder: Path) -> str:
-    """A link to an HTML artifact under a name that browsers take for a page: artifacts have no ending."""
+    """Link an HTML artifact as a file that ends in .html, which browsers need; returns its path within `folder`."""
     target = folder / "pages" / f"{page.name.replace('_', '-')}.html"
     target.parent.mkdir(exist_ok=True)
     target.unlink(missing_ok=True)

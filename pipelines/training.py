@@ -70,7 +70,7 @@ def training_pipeline(config: Config) -> BaseComponent:
 
 
 def _told_if_it_fails(config: Config) -> AbstractContextManager[object]:
-    """Where a receiver wants to know of failed runs, the context whose exit task tells it."""
+    """The context for the tasks of a run: with an exit task that reports a failure, if a receiver wants that."""
     notifications = config.monitoring.notifications
     variables = notifications.variables("failed_run")
     if not variables:
@@ -186,7 +186,7 @@ def _release(
             verdict=verdict,
             namespace=config.cluster.namespace,
         )
-    # Beside the deployment: it reads the version's package, and what was asked of the endpoint before it.
+    # It needs nothing of the deployment: it reads the version's package, and requests logged before it was deployed.
     tasks.add(
         monitor,
         name=config.name,

@@ -39,7 +39,7 @@ def _messages(result: RunResult, places: Iterable[tuple[str, Sentences]]) -> lis
 
 
 def _sentences(result: RunResult, stage: str, place: Sentences) -> Iterator[tuple[str, str]]:
-    """The label of what a stage has to say, and each sentence of it."""
+    """Each sentence that a stage has written at a place, with the label of the stage that says it."""
     wrote = place.written_by or stage
     for label in dict.fromkeys(record.label for record in result.records):
         if label.partition(" ")[0] == wrote:

@@ -68,7 +68,7 @@ class Tasks:
         return Outputs(stage)
 
     def channel(self, value: object) -> object:
-        """What KFP knows an output by, for its loops and conditions; other values are what they are."""
+        """The KFP channel of an output, for loops and conditions; any other value is returned unchanged."""
         return self._channels[value] if isinstance(value, Output) else value
 
     def _make(self, calls: dict[str, Call]) -> None:

@@ -70,7 +70,7 @@ class Batches:
 
 
 def _numbers_within(counts: NDArray[np.int64]) -> NDArray[np.int32]:
-    """0, 1, … within each request, one after another."""
+    """The number of each row in its request, from 0, for requests of `counts` rows one after another."""
     starts = np.cumsum(counts) - counts
     return (np.arange(counts.sum()) - np.repeat(starts, counts)).astype(np.int32)
 
@@ -104,7 +104,7 @@ def _logged_times(values: NDArray[np.int64]) -> Any:
 
 
 def _taken(texts: list[str], places: NDArray[np.int64]) -> Any:
-    """For each place the text that stands there."""
+    """The Arrow array of the texts at some positions of a list."""
     import pyarrow as pa
 
     return pa.array(texts, pa.string()).take(pa.array(places))

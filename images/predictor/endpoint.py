@@ -76,7 +76,7 @@ class Endpoint:
 
     @property
     def limits(self) -> dict[str, Any]:
-        """What protocols have to heed of the settings."""
+        """The settings that protocols need: what to do with extra columns, and the most rows of a request."""
         return {"extra": self.settings.extra_columns, "rows": self.settings.rows}
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ class Endpoint:
         self._answer_together(waiting, inputs, scores, seconds)
 
     def _score_apart(self, waiting: list["_Waiting"], error: Exception) -> None:
-        """Let no request fail because of another one that cannot be scored."""
+        """Score requests one by one, after scoring them together has failed, so that only the faulty ones fail."""
         for item in waiting:
             try:
                 inputs = self._tensors([item.query]) if len(waiting) > 1 else None
@@ -169,7 +169,7 @@ class Endpoint:
         self._record(Answered(inputs, scores, requests), of_clients)
 
     def _proves(self, request: Request) -> bool:
-        """Whether the deployer asks, to prove this version, and not a client; see `components.shared.package.proof`."""
+        """Whether a request is the deployer's, which proves this version; see `components.shared.package.proof`."""
         token = request.header(_PROOF_HEADER)
         return bool(token) and compare_digest(token, self._proof)
 
@@ -227,14 +227,14 @@ class Endpoint:
         try:
             done = await asyncio.wait_for(asyncio.wrap_future(future), timeout=longest)
         except TimeoutError:
-            request.client_left = True  # nobody waits for what the thread still does
+            request.client_left = True  # tells the thread that nobody waits for its result
             slow = ProtocolError(
                 Reason.TIMED_OUT, f"The answer took longer than {longest:.3g} s: send fewer rows at a time."
             )
             reply(request, self.failed(request, protocol, slow))
         except Exception as error:  # noqa: BLE001, whatever it is, the client gets an answer
             reply(request, self.failed(request, protocol, error))
-            # It refers to this frame, and this frame by way of the future to it: the body would outlive the request.
+            # Error and frame refer to each other by way of the future: this cycle would keep the body in memory.
             error.__traceback__ = None
         else:
             for histogram, seconds in done.steps:  # counted here, because only the event loop counts these

@@ -38,15 +38,15 @@ _PRIORITY = 10
 _READ_SECONDS = 10.0
 _SHORTEST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
-# Share of the memory that rows may take before they are compressed, however few and however early.
+# Share of the allowed memory at which waiting rows are compressed, even if they are few and not yet due.
 _ENCODE_FROM = 1 / 8
-# What Arrow's and Python's own structures take, a column of a batch; measured with batches of one row.
+# Bytes of overhead (Arrow's and Python's objects) for each column of a batch; measured with batches of one row.
 _COLUMN_BYTES = 1024
 _HOUR_MICROSECONDS = 3_600_000_000
-# Counts the files of the process, so that two logs of one process cannot meet.
+# Numbers the files of the process, so that two logs of one process never use the same name.
 _NUMBERS = itertools.count()
 
-HourPrefix = Callable[[datetime], str]  # what the keys of an hour begin with
+HourPrefix = Callable[[datetime], str]  # from an hour to the prefix of its keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,7 +382,7 @@ def _file(prefix: HourPrefix, table: "pa.Table", first: int) -> _File:
 
 
 def _repeats(kind: "pa.DataType") -> bool:
-    """Whether a dictionary of the values is worth its time; it is not for times and probabilities."""
+    """Whether dictionary encoding pays for a type: not for times, probabilities and booleans."""
     import pyarrow as pa
 
     return not (pa.types.is_timestamp(kind) or pa.types.is_float32(kind) or pa.types.is_boolean(kind))

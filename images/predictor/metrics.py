@@ -42,7 +42,7 @@ class Family:
 
     @property
     def width(self) -> int:
-        """Cells of one combination of labels: of a histogram its buckets, the one without bound, and the sum."""
+        """Number of cells of one combination of labels; those of a histogram are its buckets, `+Inf` and the sum."""
         return {"histogram": len(self.bounds) + 2, "info": 0}.get(self.kind, 1)
 
     @property

@@ -41,10 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class _WithoutPandas(MetaPathFinder):
-    """Where pandas is installed, pyarrow loads it at the first array it makes: 50 MB that nothing here needs."""
+    """Import hook that hides pandas: pyarrow would load it with its first array, 50 MB that nothing here needs."""
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:
-        """Find nothing, and have nobody else find pandas."""
+        """Find no module; for pandas, raise an error, so that no other finder is asked."""
         del path, target
         if fullname == "pandas":
             raise ModuleNotFoundError("the model server does without pandas", name=fullname)
@@ -75,7 +75,7 @@ class _Workers:
         self.processes: dict[int, int] = {}  # process id to worker
         self.started: dict[int, float] = {}
         self.stopping = False
-        self.lives, self._life = os.pipe()  # the second end closes with this process, however it ends
+        self.lives, self._life = os.pipe()  # the write end closes when this process ends: workers see it
 
     def run(self) -> int:
         """Watch over the workers until told to stop.

@@ -96,7 +96,7 @@ class Recorder:
             self._wake.set()
 
     def _drop_left(self) -> None:
-        """Count what nobody will log; called by two threads, of which each request is one's."""
+        """Count the requests left in the queue as dropped; safe from two threads: each request is counted once."""
         with suppress(IndexError):
             while True:
                 self._drop(self._queue.popleft().sampled(self._sample))

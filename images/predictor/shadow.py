@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("fullcircle.predictor")
 
 _MOST_WAITING_BYTES = 16_000_000
-_TEXT_BYTES = 64  # what Python takes for a text besides its characters
+_TEXT_BYTES = 64  # overhead of a Python string besides its characters
 _LOOK_SECONDS = 2.0  # between two looks for a candidate
 _CONNECT_SECONDS = 1.0
 _END_SECONDS = 0.5
@@ -180,7 +180,7 @@ class ShadowTraffic:
         self._meters.cells[self._meters.cell(figures.SHADOW_CANDIDATE)] = 1.0
 
     def _lose(self) -> None:
-        """Keep nothing for a candidate that does not answer, and look for one again after a pause."""
+        """Give up a candidate that does not answer: drop what waits for it, and look for one again after a pause."""
         self._candidate = ""
         self._meters.cells[self._meters.cell(figures.SHADOW_CANDIDATE)] = 0.0
         self._drop_waiting()

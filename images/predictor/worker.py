@@ -107,7 +107,7 @@ def _shadow_traffic(options: Options, scorer: Scorer, meters: Meters) -> ShadowT
 
 
 def _warn_of_unknown(leave_out: list[str], schema: Schema) -> None:
-    """Tell of columns that are to be left out of the log and are not in it: a slip would log what must not be."""
+    """Warn of unknown names in `serving.log.leave_out`: a misspelt one would let a secret column be logged."""
     unknown = set(leave_out) - {*schema.columns, *schema.extras}
     if unknown:
         LOG.warning("serving.log.leave_out names %s, which no row has; is it misspelt?", ", ".join(sorted(unknown)))
@@ -120,7 +120,7 @@ def make_meters(options: Options, schema: Schema, version: str) -> Meters:
 
 
 class EarlySignals:
-    """What is asked of a process while it still loads, to be heeded once it has: a moment later."""
+    """Signals that arrive while a process still loads; they are noted, and acted on once it has loaded."""
 
     def __init__(self) -> None:
         self.end = False

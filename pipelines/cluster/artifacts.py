@@ -25,8 +25,8 @@ WANTED: dict[tuple[str, str], frozenset[str]] = {
     for stage in STAGES
     for name, files in [*((page.artifact, frozenset()) for page in stage.pages), *stage.brought]
 }
-# Artifacts that the gate, which is never cached, was given, by their names there: of stages that were taken from an
-# earlier run they are where that run has put them.
+# Inputs of the gate by their names there, with the stage and artifact of each. A cached stage's artifacts lie where an
+# earlier run has put them; the gate is never cached, so the inputs of its pod say where that is.
 GIVEN_TO_THE_GATE = {"model": ("train", "model"), "evaluated": ("evaluate", "evaluate_report")}
 DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"
 
@@ -104,7 +104,7 @@ def _keys(cluster: Cluster, namespace: str, provider: dict[str, Any]) -> tuple[s
 
 @contextlib.contextmanager
 def _reachable(cluster: Cluster, provider: dict[str, Any]) -> Iterator[str]:
-    """An address of the store that works here: a Service of the cluster is forwarded, unless this is a pod of it."""
+    """Yield an address of the store that this process can reach; outside the cluster a port-forward to its Service."""
     host, _, port = str(provider["endpoint"]).partition(":")
     scheme = "http" if str(provider.get("disableSSL", False)).lower() == "true" else "https"
     service, _, rest = host.partition(".")
@@ -189,7 +189,7 @@ def _by_output(objects: Iterable[ObjectInfo], *, prefix: str) -> dict[tuple[str,
 
 
 def _newest(stored: Sequence[_Stored]) -> dict[str, ObjectInfo]:
-    """The objects of the newest attempt's artifact, by path inside it; the empty path for one that is a file."""
+    """The objects of the newest attempt's artifact, by path inside it; an artifact that is a file has the path ''."""
     attempts: dict[str, dict[str, ObjectInfo]] = defaultdict(dict)
     for one in stored:
         attempts[one.attempt][one.inside] = one.item

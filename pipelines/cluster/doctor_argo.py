@@ -10,11 +10,11 @@ from pipelines.cluster.checks import Check, Place
 _CONFIG = "workflow-controller-configmap"
 _PATCH = "manifests/components/argo-retries/workflow-controller-configmap.yaml"
 _SUBJECT, _NAME = "retries", "failed tasks"
-_ENOUGH = ("", "OnFailure", "Always")  # empty is Argo's own, OnFailure
+_ENOUGH = ("", "OnFailure", "Always")  # an empty policy is Argo's default, OnFailure
 
 
 def check_retries(cluster: Cluster, place: Place) -> Iterator[Check]:
-    """Look at the policy that Argo's controller sets where a task, as all of Kubeflow Pipelines', names none."""
+    """Check the default retry policy of Argo's controller, which holds for all tasks of Kubeflow Pipelines."""
     config = cluster.get(f"/api/v1/namespaces/{place.kfp}/configmaps/{_CONFIG}")
     if config is None:
         found = f"there is no ConfigMap {_CONFIG} in {place.kfp}"

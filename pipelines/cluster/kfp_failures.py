@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def service_message(error: "ApiException") -> str:
-    """What the service said of it, with a comma before; of a page of HTML nothing."""
+    """The service's own message, with a comma before it; empty where the answer is not JSON, such as HTML."""
     try:
         said = json.loads(error.body or "")
     except (TypeError, ValueError):

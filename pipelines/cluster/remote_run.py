@@ -23,7 +23,7 @@ from pipelines.task_records import TaskRecord, announced, divide_record
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1PipelineTaskDetail, V2beta1Run
 
-    Details = dict[str, V2beta1PipelineTaskDetail]  # by the part of their ids that the pods' names share
+    Details = dict[str, V2beta1PipelineTaskDetail]  # by the hash that ends both a task's id and its pod's name
 
 _PATIENCE_SECONDS = 120.0
 _LONG_SECONDS = 20.0
@@ -74,7 +74,7 @@ def tasks_of(steps: Sequence[Step], families: Sequence[str] = ()) -> list[TaskVi
     views = [
         _view(path, by_path, families)
         for path in by_path
-        # A record that names the task alone repeats another, where others say what the task is inside of.
+        # Where other records give a task's full path, one that gives its name alone is a duplicate.
         if stages_of(path[-1:]) and not (len(path) == 1 and path[0] in nested)
     ]
     return sorted(views, key=lambda view: view.started or datetime.max.replace(tzinfo=UTC))
@@ -142,7 +142,7 @@ def _hash(name: str) -> str:
 
 def _ancestors(detail: "V2beta1PipelineTaskDetail", parents: "Details") -> "list[V2beta1PipelineTaskDetail]":
     found: list[V2beta1PipelineTaskDetail] = []
-    for _ in range(len(parents) + 1):  # never round in circles
+    for _ in range(len(parents) + 1):  # bounded, should the records form a cycle
         names = [name for name in (detail.pod_name, detail.task_id) if name]
         parent = next((parents[_hash(name)] for name in names if _hash(name) in parents), None)
         if parent is None or parent in found:
@@ -229,7 +229,7 @@ class Follower:
                 self.progress.ended(record)
 
     def _report_waiting_tasks(self) -> None:
-        """Say once of each pod that has waited for long, why it does: without it nothing would be seen."""
+        """Report each pod that has been pending for long once, and why; nothing else would show that it waits."""
         for pod in self._pods():
             name = pod["metadata"]["name"]
             waited = self._age(pod)

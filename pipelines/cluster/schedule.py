@@ -82,7 +82,7 @@ def schedule(kfp: Kfp, config: Config, cron: Cron, *, parameters: dict[str, obje
 
 
 def _disable(kfp: Kfp, old: "list[V2beta1RecurringRun]", made: str) -> None:
-    """Stop what the new one replaces; when that fails, take the new one back, so that no run comes twice."""
+    """Disable the old recurring runs; if the first cannot be, delete the new one, so that no run comes twice."""
     for number, item in enumerate(old):
         try:
             kfp.disable_schedule(item.recurring_run_id)
@@ -96,7 +96,7 @@ def _disable(kfp: Kfp, old: "list[V2beta1RecurringRun]", made: str) -> None:
 
 
 def _delete(kfp: Kfp, disabled: "list[V2beta1RecurringRun]") -> list[str]:
-    """Delete those of which nothing is at work; the runs of the others that are."""
+    """Delete the recurring runs without a run at work; returns the ids of the runs that still are at work."""
     at_work: list[str] = []
     for item in disabled:
         running = [run.run_id for run in kfp.newest_runs(item.recurring_run_id) if str(run.state) not in ENDED]

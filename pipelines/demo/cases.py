@@ -10,7 +10,7 @@ from components.shared.errors import DataError
 from components.shared.tables import literal
 
 _HERE = "scheduled >= DATE {since} AND scheduled < DATE {until}"
-# Of each day, the flight that leaves first gets what became of the one that leaves last, and so on.
+# Swaps outcomes within each day: the first flight gets that of the last, the second that of the last but one, ….
 _REVERSED = f"""
 WITH numbered AS (
   SELECT *, count(*) OVER day_of AS flights,

@@ -244,7 +244,7 @@ def _quality(section: Section, story: Story) -> None:
 
 
 def _largest(windows: Sequence[WindowEntry]) -> list[WindowEntry]:
-    """Of each week the version that answered most of it."""
+    """The window of each week by the version that answered most of its rows."""
     found: dict[datetime, WindowEntry] = {}
     for window in windows:
         if window.quality and (window.start not in found or window.rows > found[window.start].rows):

@@ -76,7 +76,7 @@ class AtEachAlarm:
     name = "at each alarm of Evidently"
 
     def retrains(self, look: Look) -> bool:
-        """Whether it does."""
+        """Whether the preset calls the rows of the week drifted."""
         return preset_alarm(look.model, look.week).rings
 
 

@@ -44,7 +44,7 @@ class LocalRetrainer:
         self.build = build
 
     def find(self, task: RetrainingTask) -> RetrainingRun | None:
-        """The run that ended before its end could be written down; one that was cut short has to be begun again."""
+        """The finished run of a task whose end is not in the audit log yet; None for one that was interrupted."""
         file = self._file(task)
         if not file.is_file():
             return None

@@ -143,9 +143,10 @@ def _repeat_nothing(definition: "PipelineSpec") -> None:
 
 
 def _start_early(definition: "PipelineSpec", background: frozenset[str]) -> None:
-    """Let tasks that go on beside others start as soon as what they need is there; kfp.local may leave them to the end.
+    """Make background tasks start as soon as their inputs are there; kfp.local may otherwise start them last.
 
-    It starts one task after another, in an order that what depends on what allows: so all the others depend on them.
+    It starts the tasks one after another, in some order that the dependencies allow. So every other task that they do
+    not need themselves is made to depend on them.
     """
     for part in (definition.root, *definition.components.values()):
         tasks = part.dag.tasks
@@ -247,7 +248,7 @@ def _stop_on_signal(runner: TaskRunner) -> Iterator[None]:
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
-        if interrupted:  # what was at work when the signal came has kept the exception to itself
+        if interrupted:  # the code that the signal interrupted has swallowed the exception
             raise KeyboardInterrupt
     finally:
         for number, handler in before.items():

@@ -28,9 +28,9 @@ PROGRAMS = ("minio", "weed")
 
 _START_SECONDS = 30.0
 _REUSE_SECONDS = 5.0
-# weed, asked to end, may wait for idle connections of its own; what it acknowledged is written by then.
+# weed may wait for its own idle connections when told to stop; after this time it is killed, with all data written.
 _STOP_SECONDS = 3.0
-# The parts of weed that only talk to one another; the defaults of these ports are often taken.
+# Ports between weed's own parts; they are chosen, because their defaults are often taken.
 _WEED_PORTS = (
     "s3.port.grpc",
     "master.port",
@@ -337,9 +337,9 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _remove_sockets(state: _State) -> None:
-    """Remove the socket files that weed leaves in /tmp, always there, when it ends.
+    """Remove the socket files that weed leaves in /tmp (it takes no other folder) when it ends.
 
-    Ports that it no longer has may be another store's by now, whose files have the same names: it cannot work without.
+    A file that somebody listens to stays: another store may use the port by now, and needs its file of the same name.
     """
     for port in (state.port, *state.internal_ports):
         for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108

@@ -132,7 +132,7 @@ def warm_up(preload: Sequence[str] = PRELOAD, standby: Mapping[str, Sequence[str
 def _start_standby(standby: Mapping[str, Sequence[str]]) -> None:
     """Start the workers that import ahead; the first start returns when the server has loaded its libraries.
 
-    One that still waits, as its stage was not reached in the run before, waits for the next run.
+    A worker that is left from the run before, because its stage was not reached, is kept for this run.
     """
     with contextlib.suppress(EOFError, OSError):  # the command ended meanwhile, and the server with it
         for stage, modules in standby.items():
@@ -183,7 +183,7 @@ def _is_warm() -> bool:
 
 @contextlib.contextmanager
 def _no_output() -> Iterator[None]:
-    """Give processes started meanwhile no hold on standard output and error: `… | tail` waits for each that has one."""
+    """Let processes started meanwhile not inherit standard output and error: `… | tail` would wait for their end."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = {number: os.dup(number) for number in (1, 2)}

@@ -76,7 +76,7 @@ class Retrainer(Protocol):
     """Where the training pipeline runs."""
 
     def find(self, task: RetrainingTask) -> RetrainingRun | None:
-        """The run of a task that an earlier process began; None where there is none, or none that goes on."""
+        """The run of a task that an earlier process began, going on or ended; None where it has to be begun."""
 
     def begin(self, task: RetrainingTask) -> RetrainingRun:
         """Begin a run. It may be over when this returns, or go on elsewhere."""

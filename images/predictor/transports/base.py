@@ -115,7 +115,7 @@ class Transport(ABC):
         return ProtocolError(Reason.LATE, f"The request did not arrive within {seconds:g} s.")
 
     def too_busy(self) -> ProtocolError | None:
-        """Why no more bytes of bodies are taken, if they are not."""
+        """The refusal to send while too many bytes of bodies are held; None while there is room."""
         if self.waiting_bytes <= self.limits.waiting_bytes:
             return None
         return ProtocolError(Reason.BUSY, "The server is busy with other requests; try again in a moment.", BUSY)

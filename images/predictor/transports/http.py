@@ -72,7 +72,7 @@ class HttpTransport(Transport):
         host, port = found.getsockname()[:2]
         try:
             self._listeners.append(await loop.create_server(self._connection, sock=found, backlog=2048))
-        except OSError as error:  # somebody was quicker, after both had bound it
+        except OSError as error:  # another process began to listen first, after both had bound the port
             raise unusable(error, host, port) from error
         share(found)
 
@@ -80,7 +80,7 @@ class HttpTransport(Transport):
         return Connection(self._config, self._server.server_state, {"transport": self})
 
     async def _take_last(self, listening: socket.socket) -> None:
-        """Accept who has connected already: closing the socket would reset their connections."""
+        """Accept clients that have already connected: closing the socket would reset their connections."""
         loop = asyncio.get_running_loop()
         while listening.fileno() >= 0:
             try:

@@ -172,11 +172,11 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _is_handed_on(self) -> bool:
-        """Whether the application has the head of a request of which the rest has not arrived."""
+        """Whether the application already works on a request whose body has not arrived as a whole."""
         return self.peer.receiving and bool(self.cycle) and self.cycle.scope is self.scope
 
     def _rest(self) -> None:
-        """Wait for the rest of a request, or for nothing: uvicorn closes connections that nobody uses."""
+        """Set the client's deadline for the rest of a request; none while it is idle: uvicorn closes idle clients."""
         if self.peer.paused or self.peer.closing:
             return  # it has a deadline already, which more requests must not put off
         if self.peer.receiving:
@@ -191,7 +191,7 @@ class Connection(HttpToolsProtocol):
             raise _head_too_large()
 
     def _without_offer(self) -> bytes:
-        """The head of a request that offers another protocol, without the offer, for a parser that goes on after it."""
+        """The head of a request without its `Upgrade` headers, to be read by a new parser as an ordinary request."""
         version = self.parser.get_http_version()
         lines = [self.parser.get_method() + b" " + self.url + f" HTTP/{version}".encode()]
         for name, value in self.headers:
@@ -203,10 +203,10 @@ class Connection(HttpToolsProtocol):
         return b"\r\n".join([*lines, b"", b""])
 
     def _refuse(self, error: ProtocolError) -> None:
-        """Tell why nothing more is read, once what came before is answered."""
+        """Read nothing more, and send the client the reason after the answers to its earlier requests."""
         self.peer.refusal = error
         if self._is_handed_on:
-            self.cycle.message_event.set()  # its application waits for the rest, and tells
+            self.cycle.message_event.set()  # wakes the application, which waits for the body and then sends the reason
         elif not self._is_answering:
             self._tell(error)
 

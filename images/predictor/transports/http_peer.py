@@ -42,13 +42,13 @@ class Peer(asyncio.Transport):
         self.pipeline = pipeline
 
     def leave(self) -> None:
-        """Note that the client sends nothing more: who closes and who only ends look the same."""
+        """Note that the client sends nothing more; whether it still reads answers cannot be told."""
         self.ended = True
         if self.asked:
             self.asked.client_left = True
 
     def wait(self) -> None:
-        """Give the client from now on the time that it may let the server wait."""
+        """Start the client's deadline anew: from now on it may let the server wait for the configured time."""
         self.deadline = self._loop.time() + self._seconds
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
