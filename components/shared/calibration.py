@@ -124,7 +124,7 @@ class CalibratedModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def bare_model(model: BaseEstimator) -> BaseEstimator:
-    """The model itself, without what calibrates it."""
+    """The model without its calibrator."""
     return model.estimator if isinstance(model, CalibratedModel) else model
 
 

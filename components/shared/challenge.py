@@ -119,9 +119,9 @@ def challenge(store: Store, model: str, pending: Pending, champion: str) -> Chal
 
 
 def _unlearned(found: LabelledRequests, ours: _Side, theirs: _Side) -> LabelledRequests:
-    """The requests about times after everything that either version learned from.
+    """The requests whose time is later than everything that either version learned from.
 
-    Without a time column that is not known of single rows: then those count that came after both were made.
+    Without a time column the times of single rows are not known: then requests received after both versions were made.
     """
     timed = theirs.schema.time_column and all(side.manifest.lineage.train_end for side in (ours, theirs))
     if timed:

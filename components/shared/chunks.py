@@ -1,4 +1,4 @@
-"""Many small tables as fewer larger ones: each costs more by itself than looking at some hundred rows does."""
+"""Many small tables as fewer larger ones: the overhead of one table is that of looking at some hundred rows."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,12 +10,12 @@ _SMALL = 2**20  # bytes of a file for which several threads are not worth their 
 
 
 def chunks(tables: Iterable[pa.Table], rows: int, *, cells: int | None = None) -> Iterator[pa.Table]:
-    """The same rows in fewer tables: those of the same columns together, until they are so many.
+    """The same rows in fewer tables: tables of the same schema and metadata are concatenated.
 
     Args:
-        tables: Any; one that is large enough stays alone.
-        rows: From how many rows on a table is given out.
-        cells: Or from how many values on, where tables may have many columns.
+        tables: The tables, of any schemas; none of them is cut.
+        rows: A table is yielded once it has so many rows; what is left comes at the end.
+        cells: A table is also yielded once it has so many values (rows × columns); None for no such limit.
     """
     waiting: defaultdict[str, list[pa.Table]] = defaultdict(list)
     counted: defaultdict[str, int] = defaultdict(int)

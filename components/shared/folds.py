@@ -101,7 +101,7 @@ def make_folds(seen: Seen, *, classes: int, seed: int) -> list[list[Fold]]:
 
 
 def _rolling(rows: int) -> Iterator[Fold]:
-    """The second half of the rows in blocks, each predicted from all rows before it."""
+    """Rolling folds: the second half of the rows in blocks, each predicted from all rows before it."""
     bounds = np.linspace(rows // 2, rows, _FOLDS + 1).astype(np.int64)
     for start, end in itertools.pairwise(bounds):
         yield Fold(np.arange(start), np.arange(start, end))
@@ -123,7 +123,7 @@ def _shuffled(seen: Seen, classes: int, random: np.random.Generator) -> Iterator
 
 
 def _fold_of_group(groups: Places, random: np.random.Generator) -> Places:
-    """The largest groups first, each to the fold that has fewest rows."""
+    """The fold of each group: the largest groups first, each to the fold that has fewest rows so far."""
     sizes = np.bincount(groups)
     order = random.permutation(len(sizes))
     order = order[np.argsort(-sizes[order], kind="stable")]

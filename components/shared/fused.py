@@ -58,7 +58,7 @@ def fused(functions: Sequence[Callable[..., object]], wirings: Mapping[str, Wiri
 def _signature(
     functions: Sequence[Callable[..., object]], wirings: Mapping[str, Wiring], returns: object
 ) -> inspect.Signature:
-    """The task's inputs and output artifacts, each once, and what it returns."""
+    """The signature of the task's function: all inputs and output artifacts, each once, and the return type."""
     parameters = {
         parameter.name: parameter
         for function in functions
@@ -95,7 +95,7 @@ def _run_stage(
 
 
 def _parameters(function: Callable[..., object], wiring: Wiring) -> list[inspect.Parameter]:
-    """The stage's parameters that are the task's, under their names there."""
+    """The stage's parameters that are also inputs or outputs of the task, by their names in the task."""
     names = {**wiring.inputs, **wiring.outputs}
     return [
         inspect.Parameter(names[parameter.name], inspect.Parameter.KEYWORD_ONLY, annotation=parameter.annotation)
@@ -105,7 +105,7 @@ def _parameters(function: Callable[..., object], wiring: Wiring) -> list[inspect
 
 
 def _returned(function: Callable[..., object], wiring: Wiring) -> list[tuple[str, object]]:
-    """What the stage returns, by its name in the task."""
+    """Name in the task and type of each value that the stage returns."""
     kind = inspect.signature(function).return_annotation
     if kind in (None, inspect.Signature.empty):
         return []

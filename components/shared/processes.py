@@ -84,7 +84,7 @@ def spawn(command: Sequence[str], log: Path, *, environment: Mapping[str, str]) 
 
 
 def _inheritable() -> list[int]:
-    """Descriptors this process was given by make, a CI runner or a shell, who wait for all their holders to end."""
+    """File descriptors inherited from make, a CI runner or a shell, which wait until every holder has ended."""
     found = []
     for descriptor in map(int, os.listdir("/dev/fd")):  # noqa: PTH208, names alone are wanted
         with suppress(OSError):  # the one that listed the folder

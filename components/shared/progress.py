@@ -23,7 +23,7 @@ def announce(message: str) -> None:
 
 
 def tell_failure(error: Exception, *, model: str = "") -> None:
-    """Say on standard error what could not be done; of a defect of the project its type and where it happened, too.
+    """Write an error to standard error; one that is a defect of the project with its traceback.
 
     Args:
         error: What was raised.

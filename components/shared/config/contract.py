@@ -69,7 +69,7 @@ class ContractConfig(Section):
 
     @property
     def of_schema(self) -> "ContractConfig":
-        """What prepare needs of it: fewest rows, and what may come besides what is there; other rules do not matter."""
+        """The part that prepare needs: fewest rows, nullable columns, and columns that may get fractions later."""
         return ContractConfig(
             columns={
                 name: ColumnRule(type="number" if rule.type == "number" else None, nullable=rule.nullable)

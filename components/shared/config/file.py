@@ -16,10 +16,10 @@ from components.shared.sources.table import KINDS, is_tag
 
 
 class _AsWrittenLoader(yaml.SafeLoader):
-    """YAML that refuses the same key twice, and takes what does not look like a number or truth value for a text.
+    """YAML loader that refuses duplicate keys and reads plain words as YAML 1.2 does.
 
-    YAML 1.1, which PyYAML reads, makes true of a class called yes, 1116 of the code 02134, 750 of 12:30 and a date of
-    2024-01-31, none of which shows what was written. As in YAML 1.2, they are texts here.
+    PyYAML follows YAML 1.1, which reads a class called yes as true, the code 02134 as 1116, 12:30 as 750 and 2024-01-31
+    as a date; what was written is lost. As in YAML 1.2, they are texts here.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -35,7 +35,7 @@ class _AsWrittenLoader(yaml.SafeLoader):
 
 
 def _as_written(resolvers: dict[str, Any]) -> dict[str, Any]:
-    """YAML 1.1's rules for plain words by their first letter, without those that change what was written."""
+    """YAML 1.1's resolvers of plain words by first letter, without those of booleans, integers and timestamps."""
     replaced = {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:timestamp"}
     return {letter: [rule for rule in rules if rule[0] not in replaced] for letter, rules in resolvers.items()}
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # loading these takes longer than compiling a pipeline
 
     from components.shared.tasks.arrays import TargetArray
 
-_LEAST_FALL = 3e-4  # of the loss of an answer that is always the same
+_LEAST_FALL = 3e-4  # as a share of the loss of the best constant answer
 
 Parameters = dict[str, Value]
 Space = dict[str, ParameterSpace]
@@ -129,7 +129,7 @@ def least_fall(unseen: Rows, *, regression: bool) -> float:
     """By how much the loss has to fall within the rounds of `patience`, so that boosting goes on.
 
     Where classes can be separated entirely the loss falls by ever less and never rises: a fit to a hundred rows would
-    go on for thousands of rounds. The measure is a share of the loss of an answer that is always the same.
+    go on for thousands of rounds. The limit is a share of the loss of the best constant answer.
     """
     import numpy as np
 

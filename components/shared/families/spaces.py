@@ -48,7 +48,7 @@ def default_parameters(family: FamilyName, task: TaskName, space: Space) -> Para
 
 
 def extremes(space: ParameterSpace) -> list[Value]:
-    """Its two ends, or all its choices."""
+    """The two ends of a range, or all choices."""
     if space.choices:
         return list(space.choices)
     return [_number(space, bound) for bound in (space.low, space.high)]
@@ -76,7 +76,7 @@ def _check_value(family: Family, task: TaskName, name: str, *, value: Value) -> 
 
 
 def _nearest(space: ParameterSpace, value: Any) -> Value:
-    """The value, or what the space has instead."""
+    """The value of the space that is nearest; the first choice where the value is none of the choices."""
     if space.choices:
         return (
             value

@@ -1,4 +1,4 @@
-"""Keys that read the inference log: those of monitoring. The ones that a task of a pipeline has otherwise may not."""
+"""The store with the keys that may read the inference log; a pipeline task's ordinary keys may not."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ SECRET_KEY = "FULLCIRCLE_LOG_SECRET_ACCESS_KEY"  # noqa: S105, the name of a var
 
 
 def log_store(store: Store, environment: Mapping[str, str] | None = None) -> Store:
-    """The store with the keys that may read the log, where the environment has them; a stage's own may not."""
+    """The store with the log-reading keys of the environment; the given store where the environment has none."""
     given = os.environ if environment is None else environment
     access, secret = given.get(ACCESS_KEY), given.get(SECRET_KEY)
     if not (access and secret):

@@ -33,7 +33,7 @@ from components.shared.inference_log.layout import COMMIT, HOUR, Commit, LogFile
 from components.shared.inference_log.reading import HourFolder, MovedError, days, fetched, stable_day_folders
 from components.shared.store import ObjectInfo, Store
 
-_GRACE = timedelta(minutes=10)  # after an hour's end, for what is on its way
+_GRACE = timedelta(minutes=10)  # after an hour's end, for files that are still being written
 _SETTLED = timedelta(minutes=15)  # for readers that had listed raw files before the commit
 _ABANDONED = timedelta(hours=6)  # a compaction that has not committed its parts by then never will
 _LONGEST_SECONDS = 3_600.0  # from a listing to its commit; well below the time after which parts are abandoned
@@ -125,7 +125,7 @@ def _compact(store: Store, folder: HourFolder) -> Compacted:
     begun, parts = time.monotonic(), list[Part]()
     try:
         replaced = _write_parts(store, folder, fresh, parts)
-    except MovedError:  # another compaction, or an end of their days, came in between
+    except MovedError:  # another compaction or the removal of old hours came in between
         replaced = []
     damaged = len(fresh) - len(replaced) if replaced else 0
     if len(replaced) < 2 or not _commit(store, folder, parts, replaced, seconds=time.monotonic() - begun):
@@ -192,7 +192,7 @@ def _read(store: Store, folder: HourFolder, chunk: Sequence[ObjectInfo]) -> dict
 
 
 def _joined(tables: Sequence[pa.Table]) -> list[pa.Table]:
-    """Tables of the same columns, and of the same remarks on what was left out, as one each."""
+    """Concatenate the tables that have the same columns and the same metadata; one table for each such group."""
     groups: list[list[pa.Table]] = []
     for table in tables:
         for group in groups:

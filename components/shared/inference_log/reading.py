@@ -187,8 +187,8 @@ def retry_when_moved(action: Callable[[bool], T]) -> T:
     """List the log and read it; again, from the listing on, when a file has moved in between.
 
     Args:
-        action: Called with whether this is the last time: what is still missing then was not moved, but removed by a
-            rule of the store that does not know which files belong together.
+        action: Called with whether this is the last attempt. A file that is still missing then was not compacted, but
+            removed by an expiry rule of the store, which does not know which files belong together.
 
     Raises:
         MovedError: Files went again and again, and the action does not do without.
@@ -202,7 +202,7 @@ def retry_when_moved(action: Callable[[bool], T]) -> T:
 
 
 def stable_day_folders(store: Store, model: str, day: date, *, root: str = LOG_ROOT) -> list[HourFolder]:
-    """What there is of a day, as `day_folders` tells it; looked at again when something moves meanwhile."""
+    """The same as `day_folders`, listed again when files are compacted or removed meanwhile."""
     return retry_when_moved(lambda _: day_folders(store, model, day, root=root))
 
 
@@ -227,7 +227,7 @@ def _put(folder: HourFolder, item: ObjectInfo) -> None:
 
 
 def _read_commits(store: Store, folders: Sequence[HourFolder]) -> None:
-    """Read what commits say: after the listing, so that nothing is known of a part before its raw files were seen."""
+    """Read the commits of folders, after the listing: a part must not be known before its raw files were listed."""
 
     def read(folder: HourFolder) -> None:
         found = store.read_with_etag(folder.prefix + COMMIT)

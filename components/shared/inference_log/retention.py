@@ -16,7 +16,7 @@ from components.shared.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What is older than may be kept.
+    """The hours of a log that are older than the retention time.
 
     Attributes:
         hours: Hours of the log.

@@ -25,12 +25,12 @@ Positions = NDArray[np.int64]
 Read = Callable[[bytes, Positions], T]
 Drawn = list[tuple[LogFile, Positions]]
 
-# What a file raises that is of a version with other columns, cut short, or something else altogether.
+# Errors of reading a file that has another version's columns, is cut short, or is no Parquet file at all.
 UNFIT = (DataError, pa.ArrowException, OSError, KeyError, ValueError)
 
-_MOST_DAYS = 40  # before the window
+_MOST_DAYS = 40  # days before the window that are searched for more rows
 _MOST_FILES, _FEWEST_FILES, _MOST_BYTES = 1_500, 20, 256_000_000
-_SMALLEST_SHARE = 0.1  # of drawn rows that fit, of which a second sample is made up
+_SMALLEST_SHARE = 0.1  # share of usable rows that a second sample assumes at least, which bounds its size
 
 
 @dataclass
@@ -129,7 +129,7 @@ class _Reader(Generic[T]):
         pieces, unfit = self._pieces(drawn)
         total, taken = sum(file.rows or 0 for file in known), sum(len(places) for _, places in drawn)
         if unfit and taken < total:
-            # Of the others so many more that about as many are left as were asked for.
+            # Draw again from the usable files, more rows than asked for in proportion to the share that was unusable.
             fitting = [file for file in known if file not in unfit]
             rest = sum(file.rows or 0 for file in fitting)
             share = min(1.0, total * _count(pieces) / taken / max(1, rest))
@@ -144,7 +144,7 @@ class _Reader(Generic[T]):
         found.skipped += len(files) - len(known) + len(unfit)
 
     def _counted(self, files: Sequence[LogFile]) -> list[LogFile]:
-        """The files with their numbers of rows: those whose names do not tell are read for it; 0 for damaged ones."""
+        """The files with their numbers of rows, read from the file where its name lacks it; 0 for damaged files."""
 
         def count(file: LogFile, content: bytes) -> LogFile:
             try:
@@ -159,7 +159,7 @@ class _Reader(Generic[T]):
         return [file if file.rows is not None else next(counted) for file in files]
 
     def _pieces(self, drawn: Drawn) -> tuple[list[tuple[T, int]], set[LogFile]]:
-        """What `read` makes of the files and how many rows that is, and the files that are left out."""
+        """The results of `read`, each with its number of rows; and the files that could not be used."""
         places = {file.key: chosen for file, chosen in drawn}
 
         def piece(file: LogFile, content: bytes) -> tuple[T, int] | LogFile:
@@ -209,10 +209,10 @@ def _most_files(files: Sequence[LogFile]) -> int:
 
 
 def _blocks(total: int, rows: int, *, most: int, random: np.random.Generator) -> Positions:
-    """Ascending places of rows: so many neighbours together that no more than `most` neighbourhoods are drawn.
+    """Ascending positions of a sample of about `rows` rows, drawn in at most `most` blocks of neighbouring rows.
 
-    All rows are cut into blocks of that size, and blocks are drawn: a cluster sample with equal chances (Cochran 1977,
-    chapter 9). Rows that came together are alike, so it tells somewhat less than as many single rows.
+    All rows are cut into blocks of equal size, of which some are drawn: a cluster sample with equal chances (Cochran
+    1977, chapter 9). Neighbouring rows are alike, so it is somewhat less precise than as many single rows.
     """
     size = -(-rows // most)
     blocks = random.choice(-(-total // size), size=-(-rows // size), replace=False)

@@ -22,8 +22,8 @@ _IMAGE = (
 _CONFIGURATION = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 _VOLUME = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
 _NO_MEMORY = "OOMKilled"
-_PLAIN = ("", "Error", _NO_MEMORY)  # reasons of a container that ran and left its own words, not the kubelet's
-_STATED_REASONS = (*_PLAIN, "Evicted", "DeadlineExceeded", "Unschedulable")  # reasons that the sentence has in it
+_PLAIN = ("", "Error", _NO_MEMORY)  # with these reasons the container itself wrote the message, not the kubelet
+_STATED_REASONS = (*_PLAIN, "Evicted", "DeadlineExceeded", "Unschedulable")  # the sentence says these already
 _SIGNALLED, _KILLED = 128, 137
 _LINES = 12
 
@@ -191,7 +191,7 @@ def _end(
         pod,
         container,
         reason=reason,
-        # Of one that never ran, or was lost, it is the kubelet that says why; of others these are their own words.
+        # For a container that never ran or was lost, the message is the kubelet's; otherwise the container's own.
         message="" if reason in _PLAIN else one_line(said),
         log_end=log_end(said),
         exit_code=code,

@@ -10,11 +10,11 @@ from components.shared.tasks.arrays import TargetArray
 
 def r2(target: TargetArray, answers: Answers, weights: Weights) -> Floats:
     """Share of the target's variance that the predictions explain; NaN of a constant target."""
-    centred = target - (target.mean() if len(target) else 0.0)  # for the sake of rounding: it changes no variance
+    centred = target - (target.mean() if len(target) else 0.0)  # against rounding errors; the variance stays the same
     second = weights.sum(centred**2)
     spread = second - weights.sum(centred) ** 2 / weights.sum()
     explained = 1 - weights.sum(errors(target, answers) ** 2) / spread
-    # What rounding leaves of a constant target's variance is no variance.
+    # A spread this small is the rounding error of a constant target.
     return np.where(spread > 1e-12 * second, explained, np.nan)
 
 

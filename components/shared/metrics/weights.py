@@ -75,12 +75,12 @@ class Weights:
         return np.asarray(sparse @ self.counts, dtype=np.float64)
 
     def shared(self, name: str, of: tuple[object, ...], make: Callable[[], T]) -> T:
-        """What several metrics need of the same rows, made once.
+        """A value that several metrics need for the same rows, computed once and kept.
 
         Args:
-            name: What it is.
-            of: What it is made of besides the weights; of other objects it is made anew.
-            make: Makes it.
+            name: Key of the value.
+            of: The objects it is made from besides the weights; with other objects it is computed again.
+            make: Computes the value.
         """
         kept = self._shared.get(name)
         if kept is None or any(one is not other for one, other in zip(kept[0], of, strict=True)):

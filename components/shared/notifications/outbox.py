@@ -84,7 +84,7 @@ def _of_records(model: str, records: Sequence[Record], after: int) -> Iterator[E
 
 
 def _is_news(record: Decided, decisions: Sequence[Decided]) -> bool:
-    """Whether a decision says other than the one before: a warning that stands is told once."""
+    """Whether a decision differs from the one before, so that a repeated warning is told only once."""
     before = next((one for one in reversed(decisions) if one.number < record.number), None)
     mine, others = ((one.decision.action, one.decision.held_back) if one else None for one in (record, before))
     return mine != others and not (before is None and record.decision.action == "nothing")
@@ -108,7 +108,7 @@ def _stale(evidence: Sequence[Evidence], settings: NotificationsConfig, now: dat
 
 
 def _before(records: Sequence[Record], history: Sequence[Entry], moment: datetime) -> _Told:
-    """As if what happened before a moment had been told."""
+    """The mark that counts everything before a moment as told."""
     entries = [entry.number for entry in history if datetime.fromisoformat(entry.when) < moment]
     return _Told(
         record=max((record.number for record in records if record.when < moment), default=0),

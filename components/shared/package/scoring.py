@@ -190,7 +190,7 @@ def _parse_column(values: Values, feature: Feature) -> Any:
 
 
 def _fill_numbers(tensor: NDArray[np.float64], columns: Sequence[Values], features: Sequence[Feature]) -> bool:
-    """Fill in numbers and booleans, and judge them all in one go; False when any of them needs a closer look."""
+    """Fill the tensor with numbers and booleans and check all at once; False when one needs the slow, exact check."""
     for place, (values, feature) in enumerate(zip(columns, features, strict=True)):
         if isinstance(values, np.ndarray):
             if values.dtype.kind not in ("b" if feature.kind == "boolean" else "fiu"):

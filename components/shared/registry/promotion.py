@@ -66,7 +66,7 @@ class Promotion:
                 raise
 
 
-# Made under the endpoint's lock: what was champion before another deployment let go of it does not count.
+# Makes a promotion. It is called under the endpoint's lock, so that the champion it reads is the current one.
 Begin = Callable[[Registry], Promotion]
 
 

@@ -241,7 +241,7 @@ class Registry:
         )
 
     def _earlier(self) -> list[Entry]:
-        """What was champion before there was a history."""
+        """The entries for `champion.json`, in which earlier releases kept the champion; empty without one."""
         key = f"{_ROOT}{self.name}/{_EARLIER}"
         if (found := self.store.read_with_etag(key)) is None:
             return []

@@ -73,7 +73,7 @@ def find(cluster: Cluster, namespace: str, run_id: str, families: Sequence[str] 
 
 
 def examine(cluster: Cluster, namespace: str, pods: Iterable[Object], families: Sequence[str] = ()) -> list[Finding]:
-    """What is wrong with pods of a run, what ended before what waits, and stages before what serves them."""
+    """What is wrong with pods of a run: ended pods first, then waiting ones; stages before KFP's drivers."""
     with_problems = []
     for pod in _last_attempts(pods):
         if problem := find_problem(pod, _events(cluster, namespace, pod)):
@@ -120,13 +120,13 @@ def _finding(cluster: Cluster, namespace: str, pod: Object, *, problem: PodProbl
 
 
 def _at_work(parts: Sequence[str], log: str) -> str:
-    """The stage that was at work, of a task that runs several, by its log; empty where that does not say it."""
+    """The stage that a task of several stages was running, by its log; empty for other tasks and unclear logs."""
     begun = divide(log) if stages_of(parts)[1:] else []
     return begun[-1].stage if begun else ""
 
 
 def _of_workflow(cluster: Cluster, namespace: str, run_id: str, *, families: Sequence[str], pods: int) -> Findings:
-    """What Argo says, where no pod tells: one that could not be made has left none."""
+    """What Argo's Workflow says is wrong; needed where a pod could not even be created."""
     found, state = [], ""
     for workflow in workflows_of(cluster, namespace, run_id):
         status = workflow.get("status", {})

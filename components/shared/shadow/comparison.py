@@ -200,7 +200,7 @@ def compare_shadow(
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """Places of the rows of both that belong together, and the request that each pair is of, from 0."""
+    """Positions of the rows that both versions answered, and the request of each pair, numbered from 0."""
 
     left: Indices
     right: Indices

@@ -34,7 +34,7 @@ class Look:
 
     @classmethod
     def at(cls, pending: Pending) -> "Look":
-        """At a version that waits: by what it was told to answer, and by what the gate compares."""
+        """The look at a version that waits: with the rows that it has to answer, and the metric of the gate."""
         return cls(needed=pending.serving.shadow.rows, metric=pending.gate.champion.metric)
 
 

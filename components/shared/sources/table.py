@@ -21,11 +21,11 @@ SOURCES: tuple[type[Source], ...] = (
     LogSource,
 )
 KINDS: dict[str, type[Source]] = {get_args(source.model_fields["kind"].annotation)[0]: source for source in SOURCES}
-_TAG = "kind="  # before a kind's name in the place of a mistake, so that it differs from the name of a table
+_TAG = "kind="  # marks a kind's name in the path of a mistake, so that it is not taken for a table's name
 
 
 def is_tag(part: object) -> bool:
-    """Whether a part of the place of a mistake stands for a kind rather than for a key of the configuration."""
+    """Whether a part of a mistake's path is the name of a kind of source and not a key of the configuration."""
     return isinstance(part, str) and part.startswith(_TAG)
 
 

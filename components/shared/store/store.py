@@ -350,7 +350,7 @@ class Store:
             attempt += 1
 
     def _looked_up(self, key: str, error: StoreError) -> tuple[bytes, str] | None:
-        """What an object holds after a write of it failed; where that cannot be found out, the write's error stands."""
+        """Content and etag of an object after a failed write; raises the write's error if it cannot be read."""
         try:
             return self.read_with_etag(key)
         except StoreError:
