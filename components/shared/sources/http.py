@@ -60,7 +60,7 @@ class WebSource(base.Source):
         """What the server says: ETag or time of change; without both the content, and where that is long, the time."""
         try:
             opened = self._opened()
-        except http.client.HTTPException as error:
+        except (http.client.HTTPException, ValueError) as error:
             raise OSError(str(error)) from error
         with opened as response:
             said = {name: response.headers.get(name) for name in ("ETag", "Last-Modified", "Content-Length")}
@@ -73,6 +73,7 @@ class WebSource(base.Source):
 
     def _opened(self) -> Any:
         """The server's answer, to be read and closed."""
+        _ = urlsplit(self.path).port  # a ValueError where there is no such port: of 99999 the system makes 34463
         request = urllib.request.Request(self.path, headers=self.request_headers())
         try:
             return urllib.request.urlopen(request, timeout=HTTP_SECONDS)

@@ -205,12 +205,18 @@ def test_http_failures(refuses, site, monkeypatch):
     assert "no answer within 0.2 s" in refuses(f"{site}/slow.csv")
 
 
+def test_a_port_that_there_is_not_is_no_other_port(refuses, site):
+    """The system takes a port modulo 65,536, so that another server may answer."""
+    address = urllib.parse.urlsplit(site)
+    beyond = f"http://{address.hostname}:{address.port + 65_536}/no-such.csv"
+    assert "could not be downloaded: Port out of range 0-65535" in refuses(beyond)
+
+
 def test_nothing_listens(refuses):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     assert "nothing answers there (connection refused)" in refuses(f"http://127.0.0.1:{port}/t.csv")
-    assert "could not be downloaded" in refuses("http://127.0.0.1:99999/t.csv")
     assert "could not be downloaded" in refuses("http://no-such-host.invalid/t.csv")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -115,6 +116,13 @@ def web(headers: dict[str, str], content: bytes, status: int = 200) -> Iterator[
 
 def at(address: str) -> tuple[str, object]:
     return logic.of_source(source_at(address))
+
+
+def test_a_port_that_there_is_not_is_no_other_port():
+    with web({"ETag": '"1"'}, b"a\n1\n") as address:
+        port = urlsplit(address).port or 0
+        with pytest.raises(OSError, match="Port out of range"):
+            source_at(address.replace(f":{port}/", f":{port + 65_536}/")).fingerprint()
 
 
 def test_a_server_is_believed_and_one_that_says_nothing_is_read():
