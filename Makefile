@@ -275,6 +275,10 @@ build/bench/tables: requirements/quality.txt .venv/.dev
 bench-pods: .venv/.dev ## Measure the wine from submit to endpoint on a cluster (KUBECONFIG), fused and not; writes build/bench/pods.json
 	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" $(VENV_PYTHON) -m tests.benchmarks.pods
 
+.PHONY: bench-start
+bench-start: .venv/.dev ## Measure what a task's process does before its stage's first line of work; writes build/bench/start.json
+	@$(VENV_PYTHON) -m tests.benchmarks.start
+
 .PHONY: bench-kills
 bench-kills: .venv/.dev ## Kill publishing and deploying at 200 random moments, and the monitor at 200; writes build/bench/kills.json
 	@$(VENV_PYTHON) -m tests.benchmarks.kills

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -91,3 +92,20 @@ def test_an_image_is_named_by_its_variable_or_is_the_one_built_here(monkeypatch)
     assert image_of(stage) == "localhost/fullcircle/stage:dev"
     monkeypatch.setenv("FULLCIRCLE_STAGE_IMAGE", "registry.example/stage:1")
     assert image_of(stage) == "registry.example/stage:1"
+
+
+def test_the_page_of_the_stages_tells_what_the_table_does():
+    text = (COMPONENTS.parent / "docs" / "stages.md").read_text(encoding="utf-8")
+    first, second = (part.partition("\n\n")[0].splitlines()[2:] for part in text.split("\n| stage |")[1:3])
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in first]
+    pages = {row[0]: {word for word in re.findall(r"`(\w+)`", row[3]) if word != "predict_page"} for row in cells}
+
+    assert pages == {stage.name: {page.artifact for page in stage.pages} for stage in STAGES}
+    assert {line.strip("|").split("|")[0].strip() for line in second} == set(BY_NAME)
+    anew = next(
+        line
+        for line in text.splitlines()
+        if line.endswith("run anew in every run: what they ask outside may have changed")
+    )
+    named = set(re.findall(r"[a-z]+", anew.partition(" run anew")[0].lower())) - {"and"}
+    assert named == {stage.name for stage in STAGES if not stage.cached}
