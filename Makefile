@@ -188,7 +188,7 @@ test: .venv/.dev ## Run all tests with coverage, the flights from end to end inc
 
 .PHONY: test-cluster
 test-cluster: .venv/.dev ## Run the tests that need the built images (REGISTRY, TAG) or a cluster (the one that KUBECONFIG names)
-	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" $(VENV_PYTHON) -m pytest -n 2 --dist loadgroup tests/cluster
+	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" $(VENV_PYTHON) -m pytest -n 2 --dist loadfile tests/cluster
 
 .PHONY: lint
 lint: .venv/.dev ## Check format, code, types, import rules and requirements

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from tests.cluster import needs
 from tests.cluster.kubectl import Kubectl
@@ -20,15 +22,34 @@ from tests.cluster.one_node import (
 IMAGES = ("stage", "predictor", "minio")
 
 
-@pytest.hookimpl(tryfirst=True)
+# Files whose tests share a namespace; the others have one of their own.
+TOGETHER = {
+    "test_manifests": NAMESPACE,
+    "test_one_node": NAMESPACE,
+    "test_pipeline": NAMESPACE,
+    "test_diagnose": "fullcircle-use",
+    "test_doctor": "fullcircle-use",
+    "test_submit": "fullcircle-use",
+}
+
+
+class ByNamespace(LoadScopeScheduling):  # type: ignore[misc]
+    """Runs the tests of one namespace one after the other, beside those of others."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0]).stem
+        return TOGETHER.get(file, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByNamespace:
+    return ByNamespace(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of this folder. Those of a file run one after the other, as those of files of one group do."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.cluster)
-            if not item.get_closest_marker("xdist_group"):
-                item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")

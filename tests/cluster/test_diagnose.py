@@ -19,7 +19,6 @@ from tests.components.receivers import receiving
 from tests.pipelines.command_line import call
 
 NAMESPACE = os.environ.get("FULLCIRCLE_TEST_NAMESPACE", "fullcircle-use")
-pytestmark = pytest.mark.xdist_group("use")  # test_diagnose, test_doctor and test_submit share a namespace
 SECURITY = {
     "allowPrivilegeEscalation": False,
     "runAsNonRoot": True,

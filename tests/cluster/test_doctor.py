@@ -19,7 +19,6 @@ from tests.cluster.own_namespace import apply, rendered
 from tests.pipelines.command_line import call
 
 NAMESPACE = os.environ.get("FULLCIRCLE_TEST_NAMESPACE", "fullcircle-use")
-pytestmark = pytest.mark.xdist_group("use")  # test_diagnose, test_doctor and test_submit share a namespace
 # Where these are not installed, it is right that their checks fail.
 ABSENT = {"Argo Workflows", "Kubeflow Pipelines", "Kubeflow Pipelines running", "KServe running"}
 

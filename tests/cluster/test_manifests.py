@@ -10,7 +10,6 @@ from tests.cluster.kubectl import Kubectl
 from tests.cluster.one_node import NAMESPACE
 from tests.manifests.rendering import MANIFESTS, OVERLAYS, overlay, pods
 
-pytestmark = pytest.mark.xdist_group(NAMESPACE)
 STORAGE_CONTAINER = MANIFESTS / "components" / "storage-container" / "cluster-storage-container.yaml"
 
 

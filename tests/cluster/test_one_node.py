@@ -21,7 +21,6 @@ from tests.cluster.kubectl import Kubectl
 from tests.cluster.one_node import KEYS, NAMESPACE, empty, ours
 from tests.helpers import put_folder
 
-pytestmark = pytest.mark.xdist_group(NAMESPACE)
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
 DEPLOYER = f"system:serviceaccount:{NAMESPACE}:pipeline-runner"
 

@@ -23,7 +23,6 @@ from tests.cluster.one_node import KEYS, NAMESPACE, await_store
 from tests.cluster.stage_pods import Object, compiled, pod, program, stage
 from tests.pipelines.command_line import write_config
 
-pytestmark = pytest.mark.xdist_group(NAMESPACE)
 RUN = ("python", "-m", "pipelines", "run", "/opt/fullcircle/pipelines/configs/wine.yaml", "--on-cluster")
 FUSE = [["ingest", "validate", "prepare"], ["train", "evaluate", "gate"], ["publish", "deploy"]]
 SOURCES = ("configMapRef/fullcircle-store", "secretRef/fullcircle-stages")

@@ -34,7 +34,6 @@ from tests.pipelines.command_line import WINE, call
 from tests.pipelines.kfp_server import Server, look, node, serving
 
 NAMESPACE = os.environ.get("FULLCIRCLE_TEST_NAMESPACE", "fullcircle-use")
-pytestmark = pytest.mark.xdist_group("use")  # test_diagnose, test_doctor and test_submit share a namespace
 RELAY = f"""
 import asyncio, sys
 
