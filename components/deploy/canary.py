@@ -16,15 +16,12 @@ from components.deploy.inference_service import REVISION, applicable
 from components.shared.config import CanaryConfig
 from components.shared.errors import DeployError
 from components.shared.kubernetes.api import Object
+from components.shared.request_figures import PREDICTION_PROTOCOLS, REQUEST_SECONDS, REQUESTS
 
 NAME = "canary"
-# As the model server names them.
-REQUESTS = "fullcircle_requests"
-SECONDS = "fullcircle_request_seconds"
 
 _REQUEST_SECONDS = 5.0
 _MISSES = 3  # polls in a row that fail before the watch is given up
-_PREDICTIONS = ("v1", "v2")  # values of the label `protocol`; probes and scrapes are counted under `other`
 
 
 class Figures(BaseModel):
@@ -97,17 +94,17 @@ def read_figures(page: str) -> Figures:
         for family in text_string_to_metric_families(page):
             seen.add(family.name)
             for sample in family.samples:
-                if sample.labels.get("protocol") not in _PREDICTIONS:
+                if sample.labels.get("protocol") not in PREDICTION_PROTOCOLS:
                     continue
                 if sample.name == f"{REQUESTS}_total":
                     requests += sample.value
                     errors += sample.value if sample.labels["status"].startswith("5") else 0.0
-                elif sample.name == f"{SECONDS}_bucket":
+                elif sample.name == f"{REQUEST_SECONDS}_bucket":
                     bound = float(sample.labels["le"])
                     buckets[bound] = buckets.get(bound, 0.0) + sample.value
     except (ValueError, LookupError) as error:
         raise DeployError(f"The canary's figures cannot be read: {error}.") from error
-    if missing := {REQUESTS, SECONDS} - seen:
+    if missing := {REQUESTS, REQUEST_SECONDS} - seen:
         raise DeployError(f"The canary's figures lack {', '.join(sorted(missing))}: it is no server of ours.")
     return Figures(requests=requests, errors=errors, buckets=buckets)
 

@@ -21,6 +21,7 @@ from components.shared.config import ServingConfig
 from components.shared.errors import InputError
 from components.shared.package.proof import HEADER, proof_token
 from components.shared.package.scoring import Inputs, Scorer, joined
+from components.shared.request_figures import REQUEST_SECONDS, REQUESTS
 from components.shared.shapley import StoppedError
 from images.predictor import figures
 from images.predictor.answered import Answered, AnsweredRequest
@@ -318,7 +319,7 @@ class Counted:
         self.codec = codec
         self.meters = meters
         self.cells = request_cells(meters, label)
-        self.seconds = meters.histogram(figures.REQUEST_SECONDS, label)
+        self.seconds = meters.histogram(REQUEST_SECONDS, label)
         steps: dict[str, Histogram] = {
             step: meters.histogram(figures.step_seconds(step), name) for step in figures.STEPS
         }
@@ -332,7 +333,7 @@ class Counted:
 
 def request_cells(meters: Meters, label: str) -> dict[Reason | None, int]:
     """Where requests of a protocol are counted: by why they were refused, and those that were answered by None."""
-    return {reason: meters.cell(figures.REQUESTS, label, str(status)) for reason, status in figures.STATUS_OF.items()}
+    return {reason: meters.cell(REQUESTS, label, str(status)) for reason, status in figures.STATUS_OF.items()}
 
 
 def log_refused(request: Request, error: ProtocolError) -> None:

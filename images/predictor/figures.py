@@ -5,17 +5,16 @@ from dataclasses import dataclass
 
 from components.shared.package.model_package import FORMAT
 from components.shared.package.schema import Schema
+from components.shared.request_figures import OTHER, PREDICTION_PROTOCOLS, REQUEST_SECONDS, REQUESTS
 from components.shared.tasks import TASKS
 from images.predictor.messages import Reason
 from images.predictor.metrics import SECONDS, Family
 from images.predictor.transports.http_answers import HTTP_STATUS
 
-PROTOCOLS = ("v1", "v2", "grpc", "other")
+PROTOCOLS = (*PREDICTION_PROTOCOLS, OTHER)
 # Statuses are HTTP's whatever the transport, so that one alert is enough for all of them.
 STATUS_OF: dict[Reason | None, int] = {None: 200} | HTTP_STATUS
 
-REQUESTS = "fullcircle_requests"
-REQUEST_SECONDS = "fullcircle_request_seconds"
 ROWS = "fullcircle_rows"
 QUEUED = "fullcircle_queued_requests"
 UNSEEN = "fullcircle_unseen_categories"
@@ -58,7 +57,7 @@ def families(model: Described) -> list[Family]:
         Family(REQUESTS, "Requests by protocol and status.", "counter", {"protocol": PROTOCOLS, "status": statuses}),
         Family(
             REQUEST_SECONDS, "Seconds from a prediction request's arrival to its answer.", "histogram",
-            {"protocol": PROTOCOLS[:3]}, SECONDS,
+            {"protocol": PREDICTION_PROTOCOLS}, SECONDS,
         ),
         *(Family(step_seconds(step), f"Seconds of the {step} step.", "histogram", named, SECONDS) for step in STEPS),
         Family(ROWS, "Rows predicted.", "counter", named),

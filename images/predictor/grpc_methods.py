@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from components.shared.request_figures import OTHER
 from images.predictor.endpoint import Counted, Endpoint, log_refused, request_cells
 from images.predictor.messages import ProtocolError, Reason, Reply, Request, Response
 from images.predictor.protocols.grpc_v2 import GrpcV2, parsed
@@ -24,7 +25,7 @@ class GrpcMethods:
         self.endpoint = endpoint
         self._codec = GrpcV2(endpoint.name, endpoint.scorer, **endpoint.limits)
         self._infer = Counted("grpc", self._codec, endpoint)
-        self._others = request_cells(endpoint.meters, "other")
+        self._others = request_cells(endpoint.meters, OTHER)
         self._infer_path = f"/{SERVICE}/ModelInfer".encode()
         self._metadata = _metadata(model_metadata(endpoint.name, endpoint.scorer))
         methods: dict[str, _Method] = {

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from components.shared.request_figures import OTHER
 from images.predictor import metrics
 from images.predictor.endpoint import Counted, Endpoint, log_refused, request_cells
 from images.predictor.messages import ProtocolError, Reason, Reply, Request, Response
@@ -28,7 +29,7 @@ class HttpPaths:
         self.name = endpoint.name
         self.scorer = endpoint.scorer
         self.meters = endpoint.meters
-        self._others = request_cells(endpoint.meters, "other")
+        self._others = request_cells(endpoint.meters, OTHER)
         self.v1 = Counted("v1", V1Codec(V1(self.scorer, **endpoint.limits)), endpoint)
         self.v2 = Counted("v2", V2Codec(V2(self.name, self.scorer, **endpoint.limits)), endpoint)
         self._predictions = self._prediction_paths()

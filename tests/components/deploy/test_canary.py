@@ -7,10 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from components.deploy import canary
 from components.deploy.canary import Figures, fetch_figures, judge, read_figures, watch
 from components.shared.config import CanaryConfig
 from components.shared.errors import DeployError
+from components.shared.request_figures import OTHER, REQUEST_SECONDS, REQUESTS
 from images.predictor import figures
 from images.predictor.metrics import Meters
 from tests.helpers import make_schema
@@ -46,9 +46,9 @@ class Server:
         self.address = f"http://127.0.0.1:{self._server.server_port}"
 
     def count(self, requests: int, *, status: int = 200, seconds: float = 0.004, protocol: str = "v1") -> None:
-        self.meters.add(requests, figures.REQUESTS, protocol, str(status))
-        if protocol != "other":
-            self.meters.histogram(figures.REQUEST_SECONDS, protocol).observe(seconds, requests)
+        self.meters.add(requests, REQUESTS, protocol, str(status))
+        if protocol != OTHER:
+            self.meters.histogram(REQUEST_SECONDS, protocol).observe(seconds, requests)
 
     def restart(self) -> None:
         self.meters = Meters(self.meters.families)
@@ -66,15 +66,11 @@ def server() -> Iterator[Server]:
     found.stop()
 
 
-def test_the_names_are_the_model_servers():
-    assert (canary.REQUESTS, canary.SECONDS) == (figures.REQUESTS, figures.REQUEST_SECONDS)
-
-
 def test_what_a_server_tells(server):
     server.count(90, seconds=0.004)
     server.count(8, seconds=0.2, protocol="v2")
-    server.count(2, status=503, seconds=0.00005)
-    server.count(1000, protocol="other", status=500)  # probes and strangers
+    server.count(2, status=503, seconds=0.00005, protocol="grpc")
+    server.count(1000, protocol=OTHER, status=500)  # probes and strangers
     found = fetch_figures(server.address)
     assert (found.requests, found.errors) == (100, 2)
     assert (found.quantile_ms(0.5), found.quantile_ms(0.92), found.quantile_ms(0.99)) == (5, 5, 250)
@@ -129,6 +125,17 @@ def test_a_bad_canary_is_taken_back_at_once(server):
     found = watch(lambda: [server.address], LONG)
     assert not found.promoted
     assert (found.requests, found.error_share, server.looks) == (20, 1.0, 2)
+
+
+@pytest.mark.parametrize("protocol", ["v1", "v2", "grpc"])
+def test_a_canary_that_is_asked_by_one_protocol_alone_is_judged(server, protocol):
+    server.each_look = lambda: server.count(20, protocol=protocol)
+    good = watch(lambda: [server.address], QUICK)
+    assert (good.promoted, good.requests, good.error_share) == (True, 20 * (server.looks - 1), 0)
+    assert "within its limits" in good.reason
+    server.each_look = lambda: server.count(20, status=500, protocol=protocol)
+    bad = watch(lambda: [server.address], LONG)
+    assert (bad.promoted, bad.requests, bad.error_share) == (False, 20, 1.0)
 
 
 def test_a_slow_canary_is_taken_back(server):

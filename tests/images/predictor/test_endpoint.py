@@ -19,6 +19,7 @@ from components.shared.config import InferenceLogConfig, ServingConfig
 from components.shared.package.golden import differences
 from components.shared.package.model_package import read_golden
 from components.shared.package.schema import Schema
+from components.shared.request_figures import REQUESTS
 from components.shared.tasks import TASKS
 from images.predictor import figures
 from images.predictor.endpoint import Endpoint
@@ -74,7 +75,7 @@ class Served:
         return {"inputs": inputs, **more}
 
     def counted(self, protocol: str, status: int) -> float:
-        return self.meters.total(figures.REQUESTS, protocol, str(status))
+        return self.meters.total(REQUESTS, protocol, str(status))
 
 
 Scenario = Callable[[Served], Awaitable[None]]

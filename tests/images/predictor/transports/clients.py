@@ -15,6 +15,7 @@ import numpy as np
 from components.shared.config import InferenceLogConfig, ServingConfig
 from components.shared.package.model_package import GoldenRequest, read_golden
 from components.shared.package.schema import Schema
+from components.shared.request_figures import REQUESTS
 from images.predictor import figures
 from images.predictor.endpoint import Endpoint
 from images.predictor.figures import Described, families
@@ -66,7 +67,7 @@ class Served:
         return "grpc" if self.kind == "grpc" else "v2"
 
     def counted(self, protocol: str, reason: Reason | None) -> float:
-        return self.meters.total(figures.REQUESTS, protocol, str(figures.STATUS_OF[reason]))
+        return self.meters.total(REQUESTS, protocol, str(figures.STATUS_OF[reason]))
 
     def columns(self, rows: int) -> dict[str, list[Any]]:
         """Values by column, of golden rows over and over."""
