@@ -91,11 +91,6 @@ class DriftFindings(BaseModel):
         return [finding.column for finding in self.columns if finding.drifted and finding.used]
 
     @property
-    def ignored_columns(self) -> list[str]:
-        """Names of the columns that drifted, which is no alarm because the model hardly uses them."""
-        return [finding.column for finding in self.columns if finding.drifted and not finding.used]
-
-    @property
     def changed_nulls(self) -> list[str]:
         """Names of the columns whose share of nulls changed."""
         return [finding.column for finding in self.columns if finding.nulls_changed]

@@ -15,11 +15,10 @@ from pydantic import BaseModel, ConfigDict
 
 from components.monitor.importance import feature_importance
 from components.monitor.statistics import Bins, Statistics, gather
-from components.monitor.windows import answer_columns, numeric_columns, prediction_column, watched
+from components.monitor.windows import numeric_columns, watched
 from components.shared.errors import DataError
 from components.shared.frames import features
 from components.shared.package.model_package import REFERENCE
-from components.shared.package.schema import Schema
 from components.shared.package.scoring import Scorer
 from components.shared.store import Store
 
@@ -132,16 +131,3 @@ def table_of(frame: pd.DataFrame) -> pa.Table:
         for name in frame
     }
     return pa.table(columns)
-
-
-def watched_of_log(table: pa.Table, schema: Schema) -> pa.Table:
-    """The watched columns of logged rows that one version answered: its features, and its prediction as it logged it.
-
-    Args:
-        table: Rows of the inference log; columns that are not in it are left out, and so are timestamps.
-        schema: Of the version.
-    """
-    answer, _ = answer_columns(schema)
-    names = {feature.name: feature.name for feature in (*schema.numbers, *schema.categories)}
-    names |= {prediction_column(schema): answer}
-    return pa.table({name: table.column(logged) for name, logged in names.items() if logged in table.column_names})

@@ -123,11 +123,6 @@ class CalibratedModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
 
-def bare_model(model: BaseEstimator) -> BaseEstimator:
-    """The model without its calibrator."""
-    return model.estimator if isinstance(model, CalibratedModel) else model
-
-
 def _log(probabilities: Floats) -> Floats:
     return np.log(np.clip(np.asarray(probabilities, dtype=np.float64), SMALLEST, 1.0))
 

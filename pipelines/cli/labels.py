@@ -53,8 +53,10 @@ def labels(
     store = local_store()
     schema = Registry(store, checked.name).schema()
     table = _read(checked, data, schema, Names(label, request_id, event_time))
-    report = Labels(store, checked.name, schema).append(table, source=data)
-    print(f"{checked.name}: {report.message}")
+    stored = Labels(store, checked.name, schema)
+    report = stored.append(table, source=data)
+    damaged = f"; stored files of labels that cannot be read: {stored.damaged:,}" if stored.damaged else ""
+    print(f"{checked.name}: {report.message}{damaged}")
     if days and report.added:
         found = hold_against_log(store, checked.name, report.labels, schema, days_back=days)
         print(f"{found.message} (the last {days:g} days of the log)")

@@ -192,4 +192,3 @@ RULES: tuple[Rule, ...] = (
     Rule("prediction_drift", _trusted(lambda window: window.prediction is not None), _prediction_drift),
     Rule("rows", _always, _rows),
 )
-BY_KIND = {rule.kind: rule for rule in RULES}

@@ -59,15 +59,7 @@ class LoggedRows(Generic[T]):
 
 
 def read_window(
-    store: Store,
-    model: str,
-    read: Read[T],
-    *,
-    now: datetime,
-    hours: float,
-    rows: int,
-    minimum: int,
-    until: datetime | None = None,
+    store: Store, model: str, read: Read[T], *, now: datetime, hours: float, rows: int, minimum: int
 ) -> LoggedRows[T]:
     """Read the newest rows of a log.
 
@@ -76,11 +68,10 @@ def read_window(
         model: Name of the model.
         read: Makes something of a file's content and the ascending places of the rows that were drawn of it; raises one
             of `UNFIT` for a file that is to be left out. Called in several threads.
-        now: The end of the window.
+        now: The end of the window; hours that begin later are read too, whatever the clock says.
         hours: Its length; whole hours are taken, so up to one more.
         rows: Most rows.
         minimum: While there are fewer, hours before the window are taken too, the newest first, of up to 40 days.
-        until: Hours that begin at this moment or later are left out; by default none is, whatever the clock says.
 
     Raises:
         StoreError: The object store cannot be reached, or the keys may not read the log.
@@ -91,9 +82,8 @@ def read_window(
         found = LoggedRows[T](end=now, first=now, last=datetime.min.replace(tzinfo=UTC))
         reader = _Reader(store, read, found, without=last)
         dates = days(store, model)
-        inside = [day for day in dates if day >= since.date() and (until is None or day <= until.date())]
+        inside = [day for day in dates if day >= since.date()]
         folders = [folder for day in inside for folder in day_folders(store, model, day, since=since)]
-        folders = [folder for folder in folders if until is None or folder.hour < until]
         reader.add([file for folder in folders for file in folder.files()], rows=rows)
         before = [day for day in dates if day <= since.date()][-_MOST_DAYS:]
         for folder in _older(store, model, before, since) if found.rows < minimum else ():

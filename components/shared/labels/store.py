@@ -1,7 +1,6 @@
 """The labels of a model: appended, never changed, and read as they were known at a moment."""
 
 import io
-import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -39,7 +38,6 @@ from components.shared.tables import engine, fetch_arrow, identifier
 
 _ROWS = 500_000  # rows of one file
 _MOST_KEPT = 200_000  # labels, some 30 MB, that one `Labels` object keeps in memory
-_DAMAGED = b"damaged"
 _FILE, _SUBJECT = "\x1ffile", "\x1fsubject"  # no column of a schema has these names
 
 
@@ -50,6 +48,10 @@ class Labels:
         store: The object store, with keys that may read `labels/`, and write there if labels are to be added.
         model: Name of the model.
         schema: The model's columns, keys and classes.
+
+    Attributes:
+        columns: Names of the columns of its files.
+        damaged: Stored files that could not be read when they were last asked for: their labels count as unknown.
     """
 
     def __init__(self, store: Store, model: str, schema: Schema) -> None:
@@ -57,6 +59,7 @@ class Labels:
         self._model = model
         self._schema = schema
         self.columns = LabelColumns(schema)
+        self.damaged = 0
         self._kept: dict[str, pa.Table] = {}  # files that were read, by key: they never change
         self._kept_rows = 0
 
@@ -81,8 +84,7 @@ class Labels:
         check_columns(table, self.columns)
         with engine() as backend:
             clean(backend, table, self._schema)
-            stored = (part for part in self._read(max(arrived, datetime.now(UTC))) if part is not None)
-            find_known(backend, stored, self._schema, _FILE)
+            find_known(backend, self._read(max(arrived, datetime.now(UTC))), self._schema, _FILE)
             report = sort_out(backend, arrived)
             if not report.added:
                 return report
@@ -101,20 +103,17 @@ class Labels:
                 those of a window that begins then are complete.
 
         Returns:
-            Columns of `LabelColumns`, its `first_arrival` among them, in the order of arrival; `damaged_files` says how
-            many files could not be read.
+            Columns of `LabelColumns`, its `first_arrival` among them, in the order of arrival.
 
         Raises:
             StoreError: The object store cannot be reached or refuses.
         """
-        found = list(self._read(moment, since=since))
-        tables = [table for table in found if table is not None]
         columns = self.columns.arrow()
         empty = columns.append(pa.field(_FILE, pa.string())).empty_table()
         names = self.columns.arrival, self.columns.first_arrival, _SUBJECT, _FILE
         arrival, first, about, file = map(identifier, names)
         with engine() as backend:
-            backend.con.register("stored", pa.concat_tables([empty, *tables]))
+            backend.con.register("stored", pa.concat_tables([empty, *self._read(moment, since=since)]))
             latest = fetch_arrow(
                 backend,
                 f"SELECT *, min({arrival}) OVER (PARTITION BY {about}) AS {first} FROM "
@@ -122,9 +121,8 @@ class Labels:
                 f"TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}' QUALIFY row_number() OVER "
                 f"(PARTITION BY {about} ORDER BY {arrival} DESC, {file} DESC) = 1 ORDER BY {arrival}, {about}",
             )
-        metadata = {_DAMAGED: json.dumps(len(found) - len(tables)).encode()}
         given = columns.append(pa.field(self.columns.first_arrival, columns.field(self.columns.arrival).type))
-        return latest.select(given.names).cast(given).replace_schema_metadata(metadata)
+        return latest.select(given.names).cast(given)
 
     def _stamped(self, table: pa.Table, source: str, arrival: datetime) -> pa.Table:
         arrived = pa.array([arrival] * table.num_rows, pa.timestamp("us", tz="UTC"))
@@ -139,8 +137,9 @@ class Labels:
         if not self._store.create(key, buffer.getvalue()):
             raise StoreError(f"{self._store.uri(key)} is there already; labels are never overwritten. Add them again.")
 
-    def _read(self, moment: datetime, *, since: datetime | None = None) -> Iterator[pa.Table | None]:
-        """Files of labels that arrived up to a moment, in no order; None for what cannot be read."""
+    def _read(self, moment: datetime, *, since: datetime | None = None) -> Iterator[pa.Table]:
+        """Files of labels that arrived up to a moment, in no order; damaged ones are left out and counted."""
+        self.damaged = 0
         unread = []
         for file in self._files(moment, since):
             if (known := self._kept.get(file.key)) is not None:
@@ -148,7 +147,10 @@ class Labels:
             else:
                 unread.append(file)
         for file, table in zip(unread, fetched(self._store, unread, self._parsed), strict=True):
-            if table is not None and self._kept_rows + table.num_rows <= _MOST_KEPT:
+            if table is None:
+                self.damaged += 1
+                continue
+            if self._kept_rows + table.num_rows <= _MOST_KEPT:
                 self._kept[file.key] = table
                 self._kept_rows += table.num_rows
             yield table
@@ -189,8 +191,3 @@ def last_arrival(store: Store, model: str, *, until: datetime | None = None) -> 
         if there := [moment for moment in found if moment and (until is None or moment <= until)]:
             return max(there)
     return None
-
-
-def damaged_files(labels: pa.Table) -> int:
-    """How many files could not be read for a table of `Labels.known_at`."""
-    return int(json.loads((labels.schema.metadata or {}).get(_DAMAGED, b"0")))

@@ -33,7 +33,6 @@ GRPC_STATUS = {
 }
 _REQUEST_ID = b"x-request-id"
 _MESSAGE_LENGTH = 2000  # longer ones could make the metadata too large for a client
-_Call = Callable[[Any, Any], Awaitable[bytes]]
 
 
 class GrpcTransport(Transport):

@@ -69,6 +69,13 @@ def test_labels_by_keys_are_added_once_and_held_against_the_log(config, store, c
     ]
 
 
+def test_stored_files_that_cannot_be_read_are_told(config, store, capsys):
+    store.put_bytes(f"{labels_prefix('demo')}date=2026-03-09/130000.000000-x_5.parquet", b"PAR1 cut short")
+    Path("first.csv").write_text("id,target\n7,True\n", encoding="utf-8")
+    assert main(["labels", str(config), "--data", "first.csv", "--days", "0"]) == 0
+    assert capsys.readouterr().out == "demo: 1 of 1 labels added; stored files of labels that cannot be read: 1\n"
+
+
 def test_other_names_formats_and_spellings(config, store, capsys):
     answer(store, "r1", keys=["7"])
     frame = pd.DataFrame({"ticket": ["r1"], "paid": [True], "when": ["01.03.2026 14:30"]})

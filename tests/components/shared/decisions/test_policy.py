@@ -12,7 +12,7 @@ from components.shared.decisions.evidence import Evidence, PredictionDrift, Prob
 from components.shared.decisions.policy import decide, judge, next_record
 from components.shared.decisions.records import Decided, Judged, Record, Resumed
 from components.shared.decisions.retrainings import retrainings_of, without_help
-from components.shared.decisions.rules import BY_KIND
+from components.shared.decisions.rules import RULES
 from tests.components.shared.decisions.windows import (
     BAD_ROWS,
     DAY,
@@ -130,14 +130,14 @@ def test_a_lucky_reference_is_no_drop(known):
     generator = np.random.default_rng(0)
     true, few, many, trials = 0.8, 300, 3000, 2000
     spread = {rows: 1.96 * (true * (1 - true) / rows) ** 0.5 for rows in (few, many)}
-    found = 0
+    rule, found = next(rule for rule in RULES if rule.kind == "measured_drop"), 0
     for _ in range(trials):
         reference, value = generator.binomial(few, true) / few, generator.binomial(many, true) / many
         quality = measured(value, half=spread[many]).model_copy(update={"reference": reference})
         if known:
             ends = {"reference_low": reference - spread[few], "reference_high": reference + spread[few]}
             quality = quality.model_copy(update=ends)
-        found += bool(BY_KIND["measured_drop"].found(window(0, quality=quality), PolicyConfig(allowed_drop=0.0)))
+        found += bool(rule.found(window(0, quality=quality), PolicyConfig(allowed_drop=0.0)))
     share = found / trials
     assert (share < 0.035) if known else (share > 0.2)
 

@@ -11,7 +11,7 @@ import pytest
 
 from components.shared.errors import DataError
 from components.shared.labels.layout import LabelColumns, file_key, labels_prefix
-from components.shared.labels.store import Labels, damaged_files
+from components.shared.labels.store import Labels
 from components.shared.labels.targets import read_targets
 from components.shared.package.schema import Feature, Schema
 from components.shared.store import Store
@@ -231,7 +231,11 @@ def test_damaged_files_are_counted_and_left_out(store):
 
     found = labels.known_at(MONDAY + DAY)
     assert found["label"].to_pylist() == ["true"]
-    assert damaged_files(found) == 1
+    assert labels.damaged == 1
+    assert labels.append(given("true"), source="b", arrival=MONDAY + DAY).duplicates == 1
+    assert labels.damaged == 1
+    labels.known_at(MONDAY - DAY)  # before the day of the damaged one
+    assert labels.damaged == 0
 
 
 def test_many_labels_are_several_files(store, monkeypatch):
