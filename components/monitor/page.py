@@ -5,12 +5,13 @@ import pandas as pd
 
 from components.monitor.drift import P_VALUES, ColumnFinding, DriftFindings
 from components.monitor.windows import Comparison, Kind
+from components.shared.config import DriftMethod
 from components.shared.formatting import format_limit, format_number, format_share
 from components.shared.pages.blocks import Badge, Chart, Status
 from components.shared.pages.charts import bars, lines
 from components.shared.pages.reports import Page
 
-METHODS = {
+METHODS: dict[DriftMethod, str] = {
     "wasserstein": "Wasserstein distance",
     "ks": "Kolmogorov–Smirnov, p-value",
     "psi": "population stability index",

@@ -8,7 +8,6 @@ import tempfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +19,7 @@ from components.shared.bootstrap import Draws
 from components.shared.errors import DataError
 from components.shared.evaluation import metric_text
 from components.shared.inference_rows import RECEIVED, logged_name
-from components.shared.inferiority import Comparison, allowed_loss, compare_losses
+from components.shared.inferiority import Comparison, Outcome, allowed_loss, compare_losses
 from components.shared.labels.labelled import LabelledRequests, Period, read_labelled, start_of
 from components.shared.labels.moments import event_moments
 from components.shared.labels.store import last_arrival
@@ -51,7 +50,7 @@ class Challenge:
     """
 
     rows: int
-    outcome: Literal["no worse", "worse", "unclear"]
+    outcome: Outcome
     message: str
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import urllib3
@@ -22,10 +22,10 @@ from minio.minioadmin import MinioAdmin
 
 from components.shared.errors import StoreError
 from components.shared.inference_rows import LOG_ROOT, SHADOW_ROOT
+from components.shared.purposes import Purpose
 from components.shared.store import Store, StoreSettings
 
 Policy = dict[str, Any]  # a policy of S3, or a statement of one, as JSON
-Purpose = Literal["stages", "serving", "monitoring", "artifacts"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
 _PREFIX = "fullcircle-"

@@ -13,8 +13,9 @@ from functools import partial
 from typing import Any, Literal
 
 from components.shared.errors import StoreError
+from components.shared.purposes import Purpose
 from components.shared.store import Store, StoreSettings, is_refused
-from components.shared.store_admin import GRANTS, Purpose
+from components.shared.store_admin import GRANTS
 
 Action = Literal["read", "write", "remove"]
 

@@ -1,12 +1,13 @@
 """What tuning a model family found: written by tune, one JSON file a family, read by train."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.shared.config import FamilyName, Metric
 
 Value = bool | int | float | str | None
+State = Literal["complete", "pruned", "cut", "failed"]
 
 
 class Trial(BaseModel):
@@ -15,9 +16,7 @@ class Trial(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     number: int
-    state: Literal["complete", "pruned", "cut", "failed"] = Field(
-        description="`pruned` fell behind others on as many rows; `cut` was ended by the clock."
-    )
+    state: State = Field(description="`pruned` fell behind others on as many rows; `cut` was ended by the clock.")
     parameters: dict[str, Value] = Field(description="With the rounds found, for boosted trees.")
     score: float | None = Field(description="On rows not learned from; of a pruned or cut trial, where it ended.")
     rows: int = Field(default=0, description="Training rows from which it learned last; of folds, on average.")
@@ -56,6 +55,8 @@ class FamilyTrials(BaseModel):
         """One line for people."""
         states = [trial.state for trial in self.trials]
         count = "1 trial" if len(states) == 1 else f"{len(states)} trials"
-        others = "".join(f", {states.count(state)} {state}" for state in ("pruned", "cut", "failed") if state in states)
+        others = "".join(
+            f", {states.count(state)} {state}" for state in get_args(State) if state != "complete" and state in states
+        )
         text = f"{self.family}: {self.metric} {self.best.score:.4f}, best of {count}{others}, on {self.rows:,} rows"
         return text + ("; none was completed: raise search.budget.seconds" if self.best.cut else "")

@@ -8,7 +8,7 @@ best only where no trial was completed.
 
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from threadpoolctl import threadpool_limits
@@ -21,12 +21,11 @@ from components.shared.metrics import gain
 from components.shared.package.schema import FIXED, Schema
 from components.shared.resources import cpu_count
 from components.shared.tasks import TASKS
-from components.shared.trials import Best, FamilyTrials, Trial
+from components.shared.trials import Best, FamilyTrials, State, Trial
 from components.tune.climb import Climb, Problem, is_late
 from components.tune.ladder import FACTOR, make_ladder
 
 _RANDOM_TRIALS = 10  # most trials drawn at random before the sampler models what it has seen
-_State = Literal["complete", "pruned", "cut", "failed"]
 
 
 def tune_family(family: FamilyName, splits: Path, *, search: SearchConfig, training: FittingConfig) -> FamilyTrials:
@@ -139,7 +138,7 @@ def _run_trial(study: optuna.Study, asked: optuna.Trial, climb: Climb, deadline:
     )
 
 
-def _climbed(asked: optuna.Trial, climb: Climb, deadline: float) -> _State:
+def _climbed(asked: optuna.Trial, climb: Climb, deadline: float) -> State:
     """Climb as far as the trial gets."""
     last = len(climb.problem.ladder.rungs)
     while True:
@@ -153,7 +152,7 @@ def _climbed(asked: optuna.Trial, climb: Climb, deadline: float) -> _State:
             return "cut"
 
 
-def _tell(study: optuna.Study, asked: optuna.Trial, state: _State, score: float | None) -> None:
+def _tell(study: optuna.Study, asked: optuna.Trial, state: State, score: float | None) -> None:
     states = {
         "complete": optuna.trial.TrialState.COMPLETE,
         "pruned": optuna.trial.TrialState.PRUNED,

@@ -1,20 +1,17 @@
 """`compile`: the pipelines as YAML for Kubeflow Pipelines."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from pipelines.cli import options
 from pipelines.cli.places import BUILD
+from pipelines.cluster.compiled import KINDS, Kind, compile_to
 
 
 def compile(
     config: options.ConfigFile,
-    pipeline: Annotated[
-        Literal["training", "batch-prediction", "monitoring"] | None,
-        typer.Option(help="only this one (default: all three)"),
-    ] = None,
+    pipeline: Annotated[Kind | None, typer.Option(help="only this one (default: all three)")] = None,
     output: options.Output = None,
 ) -> int:
     """Write the pipelines as YAML for Kubeflow Pipelines.
@@ -26,13 +23,7 @@ def compile(
     from components.shared.config.file import load_config
 
     checked = load_config(config)
-    from pipelines.cluster.compiled import Kind, compile_to
-
-    outputs: dict[Kind, Path] = {
-        "training": BUILD / f"{checked.name}.yaml",
-        "batch-prediction": BUILD / f"{checked.name}-batch-prediction.yaml",
-        "monitoring": BUILD / f"{checked.name}-monitoring.yaml",
-    }
+    outputs = {kind: BUILD / f"{checked.name}{'' if kind == 'training' else f'-{kind}'}.yaml" for kind in KINDS}
     if pipeline or output:
         chosen: Kind = pipeline or "training"
         outputs = {chosen: output or outputs[chosen]}

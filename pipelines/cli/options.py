@@ -5,11 +5,11 @@ the options are those of the parameters: `window_start` is `--window-start`.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-Purpose = Literal["stages", "serving", "monitoring", "artifacts"]
+from components.shared.purposes import Purpose
 
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="the use case's YAML file, such as pipelines/configs/wine.yaml")

@@ -3,16 +3,18 @@
 import hashlib
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-from components.shared.config import Config
+if TYPE_CHECKING:  # the command line's help loads this file
+    from components.shared.config import Config
 
 Kind = Literal["training", "batch-prediction", "monitoring"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _NAME_LENGTH = 12
 
 
-def compile_to(config: Config, kind: Kind, output: Path) -> None:
+def compile_to(config: "Config", kind: Kind, output: Path) -> None:
     """Compile one of the pipelines of a configuration.
 
     Args:

@@ -6,7 +6,6 @@ and Tibshirani 1993, chapter 15), for which counts by class are enough. Its tail
 mean and variance of the draws, so that few hundred of them tell small probabilities too. Rows are taken as independent.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -14,20 +13,18 @@ import numpy as np
 from components.monitor.statistics.bins import ColumnBins
 from components.monitor.statistics.columns import NumberStatistics
 from components.monitor.statistics.distances import (
+    FORMULAS,
     SMALLEST_NORM,
     Column,
     Counts,
     Floats,
+    Formula,
     class_counts,
-    jensen_shannon,
-    psi,
 )
 from components.shared.config import DriftMethod
 
 _DRAWS = 200
 _MOST_ROWS = 100_000_000  # up to so many NumPy draws without replacement; beyond, with replacement
-
-Formula = Callable[[Floats, Floats], Floats]
 
 
 def p_value(method: DriftMethod, reference: Column, current: Column, bins: ColumnBins) -> float:
@@ -83,4 +80,4 @@ def _homogeneity(before: Floats, now: Floats) -> Floats:
     return np.asarray(((before - now) ** 2 / (before + now)).sum(axis=-1))
 
 
-_FORMULAS: dict[DriftMethod, Formula] = {"jensenshannon": jensen_shannon, "psi": psi, "chisquare": _homogeneity}
+_FORMULAS: dict[DriftMethod, Formula] = {**FORMULAS, "chisquare": _homogeneity}

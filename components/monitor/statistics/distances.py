@@ -6,6 +6,7 @@ Evidently leaves them out.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from components.shared.config import DriftMethod
 Column = NumberStatistics | CategoryStatistics
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Formula = Callable[[Floats, Floats], Floats]
 
 _FEW_VALUES = 20  # up to which Evidently compares numbers value by value
 SMALLEST_NORM = 0.001
@@ -201,6 +203,9 @@ def _without_zeros(shares: Floats) -> Floats:
     return np.where(shares > 0, shares, np.where(smallest <= _ZERO, smallest / 10**6, _ZERO))
 
 
+FORMULAS: dict[DriftMethod, Formula] = {"jensenshannon": jensen_shannon, "psi": psi}
+
+
 def chi_square(before: Counts, now: Counts) -> float | None:
     """P-value of Pearson's chi-square test (Pearson 1900; `scipy.stats.chisquare`); None with a single class.
 
@@ -229,6 +234,9 @@ def distance(method: DriftMethod, reference: Column, current: Column, bins: Colu
         reference: What is compared with; has values.
         current: What is compared; has values.
         bins: What both were counted into.
+
+    Raises:
+        KeyError: There is no such method for such a column.
     """
     match method, reference, current, bins:
         case "wasserstein", NumberStatistics(), NumberStatistics(), NumberBins():
@@ -238,5 +246,4 @@ def distance(method: DriftMethod, reference: Column, current: Column, bins: Colu
     before, now = class_counts(reference, current, bins)
     if method == "chisquare":
         return chi_square(before, now)
-    formula = jensen_shannon if method == "jensenshannon" else psi
-    return float(formula(before / before.sum(), now / now.sum()))
+    return float(FORMULAS[method](before / before.sum(), now / now.sum()))

@@ -29,6 +29,7 @@ from components.shared.config.search import Budget, ParameterSpace, SearchConfig
 from components.shared.config.serving import (
     CanaryConfig,
     DarkLaunchConfig,
+    ExtraColumns,
     InferenceLogConfig,
     ReplicasConfig,
     ResourcesConfig,
@@ -62,6 +63,7 @@ __all__ = [
     "EvaluationConfig",
     "EvidenceRule",
     "EvidenceRules",
+    "ExtraColumns",
     "FamilyName",
     "FittingConfig",
     "GateConfig",

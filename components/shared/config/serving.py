@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from components.shared.config.base import Memory, Section, Share, mebibytes
 
+ExtraColumns = Literal["ignore", "refuse"]
+
 
 class InferenceLogConfig(Section):
     """What the endpoint keeps of its requests and answers, in the object store."""
@@ -118,7 +120,7 @@ class ServingConfig(Section):
     start_seconds: float = Field(
         default=60, gt=0, description="How long a new version may take to become ready, in seconds."
     )
-    extra_columns: Literal["ignore", "refuse"] = Field(
+    extra_columns: ExtraColumns = Field(
         default="ignore",
         description="What to do with columns the model does not know; keys and the time column are always accepted.",
     )

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from components.shared.config import ExtraColumns
 from components.shared.errors import InputError
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Values, parse_columns
 from images.predictor.messages import ProtocolError, Reason
-from images.predictor.protocols.query import ExtraColumns, Query, as_text, check_names, check_rows, short
+from images.predictor.protocols.query import Query, as_text, check_names, check_rows, short
 from images.predictor.protocols.tensors import ACCEPTED, DATATYPES, NUMERIC, Tensor
 
 Extras = dict[str, list[str | None]]

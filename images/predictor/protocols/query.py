@@ -3,16 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from components.shared.as_written import composed
+from components.shared.config import ExtraColumns
 from components.shared.errors import InputError
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Inputs
 from images.predictor.messages import ProtocolError, Reason
 
 _MANY = 10**15
-ExtraColumns = Literal["ignore", "refuse"]
 
 
 @dataclass(slots=True)

@@ -1,9 +1,9 @@
 """What the protocols whose inputs are tensors have in common: V2 over HTTP and over gRPC."""
 
+from components.shared.config import ExtraColumns
 from components.shared.package.scoring import Scorer
 from images.predictor.protocols.columns import Columns
 from images.predictor.protocols.outputs import Outputs
-from images.predictor.protocols.query import ExtraColumns
 
 
 class TensorProtocol:

@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from components.shared.config import ExtraColumns
 from components.shared.errors import InputError
 from components.shared.package.schema import FLOAT32_MAX, Feature, Schema
 from components.shared.package.scoring import Scorer, parse_columns, parse_rows
@@ -21,7 +22,6 @@ from images.predictor.explain import Explanation
 from images.predictor.messages import ProtocolError, Reason, Request, Response
 from images.predictor.protocols.base import Codec
 from images.predictor.protocols.query import (
-    ExtraColumns,
     Query,
     as_text,
     check_names,

@@ -8,11 +8,12 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from components.shared.config import ExtraColumns
 from components.shared.package.scoring import Scorer
 from images.predictor.explain import Explanation
 from images.predictor.messages import ProtocolError, Reason, Request, Response
 from images.predictor.protocols.base import Codec
-from images.predictor.protocols.query import ExtraColumns, Query, short, wants_explanation
+from images.predictor.protocols.query import Query, short, wants_explanation
 from images.predictor.protocols.tensor_protocol import TensorProtocol
 from images.predictor.protocols.tensors import Tensor, bytes_tensor
 

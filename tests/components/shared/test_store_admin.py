@@ -11,13 +11,13 @@ from minio.error import S3Error
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 
 from components.shared.errors import StoreError
+from components.shared.purposes import Purpose
 from components.shared.registry.registry import MovedError, Registry
 from components.shared.store import Store, StoreSettings
 from components.shared.store_admin import (
     GRANTS,
     PURPOSES,
     Keys,
-    Purpose,
     _client,
     expire_log,
     policy,

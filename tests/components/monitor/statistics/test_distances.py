@@ -3,7 +3,7 @@
 import importlib.util
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,12 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from sklearn.datasets import load_wine
 
+from components.monitor.page import METHODS
 from components.monitor.reference import reference_statistics, table_of
 from components.monitor.statistics import Statistics, gather
+from components.monitor.statistics.chance import p_value
 from components.monitor.statistics.distances import distance
-from components.shared.config import DriftMethod
+from components.shared.config import DriftMethod, MonitoringConfig
 
 
 def numbers(rows: int, *, seed: int, shift: float) -> pd.DataFrame:
@@ -64,6 +66,29 @@ def evidently(method: DriftMethod, before: pd.Series, now: pd.Series) -> float:
         kind = ColumnType.Categorical if before.dtype == object else ColumnType.Numerical
         test = get_registered_stattest(method, kind)
         return float(test(before.dropna(), now.dropna(), kind, 0.1).drift_score)
+
+
+@pytest.mark.parametrize("method", get_args(DriftMethod))
+def test_every_method_of_the_configuration_is_known_wherever_one_is_looked_up(method: DriftMethod):
+    fitting = {numbers: MonitoringConfig.NUMERIC, categories: MonitoringConfig.CATEGORICAL}
+    made = [make for make, methods in fitting.items() if method in methods]
+    assert made
+    for make in made:
+        before, now = make(500, seed=1, shift=0), make(500, seed=2, shift=0.3)
+        assert None not in ours(method, before, now).values()
+        reference, current = statistics_of(before, now)
+        for name in before if method != "ks" else ():  # a p-value already
+            chance = p_value(method, reference.columns[name], current.columns[name], reference.bins.columns[name])
+            assert 0 <= chance <= 1
+    assert METHODS[method]
+
+
+def test_a_method_that_is_none_or_does_not_fit_measures_nothing():
+    before = categories(500, seed=1, shift=0)
+    unknown: list[Any] = ["wasserstein", "ks", "none such"]
+    for method in unknown:
+        with pytest.raises(KeyError, match=method):
+            ours(method, before, before)
 
 
 # How far apart they may be: relative, and absolute, where the chance of few rows rules.
