@@ -13,16 +13,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from components.shared.agreed_names import SERVING, SERVING_SETTINGS, SHADOW_MODEL, SHADOW_URL
 from components.shared.config import ResourcesConfig, ServingConfig
 from components.shared.errors import DeployError, in_short
 from components.shared.kubernetes.api import Object, plain
 
 API_VERSION, KIND = "serving.kserve.io/v1beta1", "InferenceService"
 MANAGER = "fullcircle"  # of server-side apply, and in the label that says who made an object
-SERVICE_ACCOUNT = "fullcircle-serving"
-SETTINGS_VARIABLE = "FULLCIRCLE_SERVING"
-SHADOW_URL_VARIABLE = "FULLCIRCLE_SHADOW_URL"  # where a server sends copies of requests to
-SHADOW_VARIABLE = "FULLCIRCLE_SHADOW"  # the model whose candidate a server is
 SHADOW_ROLE = "shadow"
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -71,7 +68,7 @@ def inference_service(release: Release, serving: ServingConfig, *, namespace: st
     if serving.shadow.percent:
         # By its name alone, which a pod's DNS looks for in its own namespace.
         candidate = shadow_name(release.name)
-        variables[SHADOW_URL_VARIABLE] = f"http://{candidate}-predictor/v1/models/{candidate}:predict"
+        variables[SHADOW_URL] = f"http://{candidate}-predictor/v1/models/{candidate}:predict"
     found = predictor(release, serving, variables)
     return _object(release, release.name, namespace, role="endpoint", predictor=found)
 
@@ -99,14 +96,14 @@ def shadow_service(release: Release, serving: ServingConfig, *, namespace: str) 
         namespace: Where.
     """
     serving = serving.for_candidate.model_copy(update={"replicas": type(serving.replicas)()})
-    found = predictor(release, serving, {SHADOW_VARIABLE: release.name})
+    found = predictor(release, serving, {SHADOW_MODEL: release.name})
     return _inside(_object(release, shadow_name(release.name), namespace, role=SHADOW_ROLE, predictor=found))
 
 
 def copies_requests(found: Object) -> bool:
     """Whether the servers of an InferenceService send copies of requests to a candidate."""
     variables = found["spec"]["predictor"]["model"].get("env") or []
-    return any(variable["name"] == SHADOW_URL_VARIABLE for variable in variables)
+    return any(variable["name"] == SHADOW_URL for variable in variables)
 
 
 def candidate_name(name: str) -> str:
@@ -150,7 +147,7 @@ def predictor(release: Release, serving: ServingConfig, variables: Mapping[str, 
         storage_uri=f"{release.uri.rstrip('/')}/",
         env=[
             {"name": name, "value": value}
-            for name, value in {SETTINGS_VARIABLE: serving.server_settings, **(variables or {})}.items()
+            for name, value in {SERVING_SETTINGS: serving.server_settings, **(variables or {})}.items()
         ],
         resources=_resources(serving.resources) or None,
     )
@@ -158,7 +155,7 @@ def predictor(release: Release, serving: ServingConfig, variables: Mapping[str, 
         V1beta1PredictorSpec(
             min_replicas=replicas.minimum,
             max_replicas=max(replicas.minimum, replicas.maximum),
-            service_account_name=SERVICE_ACCOUNT,
+            service_account_name=SERVING,
             model=model,
         )
     )
@@ -244,7 +241,7 @@ def serving_of(found: Object) -> ServingConfig:
     """
     predictor = found["spec"]["predictor"]
     try:
-        settings = next(one["value"] for one in predictor["model"]["env"] if one["name"] == SETTINGS_VARIABLE)
+        settings = next(one["value"] for one in predictor["model"]["env"] if one["name"] == SERVING_SETTINGS)
         given = predictor["model"].get("resources") or {}
         requests, limits = given.get("requests") or {}, given.get("limits") or {}
         return ServingConfig.model_validate(

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from components.shared.agreed_names import MONITORING
 from components.shared.errors import DeployError, StoreError
 from components.shared.inference_log.access import ACCESS_KEY, SECRET_KEY
 from components.shared.inference_log.reading import fetched, newest_hours, retry_when_moved
@@ -56,7 +57,7 @@ def newest_requests(
     except StoreError as error:
         raise DeployError(
             f"The inference log, whose requests a new version has to answer first, cannot be read: {error} Give keys "
-            f"that may read it in {ACCESS_KEY} and {SECRET_KEY} (those of the secret fullcircle-monitoring), or set "
+            f"that may read it in {ACCESS_KEY} and {SECRET_KEY} (those of the secret {MONITORING}), or set "
             "serving.dark_launch.requests to 0."
         ) from error
     whole, cut = _grouped(part for table in reversed(parts) for part in table)

@@ -19,13 +19,12 @@ from pydantic import ValidationError
 
 from components.monitor.each_model import for_each_model
 from components.monitor.evidently_page import MakePage, page_maker
+from components.shared.agreed_names import MONITORING_SETTINGS
 from components.shared.config import MonitoringConfig
 from components.shared.errors import in_short
 from components.shared.registry.monitoring import read_settings
 from components.shared.registry.registry import Registry, models_that_served
 from components.shared.store import Store
-
-SETTINGS_VARIABLE = "FULLCIRCLE_MONITORING"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,8 +51,8 @@ def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, MonitoringC
     )
     parser.add_argument("--version", default="", help="the version to compare with (default: the champion)")
     parser.add_argument(
-        "--settings", default=os.environ.get(SETTINGS_VARIABLE) or "{}",
-        help=f"fields of `monitoring` as JSON that go before each version's own, by default from {SETTINGS_VARIABLE}",
+        "--settings", default=os.environ.get(MONITORING_SETTINGS) or "{}",
+        help=f"fields of `monitoring` as JSON that go before each version's own, by default from {MONITORING_SETTINGS}",
     )  # fmt: skip
     parser.add_argument("--destination", default="", metavar="PREFIX", help="where the report goes (default: by time)")
     parser.add_argument(

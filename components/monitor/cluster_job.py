@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from components.monitor.monitor import DriftReport, ReportFiles, fetch_report, new_prefix
 from components.monitor.windows import part_rows
+from components.shared.agreed_names import MONITORING, MONITORING_SETTINGS
 from components.shared.config import MonitoringConfig
 from components.shared.errors import MonitorError
 from components.shared.frames import part_path
@@ -28,9 +29,7 @@ from components.shared.package.schema import Schema
 from components.shared.progress import announce
 from components.shared.store import Store
 
-CRON_JOB = "fullcircle-monitoring"
 CONTAINER = "monitor"
-SETTINGS_VARIABLE = "FULLCIRCLE_MONITORING"
 REPORT_ANNOTATION = "fullcircle/report"
 
 _RUN_VARIABLE = "KFP_RUN_ID"
@@ -96,7 +95,7 @@ def start(api: JobsApi, store: Store, name: str, version: str, *, settings: Moni
     Returns:
         The Job.
     """
-    template = api.cron_job(CRON_JOB)
+    template = api.cron_job(MONITORING)
     run = os.environ.get(_RUN_VARIABLE) or uuid.uuid4().hex
     stem = _stem(name, run, version, settings.model_dump_json())
     attempt = 1
@@ -108,7 +107,7 @@ def start(api: JobsApi, store: Store, name: str, version: str, *, settings: Moni
             _lay_parts(store, prefix, splits, rows=settings.rows)
             made = job_from(template, job_name, name, version, settings=settings, prefix=prefix)
             if api.create(made):
-                announce(f"job {job_name} is made from CronJob {CRON_JOB} in namespace {api.namespace}")
+                announce(f"job {job_name} is made from CronJob {MONITORING} in namespace {api.namespace}")
                 return made
         elif _condition(job, "Failed"):
             attempt += 1
@@ -144,8 +143,8 @@ def job_from(
     containers = spec["template"]["spec"]["containers"]
     container = next((one for one in containers if one["name"] == CONTAINER), containers[0])
     container["args"] = [name, "--version", version, "--destination", prefix, "--parts", prefix]
-    others = [item for item in container.get("env") or [] if item["name"] != SETTINGS_VARIABLE]
-    container["env"] = [*others, {"name": SETTINGS_VARIABLE, "value": settings.model_dump_json()}]
+    others = [item for item in container.get("env") or [] if item["name"] != MONITORING_SETTINGS]
+    container["env"] = [*others, {"name": MONITORING_SETTINGS, "value": settings.model_dump_json()}]
     # No blockOwnerDeletion: it takes the right to change the CronJob's finalizers.
     owner = {"apiVersion": "batch/v1", "kind": "CronJob", "controller": True}
     owner |= {key: cron_job["metadata"][key] for key in ("name", "uid")}

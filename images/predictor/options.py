@@ -8,12 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from components.shared.agreed_names import SERVING_SETTINGS, SHADOW_MODEL, SHADOW_URL
 from components.shared.config import ServingConfig
 from components.shared.errors import in_short
 
-SETTINGS_VARIABLE = "FULLCIRCLE_SERVING"
-SHADOW_URL_VARIABLE = "FULLCIRCLE_SHADOW_URL"
-SHADOW_VARIABLE = "FULLCIRCLE_SHADOW"
 _PREDICTION_URL = re.compile(r"https?://[^/]+/v1/models/[^/]+:predict")
 
 
@@ -56,18 +54,18 @@ def parse(arguments: list[str] | None) -> Options:
     )  # fmt: skip
     parser.add_argument("--grace_seconds", type=float, default=20.0, help="most seconds to end after that (20)")
     parser.add_argument(
-        "--shadow_url", default=os.environ.get(SHADOW_URL_VARIABLE, ""),
+        "--shadow_url", default=os.environ.get(SHADOW_URL, ""),
         help="V1 prediction URL of a candidate that is sent copies of requests (serving.shadow.percent), "
-        f"by default from {SHADOW_URL_VARIABLE}",
+        f"by default from {SHADOW_URL}",
     )  # fmt: skip
     parser.add_argument(
-        "--shadow", default=os.environ.get(SHADOW_VARIABLE, ""), metavar="MODEL",
+        "--shadow", default=os.environ.get(SHADOW_MODEL, ""), metavar="MODEL",
         help="of such a candidate, the model it is for: its answers are logged below shadow/MODEL/, without features, "
-        f"by default from {SHADOW_VARIABLE}",
+        f"by default from {SHADOW_MODEL}",
     )  # fmt: skip
     parser.add_argument(
-        "--settings", default=os.environ.get(SETTINGS_VARIABLE, "{}"),
-        help=f"the configuration's `serving` section as JSON, by default from {SETTINGS_VARIABLE}",
+        "--settings", default=os.environ.get(SERVING_SETTINGS, "{}"),
+        help=f"the configuration's `serving` section as JSON, by default from {SERVING_SETTINGS}",
     )  # fmt: skip
     given = parser.parse_args(arguments)
     _check(parser, given)

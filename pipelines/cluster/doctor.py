@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from components.shared.agreed_names import MONITORING
 from components.shared.kubernetes.api import Cluster, ClusterError, Object
 from pipelines.cluster import rights
 from pipelines.cluster.artifacts import DEFAULT_ROOT, Root
@@ -18,7 +19,6 @@ from pipelines.cluster.doctor_pods import check_inside
 STORE = "fullcircle-store"
 LAUNCHER = "kfp-launcher"
 RUNTIME = "fullcircle"
-CRON_JOB = "fullcircle-monitoring"
 AWS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 _APPLY = "kubectl apply -k manifests/overlays/<overlay>"
@@ -182,7 +182,7 @@ def _check_secrets(cluster: Cluster, place: Place) -> Iterator[Check]:
     wanted = (
         (place.runs, "fullcircle-stages", AWS_KEYS),
         (place.namespace, rights.SERVING, AWS_KEYS),
-        (place.namespace, rights.MONITORING, AWS_KEYS),
+        (place.namespace, MONITORING, AWS_KEYS),
         (place.runs, "mlpipeline-minio-artifact", ("accesskey", "secretkey")),
     )
     own_store = cluster.get(f"/apis/apps/v1/namespaces/{place.namespace}/statefulsets/minio") is not None
@@ -224,7 +224,7 @@ def _check_annotations(cluster: Cluster, place: Place) -> Iterator[Check]:
 
 
 def _check_accounts(cluster: Cluster, place: Place) -> Iterator[Check]:
-    own = (rights.SERVING, rights.MONITORING, rights.DECISIONS)
+    own = (rights.SERVING, MONITORING, rights.DECISIONS)
     for namespace, name in ((place.runs, rights.RUNS), *((place.namespace, name) for name in own)):
         account = cluster.get(f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}")
         if account is None:
@@ -320,14 +320,14 @@ def _check_storage_container(cluster: Cluster, place: Place) -> Iterator[Check]:
 
 
 def _check_monitoring(cluster: Cluster, place: Place) -> Iterator[Check]:
-    found = cluster.get(f"/apis/batch/v1/namespaces/{place.namespace}/cronjobs/{CRON_JOB}")
+    found = cluster.get(f"/apis/batch/v1/namespaces/{place.namespace}/cronjobs/{MONITORING}")
     if found is None:
-        yield Check("monitoring", f"CronJob {CRON_JOB}", "fail", "is missing: no drift report", _APPLY)
+        yield Check("monitoring", f"CronJob {MONITORING}", "fail", "is missing: no drift report", _APPLY)
     elif found["spec"].get("suspend"):
-        remedy = f'kubectl -n {place.namespace} patch cronjob {CRON_JOB} -p \'{{"spec":{{"suspend":false}}}}\''
-        yield Check("monitoring", f"CronJob {CRON_JOB}", "warn", "is suspended: no report by itself", remedy)
+        remedy = f'kubectl -n {place.namespace} patch cronjob {MONITORING} -p \'{{"spec":{{"suspend":false}}}}\''
+        yield Check("monitoring", f"CronJob {MONITORING}", "warn", "is suspended: no report by itself", remedy)
     else:
-        yield Check("monitoring", f"CronJob {CRON_JOB}", "ok", f"at {found['spec']['schedule']}")
+        yield Check("monitoring", f"CronJob {MONITORING}", "ok", f"at {found['spec']['schedule']}")
 
 
 def _check_storage(cluster: Cluster, place: Place) -> Iterator[Check]:

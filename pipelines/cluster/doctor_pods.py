@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.shared.agreed_names import MONITORING
 from components.shared.kubernetes.api import Cluster, ClusterError, Object
 from components.shared.runs.pods import find_problem, last_lines, remedy
 from pipelines.cluster import rights
@@ -139,7 +140,7 @@ def _start(cluster: Cluster, probe: Probe) -> Check | None:
 
 def _probes(cluster: Cluster, place: Place) -> Iterator[Probe | Check]:
     """What to try; a check instead where something that it needs is missing."""
-    cron_job = cluster.get(f"/apis/batch/v1/namespaces/{place.namespace}/cronjobs/fullcircle-monitoring")
+    cron_job = cluster.get(f"/apis/batch/v1/namespaces/{place.namespace}/cronjobs/{MONITORING}")
     stage = _image(cron_job, "jobTemplate", "spec", "template", "spec") or place.image
     if not stage:
         yield Check(_SUBJECT, "object store", "warn", "not tried: nothing names the stage image", "make doctor TAG=…")
@@ -168,7 +169,7 @@ def _store_probes(cluster: Cluster, place: Place, image: str) -> Iterator[Probe 
         ("stages", place.runs, rights.RUNS, "fullcircle-stages"),
         ("artifacts", place.runs, rights.RUNS, "mlpipeline-minio-artifact"),
         ("serving", place.namespace, rights.SERVING, rights.SERVING),
-        ("monitoring", place.namespace, rights.MONITORING, rights.MONITORING),
+        ("monitoring", place.namespace, MONITORING, MONITORING),
     )
     for purpose, namespace, account, secret in secrets:
         name = f"store with the keys of {purpose}"

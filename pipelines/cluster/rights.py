@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from components.shared import agreed_names
+
 RUNS = "pipeline-runner"
-SERVING = "fullcircle-serving"
-MONITORING = "fullcircle-monitoring"
+SERVING = agreed_names.SERVING
+MONITORING = agreed_names.MONITORING
 DECISIONS = "fullcircle-decisions"
 MINIO = "minio"
 
@@ -45,7 +47,7 @@ NEEDED: dict[str, tuple[Right, ...]] = {
         *_rights("get", "pods/log", why="deploy and monitor show what a pod said"),
         *_rights("get", "services", why="deploy finds the endpoint"),
         *_rights("list", "events", why="deploy says why there is no pod"),
-        *_rights("get", "cronjobs", "batch", name="fullcircle-monitoring", why="monitor makes its Job from it"),
+        *_rights("get", "cronjobs", "batch", name=MONITORING, why="monitor makes its Job from it"),
         *_rights("get create", "jobs", "batch", why="monitor runs the report"),
     ),
     SERVING: (),

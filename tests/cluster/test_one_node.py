@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.shared.agreed_names import SERVING_SETTINGS
 from components.shared.errors import StoreError
 from components.shared.package.model_package import GOLDEN, verify, version_prefix
 from components.shared.store import Store, StoreSettings
-from images.predictor.options import SETTINGS_VARIABLE
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.one_node import KEYS, NAMESPACE, empty, ours
 from tests.helpers import put_folder
@@ -42,7 +42,7 @@ def inference_service(uri: str) -> dict[str, Any]:
                     "modelFormat": {"name": "fullcircle", "version": "1"},
                     "protocolVersion": "v2",
                     "storageUri": uri,
-                    "env": [{"name": SETTINGS_VARIABLE, "value": '{"log": {"flush_seconds": 1}}'}],
+                    "env": [{"name": SERVING_SETTINGS, "value": '{"log": {"flush_seconds": 1}}'}],
                 },
             }
         },

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.monitor.__main__ import SETTINGS_VARIABLE
+from components.shared.agreed_names import MONITORING_SETTINGS
 from components.shared.config import DEFAULT_TASKS, MonitoringConfig
 from images.predictor.options import parse
 from pipelines.cli.app import application
@@ -234,7 +234,7 @@ def test_jobs_call_commands_that_there_are(name):
                     case _:
                         pytest.fail(f"{pod.owner} calls {verb}")
         if container.get("command") == ["python", "-m", "components.monitor"]:
-            (settings,) = [item["value"] for item in container["env"] if item["name"] == SETTINGS_VARIABLE]
+            (settings,) = [item["value"] for item in container["env"] if item["name"] == MONITORING_SETTINGS]
             MonitoringConfig.model_validate_json(settings)
 
 
@@ -260,7 +260,7 @@ def test_the_log_is_compacted_every_hour_with_the_rights_of_monitoring(name):
     assert pod["spec"]["serviceAccountName"] == report["spec"]["serviceAccountName"]
     assert pod["metadata"]["labels"]["app.kubernetes.io/component"] == "monitoring"  # which reaches the store
     (container,), (reporter,) = pod["spec"]["containers"], report["spec"]["containers"]
-    keys = [item for item in reporter["env"] if item["name"] != SETTINGS_VARIABLE]
+    keys = [item for item in reporter["env"] if item["name"] != MONITORING_SETTINGS]
     assert container["env"] == keys
     assert container["envFrom"] == reporter["envFrom"]
     assert container["command"] == ["python", "-m", "components.monitor.compact"]

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from components.shared.agreed_names import MONITORING
 from components.shared.config.base import Memory, ObjectName, Section, mebibytes
 from components.shared.stages import BY_NAME, STAGES, TRAINING, StageName
 
@@ -78,7 +79,7 @@ class ClusterConfig(Section):
         default="fullcircle-stages", description="The secret with the keys of tasks that use the object store."
     )
     log_secret: ObjectName = Field(
-        default="fullcircle-monitoring",
+        default=MONITORING,
         description="The secret with keys that read the inference log, for the deployment's replay of logged requests.",
     )
 

@@ -8,7 +8,6 @@ from components.deploy.canary import canary_service
 from components.deploy.inference_service import (
     MANAGED_BY,
     REVISION,
-    SETTINGS_VARIABLE,
     Release,
     applicable,
     candidate_name,
@@ -23,6 +22,7 @@ from components.deploy.inference_service import (
     with_new_revision,
     with_revision_of,
 )
+from components.shared.agreed_names import SERVING_SETTINGS, SHADOW_MODEL, SHADOW_URL
 from components.shared.config import (
     CanaryConfig,
     InferenceLogConfig,
@@ -44,7 +44,7 @@ SERVING = ServingConfig(
 
 def settings(service) -> ServingConfig:
     (variable,) = service["spec"]["predictor"]["model"]["env"]
-    assert variable["name"] == SETTINGS_VARIABLE == options.SETTINGS_VARIABLE
+    assert variable["name"] == SERVING_SETTINGS
     return ServingConfig.model_validate_json(variable["value"])
 
 
@@ -116,14 +116,12 @@ def variables(service) -> dict[str, str]:
 def test_servers_that_copy_requests_know_where_a_candidate_answers():
     serving = SERVING.model_copy(update={"shadow": ShadowConfig(percent=5, rows=700)})
     found, plain = (inference_service(RELEASE, one, namespace="place") for one in (serving, SERVING))
-    assert variables(found)[options.SHADOW_URL_VARIABLE] == "http://demo-shadow-predictor/v1/models/demo-shadow:predict"
-    assert options.SHADOW_URL_VARIABLE not in variables(plain)
+    assert variables(found)[SHADOW_URL] == "http://demo-shadow-predictor/v1/models/demo-shadow:predict"
+    assert SHADOW_URL not in variables(plain)
     assert (copies_requests(found), copies_requests(plain)) == (True, False)
     assert serving_of(found).shadow == serving.shadow
     assert (
-        options.parse(
-            ["--model_name=demo", "--model_dir=.", f"--shadow_url={variables(found)[options.SHADOW_URL_VARIABLE]}"]
-        ).shadow
+        options.parse(["--model_name=demo", "--model_dir=.", f"--shadow_url={variables(found)[SHADOW_URL]}"]).shadow
         == ""
     )
 
@@ -135,8 +133,8 @@ def test_a_candidate_that_is_sent_copies_logs_for_its_model_and_copies_nothing_i
     assert found["metadata"]["labels"]["fullcircle/role"] == "shadow"
     assert found["metadata"]["labels"]["networking.kserve.io/visibility"] == "cluster-local"
     assert found["spec"]["predictor"]["minReplicas"] == found["spec"]["predictor"]["maxReplicas"] == 1
-    assert variables(found).keys() == {SETTINGS_VARIABLE, options.SHADOW_VARIABLE}
-    assert variables(found)[options.SHADOW_VARIABLE] == "demo"
+    assert variables(found).keys() == {SERVING_SETTINGS, SHADOW_MODEL}
+    assert variables(found)[SHADOW_MODEL] == "demo"
     given = serving_of(found)
     assert (given.log.enabled, given.shadow.percent, given.extra_columns) == (True, 0, "ignore")
 

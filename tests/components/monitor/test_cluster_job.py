@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.monitor import cluster_job, task
-from components.monitor.__main__ import SETTINGS_VARIABLE, main
+from components.monitor.__main__ import main
 from components.monitor.cluster_job import REPORT_ANNOTATION, follow, job_from, report_by_job, start
 from components.monitor.monitor import ReportFiles
+from components.shared.agreed_names import MONITORING, MONITORING_SETTINGS
 from components.shared.config import ColumnDrift, MonitoringConfig
 from components.shared.errors import MonitorError
 from components.shared.frames import part_path
@@ -56,7 +57,7 @@ class Cluster:
         self.jobs[name] = deepcopy(job)
         if self.runs:
             container = job["spec"]["template"]["spec"]["containers"][0]
-            (settings,) = [item["value"] for item in container["env"] if item["name"] == SETTINGS_VARIABLE]
+            (settings,) = [item["value"] for item in container["env"] if item["name"] == MONITORING_SETTINGS]
             code = main([*container["args"], "--settings", settings])
             self.jobs[name]["status"] = FAILED if code else COMPLETE
         return True
@@ -169,7 +170,7 @@ def test_a_job_that_another_attempt_makes_at_the_same_moment_is_followed(store, 
 
 
 def test_the_job_is_the_template_with_what_is_this_runs():
-    cron_job = Cluster().cron_job(cluster_job.CRON_JOB)
+    cron_job = Cluster().cron_job(MONITORING)
     job = job_from(cron_job, "report", "a" * 40, "v1", settings=SETTINGS, prefix="monitoring/a/now/")
 
     assert job["metadata"]["annotations"]["cronjob.kubernetes.io/instantiate"] == "manual"
@@ -184,7 +185,7 @@ def test_the_job_is_the_template_with_what_is_this_runs():
     (before,) = template["template"]["spec"]["containers"]
     assert container["command"] == before["command"]
     assert "args" not in before
-    settings = [item["value"] for item in container["env"] if item["name"] == cluster_job.SETTINGS_VARIABLE]
+    settings = [item["value"] for item in container["env"] if item["name"] == MONITORING_SETTINGS]
     assert [MonitoringConfig.model_validate_json(value) for value in settings] == [SETTINGS]
     assert {item["name"] for item in container["env"]} == {item["name"] for item in before["env"]}
     assert job["spec"] | {"template": None} == template | {"template": None}
