@@ -49,7 +49,7 @@ def print_summary(result: RunResult, index: Path, console: Console, *, served_he
     ]
     console.print()
     for label, text in lines:
-        _print_line(label, text, console)
+        print_fact(console, label, text)
     _print_reasons((result.json("gate", "verdict") or {}).get("reasons", []), console)
     print_warnings(result, console)
     if request := curl_line(endpoint["url"], result) if endpoint else "":
@@ -93,10 +93,10 @@ def print_predictions(result: RunResult, console: Console) -> None:
         ("Page", shown_path(result.folder / _linked(page, result.folder)) if page else "none"),
     ]
     console.print()
-    _print_line("Rows", _counts_line(found), console)
+    print_fact(console, "Rows", _counts_line(found))
     _print_reasons(found["reasons"], console)
     for label, text in lines:
-        _print_line(label, text, console)
+        print_fact(console, label, text)
     print_warnings(result, console)
     python = shlex.quote(shown_path(Path(sys.executable)))
     query = shlex.quote(f'import duckdb; print(duckdb.read_parquet("{folder}/part-*.parquet"))')
@@ -106,7 +106,8 @@ def print_predictions(result: RunResult, console: Console) -> None:
     console.print(Text(done, "dim"), soft_wrap=True)
 
 
-def _print_line(label: str, text: str, console: Console) -> None:
+def print_fact(console: Console, label: str, text: str) -> None:
+    """Write one line of facts."""
     console.print(Text.assemble((f" {label:<10}", "bold"), text), soft_wrap=True)
 
 

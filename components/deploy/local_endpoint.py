@@ -114,7 +114,7 @@ class LocalEndpoint:
         start = time.monotonic()
         golden = len(read_golden(package))
         self._settle(champion)
-        before = self._serving()
+        before = ServerState.of_running(self.state_file)
         if before and self._is_served(before, version, package, serving):
             promote()
             return Deployed(name=self.name, version=version, url=before.url, restarted=False, golden_requests=golden)
@@ -154,7 +154,9 @@ class LocalEndpoint:
         Raises:
             DeployError: The state file cannot be read, so that this is not known.
         """
-        return self._serving() or next((state for state in self._all_running() if state.listens()), None)
+        return ServerState.of_running(self.state_file) or next(
+            (state for state in self._all_running() if state.listens()), None
+        )
 
     @staticmethod
     def _is_served(state: ServerState, version: str, package: Path, serving: ServingConfig) -> bool:
@@ -294,7 +296,7 @@ class LocalEndpoint:
         """
         if champion:
             self.shadow.end(champion)
-        serving, found = self._serving(), self._all_running()
+        serving, found = ServerState.of_running(self.state_file), self._all_running()
         kept = next((state for state in found if state.version == champion and state.listens()), serving)
         if kept and kept != serving:
             write_private(self.state_file, kept.model_copy(update={"standby": 0}).model_dump())
@@ -309,14 +311,10 @@ class LocalEndpoint:
         """The servers that run: the one that is remembered, and what killed deployments have left."""
         found: list[ServerState] = []
         for file in (self.state_file, self.candidate_file, self.leaving_file):
-            state = ServerState.read(file)
-            if state and state.process() and not any(map(state.is_same, found)):
+            state = ServerState.of_running(file)
+            if state and not any(map(state.is_same, found)):
                 found.append(state)
         return found
-
-    def _serving(self) -> ServerState | None:
-        state = ServerState.read(self.state_file)
-        return state if state and state.process() else None
 
     def _forget_packages(self, kept: set[str]) -> None:
         """Remove the packages of versions that neither serve nor served last."""

@@ -38,8 +38,7 @@ class LocalShadow:
         Raises:
             DeployError: The state file cannot be read, so that this is not known.
         """
-        state = ServerState.read(self.state_file)
-        return state if state and state.process() else None
+        return ServerState.of_running(self.state_file)
 
     def port_for(self, serving: ServingConfig, port: int) -> int:
         """Where candidates are going to answer, for the server that is to copy requests to them; 0 for no copies.

@@ -71,6 +71,16 @@ class ServerState(BaseModel):
                 f"{path}, which says which server runs, cannot be read: {error.strerror}. Make it readable."
             ) from error
 
+    @classmethod
+    def of_running(cls, path: Path) -> "ServerState | None":
+        """What a state file says of a server that runs; None when there is none, or it has ended.
+
+        Raises:
+            DeployError: The file cannot be read.
+        """
+        state = cls.read(path)
+        return state if state and state.process() else None
+
     @property
     def url(self) -> str:
         """Where its predictions are asked for."""

@@ -1,14 +1,11 @@
 """What the gate decided and why: the verdict artifact that publish reads and people do."""
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from components.shared.evaluation import finite
+from components.shared.evaluation import Number
 from components.shared.files import write_text
-
-Number = Annotated[float | None, AfterValidator(finite)]
 
 
 class Check(BaseModel):

@@ -29,7 +29,7 @@ from components.shared.package.model_package import (
     GoldenRequest,
     ReferenceOrigin,
 )
-from components.shared.package.schema import Feature, Schema, unique_name
+from components.shared.package.schema import Feature, Schema, label_name, unique_name
 from components.shared.package.scoring import MISSING_TIME, MODEL_FILE, Scorer, parse_rows
 from components.shared.tasks import TASKS
 from components.train.parity import predict
@@ -170,12 +170,8 @@ def _shares(column: pa.ChunkedArray) -> dict[str, Any]:
     total = sum(entry["counts"] for entry in counts) or 1
     return {
         "distinct": len(counts),
-        "shares": {_label(entry["values"]): entry["counts"] / total for entry in counts[:_CATEGORIES]},
+        "shares": {label_name(entry["values"]): entry["counts"] / total for entry in counts[:_CATEGORIES]},
     }
-
-
-def _label(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _quantiles(values: NDArray[Any], *, times: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _WIDTH_OF_A_FILE = 200  # characters: a file or a pipe has no width of its own
 
@@ -22,6 +23,16 @@ def plain_console(*, wide: bool = False) -> "Console":
 
     width = _WIDTH_OF_A_FILE if wide and not sys.stdout.isatty() else None
     return Console(file=sys.stdout, highlight=False, width=width)
+
+
+def plain_table(*columns: str) -> "Table":
+    """A table without lines; ids are for copying, so they are never cut: what says why takes what is left of a line."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=True, header_style="dim")
+    for name in columns:
+        table.add_column(name, no_wrap=name != "WHY", overflow="fold")
+    return table
 
 
 def run_console(name: str, about: str) -> "Console":

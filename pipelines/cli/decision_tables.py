@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from components.shared.decisions.records import Decided, Decision, Ended, Judged, Record, Resumed, Started
 from components.shared.decisions.replay import Replayed
 from components.shared.formatting import format_quantity
+from pipelines.cli.consoles import plain_table
 
 _STYLES = {"retrain": "bold", "warn": "yellow", "nothing": "dim"}
 
@@ -26,7 +26,7 @@ def print_records(model: str, records: Sequence[Record], console: Console, *, ev
     shown = [record for record in records if everything or not _is_nothing(record)]
     quiet = len(records) - len(shown)
     console.print(Text.assemble("\n ", (model, "bold"), f" · {format_quantity(len(records), 'record')} of decisions\n"))
-    table = _table("NUMBER", "WHEN (UTC)", "WINDOW (UTC)", "WHAT", "BY", "WHY")
+    table = plain_table("NUMBER", "WHEN (UTC)", "WINDOW (UTC)", "WHAT", "BY", "WHY")
     for record in reversed(shown):
         window, what, why = _cells(record)
         style = _STYLES.get(record.decision.action, "") if isinstance(record, Decided) else ""
@@ -44,7 +44,7 @@ def print_replay(replayed: Sequence[Replayed], console: Console) -> None:
         replayed: In order of time.
         console: Where to.
     """
-    table = _table("KNOWN (UTC)", "WINDOW (UTC)", "WAS", "WOULD BE", "WHY")
+    table = plain_table("KNOWN (UTC)", "WINDOW (UTC)", "WAS", "WOULD BE", "WHY")
     for one in replayed:
         would, was = one.would.decision, one.was.decision if one.was else None
         if one.differs or would.action != "nothing":
@@ -104,10 +104,3 @@ def _window(decision: Decision) -> str:
 
 def _moment(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=True, header_style="dim")
-    for name in columns:
-        table.add_column(name, no_wrap=name != "WHY", overflow="fold")
-    return table

@@ -1,14 +1,11 @@
 """`run`: the training pipeline on this machine."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pipelines.cli import options
 from pipelines.cli.consoles import run_console, warnings_of_a_failed_run
-
-if TYPE_CHECKING:
-    from kfp.dsl.base_component import BaseComponent
 
 
 def run(
@@ -34,17 +31,12 @@ def run(
 
     warm_up()  # the libraries load while kfp is imported and the store starts
     console = run_console(checked.name, checked.description)
-    from pipelines.local.run import run_here
+    from pipelines.local.run import train_here
     from pipelines.summary import print_summary, write_index
-
-    def pipeline() -> "BaseComponent":
-        from pipelines.training import training_pipeline
-
-        return training_pipeline(checked)
 
     parameters = options.pipeline_parameters(window_start=window_start, window_end=window_end, paths=paths, force=force)
     with warnings_of_a_failed_run(console):
-        result = run_here(checked.name, pipeline, console=console, arguments=parameters, serve_here=not on_cluster)
+        result = train_here(checked, console=console, arguments=parameters, serve_here=not on_cluster)
     print_summary(result, write_index(checked, result), console, served_here=not on_cluster)
     if checked.gate.approval != "none" and checked.serving.shadow.percent and not on_cluster:
         _shadow(checked.name)

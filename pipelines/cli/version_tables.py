@@ -8,6 +8,7 @@ from rich.text import Text
 
 from components.shared.registry.history import Entry
 from components.shared.registry.registry import Registry, Version
+from pipelines.cli.consoles import plain_table
 
 _STYLES = {
     "champion": "bold green",
@@ -49,7 +50,7 @@ def _summary(versions: list[Version]) -> str:
 
 
 def _versions_table(versions: list[Version]) -> Table:
-    table = _table("VERSION", "STATE", "STORED (UTC)", "LAST PROMOTED (UTC)", "RUN", "WHY")
+    table = plain_table("VERSION", "STATE", "STORED (UTC)", "LAST PROMOTED (UTC)", "RUN", "WHY")
     for found in reversed(versions):
         entry, style = found.entry, _STYLES[found.state]
         cells: list[Text | str] = [
@@ -72,7 +73,7 @@ def _why(found: Version) -> str:
 
 
 def _history_table(history: list[Entry]) -> Table:
-    table = _table("WHEN (UTC)", "WHAT", "VERSION", "INSTEAD OF", "RUN", "WHY")
+    table = plain_table("WHEN (UTC)", "WHAT", "VERSION", "INSTEAD OF", "RUN", "WHY")
     for entry in reversed(history):
         what = [
             _moment(entry.when),
@@ -83,14 +84,6 @@ def _history_table(history: list[Entry]) -> Table:
             entry.why or "–",
         ]
         table.add_row(*what)
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=True, header_style="dim")
-    for name in columns:
-        # Ids are for copying: they are never cut; what says why takes what is left of the line.
-        table.add_column(name, no_wrap=name != "WHY", overflow="fold")
     return table
 
 

@@ -22,7 +22,7 @@ from pipelines.cluster.kfp_api import Kfp
 from pipelines.cluster.remote_run import Follower
 from pipelines.display import Progress
 from pipelines.local.run import RunResult
-from pipelines.summary import print_summary, write_index
+from pipelines.summary import print_fact, print_summary, write_index
 from pipelines.task_records import TaskRecord
 
 if TYPE_CHECKING:
@@ -86,11 +86,6 @@ def start(kfp: Kfp, config: Config, parameters: dict[str, object], *, console: C
     print_fact(console, "Pipeline", f"{uploaded.name} ({'was there already' if uploaded.was_there else 'uploaded'})")
     print_run(console, kfp, run_id)
     return run_id
-
-
-def print_fact(console: Console, label: str, text: str) -> None:
-    """Write one line of facts, as a summary has them."""
-    console.print(Text.assemble((f" {label:<10}", "bold"), text), soft_wrap=True)
 
 
 def print_run(console: Console, kfp: Kfp, run_id: str) -> None:

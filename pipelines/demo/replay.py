@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -32,13 +31,10 @@ from pipelines.demo.rows import Rows
 from pipelines.demo.telling import week_line
 from pipelines.demo.timetable import Timetable
 from pipelines.local.retraining import LocalRetrainer
-from pipelines.local.run import run_here
+from pipelines.local.run import train_here
 from pipelines.local.services import stop_all
 from pipelines.local.store import LocalStore
 from pipelines.local.workers import cpu_seconds, warm_up
-
-if TYPE_CHECKING:
-    from kfp.dsl.base_component import BaseComponent
 
 NAME = "ours"
 RUNS_LOG = "runs.log"
@@ -118,16 +114,10 @@ class Replay:
             DeployError: The gate did not let it through.
             RunError: A stage failed.
         """
-
-        def pipeline() -> "BaseComponent":
-            from pipelines.training import training_pipeline
-
-            return training_pipeline(self.config)
-
         warm_up()
         with self._log() as console:
             window = _parameters(*self.timetable.learned_first())
-            result = run_here(self.config.name, pipeline, console=console, arguments=window, build=self.build)
+            result = train_here(self.config, console=console, arguments=window, build=self.build)
         model, endpoint = result.artifact("train", "model"), result.json("deploy", "endpoint")
         if model is None or endpoint is None:
             raise DeployError(f"The first version does not serve; {self.root / RUNS_LOG} says why.")

@@ -9,18 +9,14 @@ import os
 import signal
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from components.shared.config import Config
 from components.shared.decisions.retraining import Outcome, RetrainingRun, RetrainingTask
 from components.shared.files import write_text
-from pipelines.local.run import BUILD, RunError, RunResult, run_here
+from pipelines.local.run import BUILD, RunError, RunResult, train_here
 from pipelines.local.workers import warm_up
-
-if TYPE_CHECKING:
-    from kfp.dsl.base_component import BaseComponent
 
 _REASONS = 2  # of the gate, in a record
 
@@ -53,17 +49,9 @@ class LocalRetrainer:
 
     def begin(self, task: RetrainingTask) -> RetrainingRun:
         """Run the pipeline to its end."""
-
-        def pipeline() -> "BaseComponent":
-            from pipelines.training import training_pipeline
-
-            return training_pipeline(self.config)
-
         warm_up()  # the libraries load while kfp is imported
         try:
-            result = run_here(
-                self.config.name, pipeline, console=self.console, arguments=self.arguments, build=self.build
-            )  # fmt: skip
+            result = train_here(self.config, console=self.console, arguments=self.arguments, build=self.build)
             outcome = outcome_of(result)
         except RunError as error:
             if error.result is None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from components.shared.config import Config
 from components.shared.errors import FullcircleError
 from components.shared.files import write_text
 from components.shared.registry.history import RUN_VARIABLE
@@ -118,6 +119,24 @@ def run_here(
         raise RunError(failures, RunResult(folder, runner.records, time.monotonic() - start))
     _write_timings(folder / "timings.json", runner.records)
     return RunResult(folder, runner.records, time.monotonic() - start)
+
+
+def train_here(
+    config: Config,
+    *,
+    console: Console,
+    arguments: Mapping[str, object] | None = None,
+    build: Path = BUILD,
+    serve_here: bool = True,
+) -> RunResult:
+    """Run the training pipeline of a configuration on this machine, as `run_here` does."""
+
+    def pipeline() -> "BaseComponent":
+        from pipelines.training import training_pipeline
+
+        return training_pipeline(config)
+
+    return run_here(config.name, pipeline, console=console, arguments=arguments, build=build, serve_here=serve_here)
 
 
 def _run_pipeline(make_pipeline: "Callable[[], BaseComponent]", arguments: Mapping[str, object], folder: Path) -> None:
