@@ -4,12 +4,12 @@ from pathlib import Path
 
 from components.deploy.deploy import deploy_on
 from components.deploy.deployed import Deployed
+from components.deploy.promotion import of_verdict
 from components.deploy.shadow import end_shadow
 from components.shared.errors import DeployError
 from components.shared.inference_log.access import log_store
 from components.shared.registry.history import this_person
 from components.shared.registry.pending import Pending, PendingVersions
-from components.shared.registry.promotion import of_verdict
 from components.shared.shadow.known import Look, look_at_shadow
 from components.shared.store import Store
 

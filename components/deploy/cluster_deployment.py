@@ -12,6 +12,7 @@ from components.deploy.deployed import Deployed
 from components.deploy.fetching import fetch, stored_manifest
 from components.deploy.inference_service import Release
 from components.deploy.logged_requests import LoggedRequests, newest_requests
+from components.deploy.promotion import Promotion
 from components.deploy.restoring import Outcome
 from components.deploy.serving_namespace import ServingNamespace
 from components.shared.config import ServingConfig
@@ -22,7 +23,6 @@ from components.shared.package.proof import proof_token
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Scorer
 from components.shared.registry.history import this_run
-from components.shared.registry.promotion import Promotion
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from components.deploy.deployed import Deployed
 from components.deploy.fetching import fetch
 from components.deploy.local_endpoint import LocalEndpoint
+from components.deploy.promotion import Begin, of_verdict
 from components.shared.config import ServingConfig
 from components.shared.processes import stoppable
 from components.shared.registry.judgement import Judgement
-from components.shared.registry.promotion import Begin, of_verdict
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 

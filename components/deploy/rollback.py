@@ -9,10 +9,10 @@ from pathlib import Path
 from components.deploy.deploy import deploy_on
 from components.deploy.deployed import Deployed
 from components.deploy.local_endpoint import LocalEndpoint
+from components.deploy.promotion import of_rollback
 from components.shared.config import ServingConfig
 from components.shared.errors import DeployError
 from components.shared.registry.history import rollback_target, this_person
-from components.shared.registry.promotion import of_rollback
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.deploy.approval import approve, reject
+from components.deploy.challenge import Challenge, challenge
 from components.deploy.shadow import end_shadow, start_shadow
-from components.shared.challenge import Challenge, challenge
 from components.shared.errors import FullcircleError
 from components.shared.inference_log.access import log_store
 from components.shared.registry.pending import Pending, PendingVersions

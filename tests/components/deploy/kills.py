@@ -20,6 +20,7 @@ import psutil
 
 from components.deploy.deploy import deploy_on
 from components.deploy.local_endpoint import LocalEndpoint
+from components.deploy.promotion import of_verdict
 from components.deploy.replay import ask
 from components.deploy.rollback import roll_back
 from components.publish.publish import publish_version
@@ -28,7 +29,6 @@ from components.shared.errors import DeployError, PackageError
 from components.shared.package.model_package import GOLDEN, Manifest, read_golden, verify
 from components.shared.registry.history import Entry
 from components.shared.registry.judgement import Judgement
-from components.shared.registry.promotion import of_verdict
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from tests.deployments import add_version, copy_package, write_verdict

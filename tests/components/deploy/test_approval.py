@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from components.deploy.approval import approve, reject
+from components.deploy.promotion import of_verdict
 from components.publish.publish import wait_for_approval
 from components.shared.errors import DeployError, PackageError
 from components.shared.package.model_package import GOLDEN
 from components.shared.registry.judgement import Judgement
 from components.shared.registry.pending import PendingVersions, Terms
-from components.shared.registry.promotion import of_verdict
 from components.shared.registry.registry import Registry
 from tests.components.deploy.conftest import NAME, Site
 

@@ -335,7 +335,7 @@ def test_a_deployment_killed_while_the_servers_change_places_leaves_no_third(sit
         if promoted:
             patched.setattr(LocalEndpoint, "_remember_next", killed)
         else:
-            patched.setattr("components.shared.registry.promotion.Promotion.complete", killed)
+            patched.setattr("components.deploy.promotion.Promotion.complete", killed)
         with pytest.raises(KilledError):
             site.deploy(version)
     assert len(servers(site)) == 2

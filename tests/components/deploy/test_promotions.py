@@ -24,6 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from components.deploy.dark_launch import DarkLaunch
 from components.deploy.deploy import deploy_on
+from components.deploy.promotion import of_verdict
 from components.deploy.rollback import roll_back
 from components.deploy.serving_namespace import ServingNamespace
 from components.shared.config import DarkLaunchConfig, ServingConfig
@@ -31,7 +32,6 @@ from components.shared.errors import DeployError, FullcircleError, PackageError,
 from components.shared.package.model_package import Manifest, read_golden, verify
 from components.shared.registry.history import Entry, rollback_target
 from components.shared.registry.judgement import Judgement
-from components.shared.registry.promotion import of_verdict
 from components.shared.registry.registry import MovedError, Registry
 from components.shared.store import Store, StoreSettings
 from tests.components.deploy.kubernetes import FakeCluster, KServe, kserve

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from components.shared.challenge import challenge
+from components.deploy.challenge import challenge
 from components.shared.config import GateConfig, MonitoringConfig, ServingConfig
 from components.shared.labels.store import Labels
 from components.shared.package.model_package import verify, version_prefix, write_manifest
