@@ -13,9 +13,9 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from components.shared.fused import Wiring, fused
 from components.shared.runs.task_names import stages_in
 from components.shared.stages import BY_NAME
+from pipelines.fused import Wiring, fused
 
 if TYPE_CHECKING:
     from kfp.dsl import structures
@@ -159,7 +159,7 @@ def _program(function: str, specs: "Mapping[str, structures.ComponentSpec]", wir
     functions = "\n\n".join(_function(program) for program in programs)
     return (
         f"{header}{functions}\n\n"
-        "from components.shared.fused import Wiring, fused\n\n"
+        "from pipelines.fused import Wiring, fused\n\n"
         f"{function} = fused([{', '.join(specs)}], {wirings!r})\n"
     )
 

@@ -20,7 +20,7 @@ def compile(
         python -m pipelines compile pipelines/configs/wine.yaml
         python -m pipelines compile pipelines/configs/wine.yaml --pipeline batch-prediction --output predict.yaml
     """
-    from components.shared.config.file import load_config
+    from pipelines.config_file import load_config
 
     checked = load_config(config)
     outputs = {kind: BUILD / f"{checked.name}{'' if kind == 'training' else f'-{kind}'}.yaml" for kind in KINDS}

@@ -13,7 +13,7 @@ def contract(config: options.ConfigFile, output: options.Output = None) -> int:
     Examples:
         python -m pipelines contract pipelines/configs/wine.yaml
     """
-    from components.shared.config.file import load_config
+    from pipelines.config_file import load_config
 
     checked = load_config(config)
     from components.ingest.ingest import ingest_table

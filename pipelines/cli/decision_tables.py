@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.text import Text
 
 from components.shared.decisions.records import Decided, Decision, Ended, Judged, Record, Resumed, Started
-from components.shared.decisions.replay import Replayed
 from components.shared.formatting import format_quantity
 from pipelines.cli.consoles import plain_table
+from pipelines.decisions.replay import Replayed
 
 _STYLES = {"retrain": "bold", "warn": "yellow", "nothing": "dim"}
 

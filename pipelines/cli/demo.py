@@ -22,8 +22,8 @@ def demo(
         python -m pipelines demo
         python -m pipelines demo --case concept
     """
-    from components.shared.config.file import load_config
     from components.shared.processes import stoppable
+    from pipelines.config_file import load_config
     from pipelines.demo.cases import find_case
     from pipelines.demo.demo import demonstrate
     from pipelines.demo.page import summary

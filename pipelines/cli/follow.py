@@ -19,7 +19,7 @@ def follow(
     Examples:
         python -m pipelines follow pipelines/configs/wine.yaml 3f6c1b7e-0d43-4c55-9d07-6a3f0c8f7b21
     """
-    from components.shared.config.file import load_config
+    from pipelines.config_file import load_config
 
     checked = load_config(config)
     run_id = required_run_id(run)

@@ -42,7 +42,7 @@ def labels(
         python -m pipelines labels pipelines/configs/flights.yaml --data arrived.csv
         python -m pipelines labels pipelines/configs/flights.yaml --data s3://incoming/landed/ --event-time landed
     """
-    from components.shared.config.file import load_config
+    from pipelines.config_file import load_config
 
     checked = load_config(config)
     from components.shared.labels.asked import hold_against_log

@@ -38,7 +38,7 @@ def predict(
         python -m pipelines predict pipelines/configs/flights.yaml --data new_flights.parquet
         python -m pipelines predict pipelines/configs/flights.yaml --data s3://incoming/june/ --destination june
     """
-    from components.shared.config.file import load_config
+    from pipelines.config_file import load_config
 
     checked = load_config(config)
     from pipelines.local.workers import PRELOAD_PREDICTION, warm_up

@@ -22,8 +22,8 @@ def prune(
         python -m pipelines prune flights --days 30 --yes
     """
     from components.shared.inference_log.reading import models as logged_models
-    from components.shared.inference_log.retention import prune_log
     from components.shared.inference_rows import LOG_ROOT, SHADOW_ROOT
+    from pipelines.retention import prune_log
 
     store = local_store()
     found = {

@@ -32,9 +32,9 @@ def replay_policy(
     """
     from components.shared.decisions.audit import AuditLog
     from components.shared.decisions.evidence_files import read_evidence
-    from components.shared.decisions.replay import replay
     from components.shared.registry.registry import Registry
     from pipelines.cli.decision_tables import print_replay
+    from pipelines.decisions.replay import replay
 
     store = local_store()
     evidence = read_evidence(store, model)
@@ -50,8 +50,8 @@ def replay_policy(
 
 def _policy(store: "Store", model: str, version: str, file: Path | None) -> "PolicyConfig":
     """The rule of a file, or else of a version."""
-    from components.shared.config.file import load_config
     from components.shared.registry.monitoring import read_settings
+    from pipelines.config_file import load_config
 
     settings = read_settings(store, model, version) if file is None else load_config(file).monitoring
     return settings.policy

@@ -24,7 +24,7 @@ def run(
         python -m pipelines run pipelines/configs/wine.yaml
         python -m pipelines run pipelines/configs/flights.yaml --window-start 2013-06-01 --window-end 2013-12-01
     """
-    from components.shared.config.file import load_config
+    from pipelines.config_file import load_config
 
     checked = load_config(config)
     from pipelines.local.workers import warm_up

@@ -32,7 +32,7 @@ def schedule(
         python -m pipelines schedule pipelines/configs/flights.yaml "0 3 * * mon"
         python -m pipelines schedule pipelines/configs/flights.yaml off
     """
-    from components.shared.config.file import load_config
+    from pipelines.config_file import load_config
 
     checked = load_config(config)
     from pipelines.cluster import schedule as scheduling

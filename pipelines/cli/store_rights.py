@@ -12,7 +12,7 @@ def store_rights(purpose: options.PurposeOfKeys) -> int:
         python -m pipelines store-rights stages
     """
     from components.shared.store import StoreSettings
-    from components.shared.store_rights import report
+    from pipelines.cluster.store_rights import report
 
     print(json.dumps(report(StoreSettings.from_environment(), purpose)))
     return 0

@@ -29,7 +29,7 @@ def submit(
         python -m pipelines submit pipelines/configs/wine.yaml
         python -m pipelines submit pipelines/configs/wine.yaml --host http://localhost:8080 --no-follow
     """
-    from components.shared.config.file import load_config
+    from pipelines.config_file import load_config
 
     checked = load_config(config)
     console = run_console(checked.name, checked.description)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from components.shared.decisions.watching import Watcher
     from components.shared.store import Store
     from pipelines.cluster.kfp_api import Kfp
+    from pipelines.decisions.watching import Watcher
 
 
 def watch(
@@ -86,7 +86,7 @@ def _look_here(watcher: "Watcher") -> int:
 
 def _look(watcher: "Watcher") -> int:
     """Take one look, and say what became known."""
-    from components.shared.decisions.watching import in_words
+    from pipelines.decisions.watching import in_words
 
     records = watcher.look()
     for line in in_words(records):
@@ -124,8 +124,8 @@ def _here(store: "Store", config: str) -> "Watcher":
     from datetime import UTC, datetime
     from pathlib import Path
 
-    from components.shared.config.file import load_config
-    from components.shared.decisions.watching import Watcher
+    from pipelines.config_file import load_config
+    from pipelines.decisions.watching import Watcher
     from pipelines.local.retraining import LocalRetrainer
 
     checked = load_config(Path(config))
@@ -137,9 +137,9 @@ def _here(store: "Store", config: str) -> "Watcher":
 def _on_cluster(store: "Store", model: str, kfp: "Kfp", account: str) -> "Watcher":
     from datetime import UTC, datetime
 
-    from components.shared.decisions.watching import Watcher
     from pipelines.cluster.retraining import KfpRetrainer
     from pipelines.cluster.submit import find_cluster
+    from pipelines.decisions.watching import Watcher
 
     retrainer = KfpRetrainer(kfp, store, cluster=find_cluster(), account=account)
     settle = _settle(store, model, endpoint_folder(model, ""), namespace=kfp.settings.namespace)

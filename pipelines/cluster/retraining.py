@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from components.shared.decisions.retraining import Outcome, RetrainingRun, RetrainingTask
 from components.shared.kubernetes.api import Cluster
 from components.shared.registry.pending import PendingVersions
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from pipelines.cluster.diagnose import diagnose, print_diagnosis
 from pipelines.cluster.kfp_api import Kfp, KfpError
+from pipelines.decisions.retraining import Outcome, RetrainingRun, RetrainingTask
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1Run

@@ -14,10 +14,10 @@ from components.shared.config import Config
 from components.shared.errors import FullcircleError
 from components.shared.files import write_text
 from components.shared.pages.blocks import Link
-from components.shared.pages.picture import picture
 from pipelines.demo.cases import Case
 from pipelines.demo.outcome import Outcome, Story
 from pipelines.demo.page import figure, story_page
+from pipelines.demo.picture import picture
 from pipelines.demo.replay import Replay, own_store
 from pipelines.demo.rows import Rows, make_source
 from pipelines.demo.strategies import replay_strategies

@@ -20,11 +20,11 @@ from components.shared.config import Config, MonitoringConfig
 from components.shared.decisions.audit import AuditLog
 from components.shared.decisions.evidence import Evidence
 from components.shared.decisions.records import Decided, Ended, Record, Resumed
-from components.shared.decisions.watching import Watcher
 from components.shared.errors import DeployError
 from components.shared.labels.store import Labels
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
+from pipelines.decisions.watching import Watcher
 from pipelines.demo.endpoint import Answer, ask, wait_for_log
 from pipelines.demo.outcome import Outcome, quality_by_week
 from pipelines.demo.rows import Rows

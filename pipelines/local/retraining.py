@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from components.shared.config import Config
-from components.shared.decisions.retraining import Outcome, RetrainingRun, RetrainingTask
 from components.shared.files import write_text
+from pipelines.decisions.retraining import Outcome, RetrainingRun, RetrainingTask
 from pipelines.local.run import BUILD, RunError, RunResult, train_here
 from pipelines.local.workers import warm_up
 

@@ -103,8 +103,8 @@ def make_tables(folder: Path) -> dict[str, Path]:
     import pyarrow.parquet as pq
 
     from components.ingest.ingest import ingest_table
-    from components.shared.config.file import load_config
     from components.shared.tables import ROW_GROUP
+    from pipelines.config_file import load_config
 
     config = load_config(CONFIG)
     ingest_table(config.source, config.problem, folder / "flights.parquet")

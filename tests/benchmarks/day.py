@@ -32,7 +32,6 @@ from components.monitor.observation.observe import observed
 from components.shared import frames
 from components.shared.config import MonitoringConfig
 from components.shared.decisions.records import Decided
-from components.shared.decisions.watching import Watcher
 from components.shared.inference_log.compaction import compact_log
 from components.shared.inference_log.layout import HOUR, hour_prefix, raw_name
 from components.shared.inference_rows import RECEIVED, REQUEST_ID, log_schema, logged_name
@@ -44,9 +43,10 @@ from components.shared.registry.monitoring import keep_settings
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
 from components.shared.tasks import TASKS
+from pipelines.decisions.watching import Watcher
 from tests.benchmarks.inference_log import FILES_AN_HOUR, NAME, SECONDS_A_FILE, champion_store, encoded
 from tests.benchmarks.report import Figure, at_most, report, told
-from tests.components.shared.decisions.retrainers import QuickRetrainer
+from tests.pipelines.decisions.retrainers import QuickRetrainer
 
 ROWS = 1_000_000
 _PUTTERS = 16

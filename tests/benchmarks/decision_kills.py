@@ -9,7 +9,7 @@ from pathlib import Path
 
 from components.shared.store import StoreSettings
 from tests.benchmarks.killing import measure
-from tests.components.shared.decisions.decision_kills import DecisionKills
+from tests.pipelines.decisions.decision_kills import DecisionKills
 
 
 @contextmanager

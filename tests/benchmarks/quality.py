@@ -36,7 +36,6 @@ from components.prepare.prepare import prepare
 from components.shared.blocks import find_blocks
 from components.shared.bootstrap import Draws, Estimate
 from components.shared.config import Config, Metric, TaskName
-from components.shared.config.file import load_config
 from components.shared.frames import part_path
 from components.shared.metrics import LABELS, Answers, gain
 from components.shared.package.schema import Schema
@@ -45,6 +44,7 @@ from components.shared.tasks import TASKS
 from components.train.training import train_model
 from components.tune.search import tune_family
 from components.validate import validate
+from pipelines.config_file import load_config
 from tests.benchmarks.quality_tables import TABLES, QualityTable
 from tests.benchmarks.report import Figure, at_least, at_most, report, show, told
 

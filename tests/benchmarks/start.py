@@ -23,8 +23,8 @@ from typing import Any
 from rich.console import Console
 
 from components.ingest.ingest import ingest_table
-from components.shared.config.file import load_config
 from components.shared.stages import BY_NAME, TRAINING
+from pipelines.config_file import load_config
 from tests.benchmarks.report import Figure, at_most, report, told
 
 PROJECT = Path(__file__).resolve().parents[2]

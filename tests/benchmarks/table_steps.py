@@ -136,8 +136,8 @@ def run_stages(data: Path, output: Path) -> dict[str, int]:
     """The logic of the three stages, one after the other; the answer is the rows of each part."""
     from components.ingest.ingest import ingest_table
     from components.prepare.prepare import prepare
-    from components.shared.config.file import load_config
     from components.validate.validate import Outputs, validate
+    from pipelines.config_file import load_config
 
     config = load_config(CONFIG)
     paths = {table: str(data / f"{table}.csv") for table in TABLES}

@@ -57,10 +57,10 @@ def import_everything() -> list[str]:
 
 def run_wine() -> Any:
     """Run the training pipeline with every model family, and with what it published batch prediction and monitoring."""
-    from components.shared.config.file import load_config
     from components.shared.config.notifications import NotificationsConfig, ReceiverConfig
     from components.shared.families import FAMILIES
     from pipelines import batch_prediction, monitoring, training
+    from pipelines.config_file import load_config
     from pipelines.local.run import run_here
 
     config = load_config(Path("pipelines/configs/wine.yaml"))

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from components.shared.config import DEFAULT_TASKS, Config
-from components.shared.config.file import load_config
 from components.shared.errors import ConfigError
 from components.shared.runs.task_names import label_of, stages_in, stages_of
 from components.shared.stages import BY_NAME, TRAINING
 from pipelines.cluster.tasks import combined_resources, constant
+from pipelines.config_file import load_config
 from pipelines.fusing import Call, Output, component_of, fuse, output_names, own_names
 from pipelines.local.task_runner import TaskRunner
 from pipelines.task_records import TaskRecord, divide_record

@@ -2,7 +2,7 @@
 
 One YAML file, one `Config`; each section has a file of its own here, and `config.py` puts them together. Unknown keys
 are refused, every field has its unit and default in its description, and each stage receives only its own section.
-`file.load_config` reads a file and lists every mistake at once.
+`pipelines.config_file.load_config` reads a file and lists every mistake at once.
 """
 
 from components.shared.config.base import (

@@ -1,8 +1,8 @@
 """What is to be done: a pure function of the evidence, the audit log, the rule, the champion and the clock.
 
 So the same decision can be taken again at any time, and another rule's decisions on the same history can be looked at
-before it is put in force (`replay`). Only windows of the champion count: of a version that no longer serves there is
-nothing to mend.
+before it is put in force (`pipelines.decisions.replay`). Only windows of the champion count: of a version that no
+longer serves there is nothing to mend.
 
 First the rules say what they ask for, each by itself (`rules`). The strongest of it is done, unless something holds a
 retraining back; then it is a warning, which says what. In this order:

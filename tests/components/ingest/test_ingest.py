@@ -12,10 +12,10 @@ from kfp.dsl import Dataset
 from components.ingest.component import ingest as component
 from components.ingest.ingest import parse_paths, summary
 from components.shared.config import ProblemConfig, SourceConfig
-from components.shared.config.file import load_config
 from components.shared.errors import SourceError
 from components.shared.files import file_hash
 from components.shared.package.model_package import Lineage
+from pipelines.config_file import load_config
 
 CONFIGS = Path(__file__).parents[3] / "pipelines" / "configs"
 

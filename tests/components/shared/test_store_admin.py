@@ -1,8 +1,5 @@
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,31 +21,20 @@ from components.shared.store_admin import (
     prepare,
     read_keys,
 )
-from components.shared.store_rights import PREFIXES, report, try_rights
 from pipelines.__main__ import main
-from pipelines.local.store import LocalStore
-
-USERS: dict[Purpose, Keys] = {purpose: Keys(f"{purpose}-key", f"{purpose}-secret") for purpose in PURPOSES}
+from tests.minio_program import USERS, empty_minio, set_up
 
 
 @pytest.fixture(scope="module")
 def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSettings]:
-    """A MinIO with nothing in it, and its root keys."""
-    cluster = Path(os.environ.get("CLUSTER_HOME") or Path.home() / ".cache" / "one-node-cluster", "bin", "minio")
-    found = shutil.which("minio") or (str(cluster) if cluster.is_file() else None)
-    if found is None:
-        pytest.skip("no minio program, on PATH or among the test cluster's")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{Path(found).parent}{os.pathsep}{os.environ['PATH']}")
-        server = LocalStore(tmp_path_factory.mktemp("minio"), programs=("minio",))
-        yield server.start()
-        server.stop()
+    with empty_minio(tmp_path_factory.mktemp("minio")) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="module")
 def ready(minio: StoreSettings) -> StoreSettings:
     """The same, set up."""
-    done = prepare(minio, USERS, artifact_bucket="mlpipeline", log_days=90)
+    done = set_up(minio)
     assert done[2] == "rows of the inference log expire after 90 days"
     assert done[:2] == ["bucket fullcircle is there", "bucket mlpipeline is there"]
     return minio
@@ -246,50 +232,3 @@ def test_no_policy_has_wildcard_actions(purpose, capsys):
     for statement in policy(purpose, "b")["Statement"]:
         assert all(resource.startswith("arn:aws:s3:::b") for resource in statement["Resource"])
     assert ("s3:DeleteObject" in text) == bool(GRANTS[purpose].remove)
-
-
-def settings_of(settings: StoreSettings, purpose: Purpose, **changes: str) -> StoreSettings:
-    bucket = "mlpipeline" if purpose == "artifacts" else "fullcircle"
-    keys = {"access_key": USERS[purpose].access_key, "secret_key": USERS[purpose].secret_key}
-    return replace(settings, **{"bucket": bucket, **keys, **changes})
-
-
-@pytest.mark.parametrize("purpose", PURPOSES)
-def test_rights_are_tried_without_leaving_anything(ready, purpose):
-    before = [Store(ready).for_bucket(bucket).list() for bucket in ("fullcircle", "mlpipeline")]
-
-    rights = try_rights(settings_of(ready, purpose), purpose)
-
-    assert {right.place for right in rights} == set(PREFIXES)
-    assert [right for right in rights if right.allowed != right.expected] == []
-    assert before == [Store(ready).for_bucket(bucket).list() for bucket in ("fullcircle", "mlpipeline")]
-
-
-def test_too_many_and_too_few_rights_are_seen(ready):
-    as_serving = {(right.action, right.place): right for right in try_rights(settings_of(ready, "serving"), "stages")}
-    as_root = try_rights(ready, "serving")
-
-    assert as_serving["write", "inference/"].allowed
-    assert not as_serving["write", "inference/"].expected
-    assert not as_serving["write", "models/"].allowed
-    assert as_serving["write", "models/"].expected
-    assert {right.place for right in as_root if right.action == "remove" and right.allowed} == set(PREFIXES)
-
-
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"access_key": "nobody"}, "AWS_ACCESS_KEY_ID"),
-        ({"secret_key": "not-the-secret"}, "AWS_SECRET_ACCESS_KEY"),
-        ({"endpoint": "http://127.0.0.1:1"}, "AWS_ENDPOINT_URL"),
-    ],
-)
-def test_what_prevents_trying_is_named(ready, changes, named):
-    found = report(settings_of(ready, "stages", **changes), "stages")
-
-    assert named in found["error"]
-    assert "rights" not in found
-
-
-def test_a_missing_bucket_is_named(ready):
-    assert "'absent' does not exist" in report(replace(ready, bucket="absent"), "stages")["error"]

@@ -5,10 +5,10 @@ from rich.console import Console
 from components.shared.decisions.audit import AuditLog
 from components.shared.decisions.evidence_files import keep_evidence
 from components.shared.decisions.records import Judged, Started
-from components.shared.decisions.replay import replay
 from components.shared.registry.registry import Registry
 from pipelines.__main__ import main
 from pipelines.cli.decision_tables import print_records, print_replay
+from pipelines.decisions.replay import replay
 from tests.components.shared.decisions.windows import BAD_ROWS, DAY, FIRST, ON, dropped, ended, window
 from tests.pipelines.command_line import write_config
 

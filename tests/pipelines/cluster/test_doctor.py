@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from components.shared.store_admin import GRANTS
-from components.shared.store_rights import PREFIXES
 from pipelines.__main__ import main
 from pipelines.cluster import rights
+from pipelines.cluster.store_rights import PREFIXES
 from tests.pipelines.api_server import ApiServer, Object, answering
 from tests.pipelines.command_line import ROOT
 

@@ -8,12 +8,12 @@ import pytest
 from components.shared.config import ServingConfig
 from components.shared.decisions.evidence import Evidence
 from components.shared.decisions.policy import decide
-from components.shared.decisions.retraining import RetrainingTask
 from components.shared.registry.judgement import Judgement
 from components.shared.registry.pending import PendingVersions, Terms
 from components.shared.registry.registry import Registry
 from pipelines.cluster.kfp_api import Kfp, KfpError, KfpSettings
 from pipelines.cluster.retraining import KfpRetrainer, cpu_hours
+from pipelines.decisions.retraining import RetrainingTask
 from tests.components.shared.decisions.windows import ON, dropped
 from tests.pipelines.kfp_server import BEGUN, Server
 

@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from components.shared.config import DEFAULT_TASKS
-from components.shared.config.file import load_config
 from components.shared.stages import BY_NAME
 from components.shared.store import StoreSettings
 from pipelines.__main__ import main
 from pipelines.cluster.compiled import put_in_ascii
 from pipelines.cluster.tasks import constant
+from pipelines.config_file import load_config
 from pipelines.local.run import BACKGROUND, _repeat_nothing, _start_early
 from pipelines.training import training_pipeline
 from tests.pipelines.argo_status import status_bytes

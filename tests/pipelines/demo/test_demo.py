@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components.shared.config.file import load_config
 from components.shared.decisions.records import Decided
+from pipelines.config_file import load_config
 from pipelines.demo.cases import CASES
 from pipelines.demo.demo import demonstrate
 from pipelines.local.store import LocalStore

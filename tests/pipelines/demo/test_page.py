@@ -8,11 +8,11 @@ import pytest
 from components.monitor.history.record import WindowEntry
 from components.shared.decisions.evidence import Drifted, Estimate, Problem, Quality
 from components.shared.decisions.records import Decided, Decision, Ended, Finding, Judged, Resumed
-from components.shared.pages.picture import picture
 from pipelines.demo.cases import CASES
 from pipelines.demo.demo import tell
 from pipelines.demo.outcome import Outcome, Story
 from pipelines.demo.page import figure, story_page, summary
+from pipelines.demo.picture import picture
 
 START = datetime(2013, 4, 1, tzinfo=UTC)
 WEEK = timedelta(weeks=1)

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from components.shared.config.file import load_config
 from components.shared.decisions.audit import AuditLog
 from components.shared.decisions.records import Decided, Decision, HeldBack, Resumed
 from components.shared.store import Store
+from pipelines.config_file import load_config
 from pipelines.demo.replay import Replay
 from pipelines.demo.telling import week_line
 from pipelines.demo.timetable import Timetable

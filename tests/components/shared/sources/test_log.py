@@ -19,7 +19,6 @@ from components.shared.config import (
     ProblemConfig,
     SourceConfig,
 )
-from components.shared.config.file import load_config
 from components.shared.errors import ConfigError, SourceError
 from components.shared.inference_log.compaction import compact_log
 from components.shared.labels.moments import event_moments
@@ -31,6 +30,7 @@ from components.shared.registry.monitoring import keep_settings
 from components.shared.registry.registry import Registry
 from components.shared.sources.log import LogSource
 from components.shared.store import Store
+from pipelines.config_file import load_config
 from tests.components.monitor.logged import DAY, START, put_log, requests
 from tests.helpers import make_schema, make_table, put_folder
 

@@ -1,6 +1,6 @@
 """Ten kills; `make bench-decisions` does two hundred."""
 
-from tests.components.shared.decisions.decision_kills import DecisionKills
+from tests.pipelines.decisions.decision_kills import DecisionKills
 
 TIMES = 10
 

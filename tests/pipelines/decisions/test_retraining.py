@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from components.shared.decisions.audit import AuditLog
-from components.shared.decisions.lease import Lease, LeaseLostError, _Content
 from components.shared.decisions.records import Ended, Started
-from components.shared.decisions.retraining import MOST_ATTEMPTS, carry_out, retraining_lease
 from components.shared.decisions.retrainings import open_retraining
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
-from tests.components.shared.decisions.retrainers import QuickRetrainer
+from pipelines.decisions.lease import Lease, LeaseLostError, _Content
+from pipelines.decisions.retraining import MOST_ATTEMPTS, carry_out, retraining_lease
 from tests.components.shared.decisions.windows import ON, dropped
+from tests.pipelines.decisions.retrainers import QuickRetrainer
 
 LONGEST = timedelta(hours=24)
 

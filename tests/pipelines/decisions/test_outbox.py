@@ -7,10 +7,10 @@ import pytest
 
 from components.shared.config.notifications import NotificationsConfig
 from components.shared.decisions.audit import AuditLog
-from components.shared.notifications.outbox import tell
 from components.shared.notifications.sending import SIGNATURE, TIMESTAMP, signature
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
+from pipelines.decisions.outbox import tell
 from tests.components.receivers import SECRET, Receiver, receiving
 from tests.components.shared.decisions.windows import ON, dropped, window
 

@@ -14,17 +14,17 @@ from components.shared.decisions.arrivals import Objects, objects_at
 from components.shared.decisions.audit import AuditLog
 from components.shared.decisions.evidence import Evidence
 from components.shared.decisions.evidence_files import read_evidence
-from components.shared.decisions.lease import LeaseLostError
 from components.shared.decisions.policy import judge
 from components.shared.decisions.records import Decided, Ended, Judged, Record, Result, Resumed, Started
-from components.shared.decisions.retraining import Clock, Retrainer, carry_out, retraining_lease
 from components.shared.decisions.retrainings import Retraining, retrainings_of
-from components.shared.notifications.outbox import tell
 from components.shared.registry.history import Entry, rolled_back
 from components.shared.registry.monitoring import read_settings
 from components.shared.registry.pending import Pending, PendingVersions
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
+from pipelines.decisions.lease import LeaseLostError
+from pipelines.decisions.outbox import tell
+from pipelines.decisions.retraining import Clock, Retrainer, carry_out, retraining_lease
 
 
 @dataclass(frozen=True, slots=True)

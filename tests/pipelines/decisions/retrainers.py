@@ -5,9 +5,9 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from components.shared.decisions.retraining import Outcome, RetrainingRun, RetrainingTask
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
+from pipelines.decisions.retraining import Outcome, RetrainingRun, RetrainingTask
 
 
 @dataclass

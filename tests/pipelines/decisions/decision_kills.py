@@ -15,15 +15,15 @@ from datetime import UTC, datetime, timedelta
 from components.shared.config import PolicyConfig
 from components.shared.decisions.audit import AuditLog
 from components.shared.decisions.evidence_files import keep_evidence, read_evidence
-from components.shared.decisions.lease import Lease
 from components.shared.decisions.records import Decided, Ended, Started
-from components.shared.decisions.retraining import MOST_ATTEMPTS, carry_out
 from components.shared.decisions.retrainings import open_retraining
 from components.shared.registry.registry import Registry
 from components.shared.store import Store, StoreSettings
+from pipelines.decisions.lease import Lease
+from pipelines.decisions.retraining import MOST_ATTEMPTS, carry_out
 from tests.components.deploy.kills import Kills
-from tests.components.shared.decisions.retrainers import QuickRetrainer
 from tests.components.shared.decisions.windows import dropped
+from tests.pipelines.decisions.retrainers import QuickRetrainer
 
 MODEL = "demo"
 POLICY = PolicyConfig.model_validate(

@@ -3,8 +3,8 @@ from datetime import timedelta
 from components.shared.config import PolicyConfig
 from components.shared.decisions.policy import next_record
 from components.shared.decisions.records import Record
-from components.shared.decisions.replay import replay
 from components.shared.registry.history import Entry
+from pipelines.decisions.replay import replay
 from tests.components.shared.decisions.windows import DAY, FIRST, ON, ended, estimated, log, measured, window
 
 SERVED = [Entry(number=1, version="v1", action="promoted", when=FIRST.isoformat())]

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from components.shared.decisions.lease import Lease, LeaseLostError
 from components.shared.errors import PackageError
 from components.shared.store import Store
+from pipelines.decisions.lease import Lease, LeaseLostError
 
 KEY = "monitoring/demo/retraining.json"
 

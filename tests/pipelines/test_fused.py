@@ -9,7 +9,7 @@ import pytest
 from kfp import dsl
 from kfp.dsl.executor import Executor
 
-from components.shared.fused import Wiring, fused
+from pipelines.fused import Wiring, fused
 
 
 def first(text: str, table: dsl.Output[dsl.Dataset], times: int = 2) -> NamedTuple("Outputs", length=int):  # type: ignore[valid-type]

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from components.shared.decisions.audit import AuditLog
-from components.shared.decisions.lease import Held, Lease, LeaseLostError
 from components.shared.decisions.records import Decision, Ended, Record, Result, Started
 from components.shared.decisions.retrainings import Retraining, open_retraining, retrainings_of
 from components.shared.store import Store
+from pipelines.decisions.lease import Held, Lease, LeaseLostError
 
 MOST_ATTEMPTS = 3
 Clock = Callable[[], datetime]

@@ -8,15 +8,15 @@ from components.shared.config.monitoring_policy import RetrainingBudget
 from components.shared.decisions.audit import AuditLog
 from components.shared.decisions.evidence_files import keep_evidence
 from components.shared.decisions.records import Ended, Judged
-from components.shared.decisions.retraining import Outcome, RetrainingRun, RetrainingTask
-from components.shared.decisions.watching import Watcher, in_words
 from components.shared.registry.judgement import Judgement
 from components.shared.registry.monitoring import keep_settings
 from components.shared.registry.pending import PendingVersions, Terms
 from components.shared.registry.registry import Registry
 from components.shared.store import Store
-from tests.components.shared.decisions.retrainers import QuickRetrainer
+from pipelines.decisions.retraining import Outcome, RetrainingRun, RetrainingTask
+from pipelines.decisions.watching import Watcher, in_words
 from tests.components.shared.decisions.windows import ON, dropped, measured, window
+from tests.pipelines.decisions.retrainers import QuickRetrainer
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Trying out what keys may do in the object store, without writing, changing or removing anything.
 
-What a purpose may do is `store_admin.GRANTS`; here each right is asked for with a request that cannot take effect:
-reading lists a prefix, writing replaces an object that does not exist, removing names an object that does not exist.
+What a purpose may do is `components.shared.store_admin.GRANTS`; here each right is asked for with a request that cannot
+take effect: reading lists a prefix, writing replaces an object that does not exist, removing names an object that does
+not exist.
 """
 
 import time
