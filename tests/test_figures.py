@@ -16,7 +16,10 @@ ROOT = Path(__file__).parents[1]
 QUOTED = re.compile(r"^Any$|[\[|,] ?Any\b(?=\]| \||,)")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 HOUSES = ("components", "pipelines", "images")
-SHARED = 0.121  # of the lines of `components/`: modules of `shared` itself, not of its folders, one thing a file each
+# Left out of `components/shared/`: interfaces with their implementations, which grow by a file for each new kind, and
+# the registry, the one way to the versions.
+INTERFACES = {"tasks", "families", "metrics", "sources", "registry"}
+SHARED = 0.322  # of the lines of `components/`: all others of `components/shared/`
 
 
 class Function(NamedTuple):
@@ -91,5 +94,5 @@ def test_what_is_shared_does_not_grow():
     sizes = {path.relative_to(ROOT / "components"): lines_of(text) for path, (text, _) in trees().items()
              if path.is_relative_to(ROOT / "components")}  # fmt: skip
     everything = sum(sizes.values())
-    shared = sum(size for path, size in sizes.items() if path.parts[0] == "shared" and len(path.parts) == 2)
+    shared = sum(size for path, size in sizes.items() if path.parts[0] == "shared" and path.parts[1] not in INTERFACES)
     assert shared / everything <= SHARED, f"{shared:,} of {everything:,} lines, {shared / everything:.1%}"
