@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.shared.config import ErrorCosts, ThresholdRule
+from components.shared.metrics import TABLE, Answers, Weights
 from components.shared.names import ThresholdMetric
 from components.shared.tasks.arrays import ScoreArray, TargetArray
 
@@ -48,15 +49,12 @@ class Outcomes:
         return self.hits / self.positives
 
     def metric(self, name: ThresholdMetric) -> Floats:
-        """A metric at each threshold."""
-        specificity = 1 - self.false_alarms / self.negatives
-        match name:
-            case "f1":
-                return 2 * self.hits / (self.hits + self.false_alarms + self.positives)
-            case "balanced_accuracy":
-                return (self.recall + specificity) / 2
-            case "accuracy":
-                return (self.hits + self.negatives - self.false_alarms) / (self.positives + self.negatives)
+        """A metric at each threshold: that of four rows, one for each cell of the confusion matrix."""
+        hits, alarms = self.hits, self.false_alarms
+        counts = np.array([hits, self.positives - hits, alarms, self.negatives - alarms])
+        answered = np.array([1, 0, 1, 0])
+        answers = Answers(np.eye(2)[answered], answered=answered)
+        return TABLE[name](np.array([1, 1, 0, 0]), answers, Weights(np.ones(4), np.arange(4), counts))
 
     def cost(self, costs: ErrorCosts) -> Floats:
         """Mean cost of a row at each threshold."""

@@ -1,10 +1,14 @@
 """Tests of choosing the threshold, among them a simulation that shows what it gains."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from components.shared.config import ErrorCosts
+from components.shared.metrics import score
+from components.shared.names import ThresholdMetric
 from components.shared.thresholds import candidates, choose_threshold, outcomes
 
 COSTS = ErrorCosts(false_positive=1, false_negative=5)
@@ -34,6 +38,20 @@ def test_outcomes_are_those_of_answering_from_a_threshold_on():
         assert balanced == pytest.approx(balanced_accuracy_score(target, answer))
         assert recall == pytest.approx(answer[target == 1].mean())
         assert precision == pytest.approx(target[answer == 1].mean() if answer.any() else 1.0)
+
+
+@pytest.mark.parametrize("name", get_args(ThresholdMetric))
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_metric_at_a_threshold_is_that_of_the_table(name, weighted):
+    target, probabilities = drawn(300, 6)
+    weights = np.random.default_rng(7).exponential(size=300) if weighted else None
+    chosen = choose_threshold(target, probabilities, weights, metric=name)
+    places = np.unique([*candidates(probabilities)[::20], chosen])
+    found = outcomes(target, probabilities, weights, thresholds=places).metric(name)
+    scores = np.column_stack([1 - probabilities, probabilities])
+    expected = [score(name, "binary", target, scores, threshold=place, weights=weights) for place in places]
+    assert found == pytest.approx(np.array(expected), abs=1e-12)
+    assert found[places == chosen] == pytest.approx(max(expected), abs=1e-12)
 
 
 def test_a_weight_counts_as_so_many_rows():
