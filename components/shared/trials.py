@@ -5,6 +5,8 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.shared.config import FamilyName, Metric
+from components.shared.evaluation import metric_text
+from components.shared.metrics import LABELS
 
 Value = bool | int | float | str | None
 State = Literal["complete", "pruned", "cut", "failed"]
@@ -58,5 +60,6 @@ class FamilyTrials(BaseModel):
         others = "".join(
             f", {states.count(state)} {state}" for state in get_args(State) if state != "complete" and state in states
         )
-        text = f"{self.family}: {self.metric} {self.best.score:.4f}, best of {count}{others}, on {self.rows:,} rows"
+        score = f"{LABELS[self.metric]} {metric_text(self.metric, self.best.score)}"
+        text = f"{self.family}: {score}, best of {count}{others}, on {self.rows:,} rows"
         return text + ("; none was completed: raise search.budget.seconds" if self.best.cut else "")

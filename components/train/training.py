@@ -17,9 +17,10 @@ from threadpoolctl import threadpool_limits
 
 from components.shared.calibration import CalibratedModel
 from components.shared.config import ProblemConfig, SearchConfig, TrainConfig
+from components.shared.evaluation import metric_text
 from components.shared.families import MODEL
 from components.shared.frames import Part, check_learnable, load_part
-from components.shared.metrics import gain
+from components.shared.metrics import LABELS, gain
 from components.shared.package.model_package import Lineage
 from components.shared.package.schema import FIXED, Schema
 from components.shared.resources import training_threads
@@ -47,8 +48,9 @@ class Trained:
     def message(self) -> str:
         """One line for people."""
         record = self.record
+        score = f"{LABELS[record.metric]} {metric_text(record.metric, record.scores[record.family])}"
         return (
-            f"{record.family} ({record.metric} {record.scores[record.family]:.4f}) fitted on {record.rows:,} rows; "
+            f"{record.family} ({score}) fitted on {record.rows:,} rows; "
             f"{self._decisions()}ONNX agrees on {self.parity.share:.2%} of {self.parity.rows:,} test rows"
         )
 

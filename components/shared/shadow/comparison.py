@@ -17,6 +17,7 @@ from components.shared.bootstrap import Draws, effective_blocks
 from components.shared.bootstrap import Estimate as Resampled
 from components.shared.decisions.evidence import Estimate
 from components.shared.errors import InputError
+from components.shared.evaluation import metric_text
 from components.shared.inference_rows import (
     LATENCY,
     PREDICTION,
@@ -28,7 +29,7 @@ from components.shared.inference_rows import (
 )
 from components.shared.labels.layout import LabelColumns
 from components.shared.labels.targets import read_targets
-from components.shared.metrics import TABLE, Answers
+from components.shared.metrics import LABELS, TABLE, Answers
 from components.shared.metrics.weights import Floats, Indices
 from components.shared.names import MetricName
 from components.shared.package.schema import Schema
@@ -63,12 +64,18 @@ class PairedQuality(_Frozen):
         gain: How much better the candidate is, in the metric's unit, with its 95 % interval; negative when it is worse.
     """
 
-    metric: str
+    metric: MetricName
     higher_is_better: bool
     rows: int
     champion: float
     candidate: float
     gain: Estimate
+
+    @property
+    def message(self) -> str:
+        """A part of a line for people."""
+        candidate, champion = (metric_text(self.metric, value) for value in (self.candidate, self.champion))
+        return f"{LABELS[self.metric]} {candidate} instead of {champion}"
 
 
 class ShadowComparison(_Frozen):
@@ -124,7 +131,7 @@ class ShadowComparison(_Frozen):
             f"{self.candidate_latency.p99:.3g} ms (p99) instead of {self.champion_latency.p99:.3g} ms"
         )
         if self.quality:
-            text += f"; {self.quality.metric} {self.quality.candidate:.4g} instead of {self.quality.champion:.4g}"
+            text += f"; {self.quality.message}"
         return text if self.enough else f"{text}; {self.needed:,} rows are asked for"
 
 

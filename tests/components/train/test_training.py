@@ -16,7 +16,7 @@ from components.shared.config import ProblemConfig, SearchConfig
 from components.shared.errors import DataError
 from components.shared.files import file_hash
 from components.shared.frames import inputs, load_part
-from components.shared.metrics import score
+from components.shared.metrics import LABELS, score
 from components.shared.package.fitted_pipeline import load_pipeline
 from components.shared.package.schema import Schema
 from components.shared.package.scoring import Scorer
@@ -68,7 +68,7 @@ def test_a_trained_package_predicts_and_records_what_made_it(tmp_path: Path, tas
     trained = train_model(
         tried, splits, tmp_path / "model", search=SEARCH, training=TRAINING, problem=PROBLEMS[task], lineage=LINEAGE
     )
-    assert trained.message.startswith(f"linear ({metric} 0.7000) fitted on 510 rows; ")
+    assert trained.message.startswith(f"linear ({LABELS[metric]} 0.7) fitted on 510 rows; ")
     assert trained.message.endswith("; ONNX agrees on 100.00% of 90 test rows")
     record = TrainingRecord.model_validate_json((tmp_path / "model" / "training.json").read_bytes())
     assert record == trained.record
@@ -168,7 +168,7 @@ def test_the_adapter_reads_what_tuning_wrote(tmp_path: Path, capsys):
         splits=SimpleNamespace(path=str(splits)),
         model=SimpleNamespace(path=str(tmp_path / "model")),
     )
-    assert "linear (roc_auc 0.8000) fitted on 510 rows" in capsys.readouterr().out
+    assert "linear (ROC AUC 0.8) fitted on 510 rows" in capsys.readouterr().out
     served = Schema.read(tmp_path / "model")
     assert served.threshold_by == "f1"
     assert served.model_copy(update={"threshold": 0.5, "threshold_by": ""}) == Schema.read(splits)

@@ -12,8 +12,10 @@ import pytest
 
 from components.shared.config import Budget, ParameterSpace, SearchConfig, TaskName
 from components.shared.errors import ConfigError, DataError
+from components.shared.evaluation import metric_text
 from components.shared.families import FAMILIES as TABLE
 from components.shared.families import default_parameters, search_space
+from components.shared.metrics import LABELS
 from components.shared.package.schema import Schema
 from components.shared.tasks import TASKS
 from components.shared.trials import Best, FamilyTrials, Trial
@@ -47,7 +49,7 @@ def test_each_family_finds_parameters(tmp_path: Path, family, task):
     splits = make_splits(tmp_path, task, columns=["stops", "colour", "booked at"])
     found = tune_family(family, splits, search=quick(family), training=TRAINING)
     assert len(found.trials) == 3
-    assert found.metric == {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}[task]
+    assert found.metric == TASKS[task].default_metric
     complete = scores(found)
     assert found.warnings == []
     assert found.best.score == (max if TASKS[task].has_positive_class else min)(complete)
@@ -55,7 +57,8 @@ def test_each_family_finds_parameters(tmp_path: Path, family, task):
     assert found.best.rows == 210  # on average, of the folds that roll through 300 rows
     space = search_space(family, task, quick(family).space.get(family, {}))
     assert found.trials[0].parameters == default_parameters(family, task, space)
-    assert found.message.startswith(f"{family}: {found.metric} {found.best.score:.4f}, best of ")
+    shown = f"{LABELS[found.metric]} {metric_text(found.metric, found.best.score)}"
+    assert found.message.startswith(f"{family}: {shown}, best of ")
 
 
 @pytest.mark.parametrize("family", ["linear", "lightgbm"])

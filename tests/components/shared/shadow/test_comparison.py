@@ -12,11 +12,12 @@ import pytest
 
 from components.shared.config import TaskName
 from components.shared.errors import InputError
+from components.shared.evaluation import metric_text
 from components.shared.inference_log.layout import hour_prefix, raw_name
 from components.shared.inference_rows import LOG_ROOT, SHADOW_ROOT, log_schema, probability_names
 from components.shared.labels.joining import join
 from components.shared.labels.layout import LabelColumns
-from components.shared.metrics import compute
+from components.shared.metrics import LABELS, compute
 from components.shared.package.schema import Schema
 from components.shared.shadow.comparison import ShadowComparison, Side, compare_shadow
 from components.shared.shadow.reading import answer_columns, read_candidate, read_champion
@@ -138,7 +139,8 @@ def test_quality_is_measured_on_the_same_labelled_rows(task: TaskName):
     labels = pa.table(given).cast(columns.arrow())
     joined = join(champion, labels, schema)
     assert joined.labelled == len(labelled)
-    found = compared(joined.table, candidate, schema).quality
+    comparison = compared(joined.table, candidate, schema)
+    found = comparison.quality
     assert found is not None
     metric = TASKS[task].default_metric
     chosen = np.array(labelled)
@@ -149,6 +151,8 @@ def test_quality_is_measured_on_the_same_labelled_rows(task: TaskName):
     assert (found.rows, found.metric) == (300, metric)
     assert [found.champion, found.candidate] == pytest.approx(expected, rel=1e-4, abs=1e-4)
     assert 0 < found.gain.low < found.gain.value < found.gain.high
+    shown = [metric_text(metric, value) for value in (found.candidate, found.champion)]
+    assert f"; {LABELS[metric]} {shown[0]} instead of {shown[1]}" in comparison.message
     turned = compared(joined.table, candidate, schema, minimum_labels=301)
     assert turned.quality is None
 
