@@ -100,7 +100,8 @@ def _baseline(splits: Path, scored: Scored) -> dict[Metric, float]:
     seen, counted = frames.labels(table, schema), frames.row_weights(table, schema)
     found = {}
     for metric in task.metrics:
-        answer = task.baseline.answer(metric, seen, counted, classes=len(schema.classes))
+        constant = metrics.TABLE[metric].best_constant
+        answer = task.baseline.answer(constant, seen, counted, classes=len(schema.classes))
         scores = np.broadcast_to(answer, (len(scored.target), *answer.shape))
         found[metric] = metrics.score(
             metric, schema.task, scored.target, scores, threshold=schema.threshold, weights=scored.weights

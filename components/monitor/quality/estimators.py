@@ -59,7 +59,7 @@ class Estimator:
 
     @classmethod
     def fit(cls, metric: MetricName, rows: Known) -> "Estimator | None":
-        """Learn from rows whose label is known; None where too few of them tell the metric."""
+        """Learn from rows whose label is known; None where too few of them tell the metric, or no losses of rows do."""
         if rows.answers.scores.ndim == 2:
             if len(rows.target) < confidence.FEWEST_ROWS:
                 return None

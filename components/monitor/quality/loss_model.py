@@ -9,7 +9,6 @@ folds in the order of time), and the interval is made of the losses of these row
 how far the mean of as many losses as there are rows strays, and how far the level itself is known.
 """
 
-from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from components.shared.bootstrap import Estimate
+from components.shared.metrics import TABLE, RowLoss
 from components.shared.metrics.weights import Floats
 from components.shared.names import MetricName
 from components.shared.resources import training_threads
@@ -28,14 +28,6 @@ _FOLDS = 5
 _DRAWS = 500
 _MOST_CATEGORIES = 200
 _LEAF = 40  # fewest rows of a leaf
-
-Loss = Callable[[Floats, Floats], Floats]
-LOSSES: Mapping[MetricName, Loss] = {
-    "mae": lambda target, predicted: np.abs(predicted - target),
-    "rmse": lambda target, predicted: (predicted - target) ** 2,
-    "r2": lambda target, predicted: (predicted - target) ** 2,
-    "mape": lambda target, predicted: np.abs(predicted - target) / np.abs(target),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +55,7 @@ class LossModel:
     """Estimates one metric of numbers from features and predictions alone.
 
     Args:
-        metric: The metric.
+        row_loss: How the metric follows from losses.
         model: Fitted: predicts the loss of rows.
         losses: Of the rows that it was learned from, shape (rows,).
         foreseen: What was predicted for them by models that had not seen them, shape (rows,).
@@ -71,9 +63,9 @@ class LossModel:
     """
 
     def __init__(
-        self, metric: MetricName, model: "_Regressor", losses: Floats, foreseen: Floats, weights: Floats
+        self, row_loss: RowLoss, model: "_Regressor", losses: Floats, foreseen: Floats, weights: Floats
     ) -> None:
-        self._metric = metric
+        self._row_loss = row_loss
         self._model = model
         self._losses = losses
         self._foreseen = foreseen
@@ -88,21 +80,18 @@ class LossModel:
             rows: In the order of time, none of which the model has learned from.
 
         Returns:
-            The model; None where fewer than `FEWEST_ROWS` rows have a loss: of MAPE, those with target 0 have none.
+            The model; None where the metric follows from no losses of rows, or where fewer than `FEWEST_ROWS` rows
+            have a loss: of MAPE, those with target 0 have none.
         """
-        if metric == "mape":  # as the metric does
-            rows = rows.subset(np.flatnonzero(rows.target != 0))
+        row_loss = TABLE[metric].row_loss
+        if row_loss is None:
+            return None
+        rows = rows.subset(np.flatnonzero(row_loss.counts(rows.target)))
         if len(rows.target) < FEWEST_ROWS:
             return None
-        losses = LOSSES[metric](rows.target, rows.predicted.astype(np.float64))
-        foreseen = np.empty(len(losses))
-        for fold in np.array_split(np.arange(len(losses)), _FOLDS):
-            rest = np.setdiff1d(np.arange(len(losses)), fold)
-            part = rows.subset(rest)
-            model = _Regressor().fit(part.frame, part.predicted, losses[rest], part.weights)
-            foreseen[fold] = model.predict(rows.frame.iloc[fold], rows.predicted[fold])
+        losses = row_loss.loss(rows.target, rows.predicted.astype(np.float64))
         whole = _Regressor().fit(rows.frame, rows.predicted, losses, rows.weights)
-        return cls(metric, whole, losses, foreseen, rows.weights)
+        return cls(row_loss, whole, losses, _foreseen(rows, losses), rows.weights)
 
     def estimate(
         self, frame: pd.DataFrame, predicted: ScoreArray, weights: Floats | None = None, *, seed: int = 0
@@ -130,8 +119,10 @@ class LossModel:
         spread = float(np.average((ratios - np.average(ratios, weights=self._weights)) ** 2, weights=self._weights))
         variance = spread * float(counted**2 @ expected**2) / max(mean**2, 1e-300)
         strayed = random.gamma(1 / variance, variance, _DRAWS) if variance > 0 else np.ones(_DRAWS)
-        value = self._value(np.array([mean * level]), predicted, counted)
-        return Estimate(float(value[0]), self._value(mean * levels * strayed, predicted, counted), float("inf"))
+        values = predicted.astype(np.float64)
+        value = self._row_loss.of_mean(np.array([mean * level]), values, counted)
+        resampled = self._row_loss.of_mean(mean * levels * strayed, values, counted)
+        return Estimate(float(value[0]), resampled, float("inf"))
 
     def _level(self, weights: Floats) -> float:
         """The factor that corrects predicted losses: actual losses divided by predicted ones, on the rows learned."""
@@ -142,17 +133,6 @@ class LossModel:
         count = len(self._losses)
         drawn = random.multinomial(count, np.full(count, 1 / count), size=_DRAWS) * self._weights
         return np.asarray((drawn @ self._losses) / (drawn @ self._foreseen), dtype=np.float64)
-
-    def _value(self, mean_loss: Floats, predicted: ScoreArray, weights: Floats) -> Floats:
-        """The metric that a mean loss stands for."""
-        if self._metric == "rmse":
-            return np.sqrt(mean_loss)
-        if self._metric == "r2":
-            values = predicted.astype(np.float64)
-            explained = float(weights @ (values - weights @ values) ** 2)
-            # Of predictions without a bias the target's variance is theirs and that of their errors together.
-            return 1 - mean_loss / (explained + mean_loss)
-        return mean_loss
 
 
 class _Regressor:
@@ -191,6 +171,17 @@ class _Regressor:
         ]
         found = np.column_stack([*columns, predicted.astype(np.float64)])
         return np.where(np.isfinite(found), found, np.nan)
+
+
+def _foreseen(rows: Measured, losses: Floats) -> Floats:
+    """What is predicted for each fold of the rows by a model of the others, shape (rows,)."""
+    found = np.empty(len(losses))
+    for fold in np.array_split(np.arange(len(losses)), _FOLDS):
+        rest = np.setdiff1d(np.arange(len(losses)), fold)
+        part = rows.subset(rest)
+        model = _Regressor().fit(part.frame, part.predicted, losses[rest], part.weights)
+        found[fold] = model.predict(rows.frame.iloc[fold], rows.predicted[fold])
+    return found
 
 
 def _threads(rows: int) -> AbstractContextManager[object]:

@@ -82,7 +82,7 @@ class QualityModel:
         return tuple(off_in_parts(self.metric, self.reference)) if self.reference else ()
 
     def estimator(self, columns: tuple[str, ...]) -> Estimator | None:
-        """An estimator that has learned from the reference rows; None where they are too few.
+        """An estimator that has learned from the reference rows; None where they are too few, or none can be made.
 
         Args:
             columns: The features that it may look at.

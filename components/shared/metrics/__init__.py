@@ -16,7 +16,7 @@ from components.shared.metrics.curves import (
     pr_curve,
     roc_curve,
 )
-from components.shared.metrics.metric import Answers, Metric, check_finite, normalise
+from components.shared.metrics.metric import Answers, Metric, RowLoss, check_finite, normalise
 from components.shared.metrics.numbers import zero_targets
 from components.shared.metrics.table import (
     LABELS,
@@ -34,6 +34,7 @@ __all__ = [
     "CalibrationBin",
     "Curve",
     "Metric",
+    "RowLoss",
     "Weights",
     "calibration",
     "calibration_error",

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from components.shared.metrics.metric import Answers, Metric
-from components.shared.metrics.numbers import errors
+from components.shared.metrics.metric import Answers, Metric, RowLoss
+from components.shared.metrics.numbers import absolute_error, errors
 from components.shared.metrics.weights import Floats, Weights
 from components.shared.tasks.arrays import TargetArray
 
@@ -15,4 +15,19 @@ def mape(target: TargetArray, answers: Answers, weights: Weights) -> Floats:
     return weights.sum(shares) / weights.sum(some)
 
 
-METRIC = Metric("mape", "MAPE", mape, margin=0.01, lower_is_better=True, relative=True, percent=True)
+def _share(target: Floats, predicted: Floats) -> Floats:
+    """The loss of rows with another target than 0."""
+    return absolute_error(target, predicted) / np.abs(target)
+
+
+METRIC = Metric(
+    "mape",
+    "MAPE",
+    mape,
+    margin=0.01,
+    lower_is_better=True,
+    relative=True,
+    percent=True,
+    best_constant="median",
+    row_loss=RowLoss(_share, counts=lambda target: target != 0),
+)

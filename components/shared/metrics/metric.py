@@ -11,6 +11,7 @@ from components.shared.errors import DataError
 from components.shared.metrics.weights import Floats, Indices, Weights
 from components.shared.names import MetricName, ThresholdMetric
 from components.shared.tasks.arrays import ScoreArray, TargetArray
+from components.shared.tasks.baseline import Constant
 from components.shared.tasks.choosing import choose_classes
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)  # models answer float32: nothing below differs from 0
@@ -58,6 +59,22 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
+class RowLoss:
+    """How a metric of numbers follows from a loss of each row, by which it is estimated before true values come.
+
+    Attributes:
+        loss: From true values and predictions of shape (rows,) to the loss of each row.
+        of_mean: From the mean loss on each resample, shape (resamples,), and the rows' predictions and weights, which
+            add up to 1, to the metric on each resample; by default it is the mean loss itself.
+        counts: From true values to which rows have a loss; by default all.
+    """
+
+    loss: Callable[[Floats, Floats], Floats]
+    of_mean: Callable[[Floats, Floats, Floats], Floats] = lambda mean, *_: mean
+    counts: Callable[[Floats], NDArray[np.bool_]] = lambda target: np.ones(len(target), dtype=np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """A metric: one function, and all that is said of it anywhere.
 
@@ -73,6 +90,10 @@ class Metric:
         threshold_by: What the threshold is chosen by while trials are compared by this metric; None where the metric
             does not depend on it. Precision and recall alone would be perfect where everything or hardly anything is
             answered.
+        best_constant: Numbers only: whether by this metric the mean or the median is the better answer to all rows, for
+            the baseline.
+        row_loss: Numbers only: how it is estimated without true values; None where it follows from no mean of losses,
+            and is not estimated.
     """
 
     name: MetricName
@@ -83,6 +104,8 @@ class Metric:
     relative: bool = False
     percent: bool = False
     threshold_by: ThresholdMetric | None = None
+    best_constant: Constant = "mean"
+    row_loss: RowLoss | None = None
 
     def __call__(self, target: TargetArray, answers: Answers, weights: Weights) -> Floats:
         """The value on each resample, shape (resamples,)."""

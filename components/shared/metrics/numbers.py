@@ -12,6 +12,16 @@ def errors(target: TargetArray, answers: Answers) -> Floats:
     return np.asarray(answers.scores.astype(np.float64) - target, dtype=np.float64)
 
 
+def absolute_error(target: Floats, predicted: Floats) -> Floats:
+    """A loss of each row, shape (rows,)."""
+    return np.abs(predicted - target)
+
+
+def squared_error(target: Floats, predicted: Floats) -> Floats:
+    """A loss of each row, shape (rows,)."""
+    return np.asarray((predicted - target) ** 2, dtype=np.float64)
+
+
 def zero_targets(target: TargetArray) -> int:
     """Rows that MAPE leaves out."""
     return int(np.count_nonzero(target == 0))

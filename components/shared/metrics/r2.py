@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from components.shared.metrics.metric import Answers, Metric
-from components.shared.metrics.numbers import errors
+from components.shared.metrics.metric import Answers, Metric, RowLoss
+from components.shared.metrics.numbers import errors, squared_error
 from components.shared.metrics.weights import Floats, Weights
 from components.shared.tasks.arrays import TargetArray
 
@@ -18,4 +18,11 @@ def r2(target: TargetArray, answers: Answers, weights: Weights) -> Floats:
     return np.where(spread > 1e-12 * second, explained, np.nan)
 
 
-METRIC = Metric("r2", "R²", r2, margin=0.01)
+def _of_mean(mean: Floats, predicted: Floats, weights: Floats) -> Floats:
+    """R² from the mean squared error, of predictions that are taken for unbiased."""
+    explained = float(weights @ (predicted - weights @ predicted) ** 2)
+    # Of predictions without a bias the target's variance is theirs and that of their errors together.
+    return 1 - mean / (explained + mean)
+
+
+METRIC = Metric("r2", "R²", r2, margin=0.01, row_loss=RowLoss(squared_error, of_mean=_of_mean))

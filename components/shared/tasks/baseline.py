@@ -1,15 +1,15 @@
 """What a model of a kind of problem has to be better than: the best answer that looks at no feature."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
-
-from components.shared.names import MetricName
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:  # the configuration loads without them
     import numpy as np
     from numpy.typing import NDArray
 
     from components.shared.tasks.arrays import TargetArray
+
+Constant = Literal["mean", "median"]  # of the target, by which of the two a metric is better
 
 
 class Baseline(ABC):
@@ -25,12 +25,12 @@ class Baseline(ABC):
 
     @abstractmethod
     def answer(
-        self, metric: MetricName, target: "TargetArray", weights: "NDArray[np.float64] | None", *, classes: int
+        self, constant: Constant, target: "TargetArray", weights: "NDArray[np.float64] | None", *, classes: int
     ) -> "NDArray[np.float64]":
         """The answer that is judged by a metric.
 
         Args:
-            metric: Which.
+            constant: Which answer is the best of numbers by this metric (`Metric.best_constant`).
             target: Of the training part, class indices or values, shape (rows,).
             weights: How much each row counts, shape (rows,); None for all the same.
             classes: How many classes there are; 0 for numbers.
@@ -48,7 +48,7 @@ class ClassShares(Baseline):
 
     def answer(
         self,
-        metric: MetricName,  # noqa: ARG002, the interface
+        constant: Constant,  # noqa: ARG002, the interface
         target: "TargetArray",
         weights: "NDArray[np.float64] | None",
         *,
@@ -64,12 +64,12 @@ class ClassShares(Baseline):
 class MeanOrMedian(Baseline):
     """The mean, or where a metric is of absolute errors, the median."""
 
-    about = "The baseline always answers the training part's mean (for RMSE and R²) or median (for MAE and MAPE)."
+    about = "The baseline always answers the training part's mean, or its median where a metric is of absolute errors."
     untold = "its target is 0 or constant"
 
     def answer(
         self,
-        metric: MetricName,
+        constant: Constant,
         target: "TargetArray",
         weights: "NDArray[np.float64] | None",
         *,
@@ -78,7 +78,7 @@ class MeanOrMedian(Baseline):
         """The weighted mean or median."""
         import numpy as np
 
-        if metric not in ("mae", "mape"):
+        if constant == "mean":
             return np.asarray(np.average(target, weights=weights), dtype=np.float64)
         if weights is None:
             return np.asarray(np.median(target), dtype=np.float64)

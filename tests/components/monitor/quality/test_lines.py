@@ -14,7 +14,9 @@ from components.shared.decisions.evidence import Quality
 from components.shared.evaluation import Scores, Slice
 from components.shared.labels.layout import LabelColumns
 from components.shared.labels.store import Labels
+from components.shared.metrics import TABLE
 from components.shared.store import Store
+from components.shared.tasks import TASKS
 from tests.components.monitor.quality.conftest import DAY, MONDAY, Endpoint
 
 SETTINGS = LabelsConfig()
@@ -59,17 +61,21 @@ def test_estimated_at_once_and_measured_when_labels_have_come(endpoints):
     assert after.measured.low < after.measured.value < after.measured.high
 
 
-@pytest.mark.parametrize("task", ["multiclass", "regression"])
-def test_other_kinds_of_problems(endpoints, task):
-    endpoint, _ = endpoints(task)
+@pytest.mark.parametrize(
+    ("task", "metric"), [(name, metric) for name, task in TASKS.items() for metric in task.metrics]
+)
+def test_every_metric_of_every_kind_of_problem(endpoints, task, metric):
+    endpoint, model = endpoints(task)
     answers, told = endpoint.day(0, amount=0.5)
-    quality = judged(endpoints, answers, known(endpoint, told, MONDAY + DAY), task=task, now=MONDAY + 2 * DAY).quality
+    labels = known(endpoint, told, MONDAY + DAY)
+    by_it = QualityModel(model.schema, metric, model.reference, ())
+    quality = quality_of(answers, labels, NOTHING, by_it, SETTINGS, now=MONDAY + 2 * DAY).quality
     assert quality is not None
-    assert quality.metric == {"multiclass": "log_loss", "regression": "rmse"}[task]
-    assert not quality.higher_is_better
+    assert (quality.metric, quality.higher_is_better) == (metric, not TABLE[metric].lower_is_better)
     assert quality.measured is not None
-    assert quality.estimated is not None
-    assert quality.estimated.low - 0.1 <= quality.measured.value <= quality.estimated.high + 0.1
+    assert (quality.estimated is not None) == (TASKS[task].has_classes or TABLE[metric].row_loss is not None)
+    if quality.estimated:
+        assert quality.estimated.low - 0.1 <= quality.measured.value <= quality.estimated.high + 0.1
     assert not quality.relation_changed
 
 

@@ -159,6 +159,26 @@ def test_what_the_rows_cannot_tell_is_nan_and_no_warning(name: Any, task: TaskNa
     assert np.isnan(same) == (task in SCIKIT_LEARN[name].untold)
 
 
+@pytest.mark.parametrize("name", [name for name in TABLE if TABLE[name].row_loss])
+def test_a_metric_of_numbers_is_what_it_says_of_losses(name: Any) -> None:
+    """On predictions without a bias, which R² takes them for: errors have no mean and go with no prediction."""
+    row_loss = TABLE[name].row_loss
+    assert row_loss is not None
+    random = np.random.default_rng(3)
+    predicted, weights = random.normal(size=80), random.dirichlet(np.ones(80))
+    known, root = np.column_stack([np.ones(80), predicted]), np.sqrt(weights)
+    error = random.normal(size=80)
+    error -= known @ np.linalg.lstsq(known * root[:, None], error * root, rcond=None)[0]
+    target = predicted - error
+    if not row_loss.counts(np.zeros(1))[0]:
+        target[:3] = 0
+    some = row_loss.counts(target)
+    losses = row_loss.loss(target[some], predicted[some])
+    mean = np.array([np.average(losses, weights=weights[some])])
+    expected = TABLE[name].value(target, Answers(predicted), weights)
+    assert row_loss.of_mean(mean, predicted, weights) == pytest.approx([expected])
+
+
 @pytest.mark.parametrize("name", ["roc_auc", "pr_auc"])
 @pytest.mark.parametrize("share", [0.5, 0.01])
 def test_a_ranking_in_steps_is_as_good_as_the_whole(name: Any, share: float) -> None:

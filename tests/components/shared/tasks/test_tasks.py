@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import numpy as np
@@ -18,8 +18,10 @@ from components.shared import metrics
 from components.shared.config import ProblemConfig, TaskName
 from components.shared.errors import DataError
 from components.shared.families import FAMILIES, make_estimator, search_space
+from components.shared.names import MetricName
 from components.shared.package.schema import Feature, Schema
 from components.shared.tasks import TASKS, Classes, Numbers
+from components.shared.tasks.baseline import Constant
 from components.shared.tasks.choosing import choose_classes
 from tests.helpers import classes_of
 
@@ -219,31 +221,49 @@ def test_versions_are_as_far_apart_as_their_answers(name: TaskName) -> None:
 # The baseline
 
 
-@EVERY
+METRICS = [(name, metric) for name, task in TASKS.items() for metric in task.metrics]
+
+
+def constant_of(name: TaskName, constant: Constant, target: NDArray[Any], weights: Any) -> NDArray[np.float64]:
+    return TASKS[name].baseline.answer(constant, target, weights, classes=len(classes_of(name)))
+
+
+@pytest.mark.parametrize(("name", "metric"), METRICS)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_baseline_is_the_best_constant_for_each_metric(name: TaskName, weighted: bool) -> None:
-    task, random = TASKS[name], np.random.default_rng(0)
+def test_the_baseline_is_the_better_constant_for_each_metric(
+    name: TaskName, metric: MetricName, weighted: bool
+) -> None:
+    random, best = np.random.default_rng(0), metrics.TABLE[metric].best_constant
     target: NDArray[Any] = random.exponential(size=ROWS) + 1
-    if task.has_classes:
+    if TASKS[name].has_classes:
         target = np.concatenate([np.arange(len(classes_of(name))), np.zeros(ROWS, dtype=np.int64)])
     weights = random.exponential(size=len(target)) if weighted else None
+    answer = constant_of(name, best, target, weights)
+    assert answer.shape == scores_of(name).shape[1:]
+    assert np.isfinite(answer).all()
+    others = [constant_of(name, one, target, weights) for one in get_args(Constant) if one != best]
+    if TASKS[name].has_classes:
+        others = [np.where(np.arange(answer.size) == 0, factor, 1.0) * answer for factor in (0.9, 1.1)]
 
-    def judged(metric: Any, constant: NDArray[Any]) -> float:
-        return metrics.score(
-            metric, name, target, np.broadcast_to(constant, (len(target), *constant.shape)), weights=weights
-        )
+    def judged(constant: NDArray[Any]) -> float:
+        shares = constant / constant.sum() if TASKS[name].has_classes else constant
+        scores = np.broadcast_to(shares, (len(target), *shares.shape))
+        return metrics.score(metric, name, target, scores, weights=weights)
 
-    for metric in ("log_loss", "brier") if task.has_classes else ("mae", "rmse", "r2"):
-        answer = task.baseline.answer(metric, target, weights, classes=len(classes_of(name)))
-        assert answer.shape == scores_of(name).shape[1:]
-        for factor in (0.9, 1.1):
-            changed = answer * np.where(np.arange(answer.size) == 0, factor, 1.0).reshape(answer.shape)
-            other = changed / changed.sum() if task.has_classes else changed
-            assert metrics.gain(metric, judged(metric, answer), judged(metric, other)) >= 0
-    assert all(
-        np.isfinite(task.baseline.answer(m, target, weights, classes=len(classes_of(name)))).all() for m in task.metrics
-    )
-    assert task.baseline.about.endswith(".")
+    assert all(metrics.gain(metric, judged(answer), judged(other)) >= 0 for other in others)
+
+
+@EVERY
+def test_the_baseline_says_what_it_answers(name: TaskName) -> None:
+    assert TASKS[name].baseline.about.endswith(".")
+
+
+def test_mean_and_median_are_of_weighted_rows() -> None:
+    target, weights = np.array([1.0, 2.0, 9.0]), np.array([1.0, 1.0, 6.0])
+    assert constant_of("regression", "mean", target, None) == 4
+    assert constant_of("regression", "median", target, None) == 2
+    assert constant_of("regression", "mean", target, weights) == 57 / 8
+    assert constant_of("regression", "median", target, weights) == 9
 
 
 # What tells them apart
