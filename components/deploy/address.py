@@ -1,4 +1,9 @@
-"""Where a predictor on a cluster answers: for clients by name, and for the proofs of this process by address."""
+"""Where a predictor on a cluster answers: for clients by name, and for the proofs of this process by address.
+
+A headless Service has no address and no port of its own: a client then has to name the server's port, and a proof asks
+one of its pods. Proofs go by IP address so that they work where the cluster's names are not known. Used by
+`cluster_endpoint`, `cluster_proof` and the canary, which asks each pod by itself.
+"""
 
 from components.deploy.diagnosis import is_leaving, is_ready
 from components.shared.errors import UnreachableError

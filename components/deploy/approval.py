@@ -1,4 +1,10 @@
-"""The answer to a version that waits: deployed with the same proofs as by a run, or rejected."""
+"""The answer to a version that waits: deployed with the same proofs as by a run, or rejected.
+
+A person's yes is no way around the proofs: it goes through the same deployment as a run's, and is written down only
+once the version serves, so that one which does not come up waits on. A version whose shadow has answered too few copies
+of requests is held back, unless somebody says why it cannot wait. A no is written before the shadow is ended, so that
+it stands even if that fails.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,9 @@
-"""Deploying on a cluster: the package, the latest logged requests and the InferenceService brought together."""
+"""Deploying on a cluster: the package, the latest logged requests and the InferenceService brought together.
+
+`cluster_endpoint` knows InferenceServices and no store. It gets from here what only the store has: the package, the
+champion that is put back after a failure, and the rehearsal on logged requests. The comparison with the version that
+serves is information for people: where it cannot be made, the deployment goes on and says why.
+"""
 
 import tempfile
 from collections.abc import Callable

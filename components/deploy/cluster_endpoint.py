@@ -1,4 +1,10 @@
-"""The endpoint on a cluster: an InferenceService of KServe that is proven, or is again what it was."""
+"""The endpoint on a cluster: an InferenceService of KServe that is proven, or is again what it was.
+
+The order is what makes a failure harmless. A version is first proven in an InferenceService of its own, which nobody
+asks; only then does the endpoint change, by way of a canary where one is asked for; the registry's champion moves last.
+Until then a failure puts the champion back. After that nothing is undone or interrupted, or the endpoint would serve
+another version than the registry names. A version that serves already is only asked its golden requests again.
+"""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,9 @@
-"""Proof that an InferenceService answers rightly: its golden requests, asked through its Service."""
+"""Proof that an InferenceService answers rightly: its golden requests, asked through its Service.
+
+A ready pod says that a server is up, not that it answers rightly; the golden requests of the package say what is right.
+They are asked through the Service, as clients ask. There an answer of another version, or none, may only mean that the
+cluster is not done yet, so it is tried again; once no other server is left, a wrong answer is final.
+"""
 
 import time
 from collections.abc import Callable, Iterator

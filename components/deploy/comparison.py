@@ -1,4 +1,9 @@
-"""How the answers of two versions to the same rows differ."""
+"""How the answers of two versions to the same rows differ.
+
+The other proofs ask whether a version answers as its own package does. This one shows how much its clients will see
+change when it takes over. It refuses nothing by itself. The rows come from a log that not everybody may read, so the
+examples hold answers only.
+"""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,10 @@
-"""The proof of a version that nobody asks yet: the requests that the endpoint was asked last, asked again."""
+"""The proof of a version that nobody asks yet: the requests that the endpoint was asked last, asked again.
+
+Golden requests are few and were chosen at training; what clients send has values that nobody thought of. What is right
+is not looked up: the same rows are scored here, by the same package, and the endpoint has to agree. So it shows what
+differs between the server and the model, such as how a request is read, and how long answers take; not whether the
+model is good.
+"""
 
 import http.client
 import json

@@ -1,4 +1,9 @@
-"""Why a version does not become ready, from what Kubernetes says of its pods and KServe of itself."""
+"""Why a version does not become ready, from what Kubernetes says of its pods and KServe of itself.
+
+Kubernetes says `ImagePullBackOff`, and a person wants to know what to do. `runs.pods` finds the problems of any pod;
+here are the hints for a server's, and the difference between a server that crashes, which it will again, and a download
+of the package that failed, which may yet succeed. `readiness` gives up or waits by it.
+"""
 
 from collections.abc import Sequence
 

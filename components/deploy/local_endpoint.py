@@ -1,4 +1,9 @@
-"""The endpoint of a laptop: the model server as its own process, remembered in a state file."""
+"""The endpoint of a laptop: the model server as its own process, remembered in a state file.
+
+A deployment can be killed at any line, and a server outlives the run that started it. So each step leaves a file that
+says which process is what, and the next deployment first settles what it finds: the champion's server stays, others
+end. A new version takes over the port while the one before still has it, so that no client is refused.
+"""
 
 import fcntl
 import shutil
@@ -23,6 +28,15 @@ from components.shared.processes import free_port, port_is_free, uninterrupted, 
 _POLL_SECONDS = 0.02
 
 
+# Version A serves and B replaces it. What a kill after each step leaves, and what the next deployment makes of it:
+#
+#   step                                 files besides server.json (A)   champion   the next deployment
+#   B is started on a spare port         candidate.json (B)              A          ends B
+#   B is proven, and takes the port too  candidate.json (B)              A          ends B, though both answer
+#   written: A leaves, B is next         and leaving.json, next.json     A          ends B
+#   the registry's champion moves        the same                        B          keeps B, ends A
+#   next.json becomes server.json (B)    leaving.json (A)                B          keeps B, ends A
+#   A ends                               none                            B          finds B alone
 class LocalEndpoint:
     """One model's endpoint on this machine.
 

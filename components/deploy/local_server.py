@@ -1,4 +1,9 @@
-"""The model server as a process of this machine: started, proven by its golden requests, and ended."""
+"""The model server as a process of this machine: started, proven by its golden requests, and ended.
+
+It gets the store's keys, for its log, and nothing of the task that started it: it outlives that task. `local_endpoint`
+decides when there is a server; here is how one is made, proven and ended. Servers are also found by the folder of their
+package on their command line, because a deployment that is killed right after a start has not yet written which it was.
+"""
 
 import hashlib
 import os

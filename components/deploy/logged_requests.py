@@ -1,4 +1,9 @@
-"""The requests that the endpoint was asked last, from its inference log: to be asked again."""
+"""The requests that the endpoint was asked last, from its inference log: to be asked again.
+
+A dark launch sends what clients sent, and clients send requests, not rows: a request that is not in the log with all of
+its rows is left out. The log is read from its newest file backwards, and no further than necessary. Rows come as the
+version that logged them took them; times are turned into what the new version takes.
+"""
 
 import io
 from collections import Counter
@@ -135,6 +140,8 @@ def _as_sent(value: object, *, zoned: bool | None) -> Any:
     return value.isoformat()
 
 
+# Example: the log's rows (id, place) are (a, 0), (a, 1), (b, 1), (a, 0). They are two whole requests, one of two rows
+# and one of a single row, both called a; of b row 0 is missing, so it is counted as incomplete.
 def _grouped(rows: Iterable[_Row]) -> tuple[list[Request], int]:
     """The complete requests, in the order of their first rows, and the number of incomplete ones.
 

@@ -1,4 +1,10 @@
-"""Waiting until an InferenceService serves, or until it is certain that it will not: then the reasons, in words."""
+"""Waiting until an InferenceService serves, or until it is certain that it will not: then the reasons, in words.
+
+To wait for the whole time-out on an image that does not exist wastes minutes; to give up at the first complaint fails
+deployments whose secret comes a second late. So a server that crashes again and again ends the wait at once, other
+problems only after some seconds, and mere slowness at the time-out. `rollout` judges what is there, `diagnosis` finds
+the words.
+"""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,9 @@
-"""Asking a running endpoint: is it ready, and does it answer its golden requests?"""
+"""Asking a running endpoint: is it ready, and does it answer its golden requests?
+
+The golden requests are part of the package, each with the answer that training got. A server that answers them serves
+this model, and reads requests as it was trained on them. Callers need to tell two failures apart: nobody answered,
+which may pass, and a wrong answer, which does not.
+"""
 
 import http.client
 import json

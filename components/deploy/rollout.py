@@ -1,4 +1,8 @@
-"""How far an InferenceService has come, judged by its pods."""
+"""How far an InferenceService has come, judged by its pods.
+
+KServe's own `Ready` may still be that of the revision before, so the pods are counted by the revision on their label.
+`readiness` waits until it is done, `cluster_proof` needs to know when it is settled.
+"""
 
 from dataclasses import dataclass
 
@@ -28,6 +32,9 @@ class Progress:
     pods: int
 
 
+# Example, two servers are asked for. One new pod ready, two old: "1 of 2 servers are ready". Two new, one old: "other
+# servers are still there". The old one is shutting down: done, but not settled, since it may still answer. It is gone:
+# settled.
 def progress(service: Object, pods: list[Object]) -> Progress:
     """Judge how far an InferenceService has come, by its pods.
 

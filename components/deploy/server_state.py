@@ -1,4 +1,9 @@
-"""Which process of this machine serves which version where: what a state file remembers of a server."""
+"""Which process of this machine serves which version where: what a state file remembers of a server.
+
+The number of a process alone is not enough: after it ends the system gives the number to another program, which must
+not be taken for a server, or ended as one. With the moment of its creation it is one process for good. `local_endpoint`
+and the local shadow keep one such file for each server.
+"""
 
 from pathlib import Path
 

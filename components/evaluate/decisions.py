@@ -1,4 +1,9 @@
-"""What train decided on rows held out, drawn for the model card: the threshold and the calibration."""
+"""What train decided on rows held out, drawn for the model card: the threshold and the calibration.
+
+The threshold and the calibration cannot be judged on the test part: they were chosen earlier, on other rows, and the
+test part must not have a say in them. The card shows what they were chosen by, as `training.json` tells it, so that a
+reader sees how much depends on them: a flat curve says that another threshold would have done as well.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,10 @@
-"""How good the candidate is on rows it has never seen: the test part, scored with the served ONNX graph."""
+"""How good the candidate is on rows it has never seen: the test part, scored with the served ONNX graph.
+
+The graph that is scored is the one that will serve, so what is measured here is what clients get. Intervals come from
+`Draws`, the same resamples for all metrics and slices. Permutation importance and SHAP values cost many scorings of
+each row, so they take a sample and, of wide tables, the features that matter most; notes on the card say what was left
+out.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""What the model card draws of the test part: curves, calibration, confusion, residuals."""
+"""What the model card draws of the test part: curves, calibration, confusion, residuals.
+
+The curves are kept as thinned points, not as rows: the card, `metrics.json` and the KFP UI draw them without the data.
+The KFP UI has room for one ROC curve, hence the overall one beside those of the single classes.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Any

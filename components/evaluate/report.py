@@ -1,4 +1,9 @@
-"""What the evaluate stage leaves behind: `metrics.json`, the model card, and what the KFP UI draws."""
+"""What the evaluate stage leaves behind: `metrics.json`, the model card, and what the KFP UI draws.
+
+The folder with `metrics.json` and the card goes on to the gate, which judges by it, and from there into the published
+package; a half-written one would be published as if it were whole. The classes of KFP's artifacts are described here as
+protocols, because a stage's logic does not import kfp.
+"""
 
 import shutil
 from dataclasses import dataclass

@@ -1,4 +1,9 @@
-"""Which rows of the test part are looked at on their own."""
+"""Which rows of the test part are looked at on their own.
+
+A model that is good on the whole may be bad for a part of the rows, and the gate can ask for a floor on slices. Columns
+that nobody named are sliced too, where they have few values; that has to be bounded, in columns, in values and by a
+fewest number of rows, or a wide table gives thousands of slices of a handful of rows, some of which look bad by chance.
+"""
 
 import difflib
 from collections.abc import Iterable
@@ -111,6 +116,8 @@ def _cut(name: str, column: pa.ChunkedArray) -> list[SliceRows]:
     return found if _is_ordered(values.type) else sorted(found, key=lambda item: (-len(item.rows), item.value or ""))
 
 
+# Example: the column b, null, a, b is encoded as 0, null, 1, 0 of the dictionary [b, a]. In ascending order that is [a,
+# b], and a row without a value comes last: the names are [a, b, None], the codes 1, 2, 0, 1.
 def _labels(column: pa.Array) -> tuple[list[str | None], NDArray[np.int64]]:
     """The slices' names in ascending order, and which one each row is in; the last is that of rows without a value."""
     encoded = pc.dictionary_encode(column)
@@ -138,6 +145,8 @@ def _text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+# Example: three values, in order, are held by 10, 5 and 5 rows. The middles of their rows stand at 0.25, 0.625 and
+# 0.875 of all rows, so they fall into the bins 1, 2 and 3 of four. Bin 0 stays empty, since a value is never divided.
 def _bins(values: pa.Array, codes: NDArray[np.int64]) -> tuple[list[str | None], NDArray[np.int64]]:
     """Cut ascending values at the quartiles of the rows that hold them; each value is wholly in one bin."""
     counts = np.bincount(codes, minlength=len(values) + 1)[: len(values)]

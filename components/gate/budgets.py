@@ -1,4 +1,9 @@
-"""What a candidate may cost: bytes to store and load, time to answer."""
+"""What a candidate may cost: bytes to store and load, time to answer.
+
+What a model costs shows only once it serves, which is late: a forest of a gigabyte starts slowly and fills the servers'
+memory. So both are measured before. The median of single rows on one thread says how fast the model is, whatever else
+the machine does; what a request takes on its way to the model is not in it.
+"""
 
 import time
 from collections.abc import Iterable

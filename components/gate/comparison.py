@@ -1,4 +1,10 @@
-"""The candidate against the champion on the same rows: the test part, which this run's training did not touch."""
+"""The candidate against the champion on the same rows: the test part, which this run's training did not touch.
+
+The champion's own figures were measured on the rows of its time and prove nothing here, so its package is fetched and
+asked anew. Both models answer the same rows, and the bootstrap draws the same blocks for both: what makes a block hard
+for both is not in the difference, which is why a small loss can be told from chance. A champion that cannot be compared
+lets no candidate pass: an unanswered question is not a yes, and somebody can force the promotion.
+"""
 
 import json
 import tempfile
@@ -199,6 +205,9 @@ def _caution(lineage: Lineage, model: Path, splits: Path, *, schema: Schema) -> 
     return " The champion was made from other data and may have learned from some of these rows, which flatters it."
 
 
+# Example: the champion's training ended at 2013-09-30T23:00, and the first row of the test part is of 2013-10-01T00:15.
+# Then it cannot have learned from a test row, whatever table it was made from. One that was trained to 2013-10-05 may
+# have.
 def _learned_before(lineage: Lineage, splits: Path, schema: Schema) -> bool:
     """Whether all that the champion learned from is older than the test part."""
     if not schema.time_column:

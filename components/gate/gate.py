@@ -1,4 +1,9 @@
-"""Whether a candidate may serve: every check, and the verdict."""
+"""Whether a candidate may serve: every check, and the verdict.
+
+All checks are made, even when the first one fails, so that a person sees at once everything that stands in the way. The
+figures come from the evaluation; only what it cannot know is measured here: the champion on the same rows, size and
+speed. A store that does not answer fails the stage; taken for "no champion" it would let any candidate pass.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

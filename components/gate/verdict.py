@@ -1,4 +1,9 @@
-"""What the gate decided and why: the verdict artifact that publish reads and people do."""
+"""What the gate decided and why: the verdict artifact that publish reads and people do.
+
+A candidate that is not good enough is no failure of the run: the gate ends well, with a verdict that says no, and the
+stages behind it do not run. Each check carries its reason and its remedy as a sentence, so that pages and stages behind
+the gate repeat it and need not know the checks.
+"""
 
 from pathlib import Path
 

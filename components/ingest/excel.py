@@ -1,4 +1,9 @@
-"""Sheets of Excel's and LibreOffice's files as CSV, which then is typed like any other."""
+"""Sheets of Excel's and LibreOffice's files as CSV, which then is typed like any other.
+
+There is one place where texts become types, and a workbook goes through it too: the same table gets the same columns
+whether it was saved as .xlsx or as .csv. For that, cells that Excel holds as numbers or dates are written as the column
+is spelled (`decimal`, `date_format`), because texts in the same column are written so.
+"""
 
 import csv
 import re

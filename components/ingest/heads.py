@@ -1,4 +1,10 @@
-"""The first lines of a CSV file: what stands above the column names, the names, and some rows."""
+"""The first lines of a CSV file: what stands above the column names, the names, and some rows.
+
+A wrong guess of the delimiter or of the line of column names still gives a table, and a model of nonsense. So a file
+whose first lines do not fit together is refused, with the setting that says how it is meant; only what is certain is
+passed over, such as blank lines, Excel's `sep=;` and comments above the names. `csv` files are then loaded by what was
+found here.
+"""
 
 import contextlib
 import csv
@@ -162,6 +168,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
+# Example: lines of 1, 1, 3, 3 and 3 fields. From the third on all have three, so two lines of a title stand above the
+# column names. Lines of 3, 4, 4 and 4 fields are what R writes: the names of the rows have no column name.
 def _check_above(file: TableFile, records: Sequence[tuple[list[str], int]], skip: int) -> None:
     """Refuse lines that stand above the column names: they have other numbers of fields than all lines below."""
     widths = [len(record) for record, _ in records[:_LOOKED_AT]]

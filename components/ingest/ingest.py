@@ -1,4 +1,10 @@
-"""The ingest stage: from source tables to one Parquet file and its lineage."""
+"""The ingest stage: from source tables to one Parquet file and its lineage.
+
+A large CSV file is read while the query runs, without being held. Its types are then those of its first lines, and a
+later value may be of another. What fails so is done again from the start with the tables read as a whole, which either
+succeeds or says exactly which value is wrong. The query sees the tables and nothing else of this machine (`restrict`),
+and the Parquet file appears only when it is complete.
+"""
 
 import json
 import tempfile

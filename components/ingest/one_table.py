@@ -1,4 +1,8 @@
-"""One table in place of the configured ones: rows to be predicted, with the columns a request to the endpoint has."""
+"""One table in place of the configured ones: rows to be predicted, with the columns a request to the endpoint has.
+
+A batch to be predicted comes as a single file, and `source.query` may join tables that do not exist for it. So the
+query is left out: the file has to have the columns that the query would have made, those of the model.
+"""
 
 from components.ingest.query import Window
 from components.shared.config import ProblemConfig, SourceConfig, SpellingConfig

@@ -1,4 +1,8 @@
-"""Columns that stand in the names of folders, as Spark, Hive and pandas write them: `country=DE/year=2024/…`."""
+"""Columns that stand in the names of folders, as Spark, Hive and pandas write them: `country=DE/year=2024/…`.
+
+The value is not in the file, only in its path. The engine can read it from there, but it looks at the whole path, so
+files are linked into a folder in which only their own partitions are left.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -28,6 +32,8 @@ def partition_values(files: Sequence[TableFile], names: Collection[str]) -> dict
     return held
 
 
+# Example: the table is `/data/run=7/sales`, and one of its files is `/data/run=7/sales/country=DE/part-0.csv`. Read
+# from there it would have a column `run` as well. It is linked as `<folder>/0/country=DE/part-0.csv`.
 def link_files(files: Sequence[TableFile], folder: Path) -> list[TableFile]:
     """The files below a folder in which nothing but their own partitions is named `key=value`.
 

@@ -1,4 +1,9 @@
-"""From the files that were found to plain ones: unpacked, of one format, in UTF-8 without lines of comments."""
+"""From the files that were found to plain ones: unpacked, of one format, in UTF-8 without lines of comments.
+
+Files are known by their first bytes: names are often wrong, and a packed file read as text gives rows of noise. Each
+step leaves a plainer file in a scratch folder, so that those behind it need to know one kind: UTF-8, quotes doubled, no
+comments. The name that people know goes along, for messages.
+"""
 
 import bz2
 import codecs
@@ -188,6 +193,8 @@ def without_comments(file: TableFile, table: TableConfig, scratch: Path) -> Tabl
     return replace(file, path=path)
 
 
+# Example, with the mark #: of the three lines `1,"two`, `# lines",3` and `# a comment`, only the last is left out.
+# After the first, one quote is open, so the second belongs to a field.
 def _uncommented(lines: Iterable[bytes], mark: bytes, *, escape: bytes) -> Iterator[bytes]:
     is_quoted = False
     for line in lines:

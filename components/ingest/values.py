@@ -1,4 +1,9 @@
-"""A column's values as SQL: with its nulls taken out, as numbers, as each type with null where a value is not of it."""
+"""A column's values as SQL: with its nulls taken out, as numbers, as each type with null where a value is not of it.
+
+Every question about a column, whether all its values are numbers or how many are null, has to read a value in the same
+way as the SELECT that finally types it. Both are made of the expressions here, so they cannot disagree. They never
+raise: a value that is not of a type is null there, and the caller counts these.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -128,6 +133,9 @@ def as_settled(column: Column, kind: ColumnType) -> str:
     return as_tried(replace(column, declared=kind), kind)
 
 
+# Example, as an integer: `12` is 12 and `5.0` is 5. `1.5` is null, because its cast is 2 and 2 is not 1.5. `007` and
+# `1_000` are null, too, unless the configuration declares the column: an article number 007 that is read as 7 is
+# another one.
 def _tried_number(column: Column, kind: ColumnType) -> str:
     """A text as a number; a code is none unless somebody says so: casts drop leading zeros and underscores."""
     number = number_text(column)
@@ -215,6 +223,8 @@ def ask_each(
     return found
 
 
+# Example: a relation with the columns a and b and the rows (1, 5) and (2, 6) becomes (value, place) = (1, 0), (5, 1),
+# (2, 0), (6, 1). An aggregate by place is then one of a column.
 def _below(relation: str, names: Sequence[str]) -> str:
     """The columns' values below one another, each with the place of its column."""
     listed = ", ".join(map(identifier, names))
