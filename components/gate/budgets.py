@@ -1,8 +1,8 @@
 """What a candidate may cost: bytes to store and load, time to answer.
 
 What a model costs shows only once it serves, which is late: a forest of a gigabyte starts slowly and fills the servers'
-memory. So both are measured before. The median of single rows on one thread says how fast the model is, whatever else
-the machine does; what a request takes on its way to the model is not in it.
+memory. So both are measured before. The median of many single rows is hardly disturbed by what else the machine does
+meanwhile; what a request takes on its way to the model is not in it.
 """
 
 import time

@@ -1,9 +1,8 @@
 """The source tables, registered by name in the engine.
 
 Parquet is read where it is, for it says its types and can be read in parts; CSV, workbooks and JSON Lines are first
-loaded as written into a schema of their own, then typed by what all of their values are. The query sees only the views
-on top. Files are checked by their first and last bytes before the engine sees them, since its messages do not say what
-to do.
+loaded into a schema of their own (`raw`), then typed. The query sees only the views on top. Files are checked by their
+first and last bytes before the engine sees them, since its messages do not say what to do.
 """
 
 import json

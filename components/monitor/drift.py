@@ -1,4 +1,9 @@
-"""What a comparison of two windows found, with a pinned method and threshold for every column."""
+"""What a comparison of two windows found, with a pinned method and threshold for every column.
+
+The findings are kept with each window and read again much later, by pages, the exporter and decisions. So they name the
+method and the threshold they were made with: configurations change, and a distance says nothing without them. Columns
+are compared with one another in units of their own thresholds (`in_thresholds`), since methods have different scales.
+"""
 
 import math
 from collections.abc import Sequence
@@ -101,6 +106,8 @@ class DriftFindings(BaseModel):
         return len(self.columns) - len(self.empty)
 
 
+# Example: age drifted and matters, id drifted and hardly matters, seats only has more nulls, fare is as before. They
+# come in this order: (False, …), (True, False, …), (True, True, False, …), (True, True, True, …).
 def _rank(finding: ColumnFinding) -> tuple[bool, bool, bool, float]:
     importance = 1.0 if finding.importance is None else finding.importance
     return not (finding.drifted and finding.used), not finding.drifted, not finding.nulls_changed, -importance

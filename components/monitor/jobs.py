@@ -1,4 +1,9 @@
-"""The Jobs of a cluster's namespace, as JSON, and what goes wrong with them in the user's words."""
+"""The Jobs of a cluster's namespace, as JSON, and what goes wrong with them in the user's words.
+
+The drift report of a cluster is made by a Job, with the rights to read the log that pipeline tasks do not have; `task`
+makes that Job and waits for it. While it waits the API server may be away for a moment, so what can pass
+(`ConnectionError`) is told from what cannot (`MonitorError`).
+"""
 
 from http import HTTPStatus
 from typing import NoReturn

@@ -1,4 +1,9 @@
-"""Predictions as Parquet files of a bounded size."""
+"""Predictions as Parquet files of a bounded size.
+
+Neither this machine's disk nor a reader of the predictions has to hold them all: a file is uploaded as soon as it has a
+million rows, and removed here. Small batches are collected into row groups first, because readers take a row group at a
+time.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,9 @@
-"""Batch prediction: a table streamed through a model package, block by block, in bounded memory."""
+"""Batch prediction: a table streamed through a model package, block by block, in bounded memory.
+
+A table may be far larger than memory, and most of its rows may be fine while some are not: one bad row must not cost
+the rest. Rows are read in blocks of the columns that the model needs; only where rows were refused is their row group
+read again with all columns, to be written apart. The summary is stored last, and says that what lies there is complete.
+"""
 
 import tempfile
 import time

@@ -1,4 +1,9 @@
-"""Rows that do not fit the model: written apart as text, with the reason."""
+"""Rows that do not fit the model: written apart as text, with the reason.
+
+Whoever corrects the rows needs them as they were, with every column and the row's number, also the columns that the
+model ignores; and as text, since a value of the wrong type is often why the row is here. The same mistake tends to be
+in many rows, so a reason is worded once for each distinct value, and for so many only.
+"""
 
 from pathlib import Path
 from typing import Any

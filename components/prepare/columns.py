@@ -1,4 +1,10 @@
-"""The columns of the table: their kinds, the names the configuration uses, the one type each is brought to."""
+"""The columns of the table: their kinds, the names the configuration uses, the one type each is brought to.
+
+The same value comes in several disguises: NaN, empty text and null for none, 1.0 for 1, one ü as two characters. A
+model that learned from one does not know the other. So each column has one SQL expression that brings it to its final
+form, and everything that follows reads the view made of these. The repairs cost time on every row, so they are put in
+only for columns in which there is something to repair.
+"""
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -102,6 +108,8 @@ def _as_spelled(column: Column) -> Column:
     return replace(column, kind="text", expression=f"{identifier(column.name)}::VARCHAR")
 
 
+# Example: the codes 1.0, 2.0 and NaN become 1, 2 and null, so that the classes are called "1" and "2". With a 1.5 among
+# them the column stays as it is.
 def whole_by_value(backend: Engine, source: str, columns: dict[str, Column], names: Iterable[str]) -> dict[str, Column]:
     """Columns of numbers that hold whole ones only, as whole numbers: pandas writes 1.0 for 1 beside a missing value.
 

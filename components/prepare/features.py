@@ -1,4 +1,10 @@
-"""Which columns a model learns from, and what the training part says about them: the schema."""
+"""Which columns a model learns from, and what the training part says about them: the schema.
+
+The schema is what the endpoint checks requests by, so it has to say what may come, not only what came: whether a value
+may be missing is asked of all parts and of the contract. What can teach nothing is left out, or each request would have
+to send it. A column of one value and nulls stays: whether the value is there may tell. Parquet's own statistics answer
+most questions without reading a column.
+"""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

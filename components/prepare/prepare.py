@@ -1,4 +1,10 @@
-"""From the checked table to three parts: repaired, divided, described; written completely or not at all."""
+"""From the checked table to three parts: repaired, divided, described; written completely or not at all.
+
+Which rows stay, and which part each goes to, is decided on an index of the rows' positions, labels and moments; the
+wide rows are sorted only once, when the parts are written. The order of the steps is that of what can be refused
+cheaply: types first, then counts, then values. The repairs may remove rows but have to leave what the contract asks
+for, or a filter that is too strict would pass unnoticed as a smaller training.
+"""
 
 import shutil
 from datetime import datetime

@@ -1,4 +1,9 @@
-"""What is said about rows that were removed, or that stay though they are equal: shares, warnings, what to do."""
+"""What is said about rows that were removed, or that stay though they are equal: shares, warnings, what to do.
+
+Removing a few rows is a repair, removing many is a sign that something else is wrong: a time column that is mostly
+empty, or a key that is none. So every removal is counted by its reason, and more than a twentieth of the rows is worth
+a sentence that says what to check.
+"""
 
 from components.prepare.repair import Removed, share
 from components.shared.config import PrepareConfig, ProblemConfig

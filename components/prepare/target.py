@@ -1,4 +1,9 @@
-"""The target: whether it fits the task, its classes, and whether each part can be learned from or judged."""
+"""The target: whether it fits the task, its classes, and whether each part can be learned from or judged.
+
+A target that does not fit would give a model all the same: a column of free text as a thousand classes, or a test part
+with one class, on which every model scores alike. It is looked at twice, as a whole before the split and in each part
+after it, since the split may put all rows of a class into one part.
+"""
 
 from typing import Any
 

@@ -1,4 +1,8 @@
-"""What the EDA report says, as data: the summary artifact, and what a reader should look at first."""
+"""What the EDA report says, as data: the summary artifact, and what a reader should look at first.
+
+The figures are data first and a page second, so that the page can be tested by its numbers, and programs can read what
+people see. Warnings are few and fixed: the report is for a first look, and nothing in the pipeline depends on it.
+"""
 
 import itertools
 from typing import Literal

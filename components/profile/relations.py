@@ -1,4 +1,8 @@
-"""How the numbers of the sample go together: correlations and principal components."""
+"""How the numbers of the sample go together: correlations and principal components.
+
+Computed on the sample with matrix products, never with a loop over pairs of columns: of a thousand columns there are
+half a million pairs. Missing values are left out pair by pair, since rows that have every value may be few.
+"""
 
 from dataclasses import dataclass
 
@@ -72,6 +76,8 @@ def _nearest(matrix: Floats) -> list[int]:
     return sorted(np.argsort(-strength, kind="stable")[:MOST_CORRELATED].tolist())
 
 
+# Each product of matrices is a sum for every pair of columns over the rows where both are known. Example: x is 1, 2,
+# null and y is 2, null, 6. Both are known in the first row only: count 1, and no spread, so the correlation is NaN.
 def _pearson(values: Floats) -> Floats:
     """Correlations of columns, each pair on the rows where both are known."""
     known = ~np.isnan(values)

@@ -1,4 +1,9 @@
-"""Calibrators as ONNX operations."""
+"""Calibrators as ONNX operations.
+
+What is served has to answer as the calibrated model of scikit-learn does, and a server has nothing but the graph. So
+each calibrator of `shared` has its counterpart here in a few operations that run on whole columns; the curve of the
+isotonic one is written without a search, because ONNX has none.
+"""
 
 import numpy as np
 
@@ -19,6 +24,9 @@ def add_calibrator(graph: Graph, calibrator: Calibrator, tensor: str, output: st
     graph.add("Softmax", [graph.add("Add", [scaled, offsets], "calibration/shifted")], output, axis=-1)
 
 
+# Example: the curve goes through (0, 0.1), (0.5, 0.2) and (1, 0.8), so its slopes are 0.2 and 1.2. At 0.75 it has risen
+# along 0.5 of the first stretch and 0.25 of the second: 0.1 + 0.5 * 0.2 + 0.25 * 1.2 = 0.5. The other class is 0.9 -
+# 0.4 = 0.5.
 def _add_curve(graph: Graph, calibrator: IsotonicCalibrator, tensor: str, output: str) -> None:
     """The piecewise linear curve as a sum of ramps: each rises by its slope within its own stretch.
 

@@ -31,6 +31,8 @@ from components.shared.package.scoring import MISSING_TIME
 from components.train.graph import Graph
 
 # Parts that need no calendar: (seconds + a) // b % c. Day 0 was a Wednesday, so adding two days makes Monday 0.
+# Example: 2013-01-01 07:30 is 735,174 days and 27,000 seconds after 0000-03-01. (735,174 + 2) % 7 is 1, a Tuesday; the
+# hour is 27,000 // 3,600 = 7, as whole days leave no rest, and the minute 27,000 // 60 % 60 = 30.
 _PLAIN = {"weekday": (2 * DAY, DAY, 7), "hour": (0, HOUR, 24), "minute": (0, MINUTE, 60)}
 
 

@@ -1,4 +1,9 @@
-"""What is decided on rows held out: the rounds, a calibrator, and of two classes the threshold."""
+"""What is decided on rows held out: the rounds, a calibrator, and of two classes the threshold.
+
+Each of the three would look best on rows that the model knows, so all are decided on rows held out (`held_out`), and in
+this order: the threshold is one of the probabilities that are served, so calibration comes before it. The test part has
+no say, or the evaluation would judge its own choice. What other thresholds would have given is recorded for the card.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,9 @@
-"""Building an ONNX graph: nodes and constants by name."""
+"""Building an ONNX graph: nodes and constants by name.
+
+The exporters add what they need in any order and share tensors by name; what no output depends on in the end is
+removed, so that no exporter has to know what another one uses. Versions of the operations are pinned: the server's ONNX
+Runtime has to know them.
+"""
 
 from collections.abc import Sequence
 from typing import Any

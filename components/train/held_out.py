@@ -94,6 +94,7 @@ def rehearse(task: Task) -> Rehearsal:
     return _by_validation(task, train)
 
 
+# Example: 100 rounds that were best on 70 rows become 143 for 100 rows; for 1,000 rows they become 200, no more.
 def scaled(rounds: int, *, found_on: int, rows: int) -> int:
     """Rounds for more rows than those that they were found on: in proportion, at most twice as many."""
     return max(1, round(rounds * min(2.0, rows / max(1, found_on))))

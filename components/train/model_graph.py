@@ -1,4 +1,9 @@
-"""The fitted model as ONNX operations: converted by skl2onnx, LightGBM by onnxmltools."""
+"""The fitted model as ONNX operations: converted by skl2onnx, LightGBM by onnxmltools.
+
+The converters are made for many models and leave gaps for ours: skl2onnx forgets which way a forest sends a missing
+value, and a binary classifier of trees runs slower than the same trees as a regressor with a sigmoid behind. Both are
+mended here, on the converted nodes. `parity` would notice if a converter changed what they are mended by.
+"""
 
 import warnings
 from typing import Any

@@ -1,4 +1,9 @@
-"""The fitted pipeline as one ONNX graph, made to score a single row fast; the same pipeline gives the same bytes."""
+"""The fitted pipeline as one ONNX graph, made to score a single row fast; the same pipeline gives the same bytes.
+
+One graph from the columns of a request to the answer: nothing of the preprocessing is done in the server, so nothing
+can be done there in another way. Same bytes for the same pipeline, because a version is named by the content of its
+files: a run that changes nothing has to come to the version that serves already.
+"""
 
 import onnx
 from onnx import TensorProto, helper

@@ -162,6 +162,8 @@ def _encode(
     return _add_means(graph, name, pairs, keys, encoder=encoder)
 
 
+# Example: column 0 has the codes 0 and 1, column 1 the code 2. Outputs belong to the columns 0, 0, 1 and expect 0, 1,
+# 2. A row of the codes 1, 2 holds 1, 1, 2 there, so it becomes 0, 1, 1.
 def _add_one_hot(graph: Graph, name: str, codes: list[list[int]], columns: list[int]) -> str:
     """One output a category: whether the column it belongs to contains its code."""
     owners = np.repeat(columns, [len(values) for values in codes])
@@ -171,6 +173,8 @@ def _add_one_hot(graph: Graph, name: str, codes: list[list[int]], columns: list[
     return graph.add("Cast", [equal], name, to=TensorProto.FLOAT)
 
 
+# Example: three codes, 0 to 2, so the step is 4. Code 2 of column 0 stays 2, of column 1 it is 6. An unknown -1 of
+# column 1 is 3, which is no code of column 0.
 def _pair(graph: Graph, name: str, codes_tensor: str, codes: list[list[int]], *, size: int) -> tuple[list[int], str]:
     """Column and code as one number, so that one look-up serves all columns: the known ones, and their tensor."""
     step = size + 1  # one more than there are codes: the unknown -1 of a column is no code of the one before

@@ -1,4 +1,9 @@
-"""One trial on its way up the ladder: fitted and scored on each rung until it falls behind or the time is up."""
+"""One trial on its way up the ladder: fitted and scored on each rung until it falls behind or the time is up.
+
+Fitting every trial on all rows is where a search's time goes, and most trials are seen to be poor long before that. A
+trial knows how to take its next step and what it scored so far; `search` decides after each step whether it goes on.
+The number of rounds is found by the trial itself, by stopping early, so the sampler need not search for it.
+"""
 
 import time
 import warnings

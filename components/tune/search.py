@@ -138,6 +138,9 @@ def _run_trial(study: optuna.Study, asked: optuna.Trial, climb: Climb, deadline:
     )
 
 
+# Rungs 1, 2 and 3 are told to the pruner as 1, 3 and 9, by which it counts rungs. Example: of the scores 0.70, 0.72,
+# 0.69, 0.74 on rung 1, as they come: the first goes on, being alone; 0.72 is the best of two and goes on; 0.69 ends;
+# 0.74 goes on.
 def _climbed(asked: optuna.Trial, climb: Climb, deadline: float) -> State:
     """Climb as far as the trial gets."""
     last = len(climb.problem.ladder.rungs)

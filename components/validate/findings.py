@@ -1,4 +1,9 @@
-"""What a table was held against and what was found: the JSON report, and the message of a broken contract."""
+"""What a table was held against and what was found: the JSON report, and the message of a broken contract.
+
+Findings are plain values, made before anything is raised: the report and the page are written also for a table that
+breaks its contract, which is when they are needed. Every finding says what was promised, what was found and which
+setting to change; all broken rules are told at once, or correcting a table takes as many runs as it has faults.
+"""
 
 import json
 import math

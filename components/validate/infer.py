@@ -1,4 +1,9 @@
-"""A data contract inferred from a table, as YAML with comments, for a person to edit."""
+"""A data contract inferred from a table, as YAML with comments, for a person to edit.
+
+Nobody writes a contract for fifty columns from nothing. What one table held is a start, if it is generous: ranges as
+seen would break on the first new extreme, and people would switch the checks off. What was seen stands in comments
+beside what is promised, so that a person can judge it. It is written once and never again over somebody's edits.
+"""
 
 import math
 import re
@@ -196,6 +201,8 @@ def _rule(name: str, column: Observed, rows: int, *, problem: ProblemConfig) -> 
     return ColumnRule(**promise)
 
 
+# Example: 2 to 10 becomes 0 to 14, since half the span below is -2, and what was never negative stays so. -5 to 5
+# becomes -10 to 10.
 def widened_range(low: float, high: float, *, whole: bool = False) -> tuple[float, float]:
     """A range that reaches half the span further on both sides, in round numbers, and keeps its sign."""
     span = high - low or abs(low) or 1.0

@@ -1,4 +1,8 @@
-"""The validation as a page for people."""
+"""The validation as a page for people.
+
+The page of a broken contract is read by whoever has to correct the data: first what is broken, with examples and what
+to do, then some of the rows, and at the end what holds. The message of the error says the same in fewer words.
+"""
 
 from collections.abc import Sequence
 from typing import Any

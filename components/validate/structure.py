@@ -1,4 +1,9 @@
-"""What can be found without reading a row: columns, their types, and settings of the contract that do not suit them."""
+"""What can be found without reading a row: columns, their types, and settings of the contract that do not suit them.
+
+A missing column or a wrong type makes the rules about its rows meaningless, and is found without reading one. Each such
+fault is a finding and not an error, so that the rules of the other columns are checked all the same. Rules that cannot
+be evaluated are left out of the pass over the rows (`validate`), where one of them would end it for all.
+"""
 
 import difflib
 from collections.abc import Iterator, Sequence

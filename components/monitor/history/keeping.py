@@ -1,4 +1,8 @@
-"""The history in the object store: `monitoring/<model>/history.json` and `history.html`, made of records alone."""
+"""The history in the object store: `monitoring/<model>/history.json` and `history.html`, made of records alone.
+
+The history is made anew from the windows' reports and the audit log each time, never continued from its last state: it
+can be lost or damaged without harm. `observation.observe` keeps it; the monitor stage of a run shows the page as it is.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path

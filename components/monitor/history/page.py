@@ -1,4 +1,9 @@
-"""The history as a page: quality, what moved, rows and versions, every window, every decision."""
+"""The history as a page: quality, what moved, rows and versions, every window, every decision.
+
+A single report tells whether a window drifted; only a run of them tells whether that is new, grows, or comes every
+weekend, and whether quality went down with it. Windows may have been answered by several versions. Each is compared
+with its own reference, so that a new version does not look like drift.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,9 @@
-"""Which windows are over, and what is kept of their rows."""
+"""Which windows are over, and what is kept of their rows.
+
+Reports are made from counts that were kept by hour and version, so a window that is over costs no reading of the log. A
+log can still grow after that, by files that come late: the fingerprint of a window's counts tells whether its report is
+still of these rows. A window of which nobody asked anything gets a report too, since silence is news.
+"""
 
 import hashlib
 from collections import defaultdict

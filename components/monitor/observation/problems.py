@@ -1,4 +1,9 @@
-"""What is wrong with the rows of a window, besides their values: no rows, old ones, damaged files, clocks."""
+"""What is wrong with the rows of a window, besides their values: no rows, old ones, damaged files, clocks.
+
+A drift test looks at values, and says nothing where rows are missing, old or there twice; worse, such rows give drift
+that no training cures. `observation.report` puts these beside the problems with values (`statistics.problems`); a
+severe one keeps decisions from trusting the window.
+"""
 
 from collections.abc import Iterator
 

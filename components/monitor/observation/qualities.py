@@ -1,4 +1,10 @@
-"""The quality of a run of windows, one after another: each is judged by what is known of those before it."""
+"""The quality of a run of windows, one after another: each is judged by what is known of those before it.
+
+Labels arrive for days or weeks, so the quality of a window that was reported long ago keeps changing. To judge all
+windows anew each hour would read all samples again; a report remembers as of which labels it was judged, and only where
+labels of its own rows came, or time alone may change what is expected, is it judged again. The order matters: what
+estimates were off by in earlier windows decides whether a later one is unusual.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable

@@ -1,4 +1,9 @@
-"""What is known of the versions that answered: their columns, their reference, and how much they use each feature."""
+"""What is known of the versions that answered: their columns, their reference, and how much they use each feature.
+
+During a rollout, or after a rollback, several versions answer within one window. Each has its own columns, reference
+and settings, so rows are only ever judged by the version that answered them. Packages are fetched when they are first
+needed and verified, because what is said about a model must not rest on an altered one.
+"""
 
 import tempfile
 from contextlib import AbstractContextManager

@@ -1,4 +1,10 @@
-"""Three lines of quality for a window of answers: measured, estimated, and what past estimates were off by."""
+"""Three lines of quality for a window of answers: measured, estimated, and what past estimates were off by.
+
+The measured line is the truth, and late; the estimated one is there at once, and wrong when features and target come to
+be related in another way. Each makes up for the other's fault: where both are known, their difference is compared with
+what it was before. The estimate learns from the newest mature window as well as from the reference; the difference is
+judged by an estimator that knows the reference alone, or it would learn the change that it is to find.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,8 @@
-"""Logged answers, with the labels that were found for them, as arrays."""
+"""Logged answers, with the labels that were found for them, as arrays.
+
+The log has one column a probability and texts for classes; metrics want matrices and indices. The class that was
+answered is read from the log, not computed again from the threshold: what counts is what clients were told.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -32,6 +32,9 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
+# Example: the reference has the values 0, 0, 1 and 5. With x+ for the float32 after x, the edges are 0, 0+, 1, 1+, 5,
+# 5+, and the values -1, 0, 0.5, 5 and 9 of a window are counted as [1, 1, 1, 0, 0, 1, 1]: below 0, 0 itself, between 0
+# and 1, 1 itself, between 1 and 5, 5 itself, above 5.
 class NumberBins(_Frozen):
     """Bins of a column of numbers.
 

@@ -45,6 +45,9 @@ def gather(batches: Iterable[pa.Table], bins: Bins) -> Statistics:
     return found
 
 
+# Example: tables of 50,000, 50,000, 100,000 and 300,000 rows become blocks of 131,072, 131,072 and 37,856 rows of the
+# last one, after one of 200,000 rows of the others: small tables are put together until there are enough, and never
+# cut.
 def _blocks(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """The same rows in blocks of about the same size: small tables of the same columns together, large ones cut."""
     waiting: list[pa.Table] = []

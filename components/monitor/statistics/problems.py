@@ -151,6 +151,8 @@ def _known_range(before: NumberStatistics, learned: tuple[float, float] | None) 
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
+# Example: the most frequent value fills half of 1,000 rows. 19 rows in a row have it with 0.5005^19 = 2e-6, 20 with
+# 1e-6: from 20 on, a column that is constant is no chance.
 def _is_frozen(before: NumberStatistics, column: NumberStatistics) -> bool:
     """Whether a column is constant in the window though rows like the reference's would hardly ever make it so."""
     if column.minimum != column.maximum or before.minimum == before.maximum:
@@ -191,6 +193,7 @@ def _seen_once(column: Column) -> int:
     return int((column.counts == 1).sum()) + rare
 
 
+# Example: where 4 rows are expected, up to 4 + 5 * 2 + 1 = 15 may be chance.
 def _exceeds(count: float, expected: float) -> bool:
     """Whether a number of rows is more than chance explains: beyond five standard deviations, as of a Poisson."""
     return count > expected + 5 * math.sqrt(expected) + 1

@@ -1,4 +1,9 @@
-"""Statistics of the rows of a table: small, mergeable, and all that a comparison needs."""
+"""Statistics of the rows of a table: small, mergeable, and all that a comparison needs.
+
+Rows cannot be kept for ever, nor read again for each window; an hour's statistics are some kilobytes, and a window's
+are the sum of its hours'. That works only for counts in the same bins, so the digest of the bins goes along and is
+checked.
+"""
 
 from typing import Any, Final, Literal
 
