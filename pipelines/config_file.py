@@ -1,4 +1,10 @@
-"""Reading a configuration file: every mistake at once, each with its path and the nearest valid name."""
+"""Reading a configuration file: every mistake at once, each with its path and the nearest valid name.
+
+A file with five mistakes should take one correction, not five runs. So all of them are collected, told by the path as a
+person wrote it, without the names of pydantic's branches, and with the nearest name that exists. Words are taken as
+written: YAML 1.1 reads the class `no` as false and a postal code as an octal number, and what was meant is lost before
+anything can be checked.
+"""
 
 import difflib
 import re

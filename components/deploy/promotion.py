@@ -1,4 +1,9 @@
-"""What a deployment is to come to in the registry: begun before anything is changed, completed as its last act."""
+"""What a deployment is to come to in the registry: begun before anything is changed, completed as its last act.
+
+Deploying takes minutes, and meanwhile another run may deploy. So a promotion remembers which champion it began with,
+can be asked on the way whether that still holds, and moves the pointer on that condition only. The deployments here and
+on a cluster get it as a value and know nothing of why a version is promoted: by a verdict, by a person, or back.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +43,8 @@ class Promotion:
         """Whether completing it moves the pointer; not when the version is the champion already."""
         return self.champion != self.version
 
+    # Example: begun when A was champion, to make C the champion. A still is: it goes on. B is: it stops. C is, by
+    # another run of the same data: it goes on, as both want the same.
     def check(self) -> None:
         """Stop a deployment that another run has overtaken.
 

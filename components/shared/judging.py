@@ -1,4 +1,9 @@
-"""Metrics with their confidence intervals: of rows as a whole, of each slice, and of the gaps between slices."""
+"""Metrics with their confidence intervals: of rows as a whole, of each slice, and of the gaps between slices.
+
+The resamples are the same for all slices and metrics, so the difference of two slices has an interval of its own, and
+not one made of two intervals: what both have in common is not in it. `evaluate` judges the test part by this, and the
+monitor the windows of the log, so that their figures can be held against each other.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass

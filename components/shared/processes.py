@@ -1,4 +1,9 @@
-"""Processes that outlive the run that started them, remembered in a file, and ended only when they are surely ours."""
+"""Processes that outlive the run that started them, remembered in a file, and ended only when they are surely ours.
+
+A run on a laptop starts an object store and an endpoint and ends before they do; the next run has to find them again,
+and `make stop` to end them. Neither may ever end a program of somebody else that has got the number of the old process.
+They must not inherit the terminal or open files of the run, or make and CI runners would wait for them for ever.
+"""
 
 import json
 import os

@@ -108,6 +108,8 @@ def background_rows(predictions: Floats, count: int) -> Indices:
     return np.asarray(order[ranks.astype(np.int64)], dtype=np.int64)
 
 
+# Example: f(x, y) = x * y, a row (1, 3), background (0, 0). Forwards x changes first: 0, 0, 3, so x adds 0 and y 3.
+# Backwards y is first: y adds 0 and x 3. The mean over both is 1.5 each, which adds up to 3.
 def _walk(scorer: Scorer, inputs: Inputs, background: Inputs, *, features: Indices, order: Indices) -> Floats:
     """Predictions while features change, in each row's order, from the background row's values to the row's own.
 

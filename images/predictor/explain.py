@@ -1,4 +1,9 @@
-"""Explanations of single predictions: what each feature adds to what the model answers on average."""
+"""Explanations of single predictions: what each feature adds to what the model answers on average.
+
+An explanation costs hundreds of scorings a row, and a client must not be able to stop the server with one request: the
+rows that may be asked for follow from the number of features. The background is a few rows of the package's reference,
+chosen by rank of their prediction, so that the base is near the mean prediction although it is made of so few.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,9 @@
-"""What the endpoint counts."""
+"""What the endpoint counts.
+
+All figures are declared before the first request, with every value that their labels may have: workers share memory of
+a fixed size (`metrics`), and nothing that a client sends can make a new time series. Names that KServe has are kept, so
+that its dashboards work. Categories are counted as unseen only where the schema lists all there were.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,8 @@
-"""What gRPC answers to which method of the Open Inference Protocol's service."""
+"""What gRPC answers to which method of the Open Inference Protocol's service.
+
+The same endpoint as over HTTP, in the messages of gRPC: what is asked is read by `protocols.grpc_v2` and answered by
+`endpoint`, so both transports give the same answers, limits and figures. Here is only which method leads where.
+"""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,9 @@
-"""What HTTP answers at which path: predictions of V1 and V2, what the model is, figures and pages."""
+"""What HTTP answers at which path: predictions of V1 and V2, what the model is, figures and pages.
+
+A prediction has to be found quickly, so its paths stand in a table and are tried first, as they were sent; anything
+else may take longer. All answers of pages are made once, when the server starts, but for readiness and figures. Whoever
+asks for another model or version is told what is served here instead of a bare 404.
+"""
 
 import json
 from collections.abc import Callable

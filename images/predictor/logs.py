@@ -1,4 +1,9 @@
-"""Structured logs: one JSON object a line."""
+"""Structured logs: one JSON object a line.
+
+Clusters collect logs line by line and search them by fields, such as the request id that the client got. Requests that
+are refused are a client's fault and come in thousands when a client is broken: they are throttled, errors of the server
+never.
+"""
 
 import json
 import logging

@@ -1,4 +1,9 @@
-"""The program's arguments."""
+"""The program's arguments.
+
+KServe starts a server with the arguments that the ServingRuntime lists, the same for all models; what differs from
+model to model comes in the environment. Both are checked before a port is opened, since a server that starts with a
+wrong setting and fails later is harder to understand than one that says so at once.
+"""
 
 import argparse
 import os

@@ -1,4 +1,9 @@
-"""Loading a model package for serving: nothing of it is believed before it is proven."""
+"""Loading a model package for serving: nothing of it is believed before it is proven.
+
+A package comes over the network from a store that others may write to. Its hashes say that it is what was published,
+the golden requests that this machine's runtime answers as training did; it holds no pickle, so loading it executes
+nothing. A server that cannot prove this does not become ready, and the version before goes on.
+"""
 
 import json
 import math

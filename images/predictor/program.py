@@ -1,4 +1,10 @@
-"""The program: its sockets, its workers, and the process that watches over them."""
+"""The program: its sockets, its workers, and the process that watches over them.
+
+Sockets are bound before workers exist, so several can share them, and listen only when a worker can answer, so nobody
+connects to a server that is not ready. One process per core, because one interpreter does not use two; the process that
+watches over them loads the model once to check it, and a worker that dies is replaced without a client being refused by
+the others.
+"""
 
 import logging
 import os

@@ -24,6 +24,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from components.shared.errors import FullcircleError, PackageError, StoreError, in_short
 from components.shared.store import Store
 
+# In seconds. Example: a lease written at 0 is given up by its holder at 105, and taken by another from 135 on, if its
+# holder did not renew it, which it tries to do every 30.
 SECONDS, MARGIN = 120.0, 15.0
 _RENEWALS = 4  # renewals within the time of a lease
 

@@ -1,4 +1,9 @@
-"""The whole configuration of one use case, put together from its sections."""
+"""The whole configuration of one use case, put together from its sections.
+
+The sections are models of their own, because each stage gets its own and no more: a changed section re-runs only what
+depends on it. What concerns two sections at once, such as a metric that does not fit the task, can only be checked
+here.
+"""
 
 from typing import Self
 

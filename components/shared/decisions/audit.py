@@ -1,4 +1,10 @@
-"""The audit log of a model in the object store: `monitoring/<model>/decisions/00000001.json`, …."""
+"""The audit log of a model in the object store: `monitoring/<model>/decisions/00000001.json`, ….
+
+Why a model was retrained, or was not, is asked months later, when whoever set the policy is gone. Records are numbered
+and only added, each on the condition that its number is free, so several processes can write at once and none
+overwrites another. The log is also the memory of the policy: cool-down, budget and "did the last one help" are read
+from it and kept nowhere else.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime

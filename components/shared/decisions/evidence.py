@@ -162,6 +162,7 @@ class Evidence(_Frozen):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
+# Example: windows of a day, one each hour. The newest two end at 10:00 and 11:00, so the next one ends at 12:00.
 def next_window_end(evidence: Iterable[Evidence]) -> datetime | None:
     """When the window after the newest one is over; None where no window is known.
 

@@ -1,4 +1,10 @@
-"""What the audit log says of the retrainings: which are open, what each came to, and how much they took."""
+"""What the audit log says of the retrainings: which are open, what each came to, and how much they took.
+
+The log is a sequence of records by several processes, and the policy asks about retrainings. Here the records about one
+decision are put together. Nothing is kept: it is read from the records each time, so that it cannot differ from them. A
+version that waits for a person ends twice, first as `pending`; cool-down and budget go by the first end, when the run
+was over.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -92,6 +98,8 @@ def open_retraining(records: Sequence[Record]) -> Retraining | None:
     return next((one for one in retrainings_of(records) if one.is_open), None)
 
 
+# Example: the retrainings helped, did not, are not judged yet, did not. Without the third that is yes, no, no: two in a
+# row.
 def without_help(retrainings: Sequence[Retraining], records: Sequence[Record]) -> int:
     """Number of the latest retrainings in a row that did not help, since a person last resumed retraining.
 

@@ -45,6 +45,8 @@ class Rule:
         """
         return [window for window in windows if self.is_known(window)][-self.settings(policy).of_last :]
 
+    # Example, with 2 of the last 3 windows: found, not found, found asks for something; found, found, not found does
+    # not, as it is over.
     def finding(self, windows: Sequence[Evidence], policy: PolicyConfig) -> Finding | None:
         """What it finds in enough of the last windows and in the latest; None for nothing."""
         setting, seen = self.settings(policy), self.seen(windows, policy)

@@ -1,4 +1,9 @@
-"""What a model family is: the interface that each file beside this one implements."""
+"""What a model family is: the interface that each file beside this one implements.
+
+Tune, train and the exporter treat all families alike, and what differs between them, such as the name of the parameter
+that counts trees or how to stop early, is asked of the family. A new family is a file with such a class and a line in
+the table. Heavy libraries are imported inside functions: the command line asks for names and spaces only.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -117,6 +122,7 @@ class Family(ABC):
         return estimator
 
 
+# Example: 25 rounds at a learning rate of 0.1, 83 at 0.03, and 10 at 0.3.
 def patience(learning_rate: float) -> int:
     """Rounds without improvement after which boosting stops: the more, the smaller its steps are.
 
@@ -140,6 +146,8 @@ def least_fall(unseen: Rows, *, regression: bool) -> float:
     return _LEAST_FALL * float(-(shares * np.log(shares)).sum())
 
 
+# Example: the losses 0.5, 0.4, 0.45 and 0.6, 0.5, of which the second ended earlier and counts on as 0.5. Their means
+# are 0.55, 0.45 and 0.475, so two rounds are best.
 def best_rounds(curves: "Sequence[NDArray[np.float64]]") -> int:
     """The rounds after which the mean of several losses is least, each shape (rounds,); 1 at least.
 

@@ -1,4 +1,9 @@
-"""LightGBM (Ke et al., 2017): gradient boosting that grows the leaf which gains most."""
+"""LightGBM (Ke et al., 2017): gradient boosting that grows the leaf which gains most.
+
+The usual winner on tables of mixed columns. What it is made to do here: give the same trees on any number of cores,
+since a version is named by its bytes; and split at thresholds that are float32 values, since ONNX compares in float32
+and a row that lies between a threshold and its rounded value would go the other way.
+"""
 
 import copy
 from typing import TYPE_CHECKING

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 
+# Example: the float32 nearest to 0.1 is 0.10000000149, which is above it. The one below is 0.09999999404, and no
+# float32 lies between, so x <= 0.1 and x <= 0.09999999404 are the same question.
 def round_down(values: "NDArray[np.float64]") -> "NDArray[np.float64]":
     """The largest float32 not above each value, as float64.
 

@@ -168,6 +168,8 @@ def _count(pieces: Sequence[tuple[object, int]]) -> int:
     return sum(rows for _, rows in pieces)
 
 
+# Example: of two files of 3 and 5 rows four rows are drawn, at the places 1, 3, 4 and 7 of all eight. The first file
+# owns the places 0 to 2, so of it row 1 is read, and of the second one the rows 0, 1 and 4.
 def draw(files: Sequence[LogFile], rows: int, random: np.random.Generator) -> Drawn:
     """Draw rows of files without replacement, each with the same chance; all when there are no more.
 
@@ -198,6 +200,8 @@ def _most_files(files: Sequence[LogFile]) -> int:
     return int(np.clip(_MOST_BYTES / max(1.0, size), _FEWEST_FILES, _MOST_FILES))
 
 
+# Example: 10 of 100 rows in at most 5 blocks: blocks have 2 rows, and 5 of the 50 blocks are drawn. Block 20 is the
+# rows 40, 41.
 def _blocks(total: int, rows: int, *, most: int, random: np.random.Generator) -> Positions:
     """Ascending positions of a sample of about `rows` rows, drawn in at most `most` blocks of neighbouring rows.
 

@@ -1,4 +1,10 @@
-"""The Kubernetes API in plain values: objects are what their YAML says. The one home of its client."""
+"""The Kubernetes API in plain values: objects are what their YAML says. The one home of its client.
+
+The official client has a typed class for each kind and version, and none for KServe's or Argo's; plain objects suit all
+of them, and read as the manifests do. In one place, so that time-outs, retries and the wording of errors are the same
+everywhere. Reading and applying can be done again after a failure; making an object cannot, for it may have been made
+although no answer came.
+"""
 
 import json
 import os

@@ -1,4 +1,9 @@
-"""Reaching a Service from a machine outside the cluster, through `kubectl port-forward`."""
+"""Reaching a Service from a machine outside the cluster, through `kubectl port-forward`.
+
+A cluster's Services have addresses that mean nothing on a laptop, and opening them to the outside only to prove a
+version would be wrong. kubectl is asked to do it, as it knows how this user signs in; it chooses a free port and is
+ended with the block.
+"""
 
 import re
 import shutil

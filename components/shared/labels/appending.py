@@ -1,4 +1,10 @@
-"""What of a table of labels is new: the rows are cleaned, held against what is known, and counted."""
+"""What of a table of labels is new: the rows are cleaned, held against what is known, and counted.
+
+The same table of labels is often given again, grown by a few rows, and labels are corrected. What is known already must
+not be added twice, a correction must not be taken for a repetition, and a table that contradicts itself must not decide
+by the order of its rows. All of it is done in SQL on what rows say (`spelled`), not on how they spell it; the counts
+are told to whoever gave the table, since labels that silently do not arrive look like a model that cannot be judged.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -150,6 +156,8 @@ def find_known(backend: Engine, stored: Iterable[pa.Table], schema: Schema, file
     )
 
 
+# Example: it is known that request a was false. The table says a true, a true, b false, b true. One label is added,
+# which corrects the one of a; one row is a duplicate; the two rows of b are conflicts, and none of them is taken.
 def sort_out(backend: Engine, arrival: datetime) -> AppendReport:
     """Make the table `fresh` of what is to be added, and count what became of all rows of `given`."""
     backend.con.execute(

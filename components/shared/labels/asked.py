@@ -1,4 +1,9 @@
-"""Finding the logged answers that labels are about, to tell how many labels have none."""
+"""Finding the logged answers that labels are about, to tell how many labels have none.
+
+A label that is about no answer is nearly always a mistake in the ids or keys, and nothing else would show it. The log
+may be far larger than memory, so it is looked through a day at a time, its ids and keys only, and of each day nothing
+is kept but the answers that a label may be about.
+"""
 
 import io
 from datetime import UTC, date, datetime, timedelta

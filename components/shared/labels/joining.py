@@ -131,6 +131,8 @@ def _entity(texts: list[str]) -> str:
     return " || chr(31) || ".join(texts)
 
 
+# Example: request r was answered at 10:00 and again at 11:00. A label of r that arrived at 10:30 is about the first
+# answer, one from 12:00 about the second. Of a request with two rows, a label that names no row is about neither.
 def _match(backend: Engine) -> None:
     """Make the SQL tables `pairs` (each label with all answers it may be about) and `meant` (with the one it is)."""
     backend.con.execute(

@@ -1,4 +1,10 @@
-"""Converts a person's table of labels, with its own column names and formats, to the columns of the label store."""
+"""Converts a person's table of labels, with its own column names and formats, to the columns of the label store.
+
+Whoever knows what became of the predictions has a table from another system: its columns have other names, its decimals
+a comma, its dates the order of another country. It is read as the configuration says that the model's own tables are
+written, so that the same value means the same. What does not fit stays as it is, to be counted as unreadable with its
+spelling shown.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

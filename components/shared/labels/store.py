@@ -1,4 +1,9 @@
-"""The labels of a model: appended, never changed, and read as they were known at a moment."""
+"""The labels of a model: appended, never changed, and read as they were known at a moment.
+
+What was known at a moment has to stay knowable, or a decision cannot be taken again and an evaluation of last month's
+labels would use this month's corrections. So a correction is another row, and every reader says as of when it asks.
+Files never change, so an object keeps those that it has read.
+"""
 
 import io
 import uuid

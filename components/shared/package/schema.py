@@ -1,4 +1,10 @@
-"""What a model expects and answers: `schema.json`, written by prepare and carried in every model package."""
+"""What a model expects and answers: `schema.json`, written by prepare and carried in every model package.
+
+Everything that differs between training and serving comes from two sides reading one column in two ways. So what a
+column is was decided once, by prepare, and travels with the model: the preprocessing, the ONNX inputs, the endpoint's
+parser, batch prediction, labels and the monitor read it from here. The server reads it too, which is why nothing here
+needs pandas or scikit-learn.
+"""
 
 from collections.abc import Collection
 from functools import lru_cache
@@ -58,6 +64,8 @@ class Feature(BaseModel):
         return next((code for code in _codes(tuple(self.categories)) if _is_padded(code)), "")
 
 
+# Example: `02138` and `10001` are codes, since one of them has a leading zero; of `7` and `12` none has, so there are
+# none.
 @lru_cache(maxsize=1_000)  # it is asked of each number that a request sends for a category
 def _codes(categories: tuple[str, ...]) -> tuple[str, ...]:
     """The values that are digits only, when some of them have leading zeros."""

@@ -1,4 +1,9 @@
-"""The test part, scored with a served ONNX graph: what evaluation and gate ask their questions of."""
+"""The test part, scored with a served ONNX graph: what evaluation and gate ask their questions of.
+
+Evaluation and gate have to judge the very same answers, on the same rows and by the same graph that will serve; a
+figure of the one would otherwise not explain the other's decision. The champion is scored by its own schema, which may
+have other columns.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,9 @@
-"""Pods of runs: which task each is of, what its log says, what is wrong with it and how to fix that."""
+"""Pods of runs: which task each is of, what its log says, what is wrong with it and how to fix that.
+
+A failed stage ends as "exit status 1" in the UI; why, stands somewhere among what KFP's launcher, its executor and Argo
+wrote, or in no log at all, when the pod never began. Here a pod's state and log become one sentence and what to do
+about it, for `diagnose`, for the run that is followed, and for whoever is notified.
+"""
 
 import itertools
 import json

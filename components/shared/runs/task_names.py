@@ -40,6 +40,8 @@ def stages_of(parts: Sequence[str]) -> tuple[str, ...]:
     return next((stages for part in reversed(parts) if (stages := stages_in(part))), ())
 
 
+# Example: root, for-loop-1, iteration-item(0:0), tune, executor, with the families linear and lightgbm, is `tune
+# (linear)`.
 def label_of(parts: Sequence[str], families: Sequence[str] = ()) -> str:
     """The name for people of nested tasks, from the outermost to the innermost.
 

@@ -1,4 +1,9 @@
-"""What is known of a candidate that is sent copies of requests, by the logs and the labels that have come until now."""
+"""What is known of a candidate that is sent copies of requests, by the logs and the labels that have come until now.
+
+Three places ask how a candidate fares, whether it may be approved, the history page, and the decision on live requests,
+and they must not come to different answers. The rows compared are those that both versions answered; quality is
+measured where labels have come. Fourteen days back is enough for a decision and bounds the reading.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

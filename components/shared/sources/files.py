@@ -1,4 +1,9 @@
-"""Files on the local disk: one, all of a folder, or those that match a glob."""
+"""Files on the local disk: one, all of a folder, or those that match a glob.
+
+What a source is read from decides whether a run may reuse an earlier result, so each kind of source gives a
+fingerprint: here of contents, or of size and time where a file is large. It may change without need, which costs a run;
+it must never stay when the content changes.
+"""
 
 import glob
 from pathlib import Path

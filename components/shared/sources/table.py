@@ -1,4 +1,9 @@
-"""The kinds of source: a new one is a file beside this one, and a line here."""
+"""The kinds of source: a new one is a file beside this one, and a line here.
+
+The configuration is checked before anything is fetched, and a mistake has to be told about the kind of source that is
+meant, not about all of them. So the kind is stated or follows from the scheme of the place, and pydantic then checks
+that kind alone. The same table can be moved to another place by `--paths`, even of another kind.
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args
@@ -29,6 +34,8 @@ def is_tag(part: object) -> bool:
     return isinstance(part, str) and part.startswith(_TAG)
 
 
+# Example: `s3://lake/flights/` is of kind s3, `data/flights.csv` of kind files. `ftp://host/x` has an unknown scheme,
+# so it is taken for a file too, and refused there with a list of what is possible.
 def kind_at(place: str) -> str:
     """The kind of source that a place is, by its scheme."""
     scheme, separator, _ = place.partition("://")

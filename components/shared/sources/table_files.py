@@ -1,4 +1,9 @@
-"""The files of a table, and what their names and their bytes say about them."""
+"""The files of a table, and what their names and their bytes say about them.
+
+People give what they have: a Stata file, a workbook, a CSV in an old encoding. What is read is recognised by its
+ending, and what is not is still known by name or first bytes, so that the answer is how to convert it and not a stack
+trace. Pickles are among those on purpose, since reading one may execute code.
+"""
 
 import codecs
 import difflib

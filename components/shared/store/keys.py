@@ -59,6 +59,7 @@ def as_folder(prefix: str) -> str:
     return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
 
+# Example: a/b/c.csv fits a/**/c.csv and **/*.csv, and not a/*.csv.
 def matches(segments: Sequence[str], patterns: Sequence[str]) -> bool:
     """Whether the segments of a key fit those of a pattern, of which `**` stands for any number of segments."""
     if not patterns:

@@ -1,4 +1,9 @@
-"""What a model of a kind of problem has to be better than: the best answer that looks at no feature."""
+"""What a model of a kind of problem has to be better than: the best answer that looks at no feature.
+
+An accuracy of 0.95 says little where 95 of 100 rows are of one class. The gate therefore asks whether a model beats the
+best constant answer, and that depends on the metric: what a mean is for squared errors the median is for absolute ones.
+It is found in the training part, as a model is, and judged on the test part.
+"""
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
