@@ -1,4 +1,9 @@
-"""What a person sees while a run goes on: a line a stage as it ends, and what is running now."""
+"""What a person sees while a run goes on: a line a stage as it ends, and what is running now.
+
+Several tasks may run at once and end from several threads, so lines are written as stages end, never as they begin;
+what is running now is drawn below them and disappears. In a file or a CI log there is nothing to draw over, and only
+the lines are left.
+"""
 
 import threading
 import time

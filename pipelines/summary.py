@@ -1,4 +1,9 @@
-"""What a local run ends with: where predictions are; of a training, metrics, verdict, endpoint and an index page."""
+"""What a local run ends with: where predictions are; of a training, metrics, verdict, endpoint and an index page.
+
+The first thing a person wants to know of a run is one line each: how good, promoted or not, where. It is made of
+artifacts alone, so a run on a cluster has the same summary once they are here; where one could not be read, the summary
+says "not known" instead of guessing. The request at its end is a golden row, which is certain to be answered.
+"""
 
 import json
 import os

@@ -1,4 +1,9 @@
-"""What became of each task of a run, here or on a cluster; of a task that runs several stages, of each of them."""
+"""What became of each task of a run, here or on a cluster; of a task that runs several stages, of each of them.
+
+The display, the summary and the timings ask the same of a task, whether kfp.local ran it, Argo did, or nothing ran
+because an earlier run had done it. A task of several stages is divided by the marks that each stage leaves in the log,
+so that people see stages wherever they ran.
+"""
 
 import time
 from dataclasses import dataclass, field

@@ -2,8 +2,8 @@
 
 A wrong guess of the delimiter or of the line of column names still gives a table, and a model of nonsense. So a file
 whose first lines do not fit together is refused, with the setting that says how it is meant; only what is certain is
-passed over, such as blank lines, Excel's `sep=;` and comments above the names. `csv_files` then loads the file by
-what was found here.
+passed over, such as blank lines, Excel's `sep=;` and comments above the names. `csv_files` then loads the file by what
+was found here.
 """
 
 import contextlib

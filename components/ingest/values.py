@@ -1,8 +1,8 @@
 """A column's values as SQL: with its nulls taken out, as numbers, as each type with null where a value is not of it.
 
 Every question about a column, whether all its values are numbers or how many are null, has to read a value in the same
-way as the SELECT that finally types it. Both are made of the expressions here, so they cannot disagree. A value
-that is not of a type is null there instead of an error, so that the caller can count such values and show some.
+way as the SELECT that finally types it. Both are made of the expressions here, so they cannot disagree. A value that is
+not of a type is null there instead of an error, so that the caller can count such values and show some.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The Jobs of a cluster's namespace, as JSON, and what goes wrong with them in the user's words.
 
-The drift report of a cluster is made by a Job, with the rights to read the log that pipeline tasks do not have; `task`
-makes that Job and waits for it. While it waits the API server may be away for a moment, so what can pass
+The drift report of a cluster is made by a Job, with the rights to read the log that pipeline tasks do not have;
+`cluster_job` makes that Job and waits for it. While it waits the API server may be away for a moment, so what can pass
 (`ConnectionError`) is told from what cannot (`MonitorError`).
 """
 

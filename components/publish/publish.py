@@ -1,9 +1,9 @@
 """Publishing: an immutable version in the object store. What makes it the champion is deploy, once it has served.
 
 A version is named by the content of its files, so publishing again is harmless, and nothing is ever overwritten:
-whoever remembers a version gets exactly that. The verdict has to name this very version, or a package that was changed
-after the gate would be published on the word of another one. Serving is left to deploy: a version that is stored has
-proven nothing yet.
+whoever remembers a version gets exactly that. A verdict that names another version is refused, or a package that was
+changed after the gate would be published on the word of another one. Serving is left to deploy: a version that is
+stored has proven nothing yet.
 """
 
 import shutil

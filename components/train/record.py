@@ -1,7 +1,8 @@
 """The record of a training run, `training.json`: all that made the model, nothing of when and how fast.
 
-Two runs that made the same model write the same record, byte for byte, because it is part of the version's content: a
-time of day in it would make every run a new version. When and how long stand in the manifest and in the run instead.
+Two runs of the same code that made the same model write the same record, byte for byte, because it is part of the
+version's content: a time of day in it would make every run a new version. When and how long stand in the manifest and
+in the run instead.
 """
 
 import os

@@ -2,8 +2,8 @@
 
 Bad rows are either few, and then set aside so that the run goes on, or a sign that the source has changed, and then the
 run has to end before a model learns from them: the contract says which, by rule and by the share that may be set aside.
-All is counted in one pass. A condition in SQL may fail on a single row, and the pass with it; then it is found out
-which one it was, and the others are counted without it.
+All is counted in one pass, and uniqueness in a grouping for each key. A condition in SQL may fail on a single row, and
+the pass with it; then it is found out which one it was, and the others are counted without it.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,9 +1,9 @@
 """The program: its sockets, its workers, and the process that watches over them.
 
 Sockets are bound before workers exist, so several can share them, and listen only when a worker can answer, so nobody
-connects to a server that is not ready. One process per core, because one interpreter does not use two; the process that
-watches over them loads the model once to check it, and a worker that dies is replaced without a client being refused by
-the others.
+connects to a server that is not ready. Several workers use several cores, which one interpreter does not. The process
+that watches over them loads the model only to check it; a worker that dies is replaced while the others go on
+answering.
 """
 
 import logging

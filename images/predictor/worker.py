@@ -1,4 +1,10 @@
-"""The life of one process that answers, from loading the package to its last request."""
+"""The life of one process that answers, from loading the package to its last request.
+
+A server that is told to end still has clients: they are asked to leave, what has arrived is answered, and the rows that
+wait are logged, each within its part of the grace. A signal may also come while the model loads; it is noted and obeyed
+then. A worker whose parent is gone ends too, since nobody would be left to end it. `program` makes the sockets and the
+workers.
+"""
 
 import asyncio
 import gc

@@ -1,4 +1,10 @@
-"""The artifacts of a run on a cluster, brought here: what a summary and its pages need, and no more."""
+"""The artifacts of a run on a cluster, brought here: what a summary and its pages need, and no more.
+
+A run on a cluster leaves its pages in a bucket that a laptop often cannot reach, under keys nobody remembers. The
+summary has to look as that of a local run does, so its artifacts are found by the table of stages and brought here, by
+a port-forward if need be. Whole model packages stay there: of a folder only the files that a summary needs are fetched.
+When that fails, the run is no less a success, so the reason is returned and not raised.
+"""
 
 import base64
 import contextlib
@@ -175,6 +181,8 @@ class _Stored:
     item: ObjectInfo
 
 
+# Example: `train/8f2c/model/golden.json`, below the run's prefix, is `golden.json` in the artifact `model` of the stage
+# `train`, as the attempt 8f2c wrote it.
 def _by_output(objects: Iterable[ObjectInfo], *, prefix: str) -> dict[tuple[str, str], list[_Stored]]:
     """The objects of a run by stage and artifact; keys are task, attempt, artifact, and a path in it if it is a folder.
 

@@ -1,4 +1,8 @@
-"""What one check of a cluster found, and how checks are shown."""
+"""What one check of a cluster found, and how checks are shown.
+
+`doctor` looks at many things, and its checks are made in several modules. Each is a value with its remedy, so that they
+can be printed, given to programs as JSON, and held against expectations by tests.
+"""
 
 import json
 from collections.abc import Iterable, Sequence

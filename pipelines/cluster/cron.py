@@ -78,6 +78,8 @@ class Cron:
                 yield from (moment for moment in self._moments(day) if moment > after)
             day += timedelta(days=1)
 
+    # Example: `0 3 * * mon` comes on Mondays; `0 3 1 * mon` on Mondays and on the first of each month, as both are
+    # restricted.
     def _has_day(self, day: datetime) -> bool:
         if day.month not in self.values[4]:
             return False

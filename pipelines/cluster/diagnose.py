@@ -1,4 +1,9 @@
-"""Why a run is stuck or failed: what Kubeflow Pipelines, Argo and the pods themselves say, put in a few lines."""
+"""Why a run is stuck or failed: what Kubeflow Pipelines, Argo and the pods themselves say, put in a few lines.
+
+The pod knows best, the Workflow knows why there is no pod, and KFP knows that something failed; each may be unreachable
+or cleaned up. So they are asked in this order, and a later one only speaks when those before found nothing. What could
+not be looked at is said, so that "nothing wrong is seen" is not taken for "nothing is wrong".
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,10 @@
-"""Checks of a cluster before the first run: everything that a run and an endpoint stand on, and how to fix it."""
+"""Checks of a cluster before the first run: everything that a run and an endpoint stand on, and how to fix it.
+
+Most failures of a first run are known before it starts: a secret that is missing, a right that was not granted, a
+version that is too old. By runs they are found one after another, each at the cost of a run; here all are found at
+once. Nothing is changed on the cluster but short pods (`doctor_pods`), and what may not be looked at becomes a finding
+instead of an error.
+"""
 
 import base64
 import re

@@ -1,4 +1,9 @@
-"""Following a run on a cluster: what ends is written as it is for a local run, with what the stage says of itself."""
+"""Following a run on a cluster: what ends is written as it is for a local run, with what the stage says of itself.
+
+Following is only watching: a run goes on when the laptop is closed, and can be followed again. What a task is called
+and when it began is put together from Argo's Workflow where there is a way to it, and from KFP's records otherwise,
+which come later and differ by version. A pod that waits for long is told of, since neither shows that it waits.
+"""
 
 import contextlib
 import re

@@ -1,4 +1,9 @@
-"""What each service account needs on a cluster, and what none may have: one table, for `doctor` and for the tests."""
+"""What each service account needs on a cluster, and what none may have: one table, for `doctor` and for the tests.
+
+The manifests grant rights, the code uses them, and the two drift apart: one too few fails a deployment, one too many is
+noticed by nobody. Both are held against this table, on a cluster by `doctor` and without one by the tests of the
+manifests.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,9 @@
-"""A pipeline on Kubeflow Pipelines: a version named by its content, a run, and what came of it."""
+"""A pipeline on Kubeflow Pipelines: a version named by its content, a run, and what came of it.
+
+KFP keeps every version that is uploaded; named by its content, the same configuration is one version however often it
+is submitted, and a run says exactly what it was made of. What follows is shown and summarised as for a local run, with
+what can be reached from here: without the artifacts there are still the stages' own words.
+"""
 
 import tempfile
 import time

@@ -1,4 +1,10 @@
-"""What a task gets on a cluster: its name in the UI, resources, a time-out, retries with back-off, the store's keys."""
+"""What a task gets on a cluster: its name in the UI, resources, a time-out, retries with back-off, the store's keys.
+
+The stages themselves know nothing of a cluster. All that their pods need is said here in one place, from the section
+`cluster` and the table of stages: only tasks that use the store get its keys, and only those that read the inference
+log get the keys that may. Secrets are optional, because a pod that waits for one waits in silence, and a task without
+keys says so.
+"""
 
 from collections.abc import Sequence
 
@@ -96,6 +102,8 @@ def _set_resources(task: PipelineTask, settings: TaskConfig) -> None:
     )
 
 
+# Example: of a stage with 1 core, 600 s and 2 retries, and one with 2 cores, 900 s and none, the task gets 2 cores,
+# 1,500 s and no retry: what must not be repeated is not, even if it costs the other its retries.
 def combined_resources(tasks: Sequence[TaskConfig]) -> TaskConfig:
     """What a task gets that runs several stages one after another: the most that one needs, and the time of all.
 

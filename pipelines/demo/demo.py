@@ -1,4 +1,9 @@
-"""The demonstration: a year of flights replayed through the product, beside what others do, and a page about it."""
+"""The demonstration: a year of flights replayed through the product, beside what others do, and a page about it.
+
+It shows what the product does with a year of drift, and what simpler rules would have come to on the very same weeks.
+The others are replayed in a process of lower priority, so that they take no time from the product where there are few
+cores. All of it happens in a folder and a store of its own: a demonstration must not touch anybody's models.
+"""
 
 import multiprocessing
 import os

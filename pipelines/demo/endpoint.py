@@ -1,4 +1,9 @@
-"""Asking the endpoint of a replay, and waiting until what it was asked is in its log."""
+"""Asking the endpoint of a replay, and waiting until what it was asked is in its log.
+
+The replay goes through the real endpoint and its log instead of handing rows to the monitor, or it would show something
+else than what runs in earnest. The log is written a little later than the answer, so before the clock moves on the
+replay waits until all rows are in it.
+"""
 
 import http.client
 import json

@@ -1,4 +1,10 @@
-"""A compiled pipeline under `kfp.local`, with a real S3 server and a real endpoint, on this machine."""
+"""A compiled pipeline under `kfp.local`, with a real S3 server and a real endpoint, on this machine.
+
+A laptop runs the very definition that a cluster gets, so what works here works there; kfp.local is made to fit where it
+is meant for toys: tasks start warm (`task_runner`), the EDA report runs beside the training, output goes into files,
+and Ctrl-C ends everything that was begun. The store and the endpoint outlive the run (`local.store`,
+`deploy.local_endpoint`), everything else is below its folder.
+"""
 
 import builtins
 import contextlib
@@ -161,6 +167,9 @@ def _repeat_nothing(definition: "PipelineSpec") -> None:
         task.ClearField("retry_policy")
 
 
+# Example: profile is a background task and needs prepare, which needs ingest. Then tune, which needs prepare too, is
+# made to depend on profile, so that profile is started before it; ingest and prepare are not, since profile needs them
+# itself.
 def _start_early(definition: "PipelineSpec", background: frozenset[str]) -> None:
     """Make background tasks start as soon as their inputs are there; kfp.local may otherwise start them last.
 

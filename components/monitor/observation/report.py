@@ -1,9 +1,9 @@
 """What is found out about a window: its report, the evidence for decisions, and its pages.
 
 One record holds everything about a window that cannot be found again cheaply, so that pages and decisions are made from
-records and not from rows. A report is made once from counts; the quality is added as labels come (`qualities`). Where
-the version is unknown or the rows are few, it says so instead of comparing: a test of ten rows finds nothing or
-nonsense.
+records and not from rows. A report is made from counts, and again when its rows have changed; the quality is added as
+labels come (`qualities`). Where the version is unknown or the rows are few, it says so instead of comparing: a test of
+ten rows finds nothing or nonsense.
 """
 
 from collections.abc import Iterator, Sequence

@@ -2,8 +2,8 @@
 
 Labels come late or never, and the question whether the model is still good does not wait. For classes the calibrated
 probabilities themselves say how often answers are right (`confidence`); a number has no probability, so its loss is
-learned from the features (`loss_model`). Both also tell what they are off by on rows with labels, which is what shows that
-the relation between features and target has changed: an estimate cannot see that by itself.
+learned from the features (`loss_model`). Both also tell what they are off by on rows with labels, which is what shows
+that the relation between features and target has changed: an estimate cannot see that by itself.
 """
 
 from collections.abc import Sequence

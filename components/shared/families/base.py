@@ -1,8 +1,8 @@
 """What a model family is: the interface that each file beside this one implements.
 
 Tune, train and the exporter treat all families alike, and what differs between them, such as the name of the parameter
-that counts trees or how to stop early, is asked of the family. A new family is a file with such a class and a line in
-the table. Heavy libraries are imported inside functions: the command line asks for names and spaces only.
+that counts trees or how to stop early, is asked of the family. A new family is a file with such a class and a name
+(`table`). Heavy libraries are imported inside functions: the command line asks for names and spaces only.
 """
 
 from abc import ABC, abstractmethod

@@ -1,7 +1,7 @@
 """scikit-learn's gradient boosting on binned features.
 
-It needs nothing beyond scikit-learn, and is the check on LightGBM by other code. scikit-learn keeps the trees that were
-added after the best one; they are cut off here, so that the model is what it was when it scored best.
+It needs nothing beyond scikit-learn, which keeps the trees that were added after the best one; they are cut off here,
+so that the model is what it was when it scored best.
 """
 
 import copy

@@ -1,8 +1,8 @@
 """LightGBM (Ke et al., 2017): gradient boosting that grows the leaf which gains most.
 
-The usual winner on tables of mixed columns. What it is made to do here: give the same trees on any number of cores,
-since a version is named by its bytes; and split at thresholds that are float32 values, since ONNX compares in float32
-and a row that lies between a threshold and its rounded value would go the other way.
+It is made to give the same trees on any number of cores, since a version is named by its bytes. For ONNX its thresholds
+become float32 values: ONNX compares in float32, and a row between a threshold and its rounded value would go the other
+way.
 """
 
 import copy

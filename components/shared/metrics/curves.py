@@ -1,7 +1,7 @@
 """What is drawn of predictions: ROC and precision against recall, confusion, calibration; thinned to what is seen.
 
 A curve of a million rows has a million points, and nobody sees more than some hundred. They are thinned along the
-curve's own length: by rows, the steep part of a ROC curve would lose its shape.
+curve's own length: thinned by rows, a steep rise that few rows make would be lost.
 """
 
 from dataclasses import dataclass

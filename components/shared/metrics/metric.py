@@ -1,8 +1,8 @@
 """What a metric is, and what a model's answers are to one.
 
 A metric is asked by many: the search, the evaluation with its bootstrap, the gate, the monitor and the pages. All that
-one of them has to know of it stands in one object, so that a new metric is a file with such an object and nothing else
-changes. The function works on `Weights`, which makes it a value of rows, of weighted rows and of a thousand resamples
+one of them has to know of it stands in one object, so that a new metric is a file with such an object and a name
+(`table`). The function works on `Weights`, which makes it a value of rows, of weighted rows and of a thousand resamples
 at once.
 """
 

@@ -1,8 +1,8 @@
 """The gate's verdict, as publish and deploy read it: whether a version may serve, and what it was compared with.
 
 The gate is a stage of its own and no other stage may import it, so what of its verdict others rely on is described
-here. It is believed only if it is about the very version at hand and says yes with a plain `true`; a file that is cut
-short or of another run lets nothing through.
+here. It is believed only if it says yes with a plain `true` and names no other version; a file that is cut short or of
+another run lets nothing through.
 """
 
 import json

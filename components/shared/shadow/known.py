@@ -1,8 +1,8 @@
 """What is known of a candidate that is sent copies of requests, by the logs and the labels that have come until now.
 
-Three places ask how a candidate fares, whether it may be approved, the history page, and the decision on live requests,
-and they must not come to different answers. The rows compared are those that both versions answered; quality is
-measured where labels have come. Fourteen days back is enough for a decision and bounds the reading.
+Approval, the history page and the comparison that a person asks for all ask how a candidate fares, and they must not
+come to different answers. The rows compared are those that both versions answered; quality is measured where labels
+have come. Fourteen days back is enough for a decision and bounds the reading.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 What a source is read from decides whether a run may reuse an earlier result, so each kind of source gives a
 fingerprint: here of contents, or of size and time where a file is large. It may change without need, which costs a run;
-it must never stay when the content changes.
+it should not stay when the content changes.
 """
 
 import glob

@@ -1,8 +1,8 @@
 """Objects of an S3 store: one, all below a prefix, or those that match a glob.
 
 Objects are downloaded and then treated as files, so that nothing behind needs to know where they came from. The bucket
-may be another one than the project's; keys and endpoint are those of the environment, never of the configuration, which
-is stored with every run. The fingerprint is made of etags, without reading an object.
+may be another one than the project's; keys and endpoint are those of the environment, never of the configuration. The
+fingerprint is made of etags, without reading an object.
 """
 
 import glob

@@ -2,7 +2,7 @@
 
 The configuration is checked before anything is fetched, and a mistake has to be told about the kind of source that is
 meant, not about all of them. So the kind is stated or follows from the scheme of the place, and pydantic then checks
-that kind alone. The same table can be moved to another place by `--paths`, even of another kind.
+that kind alone. The same table can be moved to another place by `paths`, even of another kind.
 """
 
 from collections.abc import Mapping

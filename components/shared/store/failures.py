@@ -2,8 +2,7 @@
 
 Every program here depends on the store, and most mistakes of a first installation show as one of its errors: a wrong
 key, a wrong region, clocks apart, a full disk. Each is told with the variable or the server to look at. Failures that
-may pass are told from those that stay, since only the first are worth trying again; what counts are the codes of S3
-that MinIO and SeaweedFS really answer.
+may pass are told from those that stay, since only the first are worth trying again.
 """
 
 import errno

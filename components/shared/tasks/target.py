@@ -1,8 +1,8 @@
 """What the target of a kind of problem may be, and how it is read: as numbers or as classes.
 
 Prepare, train and labels read the same target at different times, in a table, in Parquet parts and in what people
-report later. They have to agree on what is a class and which index it has. Whether there are classes or numbers is
-asked nowhere else: what differs between the two is in these two kinds of target.
+report later. They have to agree on what is a class and which index it has. What differs between numbers and classes in
+this is said in these two kinds of target.
 """
 
 import math

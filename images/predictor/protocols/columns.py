@@ -1,4 +1,9 @@
-"""Rows of requests whose inputs are tensors: one a column by its name, or one for all columns of numbers."""
+"""Rows of requests whose inputs are tensors: one a column by its name, or one for all columns of numbers.
+
+HTTP and gRPC bring the same tensors, and people send them in two ways: one for each column, as the metadata says, or
+one matrix, as the examples of KServe do. Both become columns here, and go through the same checks of names, types and
+shapes, so that a row is refused for the same reason whichever way it came.
+"""
 
 from typing import Any
 
@@ -72,6 +77,8 @@ class Columns:
         wide = len(first.shape) == 2 and first.shape[0] >= 0 and (first.shape[1] > 1 or len(self.names) == 1)
         return len(inputs) == 1 and wide and first.name not in self.kinds
 
+    # Example: the values 1 to 6 of shape [2, 3], for a model with the columns a, b and c, are a: 1, 4; b: 2, 5; c: 3,
+    # 6.
     def _table(self, tensor: Tensor) -> dict[str, Any]:
         """Values by column, of one tensor of shape [rows, columns] whose columns are in the schema's order."""
         self._check_table(tensor)

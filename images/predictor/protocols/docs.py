@@ -1,4 +1,9 @@
-"""The page at `/docs`: what can be asked here, with an example that works."""
+"""The page at `/docs`: what can be asked here, with an example that works.
+
+An endpoint that describes itself needs no page that somebody keeps up to date: columns, types and ranges are those of
+the schema, and the example is a golden request of the package, which the server has just answered rightly. Ranges and
+categories are told and not enforced, as the endpoint answers values that training did not have.
+"""
 
 import json
 from importlib.util import find_spec

@@ -1,4 +1,9 @@
-"""The Open Inference Protocol (V2) in the messages of gRPC: the same tensors as over HTTP, typed or as raw bytes."""
+"""The Open Inference Protocol (V2) in the messages of gRPC: the same tensors as over HTTP, typed or as raw bytes.
+
+Only what differs from HTTP is here: fields by type instead of JSON, and raw bytes for all inputs at once instead of a
+header length. Rows, limits, outputs and errors are those of `columns` and `outputs`, so that a client may change the
+transport and get the same answers.
+"""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,9 @@
-"""What is answered to requests whose inputs are tensors: scores, labels, and the contributions of features."""
+"""What is answered to requests whose inputs are tensors: scores, labels, and the contributions of features.
+
+V2 says that there are outputs and not what they are called. Names, shapes and types are made here once, for JSON,
+binary tensors and gRPC alike; a client may ask for some of them, which matters where labels are wanted and a thousand
+probabilities are not.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any

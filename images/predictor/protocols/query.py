@@ -1,4 +1,9 @@
-"""What a request asks, whichever protocol it came by."""
+"""What a request asks, whichever protocol it came by.
+
+The endpoint scores rows and must not care how they were written; protocols must not care how rows are scored. Between
+them stands this. Rows of V1 stay records until the requests of one turn are made tensors together, which costs less
+than one by one. Values of clients that stand in messages are cut short, so that nobody's megabyte ends in a log.
+"""
 
 import json
 from collections.abc import Sequence

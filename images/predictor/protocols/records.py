@@ -22,6 +22,8 @@ class Records:
         self._times = self._numbers + len(schema.categories)
         self._features = len(schema.features)
 
+    # Example, with one number, one category and one time: the record (488.0, None, 2013-11-17T06:00Z) becomes the
+    # numbers [[488.0]], the categories [[""]] and the times [[1384668000]]: an empty text is a missing category.
     def tensors(self, records: list[tuple[Any, ...]]) -> Inputs:
         """The tensors of records, of one request or of many."""
         first, last, end = self._numbers, self._times, self._features

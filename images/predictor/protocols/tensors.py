@@ -1,4 +1,9 @@
-"""Tensors of the Open Inference Protocol: named, shaped, and with their values as JSON, as bytes, or typed already."""
+"""Tensors of the Open Inference Protocol: named, shaped, and with their values as JSON, as bytes, or typed already.
+
+The same values come in three forms, and the check of type and number has to be the same for all. JSON is decoded only
+when the column is known, straight into its type; what does not fit is decoded again as it stands, so that the error can
+name the row. Sizes are checked before bytes are read as numbers, since a shape is only what the client says.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -140,6 +145,7 @@ def _from_bytes(tensor: Tensor, content: bytes, rows: int) -> Values:
     return values.astype(bool) if tensor.datatype == "BOOL" else values
 
 
+# Example: the bytes 02 00 00 00 44 4C 00 00 00 00 are the two texts "DL" and "".
 def _texts(tensor: Tensor, content: bytes, rows: int) -> list[str]:
     """Texts that are each preceded by their length in four bytes, the lowest first."""
     texts: list[str] = []

@@ -1,4 +1,9 @@
-"""The Open Inference Protocol (V2) with columns as named inputs, as JSON or with the binary tensor extension."""
+"""The Open Inference Protocol (V2) with columns as named inputs, as JSON or with the binary tensor extension.
+
+Many numbers take long to read as JSON, hence the binary extension: the JSON comes first, its length in a header, and
+the tensors follow as bytes. How many bytes belong to which input only the client says, so all of them have to be
+accounted for, or the request is refused.
+"""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,9 @@
-"""What every transport does: it receives requests, hands each to a handler, and sends its answer."""
+"""What every transport does: it receives requests, hands each to a handler, and sends its answer.
+
+A transport receives bytes from strangers. It bounds what they can hold: the size of a body, all bodies together, the
+number of connections, and how long each may take; and it can hand an address over to the next server without refusing
+anybody. What the bodies mean it does not know, so the same protocols serve HTTP and gRPC.
+"""
 
 import asyncio
 import logging
