@@ -65,6 +65,8 @@ class Comparison(BaseModel):
     examples: list[Example] = []
 
 
+# Example: of two classes, 0.80 and 0.20 before and 0.65 and 0.35 now differ by 0.15: so much of the probability has
+# moved.
 def compare(rows: Sequence[dict[str, Any]], before: Scorer, now: Scorer) -> Comparison:
     """Answer rows with two versions.
 

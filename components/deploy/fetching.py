@@ -1,4 +1,9 @@
-"""Bringing a version's package here."""
+"""Bringing a version's package here.
+
+A package may be here already, from the deployment before or from one that was killed halfway. It is believed only if
+its hashes hold, and appears under its version's name only when complete, so that whoever finds a folder of that name
+may use it.
+"""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,9 @@
-"""A deployment as a page: how the version came to serve, what it was proven by, how it differs."""
+"""A deployment as a page: how the version came to serve, what it was proven by, how it differs.
+
+A deployment is over in minutes, and questions about it come weeks later: what was it proven by, how did it differ from
+the version before, what was left out and why. The page shows what the stage's record (`deployed`) says and asks the
+cluster nothing.
+"""
 
 from typing import Any
 

@@ -26,6 +26,8 @@ def pause() -> None:
     time.sleep(_POLL_SECONDS)
 
 
+# Example: an image cannot be pulled, seen first after 5 s. Between two attempts the pod looks well, which does not
+# count, and from 20 s on the wait is given up. A server that crashes again and again ends it when that is seen.
 def wait_until_ready(
     namespace: ServingNamespace,
     service: Object,

@@ -50,6 +50,7 @@ def _curves(scored: Scored, classes: list[int], function: Callable[..., Curve | 
     return found
 
 
+# Example: two rows and three classes are six pairs, two of which are hits: one for the true class of each row.
 def _overall_roc(scored: Scored) -> ThresholdCurve | None:
     """The positive class's curve; of several classes, that of all pairs of a row and a class (micro average)."""
     classes = np.arange(scored.scores.shape[1])

@@ -127,6 +127,8 @@ def _check_same_question(theirs: Schema, ours: Schema) -> None:
         raise IncomparableError(f"its classes are {', '.join(before)}; the candidate's are {', '.join(after)}.")
 
 
+# Example: the champion's classes are [no, yes], the candidate's [yes, no]. The champion's columns are taken in the
+# order 1, 0.
 def _in_order_of(answers: Answers, theirs: Schema, ours: Schema) -> Answers:
     if theirs.labels == ours.labels:
         return answers

@@ -1,4 +1,8 @@
-"""The gate's verdict as a page."""
+"""The gate's verdict as a page.
+
+For whoever wonders why a model does not serve: the reasons come first, then every check with what was found and
+allowed. The sentences are those of the checks; the page adds none of its own that could differ from them.
+"""
 
 from components.gate.verdict import Check, Verdict
 from components.shared.metrics import LABELS

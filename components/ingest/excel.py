@@ -61,6 +61,8 @@ def _write(path: Path, texts: Sequence[list[str]]) -> None:
             writer.writerow([*row, *([] if is_above or not row else [""] * (width - len(row)))])
 
 
+# Example: the first row has a cell with a line break and so takes two lines of the CSV file; line 2 is the row at place
+# 1.
 def _row_at(texts: Sequence[list[str]], *, line: int) -> int:
     """The first row that begins at a line of the CSV file, counted from 0, or below it."""
     lines = 0

@@ -137,6 +137,8 @@ def _records(lines: io.StringIO, delimiter: str) -> list[tuple[list[str], int]]:
     return records
 
 
+# Example: `# made by x`, `# 2024`, `id,size`, `1,2` have two comments above. `#id,x,y`, `1,2,3` has none: the first
+# line has as many fields as those below, and the second holds no names.
 def _comments_above(records: Sequence[Sequence[str]]) -> int:
     """How many records from the top on are comments for certain, by their `#` and what stands below."""
     marked = next((place for place, record in enumerate(records) if not record[0].startswith("#")), len(records))

@@ -162,6 +162,7 @@ def _moment(column: Column) -> str:
     return f"TRY_CAST(TRY_CAST({value} AS TIMESTAMPTZ) AS TIMESTAMP)"
 
 
+# Example: 1500 in milliseconds is 1970-01-01 00:00:01.5.
 def _since_1970(value: str, per_second: int) -> str:
     """The TIMESTAMP of a number of units since 1970, to the microsecond; null beyond the years 1 to 9999."""
     number = f"TRY_CAST({value} AS DOUBLE)"

@@ -1,4 +1,8 @@
-"""The report as a page: which columns differ, by how much, and what they look like in both windows."""
+"""The report as a page: which columns differ, by how much, and what they look like in both windows.
+
+The same layout serves two comparisons that must not be confused: drift of the endpoint's rows, which may be an alarm,
+and how the newest rows differ from those learned from, which is none. Words and colours depend on which it is.
+"""
 
 import numpy as np
 import pandas as pd

@@ -75,6 +75,7 @@ def _check_numbers(backend: Engine, name: str, rules: Numbers) -> None:
     rules.check_range(name, low, high)
 
 
+# Example: of the classes 0 and 1, of which `problem.positive` names '0', the order is 1, 0.
 def _positive_last(classes: list[Label], problem: ProblemConfig) -> list[Label]:
     if problem.positive is None:
         return classes

@@ -1,4 +1,9 @@
-"""The EDA report as a page."""
+"""The EDA report as a page.
+
+Of ten thousand columns nobody reads all. Drawings are limited to the first or the most telling ones, and each limit
+says so on the page and where the rest is, because a figure that is silently missing is taken for one that does not
+matter.
+"""
 
 from collections.abc import Callable
 

@@ -46,6 +46,8 @@ class Graph:
         return model
 
 
+# Example: of `a -> b`, `a -> c` and `b -> out`, looked at from the end, `out` needs `b` and that `a`; nothing needs
+# `c`.
 def remove_unused_nodes(graph: onnx.GraphProto) -> None:
     """Remove the nodes and constants that no output depends on."""
     needed = {output.name for output in graph.output}

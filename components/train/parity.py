@@ -142,6 +142,8 @@ def _steps(pipeline: Pipeline, frame: pd.DataFrame) -> Iterator[tuple[str, NDArr
             yield f"{group}/{name}", owners, values
 
 
+# Example: columns 4 and 5 with 2 and 3 categories, one-hot, have the owners 4, 4, 5, 5, 5. The columns 0, 1 and 2, of
+# which 1 gets an indicator of missing values, have the owners 0, 1, 2, 1.
 def _owners(transformer: TransformerMixin, columns: NDArray[np.int64], width: int) -> NDArray[np.int64]:
     """Position of the frame's column behind each output of a step, from those behind its inputs."""
     if isinstance(transformer, OneHotEncoder):

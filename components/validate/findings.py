@@ -109,6 +109,7 @@ def outcome(check: Finding, rows: int) -> str:
     return f"{count} that break it{such}{quarantined}"
 
 
+# Example: {"id": 1, "carrier": "UA"} is written (id = 1, carrier = 'UA').
 def example_text(value: object) -> str:
     """An example on one line: text in quotes, several columns as `name = value`."""
     if isinstance(value, dict):

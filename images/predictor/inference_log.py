@@ -229,6 +229,8 @@ class InferenceLog:
     def _is_full(self) -> bool:
         return self._rows >= self._settings.flush_rows or self._size >= self._limit * _ENCODE_FROM
 
+    # Example: 5 s are allowed and storing took 0.1 s of late. A row is on its way 5 - (0.5 + 0.2) = 4.3 s after it
+    # arrived.
     def _flush_at(self) -> float:
         """When the oldest row has to be on its way, to be in the store in time."""
         seconds = self._settings.flush_seconds

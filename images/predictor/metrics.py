@@ -51,6 +51,8 @@ class Family:
         return list(product(*self.labels.values()))
 
 
+# Example: with the bounds 0.1 and 0.5 there are four cells: up to 0.1, up to 0.5, above, and the sum. 0.3 is counted in
+# the second one, and added to the last one.
 class Histogram:
     """Cells of one histogram in one worker."""
 

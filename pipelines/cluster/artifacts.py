@@ -51,6 +51,7 @@ class Root:
     bucket: str
     prefix: str
 
+    # Example: `minio://mlpipeline/v2/artifacts?endpoint=…` is the bucket mlpipeline and the prefix v2/artifacts.
     @classmethod
     def parse(cls, uri: str) -> "Root":
         """Read a pipeline root such as `minio://mlpipeline/v2/artifacts?endpoint=…`."""

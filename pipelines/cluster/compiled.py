@@ -1,4 +1,9 @@
-"""Compiled pipelines: YAML for Kubeflow Pipelines, in ASCII, and the name of its content."""
+"""Compiled pipelines: YAML for Kubeflow Pipelines, in ASCII, and the name of its content.
+
+The name of the content makes the same configuration the same version on Kubeflow Pipelines, however often it is
+submitted. The file is in ASCII, whatever languages the configuration's texts are in, so that no program on its way can
+read it in another encoding.
+"""
 
 import hashlib
 import warnings

@@ -1,4 +1,8 @@
-"""What Kubeflow Pipelines and the network say of a request that failed, in the user's words."""
+"""What Kubeflow Pipelines and the network say of a request that failed, in the user's words.
+
+The client of Kubeflow Pipelines prints, warns, and raises errors with whole HTML pages. What the service or the network
+said is in there somewhere, and that is all that a person needs; `kfp_api` puts it behind what was tried and where.
+"""
 
 import contextlib
 import io

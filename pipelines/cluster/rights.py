@@ -1,8 +1,7 @@
 """What each service account needs on a cluster, and what none may have: one table, for `doctor` and for the tests.
 
 The manifests grant rights, the code uses them, and the two drift apart: one too few fails a deployment, one too many is
-noticed by nobody. Both are held against this table, on a cluster by `doctor` and without one by the tests of the
-manifests.
+noticed by nobody. On a cluster both are held against this table, by `doctor` and by the tests.
 """
 
 from dataclasses import dataclass

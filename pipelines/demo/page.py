@@ -1,4 +1,8 @@
-"""The page that tells a replay, and its figure. Every sentence is made of what happened."""
+"""The page that tells a replay, and its figure. Every sentence is made of what happened.
+
+A page that claims what the product did must not be written beforehand. Each sentence is made of the story (`outcome`),
+the bad weeks and the retrainings that did not help included, and reads otherwise when the replay went otherwise.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -125,6 +129,7 @@ def _faults_told(story: Story) -> Iterator[str]:
     yield f"The rows could not be trusted {told} (first: {'; '.join(messages)}): {learned} began meanwhile."
 
 
+# Example: the windows of 1 to 8 May, 8 to 15 May and 5 to 12 June are two spans, 1 to 15 May and 5 to 12 June.
 def _spans(windows: Sequence[WindowEntry]) -> list[tuple[datetime, datetime]]:
     """From when to when windows reach that follow one another."""
     spans: list[tuple[datetime, datetime]] = []

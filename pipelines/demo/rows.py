@@ -1,4 +1,9 @@
-"""The rows of a replay: the table that stands for the source, what is asked of it, and what becomes known, by time."""
+"""The rows of a replay: the table that stands for the source, what is asked of it, and what becomes known, by time.
+
+The replay must not know the future. All that it sees goes through here by time: what is asked in a week, without
+outcomes, and what has become known by a moment. The sample of each week is drawn by a hash of the keys, the same in
+every replay.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,8 @@
-"""Section of the card: where the model is right and wrong, in charts."""
+"""Section of the card: where the model is right and wrong, in charts.
+
+A metric is one number; these show on which side the errors are. Everything is drawn from points that the evaluation has
+kept (`evaluate.pictures`), so the card can be made again without rows or model.
+"""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,9 @@
-"""Sections of the card: the data that the model learned from, and how it was made."""
+"""Sections of the card: the data that the model learned from, and how it was made.
+
+Whoever gets a model card has to be able to tell what the model has seen and how to make it again: the rows, their
+window and content hash, the rules that were broken, the parameters and the versions of the libraries. Records of
+earlier versions may lack some of it, which then reads `–`.
+"""
 
 import json
 from datetime import UTC, datetime

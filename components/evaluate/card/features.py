@@ -1,4 +1,9 @@
-"""Section of the card: which features matter, and in which direction they move predictions."""
+"""Section of the card: which features matter, and in which direction they move predictions.
+
+Importance is the most misread part of a card, so what it is and is not stands above it in words. Two measures are
+shown, because they answer different questions: what the metric loses without a feature, and how far a feature moves
+single answers.
+"""
 
 from components.evaluate.card.words import rows_text
 from components.shared.evaluation import Contribution, Evaluation, Shap, value_text

@@ -1,4 +1,8 @@
-"""Section of the card: the metrics on rows that share a value, and the gaps between such slices."""
+"""Section of the card: the metrics on rows that share a value, and the gaps between such slices.
+
+The gap that is shown is the largest of many, and the largest of many differences is large by chance. So its interval is
+widened for the number of pairs that it was chosen from; slices of few rows are named and not judged.
+"""
 
 from collections.abc import Sequence
 

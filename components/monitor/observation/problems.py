@@ -59,6 +59,8 @@ def _records(counts: Counts) -> Iterator[Problem]:
         yield Problem(kind="duplicates", value=share, message=message)
 
 
+# Example: a window of a day whose newest row is of 10:00 has been without a row for 14 of 24 hours, 0.58 of it: too
+# long.
 def _times(window: DueWindow, counts: Counts) -> Iterator[Problem]:
     if counts.moved:
         share = counts.moved / counts.rows

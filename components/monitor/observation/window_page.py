@@ -1,4 +1,8 @@
-"""A window as a page: what is wrong with its rows, how its columns differ from the reference, how good it was."""
+"""A window as a page: what is wrong with its rows, how its columns differ from the reference, how good it was.
+
+One page a window, beside its evidence in the store, so that a decision of months ago can be looked up. Its figures are
+of all rows, from the statistics that were kept; only the drawings need rows, and use the sample.
+"""
 
 import pandas as pd
 

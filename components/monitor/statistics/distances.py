@@ -25,6 +25,7 @@ SMALLEST_NORM = 0.001
 _ZERO = 0.0001
 
 
+# Example: 0 and 1 before, 1 and 2 now. Each value moved by 1, and the deviation before is 0.5, so the distance is 2.
 def wasserstein(reference: NumberStatistics, current: NumberStatistics, bins: NumberBins) -> float:
     """First Wasserstein distance, in standard deviations of the reference (at least 0.001).
 
@@ -74,6 +75,7 @@ def kolmogorov_smirnov(reference: NumberStatistics, current: NumberStatistics) -
     return float(np.clip(kstwo.sf(difference, max(1, round(rows))), 0, 1))
 
 
+# Example: 1,000 rows on either side are counted in ceil(log2(2,000) + 1) = 12 classes.
 def number_counts(reference: NumberStatistics, current: NumberStatistics, bins: NumberBins) -> tuple[Counts, Counts]:
     """Rows in the classes by which Evidently compares numbers (`get_binned_data`).
 

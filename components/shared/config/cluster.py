@@ -1,4 +1,9 @@
-"""`cluster`: resources, time-outs and retries of tasks, and where their keys are."""
+"""`cluster`: resources, time-outs and retries of tasks, and where their keys are.
+
+A run on one machine takes no notice of this section, so that the same file serves both. Defaults come from the table of
+stages; a configuration that changes one number of a stage keeps its others. Which stages may share a task follows from
+the pipeline, and a group that cannot is refused here, before anything is compiled.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Literal, Self, get_args

@@ -1,4 +1,9 @@
-"""`contract`: what the ingested table promises."""
+"""`contract`: what the ingested table promises.
+
+What every table has to hold, said by a person and not by the data. Each rule says what its breach does, since some
+faults cost a row and others mean that the source has changed. Prepare is given the part that it needs (`of_schema`), so
+that a changed rule about rows does not make it run again.
+"""
 
 from typing import Literal
 

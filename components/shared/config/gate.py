@@ -1,4 +1,9 @@
-"""`gate`: what a candidate has to fulfil."""
+"""`gate`: what a candidate has to fulfil.
+
+The defaults are meant to be kept: a candidate has to be better than a constant answer, no worse than the champion, not
+too large and not too slow. What a loss is that nobody minds differs by metric, which is why it is said by the metric
+where it is not said here.
+"""
 
 from typing import Literal, Self
 

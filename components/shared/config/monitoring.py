@@ -1,4 +1,9 @@
-"""`monitoring`: the drift report. It travels with the version, beside its files: see `registry.monitoring`."""
+"""`monitoring`: the drift report. It travels with the version, beside its files: see `registry.monitoring`.
+
+How a version is watched is settled when it is made, and kept with it: a later configuration is about a later version.
+One that is given to a command goes before it, key by key (`overridden`). Methods are named by kind of column, since a
+distance between numbers says nothing about categories.
+"""
 
 from typing import Any, ClassVar, Literal, Self
 
@@ -89,6 +94,8 @@ class MonitoringConfig(Section):
         return type(self).model_validate(_merged(self.model_dump(), other.model_dump(exclude_unset=True)))
 
 
+# Example: {windows: {size: 1d, zone: UTC}} with {windows: {size: 1h}} in place of it is {windows: {size: 1h, zone:
+# UTC}}.
 def _merged(here: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
     """Nested settings, with those of another one in place of the ones here."""
     return {

@@ -1,4 +1,10 @@
-"""`monitoring.policy`: what is done about what the monitor finds. It travels with the version, as `monitoring` does."""
+"""`monitoring.policy`: what is done about what the monitor finds. It travels with the version, as `monitoring` does.
+
+A single window proves little, so each rule says in how many of the last ones it has to be found; by default a loss of
+quality asks for a retraining and drift of features for a warning, as it often costs no quality. By default nothing is
+done but written down (`dry_run`): a policy should be seen to decide well before it spends anything. Cool-down, budget
+and giving up bound what a wrong rule can cost.
+"""
 
 from typing import Annotated, Literal, Self
 

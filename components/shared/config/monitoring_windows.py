@@ -1,4 +1,8 @@
-"""`monitoring.windows`: how the inference log, or a table in the object store, is cut into windows of time."""
+"""`monitoring.windows`: how the inference log, or a table in the object store, is cut into windows of time.
+
+A window has to be a whole number of steps, because each step's rows are counted once and windows are sums of steps. In
+a zone whose clocks change, a day is not always 24 hours: lengths in hours and in days are then never mixed.
+"""
 
 import re
 from datetime import timedelta
@@ -76,6 +80,7 @@ class WindowsConfig(Section):
         """The step, spelled out."""
         return self.step or self.size
 
+    # Example: windows of 1d in steps of 6h are four steps each. Steps of 5h are refused, as no number of them is a day.
     @model_validator(mode="after")
     def _fit(self) -> Self:
         if duration(self.size) % duration(self.advance):

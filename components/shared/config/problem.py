@@ -1,4 +1,9 @@
-"""`problem`: what is to be predicted from what."""
+"""`problem`: what is to be predicted from what.
+
+Most mistakes in a machine-learning project are mistakes about columns: one that is known too late, one that is an
+identifier, one that counts rows. Each role has a name here, and a column that is given two roles that exclude each
+other is refused before a row is read.
+"""
 
 from typing import Any, Literal, Self
 

@@ -1,4 +1,8 @@
-"""`search`: the model families and how each is tuned."""
+"""`search`: the model families and how each is tuned.
+
+The budget is of each family, in trials and in seconds; the clock comes second, because a search that it cuts short
+gives other results on another machine. Spaces are given by the estimator's own names, which the families check.
+"""
 
 import logging
 from typing import Any, Self, get_args

@@ -1,4 +1,8 @@
-"""`serving`: the endpoint, its log, and how a new version comes up on a cluster."""
+"""`serving`: the endpoint, its log, and how a new version comes up on a cluster.
+
+Two kinds of settings: those that a server is started with, and those of how it is brought up. Only the first restart a
+server when they change (`server_settings`), and they are handed to it as JSON, the same here and on a cluster.
+"""
 
 from typing import ClassVar, Literal, Self
 

@@ -1,4 +1,9 @@
-"""`source`: the tables and the query that joins them."""
+"""`source`: the tables and the query that joins them.
+
+Tables are named so that one query can join them, and each says how its own files are written. What all of them say
+alike is used for files that come later, such as rows to predict and tables of labels; where they differ, nothing is
+assumed.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self

@@ -1,4 +1,8 @@
-"""`train`: the scikit-learn pipeline in front of the model, and the model package."""
+"""`train`: the scikit-learn pipeline in front of the model, and the model package.
+
+The search depends on how models are fitted and not on what is kept of the best one. So the first part of the section is
+a model of its own (`FittingConfig`), which is all that tune is given: more golden requests do not make it search again.
+"""
 
 from typing import Literal
 

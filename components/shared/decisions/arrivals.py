@@ -34,6 +34,8 @@ class Objects:
     count: int
     places: tuple[str, ...]
 
+    # Example: the first look finds the objects A, which are noted only. B is new and asks for a retraining; once there
+    # was one for it, it is new no more. C is new again; A, should it come back, is not.
     def are_new(self, past: Sequence[Record], mode: PolicyMode) -> bool:
         """Whether these objects differ from those of the first look and have not led to a retraining yet.
 

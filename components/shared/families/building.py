@@ -1,4 +1,8 @@
-"""Estimators and pipelines of a family, with what the configuration says of every model."""
+"""Estimators and pipelines of a family, with what the configuration says of every model.
+
+One place that knows which settings an estimator takes: families have different names for the same thing, and some lack
+it. Tune and train both make their estimators here, or the model that is trained would not be the one that was found.
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

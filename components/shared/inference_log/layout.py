@@ -81,6 +81,7 @@ def hour_prefix(model: str, hour: datetime, *, root: str = LOG_ROOT) -> str:
     return f"{day_prefix(model, hour.date(), root=root)}hour={hour:%H}/"
 
 
+# Example: 060102.123456-host-17-0_250.parquet, of 250 rows; the writer is host-17-0.
 def raw_name(moment: datetime, writer: str, rows: int) -> str:
     """The name of a raw file.
 

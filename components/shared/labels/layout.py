@@ -47,6 +47,7 @@ def day_of(folder: str) -> date | None:
         return None
 
 
+# Example: labels/flights/date=2013-11-17/060000.000000-3f2c_500.parquet has 500 labels, which arrived at 6 o'clock.
 def file_key(model: str, arrival: datetime, writer: str, rows: int) -> str:
     """The key of a file of labels.
 

@@ -1,4 +1,9 @@
-"""The client at the other end of a connection: what goes to it, and until when it has to do what is waited for."""
+"""The client at the other end of a connection: what goes to it, and until when it has to do what is waited for.
+
+uvicorn writes to what it takes for its socket. This stands in between, because ending a connection is where answers get
+lost: who closes while the client still sends resets it, and the client never reads why it was refused. Every wait for a
+client has a deadline, so that a slow or silent one cannot hold the server.
+"""
 
 import asyncio
 from collections import deque

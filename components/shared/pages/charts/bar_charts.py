@@ -1,4 +1,9 @@
-"""Bar charts: lying or standing bars, with error bars, each with its value written at its end."""
+"""Bar charts: lying or standing bars, with error bars, each with its value written at its end.
+
+Drawn by hand on Matplotlib's canvas: lengths of names decide the margins, since a bar whose name is cut says nothing,
+and the value stands at its end, so that no axis has to be read. Values that Matplotlib cannot compute with are clipped
+for drawing and written as they are.
+"""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager

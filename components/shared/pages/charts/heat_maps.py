@@ -1,4 +1,9 @@
-"""Heat maps: a matrix as coloured cells, such as correlations and confusions."""
+"""Heat maps: a matrix as coloured cells, such as correlations and confusions.
+
+One colour for above zero and another for below, so that a correlation's sign is seen at once. Cells of equal colour are
+one shape, or a map of sixty by sixty cells would be thousands of shapes; numbers stand in the cells only where they
+fit.
+"""
 
 import math
 from collections.abc import Sequence

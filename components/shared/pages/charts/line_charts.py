@@ -1,4 +1,8 @@
-"""Line charts: one line for each series, with gaps where values are missing and a shade for its interval."""
+"""Line charts: one line for each series, with gaps where values are missing and a shade for its interval.
+
+A missing value is a gap and never a straight line to the next one, and a value between two gaps a dot, as it would not
+be seen otherwise. Long series are thinned to what a screen can show without losing their extremes.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -142,6 +146,7 @@ def _thin(x: Floats, y: Floats) -> NDArray[np.intp]:
     return np.array(sorted(chosen))
 
 
+# Example: of known, missing, known, known only the first is alone; the last two are a line.
 def _lonely(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Mark known values with gaps on both sides: a line through them would have no length."""
     padded = np.r_[False, known, False]

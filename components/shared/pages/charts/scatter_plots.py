@@ -1,4 +1,8 @@
-"""Scatter plots: single points, or the density of many."""
+"""Scatter plots: single points, or the density of many.
+
+Thousands of points hide one another and weigh much. Above 2,000 their density is drawn instead, on a logarithmic scale,
+so that a single point remains visible beside a crowd.
+"""
 
 from collections.abc import Sequence
 

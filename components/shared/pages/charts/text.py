@@ -17,6 +17,7 @@ def text_width(text: str, letters: int) -> float:
     return (width_in_letters(text) + CAPITAL * sum(letter.isupper() for letter in text)) * letters * LETTER
 
 
+# Example: `a-very-long-column-name-2013` in 11 letters is `a-ver…-2013`.
 def shorten(text: str, limit: int) -> str:
     """Cut the middle out of a long text: what tells two long names apart is often at their ends."""
     text = " ".join(text.split())
