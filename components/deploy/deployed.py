@@ -1,4 +1,8 @@
-"""What a deployment comes to, here or on a cluster."""
+"""What a deployment comes to, here or on a cluster.
+
+One record for both ways of deploying, so that the summary and the page need not know which it was. What only a cluster
+has is empty here. It is written when the version serves; a deployment that failed leaves none.
+"""
 
 from typing import Literal
 

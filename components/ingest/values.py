@@ -95,6 +95,7 @@ def value_of(column: Column) -> str:
     return f"CASE WHEN {text} NOT IN ({', '.join(map(literal, column.spelling.nulls))}) THEN {text} END"
 
 
+# Example: with `,` as the decimal sign and `.` between groups of digits, `1.234,5` becomes `1234.5`, and `n/a` null.
 def number_text(column: Column) -> str:
     """The column's numbers as programs write them; null or no number where a text spells none."""
     value, spelling = value_of(column), column.spelling

@@ -65,6 +65,7 @@ def row_numbers(
     return remarks
 
 
+# Example: 3, 5, 9 rises, as a filtered index does; 2, 1, 3 are three numbers in a row. 3, 5, 4, 9 is neither.
 def _numbers_rows(backend: Engine, name: str) -> bool:
     """Whether a column rises from row to row, as the index of a filtered table does, or holds n numbers in a row."""
     numbered = (

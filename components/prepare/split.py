@@ -190,6 +190,8 @@ def _by_class(backend: Engine, sizes: Sizes) -> list[str]:
     return []
 
 
+# Example: 4 rows of classes of 10, 5 and 1, one of each staying out. Their exact shares are 2.5, 1.25 and 0.25; rounded
+# down that is 2, 1 and 0, and the row that is left goes to the largest remainder: 3, 1 and 0.
 def quotas(sizes: NDArray[np.int64], total: int, *, spare: NDArray[np.int64] | int) -> NDArray[np.int64]:
     """Divide rows of a part among classes in proportion to their sizes, by largest remainder.
 
@@ -221,6 +223,8 @@ def _by_group(backend: Engine, sizes: Sizes, seed: int) -> list[str]:
     return []
 
 
+# Example: groups of 5, 3 and 2 rows, wanted 6, 2 and 2. The first goes to train, which then lacks 1; the others lack 2
+# each, so the second group goes to validation and the third to test.
 def assign_groups(sizes: Sequence[int], wanted: tuple[int, int, int]) -> list[int]:
     """Give each group, in turn, to the part that lacks most rows.
 

@@ -1,4 +1,9 @@
-"""The column of weights: how much each row counts."""
+"""The column of weights: how much each row counts.
+
+A negative weight does not fail every fit and then gives a model that is wrong in silence; a missing one fails it late,
+in the library's words. Weights are looked at after the split, because a part in which no row counts cannot be judged,
+however good the weights of the whole table are.
+"""
 
 import math
 

@@ -100,6 +100,8 @@ def make_folds(seen: Seen, *, classes: int, seed: int) -> list[list[Fold]]:
     return [division for division in kept if division]
 
 
+# Example: of 100 rows, 50 to 59 are predicted from the first 50, 60 to 69 from the first 60, and so on to 90 to 99 from
+# 90.
 def _rolling(rows: int) -> Iterator[Fold]:
     """Rolling folds: the second half of the rows in blocks, each predicted from all rows before it."""
     bounds = np.linspace(rows // 2, rows, _FOLDS + 1).astype(np.int64)
@@ -122,6 +124,8 @@ def _shuffled(seen: Seen, classes: int, random: np.random.Generator) -> Iterator
             yield Fold(np.flatnonzero(fold != number), np.flatnonzero(fold == number))
 
 
+# Example: groups of 6, 3, 2, 2, 1 and 1 rows. The first five go to folds of their own, the last one to that of a single
+# row.
 def _fold_of_group(groups: Places, random: np.random.Generator) -> Places:
     """The fold of each group: the largest groups first, each to the fold that has fewest rows so far."""
     sizes = np.bincount(groups)

@@ -29,6 +29,8 @@ class Comparison:
     interval: tuple[float, float]
     margin: float
 
+    # Example: 0.005 is allowed. A loss of -0.002 to 0.004 is no worse, one of 0.006 to 0.02 is worse, and -0.01 to 0.02
+    # is unclear.
     @property
     def outcome(self) -> Outcome:
         """What the interval shows."""

@@ -173,6 +173,7 @@ class QuantileClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  #
         self.lower_, self.upper_ = np.asarray(bounds, dtype=np.float32).reshape(-1, 2).T.copy()
         return self
 
+    # Example, with the quantiles 0 and 1: 3 to 8 are the bounds of 3, 5 and 8. Of moments they are widened to -2 to 13.
     def _bounds(self, values: Floats, column: int) -> tuple[float, float]:
         known = values[~np.isnan(values)]
         if not known.size:
@@ -188,6 +189,7 @@ class QuantileClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  #
         return np.asarray(np.clip(_float32(X), self.lower_, self.upper_), dtype=np.float32)
 
 
+# Example: a column of 1, NaN and 3, with `indicator`, becomes 1, 2, 3 and a second column 0, 1, 0.
 class MissingValues(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """What becomes of NaN: nothing where a model learned from it, the column's median elsewhere.
 
@@ -230,6 +232,7 @@ class MissingValues(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.concatenate([filled, missing[:, self.indicated_].astype(np.float32)], axis=1)
 
 
+# Example: the columns 0 and 2 always miss their values together, 3 by itself, and 1 never: the answer is 0 and 3.
 def _first_of_each(missing: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Positions of the columns that miss something, one of those that always do so together."""
     first = {

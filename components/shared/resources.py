@@ -1,4 +1,9 @@
-"""What this process may use: CPU cores and memory, by the container's quota where there is one."""
+"""What this process may use: CPU cores and memory, by the container's quota where there is one.
+
+A container with a quota of one core sees all cores of its node. Libraries that start a thread for each of them wait for
+one another, and a table engine that takes its share of the node's memory is killed. So every stage asks here instead of
+the machine.
+"""
 
 import os
 from pathlib import Path
@@ -18,6 +23,7 @@ def cpu_count() -> int:
     return max(1, min(cores, stated, _quota()))
 
 
+# Example: `150000 100000`, 150 ms of each 100 ms, is a core and a half, of which one can be kept busy.
 def _quota(cgroup: Path = _CGROUP) -> int:
     try:
         quota, period = (cgroup / "cpu.max").read_text().split()

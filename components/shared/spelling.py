@@ -65,6 +65,7 @@ class Spelling:
         """The sign between groups of digits, as a regular expression."""
         return _ALIKE.get(self.thousands, re.escape(self.thousands))
 
+    # Example: with `,` as the decimal sign, `.` between groups of digits and the symbol `€`, `1.234,50 €` is 1234.50.
     def plain_number(self, text: str) -> str | None:
         """A number as programs write it, from a text that spells one; None when it spells none."""
         match = _compiled(self.pattern).fullmatch(text)

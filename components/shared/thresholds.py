@@ -63,6 +63,8 @@ class Outcomes:
         return np.asarray(total / (self.positives + self.negatives))
 
 
+# Example: of the probabilities 0.2, 0.4 and 0.8 the last two are of positive rows. At 0.3 there are 2 hits and no false
+# alarm, at 0.1 there are 2 hits and 1 false alarm, at 0.6 there is 1 hit.
 def outcomes(
     target: TargetArray, probabilities: ScoreArray, weights: Floats | None, *, thresholds: Floats | None = None
 ) -> Outcomes:
@@ -89,6 +91,7 @@ def outcomes(
     )
 
 
+# Example: for 0.2, 0.4 and 0.8 they are 0.1, 0.3, 0.6 and 0.9.
 def candidates(probabilities: ScoreArray) -> Floats:
     """Thresholds worth trying, ascending: between neighbouring probabilities, below all and above all of them.
 

@@ -1,4 +1,9 @@
-"""What fails for a moment: tried again, with growing waits, for a limited time. The one place that says how."""
+"""What fails for a moment: tried again, with growing waits, for a limited time. The one place that says how.
+
+A pod that is moved, or a store that restarts, should not cost a run; a wrong address should be told at once. What may
+pass, the caller says by the error it raises. Waits grow, and are cut at random, so that the tasks of a run do not all
+come back at once.
+"""
 
 import os
 import random
@@ -25,6 +30,7 @@ def retry_seconds() -> float:
     return _SECONDS_IN_A_POD if os.environ.get("KUBERNETES_SERVICE_HOST") else 0.0
 
 
+# Example: the waits are at most 0.5, 1, 2, 4, 8 and then 10 s, each cut to between a half and the whole of it.
 def retry_transient(
     action: Callable[[], Result], *, is_transient: Callable[[FullcircleError], bool], seconds: float
 ) -> Result:

@@ -1,4 +1,9 @@
-"""What tuning a model family found: written by tune, one JSON file a family, read by train."""
+"""What tuning a model family found: written by tune, one JSON file a family, read by train.
+
+Tune runs once for each family, at the same time or on other machines, and train has to choose among what they found.
+All trials are kept, not only the best: the record and the card say how much was tried, and how many trials the clock
+cut short.
+"""
 
 from typing import Literal, get_args
 

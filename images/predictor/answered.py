@@ -1,4 +1,8 @@
-"""Requests that were answered: what the event loop hands on, to be counted, logged and copied off the request path."""
+"""Requests that were answered: what the event loop hands on, to be counted, logged and copied off the request path.
+
+Counting and logging would delay the next answers. So the event loop only hands on what it has, arrays and times of
+several requests at once, and never looks at a row again; the recorder's thread works on them later, many at a time.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

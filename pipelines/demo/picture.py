@@ -1,4 +1,8 @@
-"""A chart as a file of its own: an SVG with its title and legend, for places that show pictures and no pages."""
+"""A chart as a file of its own: an SVG with its title and legend, for places that show pictures and no pages.
+
+A page has its colours from a style sheet, which a picture in a README does not have. So the colours, the title and the
+legend go into the file, and a background, since it may be shown on a dark page.
+"""
 
 from html import escape
 

@@ -1,4 +1,8 @@
-"""What a replay says on the terminal, a line a week."""
+"""What a replay says on the terminal, a line a week.
+
+A replay takes minutes, and a person who watches wants to see it decide. A week is a line, made of the same evidence and
+records that the decision was made of, so that it cannot tell another story than the audit log.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime

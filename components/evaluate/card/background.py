@@ -1,4 +1,8 @@
-"""What the card shows besides the evaluation: records that earlier stages wrote."""
+"""What the card shows besides the evaluation: records that earlier stages wrote.
+
+The card is read away from everything else, so it says where the data came from and how the model was made; these are
+records of other stages, read here as plain JSON, because a stage uses no code of another stage.
+"""
 
 import json
 from collections.abc import Mapping

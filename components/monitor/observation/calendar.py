@@ -77,6 +77,7 @@ class Calendar:
         self._step = step
         self._steps = duration(settings.size) // step
 
+    # Days are counted from 0001-01-01, which was a Monday: so steps of seven days begin on Mondays.
     def number(self, moment: datetime) -> int:
         """The step that a moment is in."""
         if not self._days:
@@ -98,10 +99,12 @@ class Calendar:
         """The window that ends with a step."""
         return Span(self.start(last + 1 - self._steps), self.start(last + 1))
 
+    # Example: windows of a day in steps of six hours. The window that ends with step 10 is the steps 7 to 10.
     def steps_of(self, last: int) -> range:
         """The steps of the window that ends with a step."""
         return range(last + 1 - self._steps, last + 1)
 
+    # Example: a window that ends at midnight, with a lateness of 15 minutes, is over at a quarter past.
     def due(self, first: int, now: datetime) -> Iterator[int]:
         """The last steps of the windows that are over, from the one that ends with the step `first` on."""
         number = first
@@ -113,6 +116,8 @@ class Calendar:
         """The steps of moments given as seconds since 1970 in UTC, shape (n,)."""
         return _by_quarter(seconds, lambda moment: self.number(moment.replace(tzinfo=UTC)))
 
+    # Example, Europe/Berlin: 2013-10-27 02:30 is shown twice, and taken for 00:30 UTC. 2013-03-31 02:30 is never shown;
+    # it is taken for 01:30 UTC, when the clock shows 03:30.
     def to_utc(self, seconds: Seconds) -> Seconds:
         """Seconds since 1970 by the clock of the time zone as seconds in UTC, shape (n,).
 

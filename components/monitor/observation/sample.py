@@ -45,6 +45,8 @@ class Sample:
         drawn = as_logged(rows.take(pa.array(chosen)), schema)
         return cls(drawn.append_column(PRIORITY, pa.array(hashes[chosen], pa.uint64())))
 
+    # Example, were the size 3: of the hashes 3 and 8 in one hour and 1 and 5 in another one, 1, 3 and 5 stay, in
+    # whichever order the hours are added.
     def plus(self, other: "Sample") -> "Sample":
         """A sample of both."""
         both = pa.concat_tables([self.table, other.table]).combine_chunks()

@@ -82,6 +82,8 @@ def _against_others(probabilities: Floats) -> Floats:
 Calibrator = calibration.Calibrator | ClassCurves
 
 
+# Example: three answers whose calibrated probabilities of being right are 0.9, 0.8 and 0.6 have an accuracy of (0.9 +
+# 0.8 + 0.6) / 3 = 0.77, whatever their labels will be.
 class ConfidenceEstimator:
     """Estimates metrics of classes from probabilities alone.
 

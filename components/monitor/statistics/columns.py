@@ -157,8 +157,8 @@ class NumberStatistics(_Column):
         lower, upper = bins.edges[:-1], bins.edges[1:]
         return float(self.counts[1:-1][(upper <= low) | (lower > high)].sum()) + self.beyond(low, high)
 
-    # Example: 1, 2, 3 have mean 2 and squares 2, and 6 alone has 6 and 0. Together: 2 + 4 * 1/4 = 3, and 2 + 0 + 16
-    # * 3/4 = 14.
+    # Example: 1, 2, 3 have the mean 2 and the squares 2; 6 alone has 6 and 0. The mean of both is 2 + 4/4 = 3, and the
+    # squares are 2 + 0 + 16 * 3/4 = 14.
     def merge(self, other: Self) -> Self:
         """Statistics of the rows of both (mean and squares by the formulas of Chan, Golub and LeVeque 1983)."""
         outside = new_sketch()

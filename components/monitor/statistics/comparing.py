@@ -1,9 +1,9 @@
 """The verdict: which columns drifted, by how much, and whether it concerns the model.
 
-Of a hundred columns, five are below a p-value of 0.05 by chance alone, every window; people stop reading such alarms.
-So p-values are adjusted for their number. And of a million rows every difference is certain, however small: a distance
-has to reach its threshold first. `distances` measures, `chance` tells how likely it is, `problems` looks at the rows
-themselves.
+Of a hundred columns, about five are below a p-value of 0.05 by chance alone, every window; people stop reading such
+alarms. So p-values are adjusted for their number. And of a million rows every difference is certain, however small: a
+distance has to reach its threshold first. `distances` measures, `chance` tells how likely it is, `problems` looks at
+the rows themselves.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,9 @@
-"""`prepare`: repairs and the split."""
+"""`prepare`: repairs and the split.
+
+What is done to rows before anything learns from them, and so what a figure on the test part means: what is removed is
+counted by its reason and told. The split follows the question by default: by time where there is one, since a model is
+asked about later rows than it learned from.
+"""
 
 from typing import Literal, Self
 

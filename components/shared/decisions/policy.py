@@ -110,6 +110,8 @@ def next_record(
     return None if known and decision.action != "retrain" else Decided(when=now, decision=decision)
 
 
+# Example: a retraining was asked for by `measured_drop`, in 2 of the last 3 windows. Once three mature windows of the
+# new version are known, it has helped if the drop is not found in two of them, the last included.
 def judge(retraining: Retraining, evidence: Sequence[Evidence], policy: PolicyConfig) -> tuple[bool, str] | None:
     """Whether a promoted retraining helped: what asked for it is not found in the windows of the version it made.
 
@@ -173,6 +175,9 @@ def _open(before: Sequence[Retraining]) -> str:
     return "" if number is None else f"the retraining of decision {number} has not ended yet"
 
 
+# Example: drift in the window of 3 May led to a retraining, which the gate blocked. The same window does not lead to
+# another one, whatever becomes known of it later; the same drift in the window of 4 May does. Had the retraining
+# failed, the window of 3 May would lead to another one, too.
 def _same_evidence(champion: str, findings: Sequence[Finding], before: Sequence[Retraining]) -> str:
     tried = {
         (one.decided.decision.version, finding.kind, finding.latest)
@@ -202,6 +207,8 @@ def _cool_down(before: Sequence[Retraining], policy: PolicyConfig, now: datetime
     return f"cool-down for another {format_duration(left.total_seconds())}" if left > timedelta() else ""
 
 
+# Example: a budget of two runs, and retrainings that ended on 1, 4 and 9 May. On 10 May the latter two are within seven
+# days, so another one is held back until 11 May.
 def _budget(before: Sequence[Retraining], policy: PolicyConfig, now: datetime) -> str:
     counted = [one for one in before if one.rests_since > now - _BUDGET_SPAN]
     hours = sum(one.cpu_hours for one in counted)

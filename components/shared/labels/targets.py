@@ -1,4 +1,8 @@
-"""Labels as what metrics are computed from: class indices or numbers."""
+"""Labels as what metrics are computed from: class indices or numbers.
+
+Labels are kept as they were spelled, so that nothing is lost; metrics want indices. What a label means is asked of the
+same expressions as when it was stored (`spelled`), and one that means nothing to this model is counted and left out.
+"""
 
 from dataclasses import dataclass
 

@@ -51,6 +51,7 @@ def _curve(positive: NDArray[np.bool_], scores: Floats, *, weights: Weights) -> 
     return weights.sums(steps, count, positive), weights.sums(steps, count, ~positive)
 
 
+# Example: the scores 0.9, 0.8, 0.8 and 0.1 are on the steps 0, 1, 1 and 2.
 def _steps(positive: NDArray[np.bool_], scores: Floats, *, most: int) -> Indices:
     """The step of the curve that each row is on, from 0 for the highest scores."""
     distinct, steps = np.unique(-scores, return_inverse=True)

@@ -51,6 +51,8 @@ class Weights:
         of_blocks = np.bincount(self.blocks, self._weighted(values), minlength=len(self.counts))
         return np.asarray(of_blocks @ self.counts, dtype=np.float64)
 
+    # Example: as above, with row 0 in group 0 and the others in group 1: [[0 * 1], [0 * 1 + 2 * 3]], that is [[0],
+    # [6]].
     def sums(self, groups: NDArray[np.integer], count: int, values: ArrayLike | None = None) -> Floats:
         """The weighted sum of one value a row, within each group of rows.
 

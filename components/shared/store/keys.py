@@ -1,4 +1,8 @@
-"""Keys of objects: addresses `s3://bucket/key`, listings, patterns and content types."""
+"""Keys of objects: addresses `s3://bucket/key`, listings, patterns and content types.
+
+S3 knows no folders, only keys that begin alike. What looks like a folder in an address is made one here by its last
+slash, and patterns are matched segment by segment, as a shell does, so that `*` does not reach into folders below.
+"""
 
 import mimetypes
 from collections.abc import Sequence

@@ -1,4 +1,9 @@
-"""What a kind of problem is: all that stages, pages and the endpoint have to know of it."""
+"""What a kind of problem is: all that stages, pages and the endpoint have to know of it.
+
+Stages ask a task what they need to know instead of comparing its name, so that another kind of problem is another file
+and no search for ifs. Everything that depends on it is in here or in the parts it is made of: target, answer and
+baseline.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
