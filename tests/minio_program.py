@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from components.shared.purposes import Purpose
 from components.shared.store import StoreSettings
-from components.shared.store_admin import PURPOSES, Keys, Purpose, prepare
+from components.shared.store_admin import PURPOSES, Keys, prepare
 from pipelines.local.store import LocalStore
 
 USERS: dict[Purpose, Keys] = {purpose: Keys(f"{purpose}-key", f"{purpose}-secret") for purpose in PURPOSES}

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from components.shared.purposes import Purpose
 from components.shared.store import Store, StoreSettings
-from components.shared.store_admin import PURPOSES, Purpose
+from components.shared.store_admin import PURPOSES
 from pipelines.cluster.store_rights import PREFIXES, report, try_rights
 from tests.minio_program import USERS, empty_minio, set_up
 
