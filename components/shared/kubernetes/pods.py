@@ -21,6 +21,7 @@ _IMAGE = (
 )  # fmt: skip
 _CONFIGURATION = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 _VOLUME = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
+_SLOW_NODE = "cache: timed out waiting for the condition"  # after "failed to sync configmap" or "… secret"
 _NO_MEMORY = "OOMKilled"
 _PLAIN = ("", "Error", _NO_MEMORY)  # with these reasons the container itself wrote the message, not the kubelet
 _STATED_REASONS = (*_PLAIN, "Evicted", "DeadlineExceeded", "Unschedulable")  # the sentence says these already
@@ -202,8 +203,13 @@ def _end(
 
 def _without_volume(pod: Object, events: Sequence[Object]) -> Iterator[PodProblem]:
     if _status(pod).get("phase") == "Pending":
-        for event in [event for event in events if event.get("reason") in _VOLUME][-1:]:
+        for event in [event for event in events if event.get("reason") in _VOLUME and not _is_passing(event)][-1:]:
             yield PodProblem("volume", _name(pod), reason=event["reason"], message=one_line(event.get("message")))
+
+
+def _is_passing(event: Object) -> bool:
+    """Whether the node is only slow to learn of ConfigMaps and Secrets, which it does by itself in a moment."""
+    return _SLOW_NODE in one_line(event.get("message"))
 
 
 def _failed(pod: Object) -> Iterator[PodProblem]:

@@ -199,6 +199,19 @@ def test_what_is_not_mounted_is_in_the_events_only():
     assert find_problem(pod(container(running={}), phase="Running"), events) is None
 
 
+def test_a_node_that_is_slow_to_mount_is_no_problem_and_hides_none():
+    late = "MountVolume.SetUp failed: failed to sync configmap cache: timed out waiting for the condition"
+    events = [
+        {"reason": "FailedMount", "message": 'MountVolume.SetUp failed: secret "keys" not found'},
+        {"reason": "FailedMount", "message": late},
+    ]
+
+    (found,) = find_problems(pod(kept("ContainerCreating"), phase="Pending"), events)
+
+    assert 'secret "keys" not found' in found.what
+    assert find_problem(pod(kept("ContainerCreating"), phase="Pending"), events[1:]) is None
+
+
 def test_all_that_is_wrong_is_told_the_cause_first():
     both = pod(
         container(terminated={"exitCode": 143}),
