@@ -92,7 +92,7 @@ def test_the_card_of_numbers_shows_errors(made: Callable[[TaskName], Made], tmp_
     run(made("regression"), tmp_path)
     card = (tmp_path / "card.html").read_text(encoding="utf-8")
     assert "predicted minus true target" in card
-    assert "median (for MAE and MAPE)" in card
+    assert "or its median where a metric is of absolute errors" in card
 
 
 def test_nothing_is_left_half_written(made: Callable[[TaskName], Made], tmp_path: Path) -> None:
