@@ -74,7 +74,6 @@ def serve(
     )
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)  # a request leaves no cycles behind
     sys.setswitchinterval(_THREADS_PAUSE)
     uvloop.run(_Worker(options, sockets, endpoint, recorder).run(early, parent))
     return 0

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pytest
 
 from components.shared.errors import InputError
@@ -18,46 +17,39 @@ from components.shared.tasks import TASKS
 from images.predictor.messages import ProtocolError, Reason, Request
 from images.predictor.protocols.base import Codec
 from images.predictor.protocols.grpc_v2 import GrpcV2
-from images.predictor.protocols.open_inference import message
 from images.predictor.protocols.query import Query
 from images.predictor.protocols.records import Records
 from images.predictor.protocols.tensors import DATATYPES
 from images.predictor.protocols.v1 import V1, V1Codec
 from images.predictor.protocols.v2 import V2, V2Codec
+from tests.images.predictor.protocols.test_v1 import same
+from tests.images.predictor.transports.clients import grpc_request, json_request
 
 Rows = Sequence[Mapping[str, Any]]
-FIELDS = {"FP64": "fp64_contents", "INT64": "int64_contents", "BOOL": "bool_contents", "BYTES": "bytes_contents"}
+Parameters = dict[str, Any] | None
 MOST_ROWS = 50
 
 
-def v1_body(scorer: Scorer, rows: Rows, *, explain: bool) -> bytes:
-    return json.dumps({"instances": list(rows), **({"parameters": {"explain": True}} if explain else {})}).encode()
+def v1_body(scorer: Scorer, rows: Rows, parameters: Parameters) -> bytes:
+    return json.dumps({"instances": list(rows), "parameters": parameters}).encode()
 
 
-def columns(scorer: Scorer, rows: Rows) -> list[tuple[str, str, list[Any]]]:
-    """Name, datatype and values of each column that the rows have; text that is missing is empty."""
+def tensors(scorer: Scorer, rows: Rows) -> list[dict[str, Any]]:
+    """A tensor for each column that the rows have."""
     kinds = {feature.name: DATATYPES[feature.kind] for feature in scorer.schema.features}
     names = list(dict.fromkeys(name for row in rows for name in row)) or list(kinds)
-    return [(name, kinds.get(name, "BYTES"), [row[name] for row in rows]) for name in names]
-
-
-def v2_body(scorer: Scorer, rows: Rows, *, explain: bool) -> bytes:
-    inputs = [
-        {"name": name, "datatype": kind, "shape": [len(values)], "data": values}
-        for name, kind, values in columns(scorer, rows)
+    return [
+        {"name": name, "datatype": kinds.get(name, "BYTES"), "shape": [len(rows)], "data": [row[name] for row in rows]}
+        for name in names
     ]
-    return json.dumps({"inputs": inputs, **({"parameters": {"explain": True}} if explain else {})}).encode()
 
 
-def grpc_body(scorer: Scorer, rows: Rows, *, explain: bool) -> bytes:
-    asked = message("ModelInferRequest")(model_name="demo")
-    for name, kind, values in columns(scorer, rows):
-        item = asked.inputs.add(name=name, datatype=kind, shape=[len(values)])
-        field = getattr(item.contents, FIELDS[kind])
-        field.extend([str(value or "").encode() for value in values] if kind == "BYTES" else values)
-    if explain:
-        asked.parameters["explain"].bool_param = True
-    return bytes(asked.SerializeToString())
+def v2_body(scorer: Scorer, rows: Rows, parameters: Parameters) -> bytes:
+    return json_request(tensors(scorer, rows), parameters)
+
+
+def grpc_body(scorer: Scorer, rows: Rows, parameters: Parameters) -> bytes:
+    return bytes(grpc_request(tensors(scorer, rows), parameters).SerializeToString())
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ class Protocol:
     """A protocol under test: how its codec is made, and how a request of it is spelled."""
 
     codec: Callable[[Scorer, Any], Codec]
-    body: Callable[..., bytes]
+    body: Callable[[Scorer, Rows, Parameters], bytes]
 
 
 PROTOCOLS = {
@@ -84,7 +76,8 @@ class Spoken:
     rows: list[dict[str, Any]]
 
     def read(self, rows: Rows, *, explain: bool = False, extra: str = "ignore") -> Query:
-        return self.codec(extra).read(Request(), self.protocol.body(self.scorer, rows, explain=explain))
+        parameters = {"explain": True} if explain else None
+        return self.codec(extra).read(Request(), self.protocol.body(self.scorer, rows, parameters))
 
     def codec(self, extra: str = "ignore") -> Codec:
         return self.protocol.codec(self.scorer, extra)
@@ -111,9 +104,7 @@ def test_rows_are_read_as_scoring_reads_them(spoken):
     query = spoken.read(spoken.rows)
     found, expected = inputs(spoken, query), parse_rows(spoken.rows, spoken.scorer.schema)
     assert len(query) == len(spoken.rows)
-    assert np.array_equal(found.numbers, expected.numbers, equal_nan=True)
-    assert found.categories.tolist() == expected.categories.tolist()
-    assert np.array_equal(found.times, expected.times)
+    assert same(found, expected)
 
 
 def test_an_explanation_is_asked_for_by_the_parameter(spoken):

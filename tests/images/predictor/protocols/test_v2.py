@@ -18,7 +18,7 @@ from components.shared.tasks import TASKS
 from images.predictor.messages import ProtocolError, Reason
 from images.predictor.protocols.v2 import V2
 from tests.images.predictor import rows
-from tests.images.predictor.protocols.test_v1 import of_another_schema
+from tests.images.predictor.protocols.test_v1 import of_another_schema, same
 
 DATATYPES = {"amount": "FP64", "visits": "INT64", "member": "BOOL", "colour": "BYTES", "opened at": "BYTES"}
 GOOD: dict[str, list[Any]] = {
@@ -46,14 +46,6 @@ def tensor(name: str, values: Any, **more: Any) -> dict[str, Any]:
 
 def request(columns: dict[str, Any] | None = None, **more: Any) -> bytes:
     return json.dumps({"inputs": [tensor(*item) for item in (columns or GOOD).items()], **more}).encode()
-
-
-def same(left: Inputs, right: Inputs) -> bool:
-    return (
-        np.array_equal(left.numbers, right.numbers, equal_nan=True)
-        and left.categories.tolist() == right.categories.tolist()
-        and np.array_equal(left.times, right.times)
-    )
 
 
 def replaced(column: str, **more: Any) -> bytes:

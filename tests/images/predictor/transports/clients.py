@@ -131,7 +131,7 @@ class HttpCalls(Client):
         request_id: str = "",
         parameters: dict[str, Any] | None = None,
     ) -> Answer:
-        body = json.dumps({"inputs": tensors, "parameters": parameters}).encode()
+        body = json_request(tensors, parameters)
         more = f"X-Request-Id: {request_id}\r\n" if request_id else ""
         head = f"POST /v2/models/{model}/infer HTTP/1.1\r\nHost: x\r\n{more}Content-Length: {len(body)}\r\n\r\n"
         client = await self.connect()
@@ -187,12 +187,7 @@ class GrpcCalls(Client):
         request_id: str = "",
         parameters: dict[str, Any] | None = None,
     ) -> Answer:
-        asked = message("ModelInferRequest")(model_name=model)
-        for name, value in (parameters or {}).items():
-            asked.parameters[name].bool_param = value
-        for tensor in tensors:
-            item = asked.inputs.add(name=tensor["name"], shape=tensor["shape"], datatype=tensor["datatype"])
-            getattr(item.contents, _FIELDS[tensor["datatype"]]).extend(typed(tensor["datatype"], tensor["data"]))
+        asked = grpc_request(tensors, parameters, model=model)
         try:
             answer, metadata = await self.call("ModelInfer", asked, request_id=request_id)
         except grpc.aio.AioRpcError as error:
@@ -230,6 +225,22 @@ def refused(error: grpc.aio.AioRpcError) -> Answer:
     reasons = {status: reason for reason, status in reversed(GRPC_STATUS.items())}
     metadata = {str(name): str(value) for name, value in error.trailing_metadata()}
     return Answer(reasons[error.code()], str(error.details()), metadata=metadata)
+
+
+def json_request(tensors: list[dict[str, Any]], parameters: dict[str, Any] | None = None) -> bytes:
+    """The body of a V2 request over HTTP."""
+    return json.dumps({"inputs": tensors, "parameters": parameters}).encode()
+
+
+def grpc_request(tensors: list[dict[str, Any]], parameters: dict[str, Any] | None = None, *, model: str = NAME) -> Any:
+    """The ModelInferRequest with the same tensors."""
+    asked = message("ModelInferRequest")(model_name=model)
+    for name, value in (parameters or {}).items():
+        asked.parameters[name].bool_param = value
+    for tensor in tensors:
+        item = asked.inputs.add(name=tensor["name"], shape=tensor["shape"], datatype=tensor["datatype"])
+        getattr(item.contents, _FIELDS[tensor["datatype"]]).extend(typed(tensor["datatype"], tensor["data"]))
+    return asked
 
 
 def typed(datatype: str, values: list[Any]) -> list[Any]:
